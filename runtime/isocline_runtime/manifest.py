@@ -1,0 +1,160 @@
+"""The manifest: what an artifact takes, gives and was made of. The compiler writes it, the runtime reads it.
+
+Everything here is plain data. The JSON text of a manifest depends on its fields alone (no time, no
+machine), so the same input compiles to the same bytes.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Iterable
+from dataclasses import asdict, dataclass
+
+FORMAT_VERSION = 1
+BATCH = "batch"
+DTYPES = ("float32", "float64", "int64", "bool")
+MANIFEST_FILE = "manifest.json"
+MODEL_FILE = "model.onnx"
+CERTIFICATE_FILE = "certificate.json"
+
+
+@dataclass(frozen=True)
+class Port:
+    """One input or output.
+
+    `shape` holds sizes and names of sizes; a leading "batch" is the number of samples. Values lie in the open
+    interval (low, high), None is unbounded. With `classes` = k the values are the labels 0..k-1.
+    """
+
+    name: str
+    dtype: str
+    shape: tuple[int | str, ...]
+    unit: str | None = None
+    description: str | None = None
+    low: float | None = None
+    high: float | None = None
+    classes: int | None = None
+
+    def __post_init__(self) -> None:
+        _require(bool(self.name), "a port needs a name")
+        _require(self.dtype in DTYPES, f"dtype {self.dtype!r}: expected one of {', '.join(DTYPES)}")
+        _require(all(_is_size(size) for size in self.shape), "a size is a number from 0 or a name")
+        _require(BATCH not in self.shape[1:], '"batch" stands first in a shape')
+        bounds = [bound for bound in (self.low, self.high) if bound is not None]
+        _require(all(math.isfinite(bound) for bound in bounds), "bounds are finite; null is unbounded")
+        _require(bounds == sorted(set(bounds)), "low must be below high")
+        _require(self.classes is None or (self.classes > 0 and self.dtype == "int64"), "classes need int64")
+
+    @property
+    def batched(self) -> bool:
+        """Whether the first axis counts samples."""
+        return self.shape[:1] == (BATCH,)
+
+    @property
+    def sample_shape(self) -> tuple[int | str, ...]:
+        """The shape of one sample: without the batch axis."""
+        return self.shape[1:] if self.batched else self.shape
+
+    def __str__(self) -> str:
+        sizes = ", ".join(map(str, self.shape))
+        return f"{self.dtype}[{sizes}]" if self.shape else self.dtype
+
+
+@dataclass(frozen=True)
+class SolveInfo:
+    """One solve as deployed: the field, the scheme, how many steps on which grid, and what they cost.
+
+    `grid` holds the step times, or None where they depend on an input; `evaluations` counts calls of the
+    field, `nodes` the ONNX nodes that the solve became.
+    """
+
+    field: str
+    scheme: str
+    steps: int
+    grid: tuple[float, ...] | None
+    evaluations: int
+    nodes: int | None = None
+
+
+@dataclass(frozen=True)
+class StatePair:
+    """For streaming: the input that takes the state, the output with the next, the input of the first."""
+
+    input: str
+    output: str
+    initial: str | None = None
+
+
+@dataclass(frozen=True)
+class FileInfo:
+    """What a file of the artifact must be: the sha256 of its bytes in hexadecimal, and how many there are."""
+
+    sha256: str
+    bytes: int
+
+    def __post_init__(self) -> None:
+        _require(
+            len(self.sha256) == 64 and set(self.sha256) <= set("0123456789abcdef"), "not a sha256 in hex"
+        )
+        _require(self.bytes >= 0, "a size is not negative")
+
+
+@dataclass(frozen=True)
+class Manifest:
+    """An artifact's signature, its solves and its files. `producer` is the version of the compiler.
+
+    `source_sha256` is that of the `.dyn` text; `noise` names the inputs that a random source fills.
+    """
+
+    name: str
+    description: str | None
+    inputs: tuple[Port, ...]
+    outputs: tuple[Port, ...]
+    producer: str
+    opset: int
+    dtype: str
+    solves: tuple[SolveInfo, ...]
+    files: dict[str, FileInfo]
+    source_sha256: str
+    state_pairs: tuple[StatePair, ...] = ()
+    noise: tuple[str, ...] = ()
+    format_version: int = FORMAT_VERSION
+
+    def __post_init__(self) -> None:
+        _require_distinct("input", (port.name for port in self.inputs))
+        _require_distinct("output", (port.name for port in self.outputs))
+        _require(bool(self.outputs), "a model has at least one output")
+        _require(self.dtype in ("float32", "float64"), f"dtype {self.dtype!r}: expected float32 or float64")
+        _require(MODEL_FILE in self.files, f"files must list {MODEL_FILE}")
+        _require(MANIFEST_FILE not in self.files, f"files cannot list {MANIFEST_FILE} itself")
+        inputs = {port.name for port in self.inputs}
+        _require(inputs.issuperset(self.noise), "noise names an input that is not there")
+        _require(inputs.issuperset(pair.input for pair in self.state_pairs), "a state pair names no input")
+
+
+def to_json(manifest: Manifest) -> str:
+    """The text of `manifest.json`: fields in the order of their declaration, files by name, a newline at
+    the end.
+
+    Raises ValueError when a number of a grid is not finite.
+    """
+    fields = {"format_version": manifest.format_version} | asdict(manifest)
+    fields["files"] = dict(sorted(fields["files"].items()))
+    return json.dumps(fields, indent=2, ensure_ascii=False, allow_nan=False) + "\n"
+
+
+def _is_size(size: int | str) -> bool:
+    return bool(size) if isinstance(size, str) else size >= 0
+
+
+def _require(condition: bool, reason: str) -> None:
+    if not condition:
+        raise ValueError(reason)
+
+
+def _require_distinct(kind: str, names: Iterable[str]) -> None:
+    seen: set[str] = set()
+    for name in names:
+        _require(name not in seen, f"two {kind}s are named {name!r}")
+        seen.add(name)

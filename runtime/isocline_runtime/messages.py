@@ -1,0 +1,64 @@
+"""Every message of the runtime: one function each, whose docstring is the long form.
+
+`CATALOGUE` maps a code to its function; `isocline explain E7xx` prints the docstring.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from types import MappingProxyType
+
+from isocline_runtime import messages_artifact as artifact
+from isocline_runtime import messages_input as given
+from isocline_runtime import messages_run as run
+from isocline_runtime import messages_table as table
+from isocline_runtime.errors import RuntimeFault
+
+CATALOGUE: Mapping[str, Callable[..., RuntimeFault]] = MappingProxyType(
+    {
+        "E701": artifact.nothing_there,
+        "E702": artifact.not_json,
+        "E703": artifact.wrong_field,
+        "E704": artifact.unknown_format,
+        "E705": artifact.unsafe_file,
+        "E706": artifact.missing_file,
+        "E707": artifact.unlisted_file,
+        "E708": artifact.altered_file,
+        "E709": artifact.oversize,
+        "E710": artifact.malformed_model,
+        "E711": artifact.external_data,
+        "E712": artifact.foreign_domain,
+        "E713": artifact.local_functions,
+        "E714": artifact.wrong_opset,
+        "E715": artifact.too_many_nodes,
+        "E716": artifact.other_signature,
+        "E717": artifact.refused_model,
+        "E718": artifact.unreadable,
+        "E730": given.missing_input,
+        "E731": given.unknown_input,
+        "E732": given.wrong_dtype,
+        "E733": given.wrong_shape,
+        "E734": given.sizes_disagree,
+        "E735": given.not_finite,
+        "E736": given.out_of_bounds,
+        "E737": given.out_of_classes,
+        "E738": given.not_an_array,
+        "E739": given.mixed_batch,
+        "E750": table.unknown_type,
+        "E751": table.unreadable_table,
+        "E752": table.missing_column,
+        "E753": table.ragged_row,
+        "E754": table.not_a_number,
+        "E755": table.missing_value,
+        "E756": table.wrong_layout,
+        "E757": table.no_rows,
+        "E758": table.rows_differ,
+        "E759": table.repeated_column,
+        "E770": run.no_onnxruntime,
+        "E771": run.unknown_provider,
+        "E772": run.provider_fell_back,
+        "E773": run.no_pyarrow,
+        "E780": run.stopped,
+        "E781": run.output_not_finite,
+    }
+)

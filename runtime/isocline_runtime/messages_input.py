@@ -1,0 +1,93 @@
+"""Messages about the values that a model is given (E730 to E739)."""
+
+from __future__ import annotations
+
+from isocline_runtime.errors import InputError
+
+
+def missing_input(name: str, expected: str, nearest: str | None = None) -> InputError:
+    """An input of the model was not given.
+
+    Every input needs a value, by name: `session.run({"first": [4.0, 1.9]})`.
+    """
+    hint = f"{nearest!r} was given: is it meant?" if nearest else None
+    return InputError("E730", f"the input {name!r} is missing, expected {expected}", hint)
+
+
+def unknown_input(name: str, known: tuple[str, ...], nearest: str | None = None) -> InputError:
+    """A value was given for a name that is no input of the model."""
+    hint = f"did you mean {nearest!r}?" if nearest else f"the inputs are {', '.join(known)}"
+    return InputError("E731", f"the model has no input {name!r}", hint)
+
+
+def wrong_dtype(name: str, found: str, expected: str, detail: str | None = None) -> InputError:
+    """The values are of a kind that does not convert without loss.
+
+    Integers become floats, float64 becomes float32 and floats without a fraction become integers. Text,
+    complex numbers, dates and fractions for an integer do not convert.
+    """
+    return InputError("E732", f"the input {name!r} holds {found}, expected {expected}", detail)
+
+
+def wrong_shape(name: str, found: tuple[int, ...], expected: str, axis: int | None = None) -> InputError:
+    """An array has another number of axes, or another size of an axis, than the model's input.
+
+    A leading `batch` axis may be left out to run a single sample; the outputs then have none either.
+    """
+    hint = None if axis is None else f"axis {axis} has the size {found[axis]}"
+    return InputError("E733", f"the input {name!r} has the shape {list(found)}, expected {expected}", hint)
+
+
+def sizes_disagree(size: str, first: str, found: int, second: str, other: int) -> InputError:
+    """Two inputs disagree about a size that the model gives one name.
+
+    All inputs with `batch` have the same number of samples; all with `T` the same number of times.
+    """
+    message = f"the size `{size}` is {found} in the input {first!r} and {other} in {second!r}"
+    return InputError("E734", message, f"`{size}` is one number in a run")
+
+
+def not_finite(name: str, index: tuple[int, ...], found: object, detail: str | None = None) -> InputError:
+    """An input holds NaN, an infinity, a masked entry, or a number too large for its type.
+
+    Missing values are never replaced silently. Fill or drop them before the call.
+    """
+    place = f"{name}{list(index)}" if index else name
+    return InputError("E735", f"{place} is {found}, expected a finite number", detail)
+
+
+def out_of_bounds(name: str, index: tuple[int, ...], found: object, interval: str) -> InputError:
+    """A value lies outside the open interval that the input was declared with.
+
+    The model was trained and certified for values inside. The bounds stand in the `.dyn` file and in the
+    manifest.
+    """
+    place = f"{name}{list(index)}" if index else name
+    return InputError("E736", f"{place} is {found}, expected a number in {interval}")
+
+
+def out_of_classes(name: str, index: tuple[int, ...], found: object, classes: int) -> InputError:
+    """A label is not one of the classes 0 to k-1 of the input."""
+    place = f"{name}{list(index)}" if index else name
+    return InputError("E737", f"{place} is {found}, expected a class from 0 to {classes - 1}")
+
+
+def not_an_array(name: str, found: str) -> InputError:
+    """The value cannot be read as an array of numbers.
+
+    Lists must be rectangular: every row has the same length.
+    """
+    return InputError(
+        "E738", f"the input {name!r} is not an array: {found}", "give numbers, or lists of equal length"
+    )
+
+
+def mixed_batch(without: str, with_batch: str) -> InputError:
+    """Some inputs have the leading `batch` axis and some have not.
+
+    Either every input is one sample (no batch axis at all), or every input has the axis, with the same size.
+    """
+    message = f"the input {without!r} is a single sample, {with_batch!r} has a batch axis"
+    return InputError(
+        "E739", message, f"repeat {without!r} for every sample: `np.repeat(x[None], n, axis=0)`"
+    )
