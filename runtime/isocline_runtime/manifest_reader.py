@@ -141,8 +141,8 @@ def _record(build: Callable[..., Any], fields: Mapping[str, Reader]) -> Reader:
             return build(**arguments)
         except ValueError as error:
             found = f"inconsistent ({error})"
-            raise messages.wrong_field(place.file, place.path or "(whole file)", found, "a valid record")
-            from None
+            where = place.path or "(whole file)"
+            raise messages.wrong_field(place.file, where, found, "a valid record") from None
 
     return read_record
 
