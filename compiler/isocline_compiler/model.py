@@ -1,0 +1,182 @@
+"""The typed program: what lowering makes of a file, and what training, compiling and the report read."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+import numpy as np
+from isocline_dsl.diagnostics import Source
+from isocline_dsl.tree import Expression, Program, Span
+
+from isocline_compiler.graph import Array, Graph, Node
+from isocline_compiler.solve_node import SchemeChoice
+from isocline_compiler.tensor_type import Shape
+
+
+@dataclass(frozen=True)
+class Port:
+    """An input, a target or an output, as declared. `shape` is of one sample; `bounds` is an open interval."""
+
+    name: str
+    kind: Literal["real", "class", "time", "bool"]
+    shape: Shape
+    batched: bool = True
+    classes: int | None = None
+    bounds: tuple[float, float] | None = None
+    unit: str | None = None
+    description: str | None = None
+    span: Span | None = None
+
+
+Initializer = Callable[[np.random.Generator, tuple[int, ...]], Array]
+"""Draws the first value of a weight, float64, from a seeded generator and its shape."""
+
+
+@dataclass(frozen=True)
+class Weight:
+    """One array that training or fitting supplies.
+
+    `trained` weights move by gradient; `statistic` ones are fitted once on the training split (`standardize`); `running`
+    ones are updated by the forward pass while training (`batchnorm`).
+    """
+
+    name: str
+    shape: tuple[int, ...]
+    initial: Initializer
+    role: Literal["trained", "statistic", "running"] = "trained"
+    span: Span | None = None
+
+
+@dataclass(frozen=True)
+class Parameter:
+    """A declared `param`: `value = bijection(weight)` keeps its bounds by construction. The weight has the parameter's name."""
+
+    name: str
+    shape: tuple[int, ...]
+    bounds: tuple[float, float]
+    value: Node
+    log_prior: Node | None = None
+    prior: str | None = None
+    unit: str | None = None
+    description: str | None = None
+    span: Span | None = None
+
+
+@dataclass(frozen=True)
+class Statistic:
+    """Mean and deviation of `source` over the training split, kept along `axes` of a sample, stored in two weights."""
+
+    source: Node
+    mean: str
+    deviation: str
+    axes: tuple[int, ...]
+
+
+@dataclass(frozen=True)
+class Option:
+    """A called setting, with its options checked: `adam(lr=0.02)`, `dopri5(rtol=1e-6)`, `fraction(0.8, seed=1)`."""
+
+    name: str
+    options: Mapping[str, Any] = field(default_factory=dict)
+    span: Span | None = None
+
+    def get(self, key: str, default: Any = None) -> Any:
+        return self.options.get(key, default)
+
+
+@dataclass(frozen=True)
+class DataBinding:
+    """`pelts = rows(hare, lynx)`: where the array of a port comes from. `columns` are names in the table, `count` a row or a length."""
+
+    port: str
+    form: Literal["row", "rows", "column", "columns", "past", "future", "array"]
+    columns: tuple[str, ...]
+    count: int | None = None
+    span: Span | None = None
+
+
+@dataclass(frozen=True)
+class DataPlan:
+    """The `data` block. `source` is a path relative to the file; `split` e.g. Option("fraction", {train, validation, test, seed})."""
+
+    source: str | None
+    source_span: Span | None
+    bindings: tuple[DataBinding, ...]
+    split: Option | None = None
+    missing: str = "error"
+    stride: int = 1
+    time: str | None = None
+    span: Span | None = None
+
+
+@dataclass(frozen=True)
+class TrainingPlan:
+    """The `train` block, resolved: every default is filled in, so that a report can print it.
+
+    `losses.outputs` holds "loss", the sum to be minimised (per sample, or one number), and its terms by their text.
+    """
+
+    losses: Graph
+    optimizer: Option
+    schedule: Option
+    solver: Option
+    gradient: Literal["backprop", "adjoint"] = "backprop"
+    epochs: int = 100
+    batch: int | None = None
+    clip: float | None = None
+    early_stop: Option | None = None
+    validation: float | None = None
+    seed: int = 0
+    precision: Literal["float32", "float64", "bf16", "fp16"] = "float32"
+    steer: float | None = None
+    likelihood: bool = False
+    span: Span | None = None
+
+
+@dataclass(frozen=True)
+class Check:
+    """`check relative_rmse(forecast, pelts) < 0.4`: `graph` is over the deployed model's outputs (as inputs of the same
+    names), inputs and targets of the whole held-out split; outputs "left" and "right" are single numbers."""
+
+    graph: Graph
+    operator: str
+    text: str
+    span: Span | None = None
+
+
+@dataclass(frozen=True)
+class DeploymentPlan:
+    """The `deploy` block. `error` belongs to `auto`; `solver` is a fixed-step choice, or None for auto."""
+
+    solver: SchemeChoice | None = None
+    error: float = 1e-3
+    of: tuple[str, ...] | None = None
+    opset: int = 18
+    dtype: Literal["float32", "float64"] = "float32"
+    batch: int | None = None
+    checks: tuple[Check, ...] = ()
+    parity: float = 1e-5
+    span: Span | None = None
+
+
+@dataclass(frozen=True)
+class Model:
+    """A whole file, typed. `graph` is rolled: its solves are nodes."""
+
+    source: Source
+    program: Program
+    name: str
+    description: str | None
+    inputs: tuple[Port, ...]
+    targets: tuple[Port, ...]
+    outputs: tuple[Port, ...]
+    graph: Graph
+    parameters: tuple[Parameter, ...]
+    weights: tuple[Weight, ...]
+    statistics: tuple[Statistic, ...]
+    data: DataPlan | None
+    training: TrainingPlan | None
+    deployment: DeploymentPlan
+    expressions: Mapping[str, Expression] = field(default_factory=dict)
