@@ -1,0 +1,52 @@
+# make demo    train, compile, certify and run the model of the Hudson Bay pelts
+# make test    the tests
+# make format lint types examples clean
+#
+# make PYTHON=python3.12 setup       another interpreter
+# make PIP_OPTIONS=--extra-index-url=https://download.pytorch.org/whl/cpu setup      torch without CUDA, a tenth of the size
+
+PYTHON      ?= python3
+PIP_OPTIONS ?=
+VENV        := .venv
+BIN         := $(VENV)/bin
+READY       := $(VENV)/isocline-is-installed
+
+.DEFAULT_GOAL := help
+.PHONY: help setup demo test examples lint types format clean
+
+help:
+	@sed -n '1,/^$$/s/^# //p' Makefile
+
+setup: $(READY)
+
+$(READY): pyproject.toml constraints.txt
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { \
+	  echo "isocline needs Python 3.11 or newer, and '$(PYTHON)' is not; name another one: make PYTHON=python3.12 setup" >&2; exit 1; }
+	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet $(PIP_OPTIONS) -c constraints.txt -e ".[cpu,compiler,dev]"
+	@touch $@
+
+demo: setup
+	$(BIN)/isocline build examples/hare_lynx/hare_lynx.dyn -o build/hare_lynx
+	$(BIN)/python examples/hare_lynx/demo.py build/hare_lynx
+
+test: setup
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2
+
+examples: setup
+	OMP_NUM_THREADS=1 $(BIN)/python examples/build_all.py
+
+lint: setup
+	$(BIN)/ruff format --check
+	$(BIN)/ruff check
+	$(BIN)/lint-imports
+
+types: setup
+	$(BIN)/mypy
+
+format: setup
+	$(BIN)/ruff format
+	$(BIN)/ruff check --fix
+
+clean:
+	rm -rf build dist runs .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
