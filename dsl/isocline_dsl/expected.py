@@ -1,0 +1,125 @@
+"""What the parser met and what it could have taken, in the words of the user."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from lark import Token
+from lark.parsers.lalr_interactive_parser import InteractiveParser
+
+from isocline_dsl.diagnostics import Diagnostic
+from isocline_dsl.layout import BLOCKS, DECLARING, RESERVED, span_of
+from isocline_dsl.messages import syntax
+from isocline_dsl.tree import Span
+
+_SIGNS = {
+    "LPAR": "(", "RPAR": ")", "LSQB": "[", "RSQB": "]", "LBRACE": "{", "RBRACE": "}", "COLON": ":", "COMMA": ",",
+    "EQUAL": "=", "TILDE": "~", "ARROW": "->", "RANGE": "..", "PIPE": "|>", "DOT": ".",
+}  # fmt: skip
+_OPERATORS = frozenset({"PLUS", "MINUS", "STAR", "SLASH", "MATMUL", "CIRCUMFLEX", "COMPARE", "PIPE", "AND", "OR", "DOT"})
+_WORDS = {word.upper() for word in RESERVED | DECLARING} | {"SAMPLES", "STEP", "WRT", "BY", "UNIT", "WEIGHTS", "PER"}
+
+
+def unexpected_token(tokens: Sequence[Token], at: int, parser: InteractiveParser, text: str) -> Diagnostic:
+    """The message for the token that the parser does not accept."""
+    token, span = tokens[at], span_of(tokens[at])
+    previous = tokens[at - 1] if at else None
+    accepted = parser.accepts()
+    if token.value in RESERVED and "NAME" in accepted and token.type != "NAME" and not _continues(previous):
+        return syntax.reserved_word(span, token.value)
+    if token.type == "COMPARE" and previous is not None and _after_comparison(tokens, at):
+        return syntax.comparison_chained(span)
+    if previous is not None and token.type in _OPERATORS | {"LSQB", "RANGE"} and _in_stage(tokens, at):
+        return syntax.pipeline_stage(span, f"`{token.value}`")
+    if previous is not None and previous.type == "LSQB" and token.type == "RSQB":
+        return syntax.slice_empty(span_of(previous).to(span))
+    if previous is not None and token.type in ("NL", "RBRACE", "$END"):
+        end = span_of(previous).stop
+        return syntax.ends_too_soon(Span(end, end), _found(previous), _expected(accepted))
+    if previous is not None and token.type in ("NAME", "NUMBER", "LPAR", "LSQB") and "MINUS" in accepted and "STAR" in accepted:
+        if previous.type in ("NAME", "NUMBER", "RPAR", "RSQB") and not _begins(tokens, at - 1):
+            return syntax.side_by_side(span_of(previous).to(span), previous.value, token.value)
+    return syntax.unexpected(span, _found(token), _expected(accepted))
+
+
+def _continues(previous: Token | None) -> bool:
+    return previous is not None and previous.type in ("RPAR", "RSQB", "NUMBER")
+
+
+def _begins(tokens: Sequence[Token], at: int) -> bool:
+    return at == 0 or tokens[at - 1].type in ("NL", "LBRACE")
+
+
+def _statement(tokens: Sequence[Token], at: int) -> Sequence[Token]:
+    """The tokens of the statement before `at`, outside brackets that are closed again."""
+    found: list[Token] = []
+    depth = 0
+    for token in reversed(tokens[:at]):
+        depth += token.type in ("RPAR", "RSQB", "RBRACE")
+        depth -= token.type in ("LPAR", "LSQB", "LBRACE")
+        if depth < 0 or (depth == 0 and token.type in ("NL", "COMMA", "EQUAL", "RBRACE")):
+            break
+        if depth == 0:
+            found.append(token)
+    return found
+
+
+def _after_comparison(tokens: Sequence[Token], at: int) -> bool:
+    return any(token.type == "COMPARE" for token in _statement(tokens, at))
+
+
+def _in_stage(tokens: Sequence[Token], at: int) -> bool:
+    """Whether the tokens before `at` are `|> name` or `|> name(...)`."""
+    before = [token.type for token in _statement(tokens, at)[:3]]
+    return before[:2] == ["NAME", "PIPE"] or before[:3] == ["LPAR", "NAME", "PIPE"]
+
+
+def _found(token: Token) -> str:
+    match token.type:
+        case "NL":
+            return "the end of the line"
+        case "$END":
+            return "the end of the file"
+        case "NUMBER":
+            return f"the number {token.value}"
+        case "STRING":
+            return f"the text {token.value}" if len(token.value) < 40 else "a text"
+        case "NAME":
+            return f"the name `{token.value}`"
+    return f"`{token.value}`"
+
+
+def _expected(accepted: set[str]) -> str:
+    """What could have stood here, the most telling first."""
+    parts: list[str] = []
+    if {"NAME", "NUMBER"} <= accepted:
+        parts.append("an expression")
+    elif {"NAME", "CONST"} <= accepted:
+        return "a declaration, such as `param`, `field` or `output`, or an assignment"
+    elif "NAME" in accepted and "PIPE" not in accepted:
+        parts.append("a name")
+    elif "NUMBER" in accepted:
+        parts.append("a number")
+    if {"PLUS", "STAR"} <= accepted:
+        parts.append("an operator")
+    parts += [f"`{sign}`" for kind, sign in _SIGNS.items() if kind in accepted and _telling(kind, accepted)]
+    parts += [f"`{word.lower()}`" for word in sorted(_WORDS & accepted - {"AND", "OR", "NOT", "SOLVE", "SCAN"})]
+    parts += ["a text in quotes"] if "STRING" in accepted and "an expression" not in parts else []
+    parts += ["the end of the line"] if accepted & {"NL", "$END"} else []
+    return _listed(parts[:5])
+
+
+def _telling(kind: str, accepted: set[str]) -> bool:
+    """Openings of operands, and what any operand can be followed by, go without saying."""
+    if {"NAME", "NUMBER"} <= accepted and kind in ("LPAR", "LSQB"):
+        return False
+    return not ({"PLUS", "STAR"} <= accepted and kind in ("LPAR", "LSQB", "DOT", "PIPE"))
+
+
+def _listed(parts: Sequence[str]) -> str:
+    if not parts:
+        return "nothing more"
+    return parts[0] if len(parts) == 1 else f"{', '.join(parts[:-1])} or {parts[-1]}"
+
+
+DECLARATION_WORDS = DECLARING | BLOCKS

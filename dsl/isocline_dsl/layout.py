@@ -1,0 +1,267 @@
+"""Between lexer and parser: words become keywords, line ends become ends of statements, brackets are paired."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from lark import Token
+
+from isocline_dsl.diagnostics import Diagnostic
+from isocline_dsl.messages import syntax
+from isocline_dsl.tree import Span
+
+DEEPEST_BRACKETS = 100
+
+RESERVED = frozenset({"solve", "scan", "from", "over", "at", "with", "in", "and", "or", "not"})
+DECLARING = frozenset({"dyn", "model", "const", "input", "target", "param", "net", "field", "control", "output", "noise"})
+BLOCKS = frozenset({"data", "train", "deploy"})
+
+_PAIRS = {"LPAR": "RPAR", "LSQB": "RSQB", "LBRACE": "RBRACE"}
+_SIGNS = {"LPAR": "(", "LSQB": "[", "LBRACE": "{", "RPAR": ")", "RSQB": "]", "RBRACE": "}"}
+_OPENING = {closing: opening for opening, closing in _PAIRS.items()}
+_GOES_ON = frozenset(
+    "PLUS MINUS STAR SLASH MATMUL CIRCUMFLEX COMPARE EQUAL PIPE RANGE COLON COMMA ARROW TILDE DOT".split()
+) | {"LPAR", "LSQB", "AND", "OR", "NOT", "IN", "FROM", "OVER", "AT", "WITH"}
+_OPERAND_ENDS = frozenset({"NAME", "NUMBER", "STRING", "RPAR", "RSQB", "RBRACE"})
+
+
+def span_of(token: Token) -> Span:
+    """Where a token stands."""
+    start = token.start_pos or 0
+    return Span(start, token.end_pos if token.end_pos is not None else start)
+
+
+def arrange(tokens: Sequence[Token], length: int) -> tuple[list[Token], list[Diagnostic]]:
+    """Tokens as the grammar wants them, and what is wrong with words, strings and brackets.
+
+    Brackets that are missing are supplied and those in excess dropped, so that the parser can look at the rest.
+    """
+    layout = _Layout(list(tokens), length)
+    layout.run()
+    return layout.out, layout.diagnostics
+
+
+@dataclass
+class _Open:
+    """An open bracket; `settings` inside the braces of `data`, `train` and `deploy`."""
+
+    token: Token
+    settings: bool = False
+
+
+@dataclass
+class _Layout:
+    tokens: list[Token]
+    length: int
+    out: list[Token] = field(default_factory=list)
+    diagnostics: list[Diagnostic] = field(default_factory=list)
+    brackets: list[_Open] = field(default_factory=list)
+    at: int = 0
+    too_deep: bool = False
+
+    def run(self) -> None:
+        for self.at, token in enumerate(self.tokens):
+            self._take(token)
+        self._close_down_to(0, "the end of the file", self.length)
+        self._drop_line_end()
+
+    # ------------------------------------------------------------------------------------------- one token
+
+    def _take(self, token: Token) -> None:
+        match token.type:
+            case "LINE":
+                self._line_end(token)
+            case "SEMICOLON":
+                self._statement_end(token)
+            case "STRAY" | "OPEN_STRING":
+                self._stray(token)
+            case "LPAR" | "LSQB" | "LBRACE":
+                self._open(token)
+            case "RPAR" | "RSQB" | "RBRACE":
+                self._close(token)
+            case "NAME":
+                self._word(token)
+            case "STRING":
+                self._string(token)
+            case _:
+                self.out.append(token)
+
+    def _next(self, ahead: int = 1) -> Token | None:
+        """The token `ahead` places on, whatever it is."""
+        place = self.at + ahead
+        return self.tokens[place] if place < len(self.tokens) else None
+
+    def _next_is(self, kind: str, ahead: int = 1) -> bool:
+        token = self._next(ahead)
+        return token is not None and token.type == kind
+
+    @property
+    def _previous(self) -> str:
+        return self.out[-1].type if self.out else "NL"
+
+    @property
+    def _begins_statement(self) -> bool:
+        return self._previous in ("NL", "LBRACE")
+
+    # --------------------------------------------------------------------------------------- ends of lines
+
+    def _line_end(self, token: Token) -> None:
+        if self._inside("LPAR", "LSQB") and not self._declaration_follows():
+            return
+        if self._begins_statement or self._previous in _GOES_ON or self._pipe_follows():
+            return
+        if self._inside("LPAR", "LSQB"):
+            self._close_down_to(self._depth_of_braces(), "the next declaration", token.start_pos or 0)
+        self.out.append(Token.new_borrow_pos("NL", token.value, token))
+
+    def _statement_end(self, token: Token) -> None:
+        if not self._begins_statement:
+            self.out.append(Token.new_borrow_pos("NL", token.value, token))
+
+    def _pipe_follows(self) -> bool:
+        return self._after_lines("PIPE")
+
+    def _after_lines(self, kind: str) -> bool:
+        ahead = 1
+        while self._next_is("LINE", ahead):
+            ahead += 1
+        return self._next_is(kind, ahead)
+
+    def _declaration_follows(self) -> bool:
+        """The next line begins like a declaration: `param k: ...`, `train {`."""
+        return self._declares(1)
+
+    def _declares(self, ahead: int) -> bool:
+        word, second, third = (self._next(ahead + place) for place in range(3))
+        if word is None or second is None or word.type != "NAME":
+            return False
+        if word.value in BLOCKS:
+            return second.type == "LBRACE"
+        if word.value not in DECLARING or second.type != "NAME" or third is None:
+            return False
+        return third.type in ("COLON", "EQUAL", "LPAR", "COMMA")
+
+    def _drop_line_end(self) -> None:
+        while self.out and self.out[-1].type == "NL":
+            self.out.pop()
+
+    # -------------------------------------------------------------------------------------------- brackets
+
+    def _inside(self, *kinds: str) -> bool:
+        return bool(self.brackets) and self.brackets[-1].token.type in kinds
+
+    def _depth_of_braces(self) -> int:
+        """How many brackets are open up to and with the innermost brace."""
+        depth = len(self.brackets)
+        while depth and self.brackets[depth - 1].token.type != "LBRACE":
+            depth -= 1
+        return depth
+
+    def _open(self, token: Token) -> None:
+        if len(self.brackets) == DEEPEST_BRACKETS and not self.too_deep:
+            self.diagnostics.append(syntax.nested_too_deeply(span_of(token), DEEPEST_BRACKETS))
+            self.too_deep = True
+        settings = token.type == "LBRACE" and self._previous == "BLOCK"
+        self.brackets.append(_Open(token, settings))
+        self.out.append(token)
+
+    def _close(self, token: Token) -> None:
+        opening = _OPENING[token.type]
+        depth = self._depth_of_braces() if token.type == "RBRACE" else len(self.brackets)
+        if depth == 0 or self.brackets[depth - 1].token.type != opening:
+            self._close_nothing(token)
+            return
+        self._close_down_to(depth, f"this `{_SIGNS[token.type]}`", token.start_pos or 0)
+        if token.type == "RBRACE":
+            self._drop_line_end()
+        self.brackets.pop()
+        self.out.append(token)
+
+    def _close_nothing(self, token: Token) -> None:
+        sign, opening = _SIGNS[token.type], _SIGNS[_OPENING[token.type]]
+        self.diagnostics.append(syntax.bracket_not_opened(span_of(token), sign, opening))
+
+    def _close_down_to(self, depth: int, before: str, place: int) -> None:
+        """Report brackets above `depth` as never closed, and supply what closes them."""
+        while len(self.brackets) > depth:
+            opened = self.brackets.pop().token
+            closing = _PAIRS[opened.type]
+            if not self.too_deep:
+                self.diagnostics.append(
+                    syntax.bracket_not_closed(span_of(opened), _SIGNS[opened.type], _SIGNS[closing], before)
+                )
+            if closing == "RBRACE":
+                self._drop_line_end()
+            self.out.append(Token(closing, _SIGNS[closing], start_pos=place, end_pos=place))
+
+    # ------------------------------------------------------------------------------------- words and strings
+
+    def _word(self, token: Token) -> None:
+        if not token.value.isidentifier():
+            bad = next(c for c in token.value if not f"_{c}".isidentifier())
+            self.diagnostics.append(syntax.not_a_name(span_of(token), token.value, bad))
+        if self._begins_statement and self.brackets and self._declares_after_all(token):
+            self._close_down_to(0, "the next declaration", token.start_pos or 0)
+            self.out.append(Token("NL", "", start_pos=token.start_pos, end_pos=token.start_pos))
+        kind = self._kind(token)
+        self.out.append(token if kind == "NAME" else Token.new_borrow_pos(kind, token.value, token))
+
+    def _declares_after_all(self, token: Token) -> bool:
+        return token.value != "noise" and self._declares(0)
+
+    def _kind(self, token: Token) -> str:
+        word: str = token.value
+        if self._next_is("EQUAL") and self._inside("LPAR"):
+            return "NAME"
+        if self._begins_statement:
+            return self._first_word(word)
+        if word in RESERVED:
+            return word.upper()
+        return self._later_word(word)
+
+    def _first_word(self, word: str) -> str:
+        if word in BLOCKS and self._next_is("LBRACE"):
+            return "BLOCK"
+        if self.brackets and self.brackets[-1].settings:
+            return word.upper() if word in ("draw", "attribute") and self._next_is("NAME") else "NAME"
+        return word.upper() if word in DECLARING or word in RESERVED else "NAME"
+
+    def _later_word(self, word: str) -> str:
+        after_operand = self._previous in _OPERAND_ENDS
+        match word:
+            case "samples" | "step" | "wrt" | "by" if after_operand:
+                return word.upper()
+            case "step" if self._previous == "PER":
+                return "STEP"
+            case "weights" if after_operand and self._next_is_word("per"):
+                return "WEIGHTS"
+            case "per" if self._previous == "WEIGHTS":
+                return "PER"
+            case "unit" if self._next_is("STRING"):
+                return "UNIT"
+        return "NAME"
+
+    def _next_is_word(self, word: str) -> bool:
+        token = self._next()
+        return token is not None and token.type == "NAME" and token.value == word
+
+    def _stray(self, token: Token) -> None:
+        if token.type == "OPEN_STRING":
+            self.diagnostics.append(syntax.string_not_closed(span_of(token)))
+            self.out.append(Token.new_borrow_pos("STRING", token.value.rstrip("\\") + '"', token))
+            return
+        self.diagnostics.append(syntax.stray_character(span_of(token), _described(token.value)))
+
+    def _string(self, token: Token) -> None:
+        for escape in re.finditer(r"\\.", token.value):
+            if escape.group() not in ('\\"', "\\\\", "\\n", "\\t"):
+                start = (token.start_pos or 0) + escape.start()
+                self.diagnostics.append(syntax.unknown_escape(Span(start, start + 2), escape.group()))
+        self.out.append(token)
+
+
+def _described(character: str) -> str:
+    number = f"U+{ord(character):04X}"
+    return f"`{character}`" if "!" <= character <= "~" else f"`{character}` ({number})" if character.isprintable() else number

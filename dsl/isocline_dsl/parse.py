@@ -1,0 +1,196 @@
+"""From text to tree: `parse(source)`, or every mistake of the file in one `IsoclineError`."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Iterator
+from importlib import resources
+from pathlib import Path
+from typing import Any
+
+from lark import Lark, Token, UnexpectedToken
+from lark.parsers.lalr_interactive_parser import InteractiveParser
+
+from isocline_dsl import tree
+from isocline_dsl.build import Beside, Builder, Fault, Model, Version
+from isocline_dsl.diagnostics import Diagnostic, IsoclineError, Source
+from isocline_dsl.expected import unexpected_token
+from isocline_dsl.layout import arrange, span_of
+from isocline_dsl.messages import syntax
+from isocline_dsl.tree import Span
+
+LONGEST_FILE = 1_000_000
+DEEPEST_TREE = 100
+
+
+def read(path: Path) -> Source:
+    """The text of a file, with line ends as newlines and without a byte order mark.
+
+    Raises IsoclineError when the file cannot be opened or is not UTF-8.
+    """
+    try:
+        text = path.read_bytes().decode("utf-8-sig")
+    except OSError as reason:
+        message = syntax.file_not_read(str(path), reason.strerror or str(reason))
+        raise IsoclineError([message], Source("", str(path))) from None
+    except UnicodeDecodeError as reason:
+        raise IsoclineError([syntax.not_utf8(reason.start)], Source("", str(path))) from None
+    return Source(text.replace("\r\n", "\n").replace("\r", "\n"), str(path))
+
+
+def parse(source: Source) -> tree.Program:
+    """The tree of a program. Raises IsoclineError with all syntax errors of the text, in its order."""
+    if len(source.text) > LONGEST_FILE:
+        raise IsoclineError([syntax.file_too_long(Span(0, 0), len(source.text), LONGEST_FILE)], source)
+    tokens, diagnostics = arrange(list(_lark().lex(source.text)), len(source.text))
+    if not any(d.code == syntax.nested_too_deeply.code for d in diagnostics):
+        items, mistakes = _Reader(tokens, diagnostics, len(source.text), source.text).run()
+        diagnostics = diagnostics + mistakes
+        program, more = _program(items, complete=not diagnostics)
+        diagnostics += more
+    if diagnostics:
+        raise IsoclineError(sorted(set(diagnostics), key=_place), source)
+    return program
+
+
+def _place(diagnostic: Diagnostic) -> tuple[int, str]:
+    return (diagnostic.span.start if diagnostic.span else 0, diagnostic.code)
+
+
+class _Layout:
+    """Keeps the tokens that only `layout.arrange` reads."""
+
+    always_accept = ("LINE", "SEMICOLON", "OPEN_STRING", "STRAY")
+
+    def process(self, stream: Iterator[Token]) -> Iterator[Token]:
+        return stream
+
+
+@functools.cache
+def _lark() -> Lark:
+    grammar = resources.files("isocline_dsl").joinpath("grammar.lark").read_text("utf-8")
+    return Lark(
+        grammar,
+        parser="lalr",
+        lexer="basic",
+        start="program",
+        keep_all_tokens=True,
+        maybe_placeholders=False,
+        postlex=_Layout(),
+        transformer=Builder(),
+    )
+
+
+# ------------------------------------------------------------------------------------------------- recovery
+
+
+class _Reader:
+    """Feeds the parser; after a mistake it goes back to where the statement began and skips to where it ends."""
+
+    def __init__(self, tokens: list[Token], known: list[Diagnostic], length: int, text: str) -> None:
+        self.tokens = [*tokens, Token("$END", "", start_pos=length, end_pos=length)]
+        self.known = [d.span for d in known if d.span]
+        self.text = text
+        self.diagnostics: list[Diagnostic] = []
+        self.parser: InteractiveParser = _lark().parse_interactive()
+        self.safe = [self.parser.copy(deepcopy_values=False)]
+        self.begin = 0
+        self.result: Any = []
+
+    def run(self) -> tuple[list[Any], list[Diagnostic]]:
+        at = 0
+        while at < len(self.tokens):
+            at = self._feed(at)
+        return self.result, self.diagnostics
+
+    def _feed(self, at: int) -> int:
+        token = self.tokens[at]
+        try:
+            self.result = self.parser.feed_token(token)
+        except UnexpectedToken:
+            return self._recover(at)
+        self._remember(token, at)
+        return at + 1
+
+    def _remember(self, token: Token, at: int) -> None:
+        """Keep the state of the parser where a statement begins."""
+        if token.type == "RBRACE":
+            self.safe.pop()
+        elif token.type == "LBRACE":
+            self.safe.append(self.parser.copy(deepcopy_values=False))
+        elif token.type == "NL":
+            self.safe[-1] = self.parser.copy(deepcopy_values=False)
+        if token.type in ("NL", "LBRACE"):
+            self.begin = at + 1
+
+    def _recover(self, at: int) -> int:
+        end = self._end_of_statement(at)
+        self._report(at, end)
+        self.parser = self.safe[-1].copy(deepcopy_values=False)
+        return end + 1 if self.tokens[end].type == "$END" and end == at and self._stuck(end) else end
+
+    def _stuck(self, at: int) -> bool:
+        return self.tokens[at].type not in self.parser.accepts()
+
+    def _report(self, at: int, end: int) -> None:
+        first = span_of(self.tokens[min(self.begin, at)]).start
+        last = span_of(self.tokens[end]).stop
+        if not any(first <= span.start <= last for span in self.known):
+            self.diagnostics.append(unexpected_token(self.tokens, at, self.parser, self.text))
+
+    def _end_of_statement(self, at: int) -> int:
+        depth = 0
+        for place in range(at, len(self.tokens)):
+            kind = self.tokens[place].type
+            if kind == "$END" or (depth == 0 and kind in ("NL", "RBRACE")):
+                return place
+            depth += {"LBRACE": 1, "RBRACE": -1}.get(kind, 0)
+        return len(self.tokens) - 1
+
+
+# -------------------------------------------------------------------------------------------- the whole file
+
+
+def _program(items: list[Any], complete: bool) -> tuple[tree.Program, list[Diagnostic]]:
+    """Take the header off the declarations and collect the faults in the tree."""
+    found = list(_faults(items))
+    found += _header_faults(items) if complete else []
+    version = next((i for i in items if isinstance(i, Version)), Version(tree.Number("1")))
+    model = next((i for i in items if isinstance(i, Model)), Model(tree.Identifier(""), None))
+    rest = tuple(i for i in items if not isinstance(i, (Version, Model, Fault)))
+    span = Span(0, rest[-1].span.stop) if rest else Span()
+    return tree.Program(version.number, model.name, model.description, rest, span=span), found
+
+
+def _header_faults(items: list[Any]) -> Iterator[Diagnostic]:
+    first = items[0] if items else None
+    if not isinstance(first, Version):
+        where = Span(first.span.start, first.span.start + 1) if first is not None else Span()
+        yield syntax.no_version_line(where, "a declaration" if first is not None else "nothing: it is empty")
+    elif first.number.text != "1":
+        yield syntax.unknown_version(first.number.span, first.number.text)
+    elif len(items) < 2 or not isinstance(items[1], Model):
+        yield syntax.no_model_line(first.span)
+    for place, item in enumerate(items):
+        if isinstance(item, Version) and place > 0:
+            yield syntax.header_misplaced(item.span, "dyn")
+        if isinstance(item, Model) and any(isinstance(other, Model) for other in items[:place]):
+            yield syntax.header_misplaced(item.span, "model")
+
+
+def _faults(items: list[Any]) -> Iterator[Diagnostic]:
+    """Walk everything, without recursion, for faults, stray differentials and expressions nested too deeply."""
+    stack: list[tuple[tree.Node, int]] = [(item, 0) for item in items]
+    for item in items:
+        if isinstance(item, tree.Equation):
+            yield syntax.equation_outside_field(item.span, item.state.text)
+    while stack:
+        node, depth = stack.pop()
+        if depth > DEEPEST_TREE:
+            yield syntax.nested_too_deeply(node.span, DEEPEST_TREE)
+            return
+        if isinstance(node, Fault):
+            yield node.diagnostic
+        if isinstance(node, Beside):
+            yield syntax.side_by_side(node.span, "...", node.differential.text)
+        stack.extend((child, depth + 1) for child in node.children())
