@@ -34,6 +34,11 @@ class Artifact:
     def name(self) -> str:
         return self.manifest.name if self.manifest else self.path.name
 
+    @property
+    def model_file(self) -> str:
+        """The model's file as messages name it."""
+        return str(self.path / MODEL_FILE if self.manifest else self.path)
+
 
 def describe_file(content: bytes) -> FileInfo:
     """The sha256 and the size that a manifest states for these bytes."""
