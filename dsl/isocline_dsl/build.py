@@ -39,6 +39,13 @@ class Beside(tree.Node):
 
 
 @dataclass(frozen=True)
+class Bare(tree.Node):
+    """A term of a differential equation that has no differential."""
+
+    term: tree.Expression
+
+
+@dataclass(frozen=True)
 class Version(tree.Node):
     """`dyn 1`."""
 
@@ -79,8 +86,8 @@ class Listed:
 
 
 @dataclass(frozen=True)
-class Parens(tree.Node):
-    """`(a, b)` around names or arguments is dropped; this keeps what `unit "kW"` said."""
+class Clause(tree.Node):
+    """What `unit "kW"` said, or that there was a `weights per step`."""
 
     text: str
 
@@ -216,12 +223,12 @@ class Builder(Transformer[Token, Any]):
         arguments, untyped = typed(states)
         lines = next(x for x in c if isinstance(x, Listed)).items()
         body = tuple(_differential_of(line, {a.name.text for a in arguments}) for line in lines)
-        per_step = any(isinstance(x, Parens) for x in c)
+        per_step = any(isinstance(x, Clause) for x in c)
         made = tree.Field(name, time.name, arguments, body, per_step, span=_span(c))
         return Several((made,), faults + untyped)
 
-    def per_step(self, c: Children) -> Parens:
-        return Parens("per step", span=_span(c))
+    def per_step(self, c: Children) -> Clause:
+        return Clause("per step", span=_span(c))
 
     def control(self, c: Children) -> tree.Control:
         return tree.Control(_identifier(c[1]), c[3], span=_span(c))
@@ -234,8 +241,8 @@ class Builder(Transformer[Token, Any]):
         convention = _identifier(c[4]) if len(c) == 5 else None
         return tree.NoiseDeclaration(_identifier(c[1]), c[3], convention, span=_span(c))
 
-    def unit(self, c: Children) -> Parens:
-        return Parens(_text(c[1]), span=_span(c))
+    def unit(self, c: Children) -> Clause:
+        return Clause(_text(c[1]), span=_span(c))
 
     def bounds(self, c: Children) -> tree.Interval:
         return tree.Interval(c[2], c[4], span=_span(c))
@@ -398,7 +405,7 @@ def typed(arguments: Sequence[tree.Argument]) -> tuple[tuple[tree.Argument, ...]
 
 
 def _unit(children: Children) -> str | None:
-    found = _first(children, Parens)
+    found = _first(children, Clause)
     return found.text if found else None
 
 
@@ -450,4 +457,4 @@ def _term(sign: str, value: Any) -> Any:
         return tree.Term(sign, value.factor, value.differential, span=value.span)
     if isinstance(value, tree.Name) and value.text.startswith("d") and len(value.text) > 1:
         return tree.Term(sign, None, tree.Identifier(value.text, span=value.span), span=value.span)
-    return Fault(syntax.term_without_differential(value.span, "...", "dt"), span=value.span)
+    return Bare(value, span=value.span)

@@ -12,7 +12,7 @@ from lark import Lark, Token, UnexpectedToken
 from lark.parsers.lalr_interactive_parser import InteractiveParser
 
 from isocline_dsl import tree
-from isocline_dsl.build import Beside, Builder, Fault, Model, Version
+from isocline_dsl.build import Bare, Beside, Builder, Fault, Model, Version
 from isocline_dsl.diagnostics import Diagnostic, IsoclineError, Source
 from isocline_dsl.expected import unexpected_token
 from isocline_dsl.layout import arrange, span_of
@@ -46,7 +46,7 @@ def parse(source: Source) -> tree.Program:
     if not any(d.code == syntax.nested_too_deeply.code for d in diagnostics):
         items, mistakes = _Reader(tokens, diagnostics, len(source.text), source.text).run()
         diagnostics = diagnostics + mistakes
-        program, more = _program(items, complete=not diagnostics)
+        program, more = _program(items, source.text, complete=not diagnostics)
         diagnostics += more
     if diagnostics:
         raise IsoclineError(sorted(set(diagnostics), key=_place), source)
@@ -151,9 +151,9 @@ class _Reader:
 # -------------------------------------------------------------------------------------------- the whole file
 
 
-def _program(items: list[Any], complete: bool) -> tuple[tree.Program, list[Diagnostic]]:
+def _program(items: list[Any], text: str, complete: bool) -> tuple[tree.Program, list[Diagnostic]]:
     """Take the header off the declarations and collect the faults in the tree."""
-    found = list(_faults(items))
+    found = list(_faults(items, text))
     found += _header_faults(items) if complete else []
     version = next((i for i in items if isinstance(i, Version)), Version(tree.Number("1")))
     model = next((i for i in items if isinstance(i, Model)), Model(tree.Identifier(""), None))
@@ -166,7 +166,7 @@ def _header_faults(items: list[Any]) -> Iterator[Diagnostic]:
     first = items[0] if items else None
     if not isinstance(first, Version):
         where = Span(first.span.start, first.span.start + 1) if first is not None else Span()
-        yield syntax.no_version_line(where, "a declaration" if first is not None else "nothing: it is empty")
+        yield syntax.no_version_line(where, "a declaration" if first is not None else "its end")
     elif first.number.text != "1":
         yield syntax.unknown_version(first.number.span, first.number.text)
     elif len(items) < 2 or not isinstance(items[1], Model):
@@ -178,7 +178,7 @@ def _header_faults(items: list[Any]) -> Iterator[Diagnostic]:
             yield syntax.header_misplaced(item.span, "model")
 
 
-def _faults(items: list[Any]) -> Iterator[Diagnostic]:
+def _faults(items: list[Any], text: str) -> Iterator[Diagnostic]:
     """Walk everything, without recursion, for faults, stray differentials and expressions nested too deeply."""
     stack: list[tuple[tree.Node, int]] = [(item, 0) for item in items]
     for item in items:
@@ -192,5 +192,13 @@ def _faults(items: list[Any]) -> Iterator[Diagnostic]:
         if isinstance(node, Fault):
             yield node.diagnostic
         if isinstance(node, Beside):
-            yield syntax.side_by_side(node.span, "...", node.differential.text)
+            yield syntax.side_by_side(node.span, _short(text, node.factor.span), node.differential.text)
+        if isinstance(node, Bare):
+            yield syntax.term_without_differential(node.span, _short(text, node.span), "dt")
         stack.extend((child, depth + 1) for child in node.children())
+
+
+def _short(text: str, span: Span) -> str:
+    """What stands in the text, on one line, cut when it is long."""
+    words = " ".join(text[span.start : span.stop].split())
+    return words if len(words) <= 40 else f"{words[:37]}..."

@@ -1,1 +1,13 @@
-"""Every message of the compiler: one function each, by area; its docstring is what `isocline explain CODE` prints."""
+"""Every message of the compiler: one function each, by area; its docstring is what `isocline explain CODE` prints.
+
+The areas that every stage may need are exported here: `messages.matmul_mismatch(...)`. The messages about calls, operations
+and data stand in `messages.calls`, `messages.operations` and `messages.data`.
+"""
+# ruff: noqa: F403 - each area exports its messages; the names are checked to be distinct by the tests
+
+from isocline_dsl.messages.compiling import *
+from isocline_dsl.messages.dynamics import *
+from isocline_dsl.messages.names import *
+from isocline_dsl.messages.shapes import *
+from isocline_dsl.messages.syntax import *
+from isocline_dsl.messages.training import *

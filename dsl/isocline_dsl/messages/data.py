@@ -25,7 +25,9 @@ def no_source(span: Span | None) -> Draft:
 
     Name a file in the block `data`, or give one on the command line with `--data`.
     """
-    return Draft(span, "there are no data", 'name a file: `data { source "pelts.csv" ... }`, or give one with `--data`')
+    return Draft(
+        span, "there are no data", 'name a file: `data { source "pelts.csv" ... }`, or give one with `--data`'
+    )
 
 
 @message("E502")
@@ -101,7 +103,9 @@ def missing_column(span: Span | None, path: object, column: str, found: Sequence
     Names are compared exactly; upper and lower case differ.
     """
     return Draft(
-        span, f"{path} has no column `{column}`", f"{_looks_like(column, found)}the columns are {_first_few(found)}"
+        span,
+        f"{path} has no column `{column}`",
+        f"{_looks_like(column, found)}the columns are {_first_few(found)}",
     )
 
 
@@ -125,8 +129,8 @@ def not_a_number(span: Span | None, path: object, line: int, column: str, value:
 def dates_are_not_numbers(span: Span | None, path: object, column: str, first: object) -> Draft:
     """A column of dates is used as numbers.
 
-    Dates serve to split (`split time(...)`) and to order rows. As an input, write the number that is meant, hours
-    since the start for instance, in a column of its own: the unit is yours to choose.
+    Dates serve to split (`split time(...)`) and to order rows. As an input, write the number that is meant,
+    hours since the start for instance, in a column of its own: the unit is yours to choose.
     """
     return Draft(
         span,
@@ -139,9 +143,9 @@ def dates_are_not_numbers(span: Span | None, path: object, column: str, first: o
 def missing_values(span: Span | None, path: object, line: int, column: str, count: int, policy: str) -> Draft:
     """Values are missing, or not finite, and nothing says what to do about them.
 
-    State it in the block `data`: `missing drop` leaves out the samples concerned, `missing hold` repeats the last
-    value, `missing interpolate` draws a line between the neighbours. None of them is chosen silently. `hold` cannot
-    fill the beginning of a column, `interpolate` neither the beginning nor the end.
+    State it in the block `data`: `missing drop` leaves out the samples concerned, `missing hold` repeats the
+    last value, `missing interpolate` draws a line between the neighbours. None of them is chosen silently.
+    `hold` cannot fill the beginning of a column, `interpolate` neither the beginning nor the end.
     """
     several = f"; {count} such values in all" if count > 1 else ""
     return Draft(
@@ -182,7 +186,8 @@ def data_shape(span: Span | None, port: str, found: str, expected: str) -> Draft
         input first: real[3]
         data { first = row(0, hare, lynx) }      # two numbers
 
-    `row` and `columns` give one number a column, `rows` a matrix of rows by columns, `column` a single number.
+    `row` and `columns` give one number a column, `rows` a matrix of rows by columns, `column` a single
+    number.
     """
     return Draft(span, f"the data of `{port}` have shape {found}, the declaration says {expected}")
 
@@ -197,8 +202,8 @@ def data_size_disagrees(span: Span | None, port: str, size: str, found: int, kno
 def sample_counts_differ(span: Span | None, port: str, found: int, other: str, known: int) -> Draft:
     """The bindings give different numbers of samples.
 
-    `row` and `rows` make one sample of the whole file; `column` and `columns` one a row; `past` and `future` one a window; an
-    array one for each item of its first axis.
+    `row` and `rows` make one sample of the whole file; `column` and `columns` one a row; `past` and `future`
+    one a window; an array one for each item of its first axis.
     """
     return Draft(span, f"`{port}` has {_samples(found)}, `{other}` has {_samples(known)}")
 
@@ -210,7 +215,9 @@ def _samples(count: int) -> str:
 @message("E519")
 def no_such_row(span: Span | None, path: object, row: int, rows: int) -> Draft:
     """A row is used that the file does not have. Rows are counted from 0, the header not included."""
-    return Draft(span, f"{path} has no row {row}: it has {rows} rows", f"rows are counted from 0 to {rows - 1}")
+    return Draft(
+        span, f"{path} has no row {row}: it has {rows} rows", f"rows are counted from 0 to {rows - 1}"
+    )
 
 
 @message("E520")
@@ -223,15 +230,21 @@ def too_few_rows(span: Span | None, path: object, rows: int, needed: int) -> Dra
 def unbound_port(span: Span | None, role: str, port: str) -> Draft:
     """The block `data` does not say where an input or a target comes from.
 
-        data { source "pelts.csv"; first = row(0, hare, lynx) }
+    data { source "pelts.csv"; first = row(0, hare, lynx) }
     """
-    return Draft(span, f"the block `data` gives nothing for the {role} `{port}`", f"write `{port} = columns(...)` in `data`")
+    return Draft(
+        span,
+        f"the block `data` gives nothing for the {role} `{port}`",
+        f"write `{port} = columns(...)` in `data`",
+    )
 
 
 @message("E522")
 def all_samples_dropped(span: Span | None, path: object, count: int) -> Draft:
     """With `missing drop` no sample is left: each has a value that is missing."""
-    return Draft(span, f"every one of the {count} samples of {path} has a missing value", "try `missing interpolate`")
+    return Draft(
+        span, f"every one of the {count} samples of {path} has a missing value", "try `missing interpolate`"
+    )
 
 
 @message("E523")
@@ -261,18 +274,24 @@ def bad_time_boundary(span: Span | None, value: object, column: str, kind: str) 
 
 
 @message("E526")
-def times_not_increasing(span: Span | None, path: object, line: int, column: str, found: object, before: object) -> Draft:
+def times_not_increasing(
+    span: Span | None, path: object, line: int, column: str, found: object, before: object
+) -> Draft:
     """Windows need rows in the order of time, and this row is not later than the one before it.
 
     Sort the file; clock changes in local time repeat an hour, so that UTC is the better choice.
     """
-    return Draft(span, f"{path}, line {line}, column `{column}`: {found} does not come after {before}", "sort the rows")
+    return Draft(
+        span, f"{path}, line {line}, column `{column}`: {found} does not come after {before}", "sort the rows"
+    )
 
 
 @message("E527")
 def not_a_column(span: Span | None, path: object, name: str, shape: str) -> Draft:
     """An array of several axes is used as a column. Use `array("name")`, whose first axis counts the samples."""
-    return Draft(span, f"`{name}` in {path} has shape {shape}, a column has one axis", f'use `array("{name}")`')
+    return Draft(
+        span, f"`{name}` in {path} has shape {shape}, a column has one axis", f'use `array("{name}")`'
+    )
 
 
 @message("E528")
@@ -281,7 +300,11 @@ def arrays_are_not_filled(span: Span | None, port: str, policy: str) -> Draft:
 
     Fill the array beforehand, or use `missing drop`.
     """
-    return Draft(span, f"`missing {policy}` cannot fill the array of `{port}`", "fill it beforehand, or use `missing drop`")
+    return Draft(
+        span,
+        f"`missing {policy}` cannot fill the array of `{port}`",
+        "fill it beforehand, or use `missing drop`",
+    )
 
 
 @message("E529")
@@ -293,4 +316,6 @@ def not_a_truth_value(span: Span | None, port: str, value: object, where: str) -
 @message("E530")
 def unknown_split(span: Span | None, name: str, known: Sequence[str]) -> Draft:
     """Data are split by `fraction`, `time`, `column` or `tail`."""
-    return Draft(span, f"there is no split `{name}`", f"{_looks_like(name, known)}known are {', '.join(known)}")
+    return Draft(
+        span, f"there is no split `{name}`", f"{_looks_like(name, known)}known are {', '.join(known)}"
+    )

@@ -260,7 +260,7 @@ def keyword_twice(span: Span, name: str, first: Span) -> Draft:
 
         dense(16, init=zeros, init=ones)
     """
-    return Draft(span, f"`{name}` is given twice", notes=(Note("first given here", first),))
+    return Draft(span, f"`{name}` is given twice", notes=(Note("first given", first),))
 
 
 @message("E124")

@@ -1,0 +1,103 @@
+"""E6xx: from a checked program to a proven artifact."""
+
+from __future__ import annotations
+
+from isocline_dsl.messages.message import Draft, message
+from isocline_dsl.tree import Span
+
+
+@message("E601")
+def error_bound_missed(span: Span | None, output: str, found: str, bound: str) -> Draft:
+    """The deployed grid misses the solution of the equations by more than the stated error.
+
+    The result of the deployed graph was compared with a reference solution two orders tighter, on held-out data. The
+    certificate holds the work-precision table from which the scheme and its steps were chosen.
+
+    Allow more steps, a larger error, or regularize the field in training so that it is easier to solve.
+    """
+    return Draft(span, f"`{output}` misses its solution by {found}; the bound is {bound}", "allow more steps or a larger error")
+
+
+@message("E602")
+def parity_missed(span: Span | None, output: str, found: str, bound: str) -> Draft:
+    """onnxruntime in float32 and the graph in float64 differ by more than the bound.
+
+    Rounding grew along the way: a difference of large numbers, an exponential of a large one, a long unstable solve.
+    """
+    return Draft(span, f"`{output}` in float32 differs from float64 by {found}; the bound is {bound}")
+
+
+@message("E603")
+def too_many_nodes(span: Span | None, found: int, limit: int) -> Draft:
+    """The unrolled graph has more nodes than allowed.
+
+    Every step of a solve writes its operations once more. Take fewer steps, a scheme of higher order, or a simpler field.
+    """
+    return Draft(span, f"the graph has {found} nodes; the limit is {limit}", "take fewer steps or a scheme of higher order")
+
+
+@message("E604")
+def not_available_yet(span: Span | None, what: str) -> Draft:
+    """The language has this form, but this version of the compiler cannot compile it yet.
+
+    Programs that use it are read, checked and printed. `isocline doctor` shows the version that is installed.
+    """
+    return Draft(span, f"{what} is not available yet")
+
+
+@message("E605")
+def missing_weights(span: Span | None, name: str) -> Draft:
+    """A weight of the model is not in the file of weights.
+
+    The weights come from another model, or from an earlier version of this one. Train again, or compile with the weights of
+    this model.
+    """
+    return Draft(span, f"the weight `{name}` is missing", "train again, or give the right file with `--weights`")
+
+
+@message("E606")
+def weights_shape(span: Span | None, name: str, found: str, expected: str) -> Draft:
+    """A weight in the file has another shape than in the model: the file belongs to another version of the model."""
+    return Draft(span, f"the weight `{name}` is {found}, expected {expected}")
+
+
+@message("E607")
+def no_starts(span: Span | None, input_: str) -> Draft:
+    """There are neither data nor bounds from which to try the compiled model.
+
+    To measure the error of the deployed grid the compiler solves from many starting points: held-out data, or points
+    drawn from the declared bounds of the inputs.
+
+        input x0: real[2] in (-2, 2)
+    """
+    return Draft(span, f"the input `{input_}` has neither data nor bounds to try the model on", "declare bounds: `in (-1, 1)`")
+
+
+@message("E608")
+def reference_failed(span: Span | None, field: str, reason: str) -> Draft:
+    """The reference solution could not be computed.
+
+    The equations run to infinity within the time of the solve, or are so stiff that no reference solver reaches its end.
+    """
+    return Draft(span, f"no reference solution of `{field}`: {reason}")
+
+
+@message("E609")
+def not_finite(span: Span | None, what: str) -> Draft:
+    """A value is infinite or not a number when the compiled model is tried."""
+    return Draft(span, f"{what} is not finite")
+
+
+@message("E610")
+def opset_out_of_range(span: Span | None, found: int, low: int, high: int) -> Draft:
+    """`deploy` asks for an operator set that is not written."""
+    return Draft(span, f"opset {found} is not written", f"choose one from {low} to {high}")
+
+
+@message("E611")
+def no_scheme_reaches(span: Span | None, error: str, best: str, scheme: str) -> Draft:
+    """`auto` found no scheme and number of steps that stay within the stated error.
+
+    The certificate's work-precision table shows what was tried and how far each one came.
+    """
+    return Draft(span, f"no scheme reaches the error {error}; the best, {scheme}, reaches {best}", "allow a larger error, or make the field smoother")

@@ -1,0 +1,291 @@
+"""E3xx: fields, equations, solves and their schemes."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+
+from isocline_dsl.messages.message import Draft, declared, did_you_mean, message
+from isocline_dsl.tree import Span
+
+
+@message("E301")
+def state_without_equation(span: Span | None, state: str, field: str) -> Draft:
+    """A state of a field has no equation.
+
+    Each state needs exactly one: how it changes with time.
+
+        field f(t, x: real, y: real) {
+          x' = -y                # and y?
+        }
+
+    Write its equation (`y' = 0` when it stays as it is), or hand the value in as a parameter or a captured name.
+    """
+    return Draft(span, f"the state `{state}` of `{field}` has no equation", f"write `{state}' = ...`")
+
+
+@message("E302")
+def equation_without_state(span: Span | None, state: str, field: str, known: Collection[str]) -> Draft:
+    """An equation for something that is not a state of its field.
+
+        field f(t, x: real) { y' = -x }
+    """
+    hint = did_you_mean(state, known) or f"add `{state}: real` to the states of `{field}`"
+    return Draft(span, f"`{state}` is not a state of `{field}`", hint)
+
+
+@message("E303")
+def equation_twice(span: Span | None, state: str, first: Span | None) -> Draft:
+    """Two equations for one state. Together they say more than can be true: keep one, or add their right sides."""
+    return Draft(span, f"a second equation for `{state}`", "keep one", declared("the first stands", first))
+
+
+@message("E304")
+def mixed_equations(span: Span | None, field: str) -> Draft:
+    """A field mixes `x' = ...` with `dx = ... dt + ...`.
+
+    A field is a system of ordinary or of differential-form equations. Write `dx = f dt` for the states without noise.
+    """
+    return Draft(span, f"`{field}` mixes equations with `'` and with differentials", "write `dx = f dt` for the states without noise")
+
+
+@message("E305")
+def order_too_high(span: Span | None, state: str, order: int) -> Draft:
+    """An equation of third or higher order.
+
+    Equations have order one, `x' = ...`, or two, `x'' = ...`. For more, name the derivatives as states:
+
+        x' = v; v' = a; a' = ...
+    """
+    return Draft(span, f"the equation for `{state}` has order {order}", "orders 1 and 2 exist; name the higher derivatives as states")
+
+
+@message("E306")
+def derivative_of_first_order(span: Span | None, state: str) -> Draft:
+    """`x'` is used as a value, but x has an equation of first order.
+
+    For an equation of second order, `q'' = -k*q - c*q'`, the velocity `q'` is a state and has a value. For one of first order,
+    `x'` is the right side of its equation: give that a name and use the name.
+    """
+    return Draft(span, f"`{state}'` has no value of its own here", "only a state with an equation of second order has a velocity")
+
+
+@message("E307")
+def unknown_differential(span: Span | None, differential: str, known: Collection[str]) -> Draft:
+    """A differential of something that is neither the time, nor a noise, nor a control path.
+
+        field market(t, s: real) {
+          noise W: brownian
+          ds = mu*s dt + sigma*s dV       # did you mean `dW`?
+        }
+    """
+    return Draft(span, f"`{differential}` is not a differential here", did_you_mean(differential, known))
+
+
+@message("E308")
+def solve_of_no_field(span: Span | None, name: str, kind: str, known: Collection[str]) -> Draft:
+    """`solve` names something that is not a field.
+
+        path = solve populations from hare = 30 over 0..20
+    """
+    return Draft(span, f"`{name}` is {kind}, not a field", did_you_mean(name, known))
+
+
+@message("E309")
+def state_without_start(span: Span | None, state: str, field: str) -> Draft:
+    """A solve does not say where a state starts.
+
+        path = solve pendulum from q = q0 over 0..1      # and p?
+
+    The velocity of a state with an equation of second order starts with `q' = v0`.
+    """
+    return Draft(span, f"the solve of `{field}` does not say where `{state}` starts", f"add `{state} = ...` after `from`")
+
+
+@message("E310")
+def start_of_no_state(span: Span | None, name: str, field: str, known: Collection[str]) -> Draft:
+    """`from` names something that is not a state of the field."""
+    return Draft(span, f"`{name}` is not a state of `{field}`", did_you_mean(name, known))
+
+
+@message("E311")
+def start_twice(span: Span | None, state: str, first: Span | None) -> Draft:
+    """`from` gives a state two starting values."""
+    return Draft(span, f"`{state}` is started twice", "keep one", declared("first started", first))
+
+
+@message("E312")
+def start_shape(span: Span | None, state: str, found: str, expected: str) -> Draft:
+    """The starting value of a state has another shape than the state.
+
+        field f(t, h: real[5]) { ... }
+        h = solve f from h = x over 0..1         # x is real[2]: pad(x, 3) makes it real[5]
+    """
+    return Draft(span, f"`{state}` starts from {found}, expected {expected}")
+
+
+@message("E313")
+def equation_shape(span: Span | None, state: str, found: str, expected: str) -> Draft:
+    """The right side of an equation has another shape than its state.
+
+    The derivative of a state has the shape of the state.
+    """
+    return Draft(span, f"the right side for `{state}` is {found}, expected {expected}")
+
+
+@message("E314")
+def unknown_scheme(span: Span | None, scheme: str, known: Collection[str]) -> Draft:
+    """A scheme that does not exist.
+
+    `docs/language.md` lists the schemes with their orders.
+
+        h = solve f from h = h0 over 0..1 with rk5(steps=8)      # did you mean `rk4`?
+    """
+    return Draft(span, f"there is no scheme `{scheme}`", did_you_mean(scheme, known))
+
+
+@message("E315")
+def steps_not_a_multiple(span: Span | None, steps: int, intervals: int, nearest: Sequence[int]) -> Draft:
+    """The number of steps does not divide among the times of the solution.
+
+    With `at 0..20 step 1` there are twenty intervals, and every one is crossed with the same number of steps, so `steps` is a
+    positive multiple of twenty.
+    """
+    hint = f"nearest: {' or '.join(str(n) for n in nearest)}" if nearest else None
+    return Draft(span, f"{steps} steps do not divide among {intervals} intervals", hint)
+
+
+@message("E316")
+def empty_range(span: Span | None, start: str, stop: str) -> Draft:
+    """A range of times that begins where it ends, or whose ends are not finite.
+
+        over 0..0                # nothing happens
+    """
+    return Draft(span, f"the range {start}..{stop} has no length")
+
+
+@message("E317")
+def bad_range_step(span: Span | None, range_: str, step: str) -> Draft:
+    """The step of a range is zero, longer than the range, or leads away from its end.
+
+    A range that runs backwards has a negative step: `1..0 step -0.1`.
+    """
+    return Draft(span, f"the step {step} does not lead through {range_}", "a range that runs backwards has a negative step")
+
+
+@message("E318")
+def too_many_times(span: Span | None, count: int) -> Draft:
+    """A range with more than a million times. Perhaps its step is too small by some powers of ten."""
+    return Draft(span, f"{count} times are too many", "the limit is a million; take a longer step")
+
+
+@message("E319")
+def unknown_state(span: Span | None, name: str, known: Collection[str]) -> Draft:
+    """A solution has no state of this name: `path.hare` needs a state `hare` in the field that was solved."""
+    return Draft(span, f"the solution has no state `{name}`", did_you_mean(name, known))
+
+
+@message("E320")
+def solution_needs_state(span: Span | None, states: Sequence[str]) -> Draft:
+    """A solution with several states is used as one value.
+
+    Say which state: `path.hare`, or put them together: `stack(path.hare, path.lynx, axis=-1)`.
+    """
+    return Draft(span, "a solution with several states is used as one value", f"its states: {', '.join(states)}")
+
+
+@message("E321")
+def noise_in_deterministic_solve(span: Span | None, field: str, scheme: str) -> Draft:
+    """A field with noise is solved by a scheme for ordinary equations.
+
+    The order of a scheme such as rk4 is lost on a Brownian path, and its result would not be a solution. Use a stochastic
+    scheme: `milstein`, `euler_maruyama`, `heun_stratonovich`.
+    """
+    return Draft(span, f"`{field}` has noise, and `{scheme}` is for equations without", "use a stochastic scheme, such as `milstein`")
+
+
+@message("E322")
+def times_not_increasing(span: Span | None, before: str, after: str) -> Draft:
+    """The times of a solution do not run in one direction. They may be listed in any spacing, each once, in order."""
+    return Draft(span, f"the time {after} follows {before}", "times increase, or decrease, from first to last")
+
+
+@message("E323")
+def scheme_needs_steps(span: Span | None, scheme: str) -> Draft:
+    """A scheme in a model without its number of steps.
+
+    With `with`, the scheme and its steps are part of the model.
+
+        h = solve f from h = h0 over 0..1 with euler(steps=8)
+    """
+    return Draft(span, f"`{scheme}` does not say how many steps it takes", f"write `{scheme}(steps=8)`")
+
+
+@message("E324")
+def scheme_does_not_fit(span: Span | None, scheme: str, reason: str) -> Draft:
+    """The scheme cannot solve this field.
+
+    Partitioned schemes such as leapfrog need states in pairs, of which each changes with the other; schemes for stiff equations
+    need an equation without noise.
+    """
+    return Draft(span, f"`{scheme}` cannot solve this field: {reason}")
+
+
+@message("E325")
+def adaptive_scheme_in_model(span: Span | None, scheme: str) -> Draft:
+    """`with` names an adaptive solver.
+
+    `with` makes the scheme part of the model: its steps are fixed. An adaptive solver chooses them as it goes; leave `with`
+    out, and name the solver in `train`.
+    """
+    return Draft(span, f"`{scheme}` with tolerances cannot be part of a model", "give it `steps=`, or leave `with` out")
+
+
+@message("E326")
+def weights_per_step_without_scheme(span: Span | None, field: str) -> Draft:
+    """A field with weights for each step is solved without saying how many steps there are.
+
+        h = solve block from h = h0 over 0..8 with euler(steps=8)
+    """
+    return Draft(span, f"`{field}` has weights for each step, but the solve does not fix the steps", "add `with euler(steps=8)`")
+
+
+@message("E327")
+def noise_unused(span: Span | None, noise: str) -> Draft:
+    """A noise that no equation of its field uses. Use its differential, `dW`, or take the declaration away."""
+    return Draft(span, f"the noise `{noise}` drives no equation", f"use `d{noise}` in an equation")
+
+
+@message("E328")
+def field_not_solved(span: Span | None, field: str) -> Draft:
+    """A field that nothing solves.
+
+        path = solve populations from hare = 30, lynx = 4 at 0..20 step 1
+    """
+    return Draft(span, f"the field `{field}` is never solved", "solve it, or take it away")
+
+
+@message("E329")
+def net_recursion(span: Span | None, cycle: Sequence[str]) -> Draft:
+    """Nets that call each other in a circle. A graph has no recursion: it could not be unrolled."""
+    return Draft(span, f"the net `{cycle[0]}` calls itself: {' -> '.join([*cycle, cycle[0]])}")
+
+
+@message("E330")
+def scan_carries_nothing(span: Span | None, name: str) -> Draft:
+    """A `scan` starts a value that its body never changes. Assign it in the body, or use it without carrying it."""
+    return Draft(span, f"the scan carries `{name}` but never changes it", f"assign `{name} = ...` in the body")
+
+
+@message("E331")
+def scan_names(span: Span | None, found: int, expected: int) -> Draft:
+    """A `scan` names more or fewer values than it goes over.
+
+    `scan (t0, t1, x) over (ts, xs)` has two names for the times, from and to, and one for every other sequence.
+    """
+    return Draft(span, f"the scan names {found} values for {expected} sequences")
+
+
+@message("E332")
+def samples_without_noise(span: Span | None, field: str) -> Draft:
+    """`samples` for a field without noise: all samples would be equal."""
+    return Draft(span, f"`{field}` has no noise, so its samples would all be equal", "take `samples` away")

@@ -1,0 +1,75 @@
+"""E27x and E65x: an operation of the graph that cannot be typed, differentiated or deployed."""
+
+from __future__ import annotations
+
+from isocline_dsl.messages.message import Draft, message
+from isocline_dsl.tree import Span
+
+
+@message("E290")
+def operands_do_not_fit(span: Span | None, operation: str, found: str, expected: str) -> Draft:
+    """The shapes or kinds that an operation is given do not fit it, or do not fit each other.
+
+        y = concat(a, b)       # a is real[3, 4], b is real[2, 5]: the other axes must agree
+
+    The message names the operation as the compiler knows it, what it was given and what it takes. Shapes are of one
+    sample: the batch axis is not shown.
+    """
+    return Draft(span, f"`{operation}` cannot take {found}", f"it takes {expected}")
+
+
+@message("E291")
+def axis_absent(span: Span | None, operation: str, axis: int, type: str) -> Draft:
+    """An operation along an axis that its argument does not have.
+
+        s = softmax(x, axis=2)       # x is real[3, 4]: its axes are 0 and 1
+
+    Axes are counted from 0, or from -1 backwards.
+    """
+    return Draft(span, f"`{operation}` works along axis {axis}, which {type} does not have")
+
+
+@message("E292")
+def index_beyond_axis(span: Span | None, index: int, size: int) -> Draft:
+    """A literal index that lies outside the axis it indexes.
+
+        y = x[3]       # x is real[3]: its entries are x[0], x[1], x[2]
+
+    Indices are counted from 0, or from -1 backwards.
+    """
+    return Draft(span, f"index {index} is outside an axis of {size}", f"it lies between {-size} and {size - 1}")
+
+
+@message("E293")
+def size_not_known(span: Span | None, operation: str, size: str) -> Draft:
+    """An operation needs the size of an axis that is known only when the model is run.
+
+        y = xs[1:]       # xs is real[T, 3]: the result would have T - 1 rows, a size without a name
+
+    Give the axis a number in the declaration, or write the computation so that it keeps the axis whole.
+    """
+    return Draft(span, f"`{operation}` needs the size of axis {size}, which is not known when compiling")
+
+
+@message("E651")
+def no_float64_kernel(span: Span | None, operation: str) -> Draft:
+    """The model asks to be deployed in float64, but onnxruntime computes this operation in float32 only.
+
+    Most operations are written in terms of others where that keeps the accuracy; the error function, the inverse
+    trigonometric functions, convolution and average pooling cannot be.
+
+        deploy { dtype float64 }
+
+    Deploy in float32 (the default), or write the model without this operation.
+    """
+    return Draft(span, f"`{operation}` cannot be deployed in float64", "deploy with `dtype float32`")
+
+
+@message("E652")
+def not_emitted(span: Span | None, operation: str) -> Draft:
+    """An operation that has no form in ONNX is still in the graph when it is emitted.
+
+    A solve is replaced by the steps of a fixed-step scheme before the graph is emitted; a solve over times that are
+    known only when the model is run has no such form yet.
+    """
+    return Draft(span, f"`{operation}` has no form in ONNX")

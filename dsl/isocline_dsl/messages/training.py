@@ -1,0 +1,186 @@
+"""E4xx: parameters, and what `data`, `train` and `deploy` declare."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+
+from isocline_dsl.messages.message import Draft, did_you_mean, message
+from isocline_dsl.tree import Span
+
+
+@message("E401")
+def missing_loss(span: Span | None) -> Draft:
+    """`train` has no loss: nothing says what training should make small.
+
+        train { loss mean((forecast - pelts)^2) }
+    """
+    return Draft(span, "`train` has no loss", "write `loss mean((forecast - target)^2)`")
+
+
+@message("E402")
+def missing_train(span: Span | None) -> Draft:
+    """There are weights to be fitted but no `train` block.
+
+    The model has parameters or layers, and nothing says how to find their values.
+
+        train { loss mean((forecast - pelts)^2); optimizer adam(lr=0.01); epochs 100 }
+    """
+    return Draft(span, "the model has weights, but no `train` block says how to find them", "add `train { loss ... }`")
+
+
+@message("E403")
+def missing_output(span: Span | None) -> Draft:
+    """The file declares no output, so the model would compute nothing.
+
+        output forecast = stack(path.hare, path.lynx, axis=-1)
+    """
+    return Draft(span, "the model has no output", "write `output NAME = ...`")
+
+
+@message("E404")
+def missing_data(span: Span | None) -> Draft:
+    """`train` needs data, but the file has no `data` block.
+
+        data { source "pelts.csv"; first = row(0, hare, lynx); pelts = rows(hare, lynx) }
+    """
+    return Draft(span, "training needs data, but there is no `data` block", 'add `data { source "..." }`')
+
+
+@message("E405")
+def unknown_optimizer(span: Span | None, name: str, known: Collection[str]) -> Draft:
+    """An optimizer that does not exist."""
+    return Draft(span, f"there is no optimizer `{name}`", did_you_mean(name, known))
+
+
+@message("E406")
+def unknown_schedule(span: Span | None, name: str, known: Collection[str]) -> Draft:
+    """A schedule of the learning rate that does not exist."""
+    return Draft(span, f"there is no schedule `{name}`", did_you_mean(name, known))
+
+
+@message("E407")
+def unknown_solver(span: Span | None, name: str, known: Collection[str]) -> Draft:
+    """A solver that does not exist. `train` may use adaptive solvers and schemes with fixed steps, `deploy` only the latter."""
+    return Draft(span, f"there is no solver `{name}`", did_you_mean(name, known))
+
+
+@message("E408")
+def unknown_regularizer(span: Span | None, name: str, known: Collection[str]) -> Draft:
+    """A regularizer that does not exist."""
+    return Draft(span, f"there is no regularizer `{name}`", did_you_mean(name, known))
+
+
+@message("E409")
+def unknown_attribution(span: Span | None, name: str, known: Collection[str]) -> Draft:
+    """An attribution method that does not exist."""
+    return Draft(span, f"there is no attribution method `{name}`", did_you_mean(name, known))
+
+
+@message("E410")
+def unknown_distribution(span: Span | None, name: str, known: Collection[str]) -> Draft:
+    """A distribution that does not exist, in a prior or a draw."""
+    return Draft(span, f"there is no distribution `{name}`", did_you_mean(name, known))
+
+
+@message("E411")
+def adaptive_solver_in_deploy(span: Span | None, name: str) -> Draft:
+    """`deploy` names an adaptive solver.
+
+    The deployed graph has a fixed number of steps, so that its time and its result do not depend on anything but the
+    input. `auto(error=1e-3)` finds the cheapest scheme and number of steps that stay within an error; `rk4(steps=40)`
+    names them.
+    """
+    return Draft(span, f"`{name}` is adaptive and cannot be deployed", f"write `auto(error=1e-3)`, or `{name}(steps=40)` with fixed steps")
+
+
+@message("E412")
+def bad_bounds(span: Span | None, low: str, high: str) -> Draft:
+    """The lower bound is not below the upper one.
+
+        param k: real in (10, 0) # write in (0, 10)
+    """
+    return Draft(span, f"the bounds ({low}, {high}) hold nothing between them", "the lower bound comes first")
+
+
+@message("E413")
+def initial_outside_bounds(span: Span | None, name: str, value: str, low: str, high: str) -> Draft:
+    """The initial value of a parameter is not strictly inside its bounds.
+
+    Bounds hold by a smooth bijection that reaches its ends only at infinity, so an initial value on a bound is outside,
+    too.
+
+        param k: positive = 0    # write a small number, 1e-3
+    """
+    return Draft(span, f"`{name}` starts at {value}, outside ({low}, {high})", "start strictly between the bounds")
+
+
+@message("E414")
+def prior_outside_bounds(span: Span | None, name: str, prior: str, low: str, high: str) -> Draft:
+    """The prior gives probability to values that the bounds exclude, or none to those that they allow."""
+    return Draft(span, f"the prior {prior} of `{name}` does not fit its bounds ({low}, {high})")
+
+
+@message("E415")
+def setting_value(span: Span | None, key: str, found: str, expected: str) -> Draft:
+    """A setting with a value of the wrong kind.
+
+        train { epochs many }    # expected a whole number
+    """
+    return Draft(span, f"`{key}` is {found}, expected {expected}")
+
+
+@message("E416")
+def loss_not_scalar(span: Span | None, found: str) -> Draft:
+    """The loss is not one number.
+
+    `mean`, `sum` or a loss function reduces an array to a number a sample; the mean over the batch is taken for you.
+    """
+    return Draft(span, f"the loss is {found}, expected a number", "take the `mean` of it")
+
+
+@message("E417")
+def loss_without_weights(span: Span | None) -> Draft:
+    """There is a `train` block, but the model has nothing to fit. Take the block away, or declare a `param`."""
+    return Draft(span, "there is nothing to train: the model has no parameters and no layers")
+
+
+@message("E418")
+def loss_not_finite(span: Span | None, epoch: int, step: int, where: str) -> Draft:
+    """The loss became infinite or not a number while training.
+
+    Often the learning rate is too high, a state runs away before the end of the solve, or a logarithm or a root meets a
+    value that is not positive. The message names the first equation whose value was not finite, and the state just before
+    is kept in the run's folder.
+    """
+    return Draft(span, f"the loss is not finite in epoch {epoch}, step {step}: {where}", "try a lower learning rate, or bounds on the parameters")
+
+
+@message("E419")
+def check_missed(span: Span | None, left: str, relation: str, right: str) -> Draft:
+    """A `check` of the file does not hold on the held-out data.
+
+    The build stops: a model that misses what its author demanded is not deployed. Train longer, change the model, or change
+    the demand.
+    """
+    return Draft(span, f"the check fails: {left} is not {relation} {right}")
+
+
+@message("E420")
+def check_not_a_comparison(span: Span | None) -> Draft:
+    """`check` needs a comparison.
+
+        check relative_rmse(forecast, pelts) < 0.4
+    """
+    return Draft(span, "`check` needs a comparison", "write `check ERROR < BOUND`")
+
+
+@message("E421")
+def symbolic_shape_of_param(span: Span | None, name: str, size: str) -> Draft:
+    """A parameter with a size that is not known when compiling: how many numbers should be fitted?"""
+    return Draft(span, f"the parameter `{name}` cannot have the size `{size}`")
+
+
+@message("E422")
+def const_shape(span: Span | None, name: str, found: str, expected: str) -> Draft:
+    """The value of a constant has another shape than its type says."""
+    return Draft(span, f"the value of `{name}` is {found}, expected {expected}")
