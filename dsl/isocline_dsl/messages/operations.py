@@ -1,4 +1,4 @@
-"""E27x and E65x: an operation of the graph that cannot be typed, differentiated or deployed."""
+"""E25x and E65x: an operation of the graph that cannot be typed, differentiated or deployed."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from isocline_dsl.messages.message import Draft, message
 from isocline_dsl.tree import Span
 
 
-@message("E290")
+@message("E250")
 def operands_do_not_fit(span: Span | None, operation: str, found: str, expected: str) -> Draft:
     """The shapes or kinds that an operation is given do not fit it, or do not fit each other.
 
@@ -18,7 +18,7 @@ def operands_do_not_fit(span: Span | None, operation: str, found: str, expected:
     return Draft(span, f"`{operation}` cannot take {found}", f"it takes {expected}")
 
 
-@message("E291")
+@message("E251")
 def axis_absent(span: Span | None, operation: str, axis: int, type: str) -> Draft:
     """An operation along an axis that its argument does not have.
 
@@ -29,7 +29,7 @@ def axis_absent(span: Span | None, operation: str, axis: int, type: str) -> Draf
     return Draft(span, f"`{operation}` works along axis {axis}, which {type} does not have")
 
 
-@message("E292")
+@message("E252")
 def index_beyond_axis(span: Span | None, index: int, size: int) -> Draft:
     """A literal index that lies outside the axis it indexes.
 
@@ -40,7 +40,7 @@ def index_beyond_axis(span: Span | None, index: int, size: int) -> Draft:
     return Draft(span, f"index {index} is outside an axis of {size}", f"it lies between {-size} and {size - 1}")
 
 
-@message("E293")
+@message("E253")
 def size_not_known(span: Span | None, operation: str, size: str) -> Draft:
     """An operation needs the size of an axis that is known only when the model is run.
 

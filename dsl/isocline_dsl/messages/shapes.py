@@ -1,4 +1,4 @@
-"""E210 to E259: shapes, sizes, indices and numbers that must be known when compiling."""
+"""E210 to E249: shapes, sizes, indices and numbers that must be known when compiling."""
 
 from __future__ import annotations
 
