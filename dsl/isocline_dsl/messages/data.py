@@ -288,7 +288,7 @@ def times_not_increasing(
 
 @message("E527")
 def not_a_column(span: Span | None, path: object, name: str, shape: str) -> Draft:
-    """An array of several axes is used as a column. Use `array("name")`, whose first axis counts the samples."""
+    """An array of several axes is used as a column. Use `array("name")`: its first axis counts the samples."""
     return Draft(
         span, f"`{name}` in {path} has shape {shape}, a column has one axis", f'use `array("{name}")`'
     )

@@ -1,0 +1,121 @@
+"""Columns by name, as numbers, with missing values filled by the stated policy."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping, Sequence
+from fnmatch import fnmatchcase
+
+import numpy as np
+
+from isocline_compiler.data.place import Place
+from isocline_compiler.data.table import Table
+from isocline_compiler.graph import Array
+from isocline_dsl.messages import data as messages
+
+
+def expand(table: Table, names: Sequence[str], place: Place) -> list[str]:
+    """The columns meant: names, or patterns such as `pixel_*` in natural order (2 before 10)."""
+    found: list[str] = []
+    for name in names:
+        found.extend([name] if name in table.columns or "*" not in name else _like(table, name, place))
+    return found
+
+
+def _like(table: Table, pattern: str, place: Place) -> list[str]:
+    matching = sorted((name for name in table.names if fnmatchcase(name, pattern)), key=_natural)
+    if not matching:
+        raise place.error(messages.no_column_like(place.span, table.path.name, pattern, table.names))
+    return matching
+
+
+def _natural(name: str) -> list[tuple[int, str]]:
+    return [(int(part), "") if part.isdigit() else (-1, part) for part in re.split(r"(\d+)", name)]
+
+
+def column(table: Table, name: str, place: Place) -> Array:
+    """One column as it is. Raises E509 or E527."""
+    if name not in table.columns:
+        raise place.error(messages.missing_column(place.span, table.path.name, name, table.names))
+    array = table.columns[name]
+    if array.ndim != 1:
+        raise place.error(messages.not_a_column(place.span, table.path.name, name, str(list(array.shape))))
+    return array
+
+
+def numbers(table: Table, name: str, place: Place) -> Array:
+    """One column as float64, NaN where a value is missing. Raises E509, E511, E512 or E527."""
+    array = column(table, name, place)
+    if array.dtype.kind == "M":
+        raise place.error(messages.dates_are_not_numbers(place.span, table.path.name, name, array[0]))
+    if array.dtype.kind in "fib":
+        return array.astype(np.float64)
+    return _parsed(table, name, array, place)
+
+
+def _parsed(table: Table, name: str, array: Array, place: Place) -> Array:
+    """Texts as numbers, which works for numbers in quotes only: anything else is the mistake to report."""
+    values = np.full(len(array), np.nan)
+    for row, item in enumerate(array):
+        if item is None:
+            continue
+        try:
+            values[row] = float(item)
+        except (TypeError, ValueError):
+            line = table.line(row)
+            raise place.error(messages.not_a_number(place.span, table.path.name, line, name, item)) from None
+    return values
+
+
+Fill = Callable[[Array], Array]
+
+
+def hold(values: Array) -> Array:
+    """The last finite value again; what stands before the first one stays missing."""
+    position = np.where(np.isfinite(values), np.arange(len(values)), -1)
+    last = np.maximum.accumulate(position)
+    return np.where(last >= 0, values[last], np.nan)
+
+
+def interpolate(values: Array) -> Array:
+    """A line between the finite neighbours, by row; the two ends stay missing."""
+    known = np.flatnonzero(np.isfinite(values))
+    if not len(known):
+        return values
+    return np.interp(np.arange(len(values)), known, values[known], left=np.nan, right=np.nan)
+
+
+FILLS: Mapping[str, Fill] = {"hold": hold, "interpolate": interpolate}
+
+
+def complete(table: Table, names: Sequence[str], policy: str, place: Place) -> tuple[Array, list[str]]:
+    """Columns as float64 (rows, columns), filled by `policy`, and a note for each column that was filled.
+
+    `drop` leaves the gaps to whoever makes samples; every other policy ends without gaps or raises E513.
+    """
+    filled, notes = [], []
+    for name in names:
+        values, count = _complete_one(table, name, policy, place)
+        filled.append(values)
+        if count:
+            notes.append(f"{count} missing values of `{name}` filled by `missing {policy}`")
+    return np.stack(filled, axis=1), notes
+
+
+def _complete_one(table: Table, name: str, policy: str, place: Place) -> tuple[Array, int]:
+    values = numbers(table, name, place)
+    gaps = ~np.isfinite(values)
+    if policy == "drop" or not gaps.any():
+        return values, 0
+    if policy in FILLS:
+        values = FILLS[policy](values)
+    check_finite(table, name, values, policy, place)
+    return values, int(gaps.sum())
+
+
+def check_finite(table: Table, name: str, values: Array, policy: str, place: Place) -> None:
+    """Raises E513 at the first value that is not finite."""
+    bad = np.flatnonzero(~np.isfinite(values))
+    if len(bad):
+        line = table.line(int(bad[0]))
+        raise place.error(messages.missing_values(place.span, table.path.name, line, name, len(bad), policy))

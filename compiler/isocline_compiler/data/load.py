@@ -1,0 +1,167 @@
+"""From a `data` block to arrays: read, bind, check, drop, split."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import numpy as np
+
+from isocline_compiler.data.columns import column
+from isocline_compiler.data.dataset import Dataset, Split
+from isocline_compiler.data.forms import Extraction
+from isocline_compiler.data.place import Place
+from isocline_compiler.data.ports import SINGLE, Sizes, shaped, typed
+from isocline_compiler.data.splits import Parts, Samples, split_samples
+from isocline_compiler.data.table import Table, read_table
+from isocline_compiler.data.windows import Windows, make_windows
+from isocline_compiler.graph import Array
+from isocline_compiler.model import DataBinding, DataPlan, Port
+from isocline_dsl.diagnostics import Source
+from isocline_dsl.messages import data as messages
+
+
+def load_data(
+    plan: DataPlan,
+    inputs: Sequence[Port],
+    targets: Sequence[Port],
+    folder: Path,
+    source: Source | None = None,
+    override: Path | None = None,
+) -> Dataset:
+    """The arrays of every port by part. `override` is read in place of the file that the plan names.
+
+    Raises E5xx: a file that cannot be read, a column, shape, label or value that does not fit.
+    """
+    place = Place(source, plan.source_span or plan.span)
+    table = read_table(_path(plan, folder, override, place), place)
+    ports = _bound_ports(plan, inputs, targets, place)
+    windows = make_windows(table, plan.bindings, plan.stride, place)
+    notes = _check_times(table, plan, windows, place)
+    data = Extraction(table, plan.missing, windows, notes)
+    arrays = _read(data, ports, place)
+    shared = frozenset(port.name for _, port in ports if not port.batched)
+    samples = _samples(table, plan, windows, Split(arrays, shared))
+    kept = _complete_samples(arrays, shared, samples, plan, place)
+    notes.extend(_dropped(samples.count, len(kept)))
+    whole, samples = Split(arrays, shared).take(kept), _taken(samples, kept)
+    whole = Split(_typed(whole, ports, samples, place), shared)
+    return _split(whole, samples, plan, notes, place)
+
+
+def _path(plan: DataPlan, folder: Path, override: Path | None, place: Place) -> Path:
+    if override is not None:
+        return override
+    if plan.source is None:
+        raise place.error(messages.no_source(place.span))
+    return folder / plan.source
+
+
+def _bound_ports(
+    plan: DataPlan, inputs: Sequence[Port], targets: Sequence[Port], place: Place
+) -> list[tuple[DataBinding, Port]]:
+    """Each port with its binding, in the order of declaration. Raises E521."""
+    bindings: Mapping[str, DataBinding] = {item.port: item for item in plan.bindings}
+    for role, ports in (("input", inputs), ("target", targets)):
+        for port in ports:
+            if port.name not in bindings:
+                raise place.error(messages.unbound_port(port.span or plan.span, role, port.name))
+    return [(bindings[port.name], port) for port in (*inputs, *targets)]
+
+
+def _read(data: Extraction, ports: Sequence[tuple[DataBinding, Port]], place: Place) -> dict[str, Array]:
+    """Arrays in their declared shapes, samples first and equally many."""
+    arrays: dict[str, Array] = {}
+    sizes: Sizes = {}
+    first: Port | None = None
+    for binding, port in ports:
+        at = place.at(binding.span)
+        arrays[port.name] = array = shaped(data.read(binding, at), port, binding.form, sizes, at)
+        if not port.batched:
+            continue
+        if first is not None and len(array) != len(arrays[first.name]):
+            counts = (port.name, len(array), first.name, len(arrays[first.name]))
+            raise place.error(messages.sample_counts_differ(at.span, *counts))
+        first = first or port
+    return arrays
+
+
+def _samples(table: Table, plan: DataPlan, windows: Windows | None, whole: Split) -> Samples:
+    """The rows each sample is about: those of its future, its own row, or all rows."""
+    time = plan.time
+    if windows is not None:
+        ahead = windows.present + max(windows.future, 0)
+        begin = windows.present if windows.future else windows.present - 1
+        return Samples(table, begin, np.maximum(ahead, begin + 1), time)
+    if all(item.form in SINGLE for item in plan.bindings):
+        return Samples(table, np.zeros(1, dtype=np.int64), np.array([_rows(table)]), time)
+    order = np.arange(whole.count)
+    return Samples(table, order, order + 1, time)
+
+
+def _rows(table: Table) -> int:
+    return min(len(np.atleast_1d(array)) for array in table.columns.values())
+
+
+def _taken(samples: Samples, kept: Array) -> Samples:
+    return Samples(samples.table, samples.begin[kept], samples.end[kept], samples.time)
+
+
+def _complete_samples(
+    arrays: Mapping[str, Array], shared: frozenset[str], samples: Samples, plan: DataPlan, place: Place
+) -> Array:
+    """Indices of the samples without gaps; every one unless `missing drop`. Raises E522."""
+    whole = np.ones(samples.count, dtype=np.bool_)
+    for name, array in arrays.items():
+        if name not in shared:
+            whole &= np.isfinite(array).reshape(len(array), -1).all(axis=1)
+    if not whole.any():
+        raise place.error(messages.all_samples_dropped(plan.span, samples.table.path.name, samples.count))
+    return np.flatnonzero(whole)
+
+
+def _dropped(count: int, kept: int) -> list[str]:
+    gone = count - kept
+    return [f"{gone} of {count} samples left out by `missing drop`"] if gone else []
+
+
+def _typed(
+    whole: Split, ports: Sequence[tuple[DataBinding, Port]], samples: Samples, place: Place
+) -> dict[str, Array]:
+    def where(index: int) -> str:
+        row = int(samples.begin[index]) if index < samples.count else 0
+        return f"{samples.table.path.name}, line {samples.table.line(row)}"
+
+    return {
+        port.name: typed(whole.arrays[port.name], port, where, place.at(binding.span))
+        for binding, port in ports
+    }
+
+
+def _split(whole: Split, samples: Samples, plan: DataPlan, notes: list[str], place: Place) -> Dataset:
+    if plan.split is None:
+        return Dataset(whole, notes=(*notes, "no split: the held-out samples are the training samples"))
+    parts = split_samples(samples, plan.split, place)
+    notes.extend(_left_out(parts, whole.count))
+    taken = {name: whole.take(indices) for name, indices in parts.items()}
+    return Dataset(taken["train"], taken.get("validation"), taken.get("test"), tuple(notes))
+
+
+def _left_out(parts: Parts, count: int) -> list[str]:
+    gone = count - sum(len(indices) for indices in parts.values())
+    return [f"{gone} samples that cross a boundary of the split left out"] if gone else []
+
+
+def _check_times(table: Table, plan: DataPlan, windows: Windows | None, place: Place) -> list[str]:
+    """Windows need increasing times, raises E526; a note says when the steps of time are not all equal."""
+    if plan.time is None or windows is None:
+        return []
+    times = column(table, plan.time, place)
+    steps = np.diff(times)
+    late = np.flatnonzero(~(steps > np.zeros((), dtype=steps.dtype)))
+    if len(late):
+        row = int(late[0]) + 1
+        facts = (table.path.name, table.line(row), plan.time, times[row], times[row - 1])
+        raise place.error(messages.times_not_increasing(place.span, *facts))
+    odd = int((steps != np.median(steps.astype(np.float64)).astype(steps.dtype)).sum())
+    return [f"{odd} steps of `{plan.time}` are not the usual one: some windows span a gap"] if odd else []

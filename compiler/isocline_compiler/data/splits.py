@@ -1,0 +1,137 @@
+"""Which samples train, which validate and which test."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from isocline_compiler.data.columns import column
+from isocline_compiler.data.place import Place
+from isocline_compiler.data.table import Table
+from isocline_compiler.graph import Array
+from isocline_compiler.model import Option
+from isocline_dsl.messages import data as messages
+
+Parts = dict[str, Array]
+"""Indices of samples by part: `train`, `validation`, `test`."""
+
+PARTS = ("train", "validation", "test")
+
+
+@dataclass(frozen=True)
+class Samples:
+    """What a split sees: the table, and for each sample the rows [begin, end) that are to be predicted."""
+
+    table: Table
+    begin: Array
+    end: Array
+    time: str | None
+
+    @property
+    def count(self) -> int:
+        return len(self.begin)
+
+
+def split_samples(samples: Samples, option: Option, place: Place) -> Parts:
+    """Indices by part; a part that was asked for and is empty raises E523."""
+    rule = SPLITS.get(option.name)
+    place = place.at(option.span)
+    if rule is None:
+        raise place.error(messages.unknown_split(place.span, option.name, tuple(SPLITS)))
+    parts = rule(samples, option, place)
+    for name in PARTS:
+        if name in parts and not len(parts[name]):
+            raise place.error(messages.empty_split(place.span, name, samples.count))
+    return parts
+
+
+def by_fraction(samples: Samples, option: Option, _: Place) -> Parts:
+    """A seeded shuffle; then `train`, `validation` and the rest, which is the test."""
+    order = np.random.default_rng(int(option.get("seed", 0))).permutation(samples.count)
+    train = _count(option.get("train", 0.8), samples.count)
+    validation = _count(option.get("validation", 0), samples.count)
+    return _consecutive(order, train, validation, samples.count - train - validation)
+
+
+def by_tail(samples: Samples, option: Option, _: Place) -> Parts:
+    """In the order of the file: the last samples test, those before them validate. Fractions, or counts."""
+    test = _count(option.get("test", 0), samples.count)
+    validation = _count(option.get("validation", 0), samples.count)
+    order = np.arange(samples.count)
+    return _consecutive(order, samples.count - test - validation, validation, test)
+
+
+def _count(share: Any, total: int) -> int:
+    """Below 1 a fraction of the samples, else a number of samples."""
+    return round(float(share) * total) if float(share) < 1 else int(share)
+
+
+def _consecutive(order: Array, train: int, validation: int, test: int) -> Parts:
+    parts = {"train": np.sort(order[: max(train, 0)])}
+    if validation:
+        parts["validation"] = np.sort(order[train : train + validation])
+    if test > 0:
+        parts["test"] = np.sort(order[train + validation :])
+    return parts
+
+
+def by_column(samples: Samples, option: Option, place: Place) -> Parts:
+    """A column says it in words. A window belongs where all rows of its future do, else it is left out."""
+    name = str(option.get("column", "split"))
+    words = column(samples.table, name, place)
+    for row, word in enumerate(words):
+        if word not in PARTS:
+            line = samples.table.line(row)
+            path = samples.table.path.name
+            raise place.error(messages.unknown_split_word(place.span, path, line, name, word))
+    return {
+        part: np.flatnonzero(_all_within(words == part, samples)) for part in PARTS if (words == part).any()
+    }
+
+
+def _all_within(flags: Array, samples: Samples) -> Array:
+    """For each sample: every one of its rows is flagged."""
+    total = np.concatenate([[0], np.cumsum(flags)])
+    within: Array = total[samples.end] - total[samples.begin] == samples.end - samples.begin
+    return within
+
+
+def by_time(samples: Samples, option: Option, place: Place) -> Parts:
+    """What begins at or after the time `test` tests, at or after `validation` validates, the rest trains.
+
+    A window whose future begins before a boundary and ends after it is left out, so that nothing trained on
+    reaches into what is tested.
+    """
+    name = str(option.get("column") or samples.time)
+    times = column(samples.table, name, place)
+    edges = [(part, option.get(part)) for part in ("validation", "test") if option.get(part) is not None]
+    begin, end = times[samples.begin], times[samples.end - 1]
+    parts, upper = {}, np.ones(samples.count, dtype=np.bool_)
+    for part, edge in reversed(edges):
+        boundary = _boundary(edge, times, name, place)
+        parts[part] = np.flatnonzero(upper & (begin >= boundary))
+        upper = upper & (end < boundary)
+    parts["train"] = np.flatnonzero(upper)
+    return parts
+
+
+def _boundary(edge: Any, times: Array, name: str, place: Place) -> Any:
+    dates = times.dtype.kind == "M"
+    try:
+        if dates:
+            return np.datetime64(str(edge)).astype(times.dtype)
+        return float(edge)
+    except ValueError:
+        kind = "a date" if dates else "a number"
+        raise place.error(messages.bad_time_boundary(place.span, edge, name, kind)) from None
+
+
+SPLITS: Mapping[str, Callable[[Samples, Option, Place], Parts]] = {
+    "fraction": by_fraction,
+    "time": by_time,
+    "column": by_column,
+    "tail": by_tail,
+}
