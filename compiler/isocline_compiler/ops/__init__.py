@@ -1,0 +1,44 @@
+"""The op table: everything the compiler can compute, one record each, a file for each family."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from types import MappingProxyType
+
+from isocline_compiler.graph import Node, Op
+from isocline_compiler.ops.activation import ACTIVATION
+from isocline_compiler.ops.arithmetic import ARITHMETIC
+from isocline_compiler.ops.comparison import COMPARISON
+from isocline_compiler.ops.convolution import CONVOLUTION
+from isocline_compiler.ops.elementwise import ELEMENTWISE
+from isocline_compiler.ops.indexing import INDEXING
+from isocline_compiler.ops.linear import LINEAR_MAPS
+from isocline_compiler.ops.normalisation import NORMALISATION
+from isocline_compiler.ops.reduction import REDUCTION
+from isocline_compiler.ops.shaping import SHAPING
+
+
+def index(*ops: Op) -> Mapping[str, Op]:
+    """The table of these operations by name; a name that occurs twice raises."""
+    table: dict[str, Op] = {}
+    for op in ops:
+        if op.name in table:
+            raise ValueError(f"two operations are named {op.name!r}")
+        table[op.name] = op
+    return MappingProxyType(table)
+
+
+OPS = index(
+    *ARITHMETIC,
+    *ELEMENTWISE,
+    *ACTIVATION,
+    *COMPARISON,
+    *REDUCTION,
+    *LINEAR_MAPS,
+    *SHAPING,
+    *INDEXING,
+    *CONVOLUTION,
+    *NORMALISATION,
+)
+
+Node.algebra = OPS

@@ -1,0 +1,147 @@
+"""Activations: the nonlinearities of neural networks, entry by entry."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from isocline_compiler.graph import Example, Node, Op
+from isocline_compiler.ops import wide
+from isocline_compiler.ops.elementwise import ERF, EXP, TANH, positive_part, where_positive
+from isocline_compiler.ops.shapes import real, require, same
+from isocline_compiler.tensor_type import TensorType
+
+_EXAMPLES = (
+    Example((real("batch", 7),), within=((-3.0, 3.0),)),
+    Example((real(2, 3),), within=((-3.0, 3.0),)),
+)
+_SELU_ALPHA = 1.6732632423543772
+_SELU_SCALE = 1.0507009873554805
+_ROOT_HALF = 0.7071067811865476
+_INV_ROOT_TWO_PI = 0.3989422804014327
+
+
+def _sloped(x: TensorType, *, alpha: float) -> TensorType:
+    require("this activation", ("real",), x)
+    return x
+
+
+def _emit_softplus(emitter: Any, node: Node, x: str) -> str:
+    return _softplus(emitter, x)
+
+
+def _softplus(emitter: Any, x: str) -> str:
+    return wide.softplus(emitter, x) if emitter.wide else str(emitter.node("Softplus", x))
+
+
+def _emit_leaky(emitter: Any, node: Node, x: str) -> str:
+    alpha = node.attrs["alpha"]
+    if not emitter.wide:
+        return str(emitter.node("LeakyRelu", x, alpha=float(alpha)))
+    slope = emitter.node("Mul", x, emitter.real(alpha))
+    return str(emitter.node("Where", emitter.node("Less", x, emitter.real(0.0)), slope, x))
+
+
+def _exponential_branch(emitter: Any, x: str, alpha: float) -> str:
+    """max(x, 0) + alpha (e^min(x, 0) - 1)."""
+    below = wide.expm1_below_zero(emitter, emitter.node("Min", x, emitter.real(0.0)))
+    return str(emitter.node("Add", emitter.node("Relu", x), emitter.node("Mul", below, emitter.real(alpha))))
+
+
+def _emit_elu(emitter: Any, node: Node, x: str) -> str:
+    alpha = float(node.attrs["alpha"])
+    return (
+        _exponential_branch(emitter, x, alpha) if emitter.wide else str(emitter.node("Elu", x, alpha=alpha))
+    )
+
+
+def _emit_selu(emitter: Any, node: Node, x: str) -> str:
+    if not emitter.wide:
+        return str(emitter.node("Selu", x, alpha=_SELU_ALPHA, gamma=_SELU_SCALE))
+    branch = _exponential_branch(emitter, x, _SELU_ALPHA)
+    return str(emitter.node("Mul", branch, emitter.real(_SELU_SCALE)))
+
+
+def _emit_gelu(emitter: Any, node: Node, x: str) -> str:
+    """x (1 + erf(x / sqrt 2)) / 2: the operator itself exists from opset 20 only."""
+    if emitter.wide:
+        emitter.refuse_wide(node)
+    error = emitter.node("Erf", emitter.node("Mul", x, emitter.real(_ROOT_HALF)))
+    weight = emitter.node("Mul", emitter.node("Add", error, emitter.real(1.0)), emitter.real(0.5))
+    return str(emitter.node("Mul", x, weight))
+
+
+def _emit_silu(emitter: Any, node: Node, x: str) -> str:
+    return str(emitter.node("Mul", x, emitter.node("Sigmoid", x)))
+
+
+def _emit_mish(emitter: Any, node: Node, x: str) -> str:
+    return str(emitter.node("Mul", x, emitter.node("Tanh", _softplus(emitter, x))))
+
+
+def _grad_gelu(g: Node, y: Node, x: Node) -> tuple[Node]:
+    """Phi(x) + x phi(x)."""
+    below = (ERF(x * _ROOT_HALF) + 1.0) * 0.5
+    return (g * (below + x * EXP(x * x * -0.5) * _INV_ROOT_TWO_PI),)
+
+
+def _grad_silu(g: Node, y: Node, x: Node) -> tuple[Node]:
+    s = SIGMOID(x)
+    return (g * (s + y * (1.0 - s)),)
+
+
+def _grad_mish(g: Node, y: Node, x: Node) -> tuple[Node]:
+    t = TANH(SOFTPLUS(x))
+    return (g * (t + x * (1.0 - t * t) * SIGMOID(x)),)
+
+
+def _grad_selu(g: Node, y: Node, x: Node) -> tuple[Node]:
+    """scale above 0, y + scale alpha below."""
+    return (g * where_positive(x, _SELU_SCALE, y + _SELU_SCALE * _SELU_ALPHA),)
+
+
+SIGMOID = Op(
+    "sigmoid",
+    same,
+    "sigmoid",
+    "Sigmoid",
+    lambda g, y, x: (g * (y * (1.0 - y)),),
+    "1 / (1 + e^-x)",
+    examples=_EXAMPLES,
+)
+SOFTPLUS = Op(
+    "softplus", same, lambda torch, x: torch.nn.functional.softplus(x, threshold=40.0), _emit_softplus,
+    lambda g, y, x: (g * SIGMOID(x),), "log(1 + e^x), without overflow.", examples=_EXAMPLES,
+)  # fmt: skip
+RELU = Op(
+    "relu", same, "relu", "Relu", lambda g, y, x: (g * positive_part(x),), "max(x, 0)", examples=_EXAMPLES
+)
+LEAKY_RELU = Op(
+    "leaky_relu", _sloped, lambda torch, x, alpha: torch.nn.functional.leaky_relu(x, alpha), _emit_leaky,
+    lambda g, y, x, alpha: (g * where_positive(x, 1.0, float(alpha)),), "x above 0, alpha x below.",
+    examples=(Example((real("batch", 7),), {"alpha": 0.1}),),
+)  # fmt: skip
+ELU = Op(
+    "elu", _sloped, lambda torch, x, alpha: torch.nn.functional.elu(x, alpha), _emit_elu,
+    lambda g, y, x, alpha: (g * where_positive(x, 1.0, y + float(alpha)),), "x above 0, alpha (e^x - 1) below.",
+    examples=(Example((real("batch", 7),), {"alpha": 0.7}), Example((real("batch", 7),), {"alpha": 1.0})),
+)  # fmt: skip
+SELU = Op("selu", same, "selu", _emit_selu, _grad_selu, "The self-normalising elu.", examples=_EXAMPLES)
+GELU = Op(
+    "gelu", same, lambda torch, x: torch.nn.functional.gelu(x), _emit_gelu, _grad_gelu,
+    "x Phi(x), Phi the normal distribution function; exact, not the tanh approximation.", examples=_EXAMPLES,
+)  # fmt: skip
+SILU = Op(
+    "silu",
+    same,
+    lambda torch, x: torch.nn.functional.silu(x),
+    _emit_silu,
+    _grad_silu,
+    "x sigmoid(x)",
+    examples=_EXAMPLES,
+)
+MISH = Op(
+    "mish", same, lambda torch, x: torch.nn.functional.mish(x), _emit_mish, _grad_mish, "x tanh(softplus(x))",
+    examples=_EXAMPLES,
+)  # fmt: skip
+
+ACTIVATION = (SIGMOID, SOFTPLUS, RELU, LEAKY_RELU, ELU, SELU, GELU, SILU, MISH)

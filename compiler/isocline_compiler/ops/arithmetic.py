@@ -1,0 +1,87 @@
+"""Arithmetic with broadcasting. Gradients come back in the shape of the argument through `sum_to`."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from isocline_compiler.graph import Example, Node, Op, value_of
+from isocline_compiler.ops.broadcasting import sum_to
+from isocline_compiler.ops.comparison import CAST, EQUAL, GREATER, LESS, WHERE
+from isocline_compiler.ops.shapes import elementwise, elementwise_real, integer, real, same_number
+
+_PAIRS = (
+    Example((real("batch", 3), real("batch", 3))),
+    Example((real("batch", 2, 3), real(3))),
+    Example((real(), real("batch", 2))),
+    Example((real(2, 1), real("batch", 1, 4))),
+)
+_INTEGERS = Example((integer("batch", 3), integer(3)))
+_AWAY_FROM_ZERO = tuple(Example(item.types, within=((-2.0, 2.0), (0.5, 2.0))) for item in _PAIRS)
+_POWERS = tuple(Example(item.types, within=((0.2, 2.0), (-2.0, 2.0))) for item in _PAIRS)
+
+
+def _grad_pow(g: Node, y: Node, a: Node, b: Node) -> tuple[Node | None, ...]:
+    """d a^b = b a^(b-1) da + a^b log(a) db; an exponent that is a literal has no gradient, and 0 gives none to a."""
+    exponent = value_of(b)
+    if exponent is not None and not exponent.any():
+        return (None, None)
+    left = sum_to(g * b * POW(a, b - 1.0), a)
+    if exponent is not None:
+        return (left, None)
+    positive = GREATER(a, 0.0)
+    log = Node.algebra["log"](WHERE(positive, a, 1.0))
+    return (left, sum_to(g * y * log, b))
+
+
+def _share(chosen: Op, g: Node, a: Node, b: Node) -> tuple[Node, Node]:
+    """The gradient goes to the chosen argument, half to each where they are equal."""
+    half = CAST(EQUAL(a, b), kind="real") * 0.5
+    left = CAST(chosen(a, b), kind="real") + half
+    return (sum_to(g * left, a), sum_to(g * (1.0 - left), b))
+
+
+def _torch_pow(torch: Any, a: Any, b: Any) -> Any:
+    return torch.pow(a, b)
+
+
+ADD = Op(
+    "add",
+    elementwise,
+    "add",
+    "Add",
+    lambda g, y, a, b: (sum_to(g, a), sum_to(g, b)),
+    "a + b",
+    examples=(*_PAIRS, _INTEGERS),
+)
+SUB = Op(
+    "sub",
+    elementwise,
+    "sub",
+    "Sub",
+    lambda g, y, a, b: (sum_to(g, a), sum_to(-g, b)),
+    "a - b",
+    examples=(*_PAIRS, _INTEGERS),
+)
+MUL = Op(
+    "mul", elementwise, "mul", "Mul", lambda g, y, a, b: (sum_to(g * b, a), sum_to(g * a, b)), "a b",
+    examples=(*_PAIRS, _INTEGERS),
+)  # fmt: skip
+DIV = Op(
+    "div", elementwise_real, "div", "Div", lambda g, y, a, b: (sum_to(g / b, a), sum_to(-g * y / b, b)), "a / b",
+    examples=_AWAY_FROM_ZERO,
+)  # fmt: skip
+NEG = Op(
+    "neg", same_number, "neg", "Neg", lambda g, y, x: (-g,), "-x",
+    examples=(Example((real("batch", 3),)), Example((integer("batch", 3),))),
+)  # fmt: skip
+POW = Op("pow", elementwise_real, _torch_pow, "Pow", _grad_pow, "a^b", examples=_POWERS)
+MINIMUM = Op(
+    "minimum", elementwise, "minimum", "Min", lambda g, y, a, b: _share(LESS, g, a, b), "The smaller of a and b.",
+    examples=(*_PAIRS, _INTEGERS),
+)  # fmt: skip
+MAXIMUM = Op(
+    "maximum", elementwise, "maximum", "Max", lambda g, y, a, b: _share(GREATER, g, a, b), "The larger of a and b.",
+    examples=(*_PAIRS, _INTEGERS),
+)  # fmt: skip
+
+ARITHMETIC = (ADD, SUB, MUL, DIV, NEG, POW, MINIMUM, MAXIMUM)

@@ -1,0 +1,112 @@
+"""Comparisons, logic, choice between two values, and casts between kinds."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from isocline_compiler.graph import Example, Node, Op, Stop
+from isocline_compiler.ops.broadcasting import sum_to
+from isocline_compiler.ops.shapes import comparison, integer, joined, logical, misfit, real, require, truth
+from isocline_compiler.tensor_type import Kind, TensorType
+
+_CONSTANT = Stop("piecewise constant")
+_PAIRS = (
+    Example((real("batch", 3), real("batch", 3))),
+    Example((real("batch", 3), real())),
+    Example((integer("batch", 3), integer(3))),
+)
+_TRUTHS = (Example((truth("batch", 3), truth(3))), Example((truth("batch", 2), truth("batch", 2))))
+
+
+def _emit_not_equal(emitter: Any, node: Node, a: str, b: str) -> str:
+    return str(emitter.node("Not", emitter.node("Equal", a, b)))
+
+
+LESS = Op("less", comparison, "lt", "Less", _CONSTANT, "a < b", examples=_PAIRS)
+LESS_EQUAL = Op("less_equal", comparison, "le", "LessOrEqual", _CONSTANT, "a <= b", examples=_PAIRS)
+GREATER = Op("greater", comparison, "gt", "Greater", _CONSTANT, "a > b", examples=_PAIRS)
+GREATER_EQUAL = Op("greater_equal", comparison, "ge", "GreaterOrEqual", _CONSTANT, "a >= b", examples=_PAIRS)
+EQUAL = Op("equal", comparison, "eq", "Equal", _CONSTANT, "a == b", examples=(*_PAIRS, *_TRUTHS))
+NOT_EQUAL = Op(
+    "not_equal", comparison, "ne", _emit_not_equal, _CONSTANT, "a != b", examples=(*_PAIRS, *_TRUTHS)
+)
+
+AND = Op("and", logical, "logical_and", "And", _CONSTANT, "a and b", examples=_TRUTHS)
+OR = Op("or", logical, "logical_or", "Or", _CONSTANT, "a or b", examples=_TRUTHS)
+NOT = Op("not", logical, "logical_not", "Not", _CONSTANT, "not a", examples=(Example((truth("batch", 3),)),))
+
+
+def _choice(condition: TensorType, a: TensorType, b: TensorType) -> TensorType:
+    if condition.kind != "bool" or a.kind != b.kind:
+        raise misfit("where", (condition, a, b), "a condition and two values of one kind")
+    return a.with_shape(joined(condition, a, b))
+
+
+def _grad_where(g: Node, y: Node, condition: Node, a: Node, b: Node) -> tuple[Node | None, ...]:
+    return (None, sum_to(WHERE(condition, g, 0.0), a), sum_to(WHERE(condition, 0.0, g), b))
+
+
+WHERE = Op(
+    "where", _choice, "where", "Where", _grad_where, "a where the condition holds, else b.",
+    examples=(
+        Example((truth("batch", 3), real("batch", 3), real(3))),
+        Example((truth("batch", 1), real(), real("batch", 3))),
+        Example((truth("batch", 3), integer("batch", 3), integer())),
+    ),
+)  # fmt: skip
+
+
+def _cast_type(x: TensorType, *, kind: Kind) -> TensorType:
+    if kind not in ("real", "int", "bool"):
+        raise AssertionError(f"no kind {kind!r}")
+    return TensorType(kind, x.shape)
+
+
+def _torch_cast(torch: Any, x: Any, kind: Kind) -> Any:
+    return x.to({"real": torch.working, "int": torch.int64, "bool": torch.bool}[kind])
+
+
+def _emit_cast(emitter: Any, node: Node, x: str) -> str:
+    return str(emitter.node("Cast", x, to=emitter.elements(node.attrs["kind"])))
+
+
+def _grad_cast(g: Node, y: Node, x: Node, kind: Kind) -> tuple[Node | None]:
+    return (g if kind == "real" and x.type.kind == "real" else None,)
+
+
+CAST = Op(
+    "cast", _cast_type, _torch_cast, _emit_cast, _grad_cast, "The same values as another kind; to `int` rounds towards zero.",
+    examples=(
+        Example((truth("batch", 3),), {"kind": "real"}),
+        Example((integer("batch", 3),), {"kind": "real"}),
+        Example((real("batch", 3),), {"kind": "int"}),
+        Example((real("batch", 3),), {"kind": "real"}),
+        Example((truth("batch", 3),), {"kind": "int"}),
+    ),
+)  # fmt: skip
+
+
+def _bounded(x: TensorType, *, low: float, high: float) -> TensorType:
+    require("clip", ("real",), x)
+    return x
+
+
+def _grad_clip(g: Node, y: Node, x: Node, low: float, high: float) -> tuple[Node]:
+    """1 between the bounds and on them, as torch has it."""
+    return (WHERE(AND(GREATER_EQUAL(x, low), LESS_EQUAL(x, high)), g, 0.0),)
+
+
+def _emit_clip(emitter: Any, node: Node, x: str) -> str:
+    return str(emitter.node("Clip", x, emitter.real(node.attrs["low"]), emitter.real(node.attrs["high"])))
+
+
+CLIP = Op(
+    "clip", _bounded, lambda torch, x, low, high: torch.clamp(x, low, high), _emit_clip, _grad_clip,
+    "x, but not below `low` nor above `high`; infinite bounds are none.",
+    examples=(
+        Example((real("batch", 4),), {"low": -1.0, "high": 0.5}),
+        Example((real("batch", 4),), {"low": 0.0, "high": float("inf")}),
+    ),
+)  # fmt: skip
+
+COMPARISON = (LESS, LESS_EQUAL, GREATER, GREATER_EQUAL, EQUAL, NOT_EQUAL, AND, OR, NOT, WHERE, CAST, CLIP)

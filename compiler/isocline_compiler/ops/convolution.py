@@ -1,0 +1,257 @@
+"""Convolutions and pooling in one and two dimensions: x is (batch, channels, *space), w is (out, in / groups, *kernel).
+
+`stride`, `pad`, `dilation` and `kernel` are one number, or one for each axis of space; `pad` is on both sides.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, TypeAlias
+
+import numpy as np
+
+from isocline_compiler.graph import Example, Node, Op, constant
+from isocline_compiler.ops.indexing import CONCAT, SLICE
+from isocline_compiler.ops.reduction import REDUCE_SUM
+from isocline_compiler.ops.shapes import known, misfit, real, require
+from isocline_compiler.ops.shaping import TRANSPOSE
+from isocline_compiler.tensor_type import Size, TensorType
+
+Extent: TypeAlias = "int | tuple[int, ...]"
+
+
+def each(value: Extent, rank: int) -> tuple[int, ...]:
+    """One number for each axis of space."""
+    return (value,) * rank if isinstance(value, int) else tuple(value)
+
+
+def _window(operation: str, size: Size, kernel: int, stride: int, pad: int, dilation: int) -> int:
+    """How many windows fit: floor((n + 2 pad - dilation (kernel - 1) - 1) / stride) + 1."""
+    span = known(operation, size) + 2 * pad - dilation * (kernel - 1) - 1
+    if span < 0:
+        raise misfit(
+            operation, f"{size} entries with margins of {pad}", f"at least {dilation * (kernel - 1) + 1}"
+        )
+    return span // stride + 1
+
+
+def _check(
+    operation: str, x: TensorType, w: TensorType, b: TensorType | None, channels: tuple[Size, int]
+) -> None:
+    """`channels`: those of x that w expects, and those of the result, which b has too."""
+    require(operation, ("real",), x, w, *((b,) if b else ()))
+    expected, results = channels
+    if x.rank != w.rank or x.rank not in (3, 4) or x.shape[1] != expected or (b and b.shape != (results,)):
+        raise misfit(
+            operation,
+            f"{x} with the kernel {w}",
+            f"(batch, {expected}, space...) with one or two axes of space",
+        )
+
+
+def _conv_type(
+    x: TensorType, w: TensorType, b: TensorType | None = None, *,
+    stride: Extent = 1, pad: Extent = 0, dilation: Extent = 1, groups: int = 1,
+) -> TensorType:  # fmt: skip
+    inside = w.shape[1] if groups == 1 else known("conv", w.shape[1]) * groups
+    _check("conv", x, w, b, (inside, known("conv", w.shape[0])))
+    rank = x.rank - 2
+    settings = zip(
+        x.shape[2:], w.shape[2:], each(stride, rank), each(pad, rank), each(dilation, rank), strict=True
+    )
+    space = (_window("conv", size, known("conv", k), s, p, d) for size, k, s, p, d in settings)
+    return x.with_shape((x.shape[0], w.shape[0], *space))
+
+
+def _transposed_type(
+    x: TensorType, w: TensorType, b: TensorType | None = None, *,
+    stride: Extent = 1, pad: Extent = 0, dilation: Extent = 1, groups: int = 1, output_pad: Extent = 0,
+) -> TensorType:  # fmt: skip
+    out = known("conv_transpose", w.shape[1]) * groups
+    _check("conv_transpose", x, w, b, (w.shape[0], out))
+    rank = x.rank - 2
+    settings = zip(
+        x.shape[2:],
+        w.shape[2:],
+        each(stride, rank),
+        each(pad, rank),
+        each(dilation, rank),
+        each(output_pad, rank),
+        strict=True,
+    )
+    space = (
+        (known("conv_transpose", size) - 1) * s - 2 * p + d * (known("conv_transpose", k) - 1) + o + 1
+        for size, k, s, p, d, o in settings
+    )
+    return x.with_shape((x.shape[0], out, *space))
+
+
+def _torch_conv(
+    torch: Any,
+    x: Any,
+    w: Any,
+    b: Any = None,
+    stride: Extent = 1,
+    pad: Extent = 0,
+    dilation: Extent = 1,
+    groups: int = 1,
+) -> Any:
+    apply = torch.nn.functional.conv1d if x.ndim == 3 else torch.nn.functional.conv2d
+    return apply(x, w, b, stride, pad, dilation, groups)
+
+
+def _torch_transposed(
+    torch: Any, x: Any, w: Any, b: Any = None, stride: Extent = 1, pad: Extent = 0, dilation: Extent = 1,
+    groups: int = 1, output_pad: Extent = 0,
+) -> Any:  # fmt: skip
+    functional = torch.nn.functional
+    apply = functional.conv_transpose1d if x.ndim == 3 else functional.conv_transpose2d
+    return apply(x, w, b, stride, pad, output_pad, groups, dilation)
+
+
+def _settings(node: Node, *names: str) -> dict[str, Any]:
+    """The attributes of ONNX for the settings of a convolution or a pooling."""
+    rank = node.type.rank - 2
+    given = {name: list(each(node.attrs.get(name, default), rank)) for name, default in _DEFAULTS.items()}
+    all_ = {
+        "strides": given["stride"],
+        "pads": given["pad"] * 2,
+        "dilations": given["dilation"],
+        "output_padding": given["output_pad"],
+        "group": node.attrs.get("groups", 1),
+        "kernel_shape": list(each(node.attrs["kernel"], rank)) if "kernel" in node.attrs else [],
+    }
+    return {name: all_[name] for name in names}
+
+
+_DEFAULTS: dict[str, int] = {"stride": 1, "pad": 0, "dilation": 1, "output_pad": 0}
+
+
+def _emit(operator: str, *names: str, **fixed: Any) -> Callable[..., str]:
+    def emit(emitter: Any, node: Node, *xs: str) -> str:
+        if emitter.wide and operator != "MaxPool":
+            emitter.refuse_wide(node)
+        return str(emitter.node(operator, *xs, **_settings(node, *names), **fixed))
+
+    return emit
+
+
+def _space(x: Node) -> tuple[int, ...]:
+    return tuple(range(2, x.type.rank))
+
+
+def _to_bias(g: Node, b: tuple[Node, ...]) -> tuple[Node, ...]:
+    return tuple(REDUCE_SUM(g, axes=(0, *_space(g))) for _ in b)
+
+
+def _exchange(x: Node) -> Node:
+    """Batch and channels exchanged."""
+    return TRANSPOSE(x, perm=(1, 0, *_space(x)))
+
+
+def _block(x: Node, axis: int, index: int, count: int) -> Node:
+    """Part `index` of `count` equal parts along an axis."""
+    size = known("conv", x.size(axis)) // count
+    return x if count == 1 else SLICE(x, axis=axis, start=index * size, stop=(index + 1) * size)
+
+
+def _to_kernel(x: Node, g: Node, w: Node, stride: Extent, pad: Extent, dilation: Extent) -> Node:
+    """dL/dw of one group: x correlated with g, the batch taking the place of the channels, stride that of dilation."""
+    full = CONV(_exchange(x), _exchange(g), stride=dilation, pad=pad, dilation=stride)
+    for axis in _space(full):
+        if full.size(axis) != w.size(axis):
+            full = SLICE(full, axis=axis, start=0, stop=w.size(axis))
+    return _exchange(full)
+
+
+def _grad_conv(
+    g: Node, y: Node, x: Node, w: Node, *b: Node,
+    stride: Extent = 1, pad: Extent = 0, dilation: Extent = 1, groups: int = 1,
+) -> tuple[Node, ...]:  # fmt: skip
+    plain = CONV_TRANSPOSE(g, w, stride=stride, pad=pad, dilation=dilation, groups=groups)
+    missing = [known("conv", a) - known("conv", c) for a, c in zip(x.shape[2:], plain.shape[2:], strict=True)]
+    to_x = plain
+    if any(missing):
+        to_x = CONV_TRANSPOSE(
+            g, w, stride=stride, pad=pad, dilation=dilation, groups=groups, output_pad=tuple(missing)
+        )
+    parts = [
+        _to_kernel(_block(x, 1, i, groups), _block(g, 1, i, groups), w, stride, pad, dilation)
+        for i in range(groups)
+    ]
+    return (to_x, parts[0] if groups == 1 else CONCAT(*parts, axis=0), *_to_bias(g, b))
+
+
+def _grad_transposed(
+    g: Node, y: Node, x: Node, w: Node, *b: Node,
+    stride: Extent = 1, pad: Extent = 0, dilation: Extent = 1, groups: int = 1, output_pad: Extent = 0,
+) -> tuple[Node, ...]:  # fmt: skip
+    """The convolution whose transpose this is, and its kernel's gradient with x and g exchanged."""
+    to_x = CONV(g, w, stride=stride, pad=pad, dilation=dilation, groups=groups)
+    parts = [
+        _to_kernel(_block(g, 1, i, groups), _block(x, 1, i, groups), w, stride, pad, dilation)
+        for i in range(groups)
+    ]
+    return (to_x, parts[0] if groups == 1 else CONCAT(*parts, axis=0), *_to_bias(g, b))
+
+
+_KERNEL = ("strides", "pads", "dilations", "group")
+CONV = Op(
+    "conv", _conv_type, _torch_conv, _emit("Conv", *_KERNEL), _grad_conv, "Cross-correlation, with a bias when there is one.",
+    examples=(
+        Example((real("batch", 2, 7), real(3, 2, 3), real(3)), {"stride": 2, "pad": 1}),
+        Example((real("batch", 2, 5, 6), real(3, 2, 3, 2)), {"stride": (2, 1), "pad": (1, 0), "dilation": (1, 2)}),
+        Example((real("batch", 4, 6, 6), real(4, 2, 3, 3), real(4)), {"groups": 2, "pad": 1, "stride": 2}),
+    ),
+)  # fmt: skip
+CONV_TRANSPOSE = Op(
+    "conv_transpose", _transposed_type, _torch_transposed, _emit("ConvTranspose", *_KERNEL, "output_padding"), _grad_transposed,
+    "The transpose of `conv` as a linear map: w is (in, out / groups, *kernel).",
+    examples=(
+        Example((real("batch", 3, 4), real(3, 2, 3), real(2)), {"stride": 2, "pad": 1, "output_pad": 1}),
+        Example((real("batch", 4, 3, 3), real(4, 1, 2, 2)), {"groups": 2, "dilation": 2}),
+    ),
+)  # fmt: skip
+
+# ---------------------------------------------------------------------------------------------------- pooling
+
+
+def _pooled(x: TensorType, *, kernel: Extent, stride: Extent, pad: Extent = 0) -> TensorType:
+    require("pooling", ("real",), x)
+    if x.rank not in (3, 4):
+        raise misfit("pooling", (x,), "one or two axes of space after the channels")
+    rank = x.rank - 2
+    settings = zip(x.shape[2:], each(kernel, rank), each(stride, rank), each(pad, rank), strict=True)
+    return x.with_shape((*x.shape[:2], *(_window("pooling", size, k, s, p, 1) for size, k, s, p in settings)))
+
+
+def _torch_pool(name: str) -> Callable[..., Any]:
+    def apply(torch: Any, x: Any, kernel: Extent, stride: Extent, pad: Extent = 0) -> Any:
+        return getattr(torch.nn.functional, f"{name}_pool{x.ndim - 2}d")(x, kernel, stride, pad)
+
+    return apply
+
+
+def _grad_average(g: Node, y: Node, x: Node, kernel: Extent, stride: Extent, pad: Extent = 0) -> tuple[Node]:
+    """An average is a convolution of each channel with a constant kernel."""
+    sizes = each(kernel, x.type.rank - 2)
+    channels = known("pooling", x.size(1))
+    w = constant(np.full((channels, 1, *sizes), 1.0 / float(np.prod(sizes))))
+    return (_grad_conv(g, y, x, w, stride=stride, pad=pad, groups=channels)[0],)
+
+
+_POOLINGS = (
+    Example((real("batch", 2, 7),), {"kernel": 3, "stride": 2}),
+    Example((real("batch", 2, 6, 5),), {"kernel": (2, 3), "stride": (2, 1), "pad": (1, 1)}),
+)
+_POOL = ("strides", "pads", "kernel_shape")
+MAX_POOL = Op(
+    "max_pool", _pooled, _torch_pool("max"), _emit("MaxPool", *_POOL), None, "The largest entry of each window.",
+    examples=_POOLINGS,
+)  # fmt: skip
+AVG_POOL = Op(
+    "avg_pool", _pooled, _torch_pool("avg"), _emit("AveragePool", *_POOL, count_include_pad=1), _grad_average,
+    "The mean of each window, margins counted as zeros.", examples=_POOLINGS,
+)  # fmt: skip
+
+CONVOLUTION = (CONV, CONV_TRANSPOSE, MAX_POOL, AVG_POOL)

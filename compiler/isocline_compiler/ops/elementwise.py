@@ -1,0 +1,155 @@
+"""Functions of one real, entry by entry.
+
+onnxruntime has no float64 kernel for many of these; `in_terms` gives the formula used then, chosen to keep full accuracy.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from isocline_compiler.graph import Example, Node, Op, Stop
+from isocline_compiler.ops import wide
+from isocline_compiler.ops.comparison import CAST, GREATER, WHERE
+from isocline_compiler.ops.shapes import real, same, same_number
+
+_STEP = Stop("piecewise constant")
+_TWO_OVER_ROOT_PI = 1.1283791670955126
+
+
+def _on(low: float = -2.0, high: float = 2.0) -> tuple[Example, ...]:
+    return (
+        Example((real("batch", 7),), within=((low, high),)),
+        Example((real(2, 3),), within=((low, high),)),
+    )
+
+
+def _in_terms(operator: str, formula: Callable[[Any, str], str]) -> Callable[..., str]:
+    """The operator in float32; in float64, where it has no kernel, `formula(emitter, x)`."""
+
+    def emit(emitter: Any, node: Node, x: str) -> str:
+        return formula(emitter, x) if emitter.wide else str(emitter.node(operator, x))
+
+    return emit
+
+
+def _float32_only(operator: str) -> Callable[..., str]:
+    """The operator in float32; refused in float64, where it has no kernel and no formula of full accuracy."""
+
+    def emit(emitter: Any, node: Node, x: str) -> str:
+        if emitter.wide:
+            emitter.refuse_wide(node)
+        return str(emitter.node(operator, x))
+
+    return emit
+
+
+def _square(emitter: Any, node: Node, x: str) -> str:
+    return str(emitter.node("Mul", x, x))
+
+
+EXP = Op("exp", same, "exp", "Exp", lambda g, y, x: (g * y,), "e^x", examples=_on())
+LOG = Op("log", same, "log", "Log", lambda g, y, x: (g / x,), "The natural logarithm.", examples=_on(0.1, 5))
+SQRT = Op(
+    "sqrt", same, "sqrt", "Sqrt", lambda g, y, x: (g * 0.5 / y,), "The square root.", examples=_on(0.1, 5)
+)
+SQUARE = Op("square", same, "square", _square, lambda g, y, x: (g * x * 2.0,), "x^2", examples=_on())
+ABS = Op("abs", same_number, "abs", "Abs", lambda g, y, x: (g * SIGN(x),), "|x|", examples=_on())
+SIGN = Op("sign", same_number, "sign", "Sign", _STEP, "-1, 0 or 1.", examples=_on())
+FLOOR = Op("floor", same, "floor", "Floor", _STEP, "The integer below.", examples=_on())
+CEIL = Op("ceil", same, "ceil", "Ceil", _STEP, "The integer above.", examples=_on())
+ROUND = Op(
+    "round", same, "round", "Round", _STEP, "The nearest integer, the even one in the middle.", examples=_on()
+)
+
+SIN = Op("sin", same, "sin", "Sin", lambda g, y, x: (g * COS(x),), "Sine.", examples=_on())
+COS = Op("cos", same, "cos", "Cos", lambda g, y, x: (-g * SIN(x),), "Cosine.", examples=_on())
+TAN = Op(
+    "tan",
+    same,
+    "tan",
+    _in_terms("Tan", wide.tan),
+    lambda g, y, x: (g * (1.0 + y * y),),
+    "Tangent.",
+    examples=_on(-1.2, 1.2),
+)
+ASIN = Op(
+    "asin", same, "asin", _float32_only("Asin"), lambda g, y, x: (g / SQRT(1.0 - x * x),), "Inverse sine.",
+    examples=_on(-0.9, 0.9),
+)  # fmt: skip
+ACOS = Op(
+    "acos", same, "acos", _float32_only("Acos"), lambda g, y, x: (-g / SQRT(1.0 - x * x),), "Inverse cosine.",
+    examples=_on(-0.9, 0.9),
+)  # fmt: skip
+ATAN = Op(
+    "atan",
+    same,
+    "atan",
+    _float32_only("Atan"),
+    lambda g, y, x: (g / (1.0 + x * x),),
+    "Inverse tangent.",
+    examples=_on(),
+)
+SINH = Op(
+    "sinh",
+    same,
+    "sinh",
+    _in_terms("Sinh", wide.sinh),
+    lambda g, y, x: (g * COSH(x),),
+    "Hyperbolic sine.",
+    examples=_on(),
+)
+COSH = Op(
+    "cosh",
+    same,
+    "cosh",
+    _in_terms("Cosh", wide.cosh),
+    lambda g, y, x: (g * SINH(x),),
+    "Hyperbolic cosine.",
+    examples=_on(),
+)
+TANH = Op(
+    "tanh", same, "tanh", "Tanh", lambda g, y, x: (g * (1.0 - y * y),), "Hyperbolic tangent.", examples=_on()
+)
+ASINH = Op(
+    "asinh", same, "asinh", _in_terms("Asinh", wide.asinh), lambda g, y, x: (g / SQRT(x * x + 1.0),),
+    "Inverse hyperbolic sine.", examples=_on(),
+)  # fmt: skip
+ACOSH = Op(
+    "acosh", same, "acosh", _in_terms("Acosh", wide.acosh), lambda g, y, x: (g / (SQRT(x - 1.0) * SQRT(x + 1.0)),),
+    "Inverse hyperbolic cosine.", examples=_on(1.2, 3),
+)  # fmt: skip
+ATANH = Op(
+    "atanh", same, "atanh", _in_terms("Atanh", wide.atanh), lambda g, y, x: (g / (1.0 - x * x),),
+    "Inverse hyperbolic tangent.", examples=_on(-0.9, 0.9),
+)  # fmt: skip
+ERF = Op(
+    "erf", same, lambda torch, x: torch.special.erf(x), _float32_only("Erf"),
+    lambda g, y, x: (g * (_TWO_OVER_ROOT_PI * EXP(-(x * x))),), "The error function.", examples=_on(),
+)  # fmt: skip
+
+
+def _stop_gradient(emitter: Any, node: Node, x: str) -> str:
+    return x
+
+
+STOP_GRADIENT = Op(
+    "stop_gradient", lambda x: x, lambda torch, x: x.detach(), _stop_gradient, lambda g, y, x: (None,),
+    "x, taken as a constant by every derivative.",
+)  # fmt: skip
+
+
+def positive_part(x: Node) -> Node:
+    """1 where x > 0, else 0."""
+    return CAST(GREATER(x, 0.0), kind="real")
+
+
+def where_positive(x: Node, a: Node | float, b: Node | float) -> Node:
+    """a where x > 0, else b."""
+    return WHERE(GREATER(x, 0.0), a, b)
+
+
+ELEMENTWISE = (
+    EXP, LOG, SQRT, SQUARE, ABS, SIGN, FLOOR, CEIL, ROUND, SIN, COS, TAN, ASIN, ACOS, ATAN,
+    SINH, COSH, TANH, ASINH, ACOSH, ATANH, ERF, STOP_GRADIENT,
+)  # fmt: skip

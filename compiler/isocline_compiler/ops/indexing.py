@@ -1,0 +1,259 @@
+"""Parts of arrays, arrays made of parts, and values chosen by index."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from isocline_compiler.graph import Example, Fault, Node, Op, Stop, constant
+from isocline_compiler.ops.broadcasting import sum_to
+from isocline_compiler.ops.shapes import axis_in, integer, known, misfit, real
+from isocline_compiler.ops.shaping import RESHAPE, TRANSPOSE, inverse
+from isocline_compiler.tensor_type import TensorType
+from isocline_dsl import messages
+
+# ---------------------------------------------------------------------------------------------------- concat
+
+
+def _concatenated(*types: TensorType, axis: int) -> TensorType:
+    first = types[0]
+    at = axis_in("concat", first, axis)
+    around = [(type_.kind, type_.rank, type_.shape[:at], type_.shape[at + 1 :]) for type_ in types]
+    if any(item != around[0] for item in around):
+        raise misfit("concat", types, f"values that agree in every axis but {axis}")
+    if len(types) == 1:
+        return first
+    total = sum(known("concat", type_.shape[at]) for type_ in types)
+    return first.with_shape((*first.shape[:at], total, *first.shape[at + 1 :]))
+
+
+def _torch_concat(torch: Any, *xs: Any, axis: int) -> Any:
+    return torch.cat(xs, axis)
+
+
+def _emit_concat(emitter: Any, node: Node, *xs: str) -> str:
+    return str(emitter.node("Concat", *xs, axis=node.attrs["axis"] % node.type.rank))
+
+
+def _grad_concat(g: Node, y: Node, *xs: Node, axis: int) -> tuple[Node, ...]:
+    if len(xs) == 1:
+        return (g,)
+    stops = np.cumsum([known("concat", x.size(axis)) for x in xs]).tolist()
+    spans = zip([0, *stops[:-1]], stops, strict=True)
+    return tuple(SLICE(g, axis=axis, start=start, stop=stop) for start, stop in spans)
+
+
+CONCAT = Op(
+    "concat", _concatenated, _torch_concat, _emit_concat, _grad_concat, "Values one after another along an axis.",
+    examples=(
+        Example((real("batch", 2), real("batch", 3)), {"axis": 1}),
+        Example((real("batch", 2, 1), real("batch", 2, 2), real("batch", 2, 1)), {"axis": -1}),
+        Example((integer(2), integer(1)), {"axis": 0}),
+    ),
+)  # fmt: skip
+
+# ---------------------------------------------------------------------------------------------------- slice, select
+
+
+def _range(size: int, start: int | None, stop: int | None, step: int) -> range:
+    return range(*slice(start, stop, step).indices(size))
+
+
+def _sliced(x: TensorType, *, axis: int, start: int | None, stop: int | None, step: int = 1) -> TensorType:
+    at = axis_in("a slice", x, axis)
+    count = len(_range(known("a slice", x.shape[at]), start, stop, step))
+    return x.with_shape((*x.shape[:at], count, *x.shape[at + 1 :]))
+
+
+def _torch_slice(torch: Any, x: Any, axis: int, start: int | None, stop: int | None, step: int = 1) -> Any:
+    chosen = _range(x.shape[axis], start, stop, step)
+    if step > 0:
+        return x[(slice(None),) * (axis % x.ndim) + (slice(chosen.start, chosen.stop, step),)]
+    return x.index_select(axis, torch.tensor(list(chosen), device=x.device, dtype=torch.int64))
+
+
+def _emit_slice(emitter: Any, node: Node, x: str) -> str:
+    axis = node.attrs["axis"] % node.type.rank
+    step = node.attrs.get("step", 1)
+    chosen = _range(node.inputs[0].shape[axis], node.attrs["start"], node.attrs["stop"], step)
+    stop = chosen.stop if chosen.stop >= 0 else np.iinfo(np.int64).min
+    bounds = [emitter.ints([item]) for item in (chosen.start, stop, axis, step)]
+    return str(emitter.node("Slice", x, *(bounds[:3] if step == 1 else bounds)))
+
+
+def _grad_slice(
+    g: Node, y: Node, x: Node, axis: int, start: int | None, stop: int | None, step: int = 1
+) -> tuple[Node]:
+    size = known("the gradient of a slice", x.size(axis))
+    chosen = _range(size, start, stop, step)
+    if step != 1:
+        return (_scattered(g, axis % x.type.rank, np.array(chosen, dtype=np.int64), size),)
+    return (_padded_along(g, axis % x.type.rank, chosen.start, size - chosen.start - len(chosen)),)
+
+
+def _padded_along(g: Node, axis: int, before: int, after: int) -> Node:
+    return PAD(g, pads=tuple((before, after) if i == axis else (0, 0) for i in range(g.type.rank)), value=0.0)
+
+
+def _scattered(g: Node, axis: int, indices: Node | np.ndarray[Any, Any], size: int) -> Node:
+    """Row i of `g` (along `axis`) added to row indices[i] of zeros with `size` rows, as a product with a 0-1 matrix."""
+    rows = ONE_HOT(indices, depth=size) if isinstance(indices, Node) else constant(np.eye(size)[indices])
+    perm = (*(i for i in range(g.type.rank) if i != axis), axis)
+    return TRANSPOSE(Node.algebra["matmul"](TRANSPOSE(g, perm=perm), rows), perm=inverse(perm))
+
+
+SLICE = Op(
+    "slice", _sliced, _torch_slice, _emit_slice, _grad_slice,
+    "Entries start, start + step, ... before stop, as Python's slices count them.",
+    examples=(
+        Example((real("batch", 5),), {"axis": 1, "start": 1, "stop": 4, "step": 1}),
+        Example((real("batch", 6, 2),), {"axis": 1, "start": 0, "stop": None, "step": 2}),
+        Example((real("batch", 5),), {"axis": -1, "start": None, "stop": None, "step": -2}),
+        Example((real(5),), {"axis": 0, "start": -2, "stop": None}),
+    ),
+)  # fmt: skip
+
+
+def _selected(x: TensorType, *, axis: int, index: int) -> TensorType:
+    at = axis_in("an index", x, axis)
+    size = x.shape[at]
+    if isinstance(size, int) and not -size <= index < size:
+        raise Fault(lambda span: messages.index_out_of_range(span, index, size))
+    return x.with_shape(x.shape[:at] + x.shape[at + 1 :])
+
+
+def _emit_select(emitter: Any, node: Node, x: str) -> str:
+    axis = node.attrs["axis"] % node.inputs[0].type.rank
+    return str(emitter.node("Gather", x, emitter.integer(node.attrs["index"]), axis=axis))
+
+
+def _grad_select(g: Node, y: Node, x: Node, axis: int, index: int) -> tuple[Node]:
+    at, size = axis % x.type.rank, known("the gradient of an index", x.size(axis))
+    kept = RESHAPE(g, shape=(*x.shape[:at], 1, *x.shape[at + 1 :]))
+    return (_padded_along(kept, at, index % size, size - 1 - index % size),)
+
+
+SELECT = Op(
+    "select", _selected, lambda torch, x, axis, index: x.select(axis, index), _emit_select, _grad_select,
+    "Entry `index` along an axis, which is dropped.",
+    examples=(
+        Example((real("batch", 3),), {"axis": 1, "index": 2}),
+        Example((real("batch", 3, 4),), {"axis": 1, "index": -1}),
+        Example((real(3),), {"axis": 0, "index": 0}),
+    ),
+)  # fmt: skip
+
+# ---------------------------------------------------------------------------------------------------- gather, one_hot
+
+
+def _gathered(x: TensorType, indices: TensorType, *, axis: int) -> TensorType:
+    if indices.kind != "int":
+        raise misfit("gather", (x, indices), "indices that are integers")
+    at = axis_in("gather", x, axis)
+    return x.with_shape(x.shape[:at] + indices.shape + x.shape[at + 1 :])
+
+
+def _torch_gather(torch: Any, x: Any, indices: Any, axis: int) -> Any:
+    at = axis % x.ndim
+    flat = x.index_select(at, indices.reshape(-1).to(torch.int64))
+    return flat.reshape(*x.shape[:at], *indices.shape, *x.shape[at + 1 :])
+
+
+def _emit_gather(emitter: Any, node: Node, x: str, indices: str) -> str:
+    return str(emitter.node("Gather", x, indices, axis=node.attrs["axis"] % node.inputs[0].type.rank))
+
+
+def _grad_gather(g: Node, y: Node, x: Node, indices: Node, axis: int) -> tuple[Node | None, ...]:
+    at, size = axis % x.type.rank, known("the gradient of gather", x.size(axis))
+    if indices.type.rank == 0:
+        indices = RESHAPE(indices, shape=(1,))
+        g = RESHAPE(g, shape=(*x.shape[:at], 1, *x.shape[at + 1 :]))
+    if indices.type.rank == 1:
+        return (_scattered(g, at, indices, size), None)
+    if indices.type.rank > 2 or at != 0 or x.type.rank != 2:
+        raise misfit(
+            "the gradient of gather",
+            (x, indices),
+            "rows of a table chosen by a vector or a matrix of indices",
+        )
+    rows = TRANSPOSE(ONE_HOT(indices, depth=size), perm=(0, 2, 1))
+    return (sum_to(Node.algebra["matmul"](rows, g), x), None)
+
+
+GATHER = Op(
+    "gather", _gathered, _torch_gather, _emit_gather, _grad_gather,
+    "Entries of x along an axis chosen by an array of indices, whose shape takes the axis's place.",
+    examples=(
+        Example((real(4, 3), integer("batch")), {"axis": 0}, ((-2.0, 2.0), (0.0, 4.0))),
+        Example((real(4, 3), integer("batch", 2)), {"axis": 0}, ((-2.0, 2.0), (0.0, 4.0))),
+        Example((real("batch", 4), integer(2)), {"axis": -1}, ((-2.0, 2.0), (0.0, 4.0))),
+        Example((real("batch", 4), integer()), {"axis": 1}, ((-2.0, 2.0), (0.0, 4.0))),
+    ),
+)  # fmt: skip
+
+
+def _one_hot_type(x: TensorType, *, depth: int) -> TensorType:
+    if x.kind != "int":
+        raise misfit("one_hot", (x,), "integers")
+    return real(*x.shape, depth)
+
+
+def _torch_one_hot(torch: Any, x: Any, depth: int) -> Any:
+    return (x.unsqueeze(-1) == torch.arange(depth, device=x.device)).to(torch.working)
+
+
+def _emit_one_hot(emitter: Any, node: Node, x: str) -> str:
+    """A comparison with 0, 1, ...: OneHot has no float64 kernel."""
+    column = emitter.node("Unsqueeze", x, emitter.ints([node.type.rank - 1]))
+    hit = emitter.node("Equal", column, emitter.ints(list(range(node.attrs["depth"]))))
+    return str(emitter.node("Cast", hit, to=emitter.elements("real")))
+
+
+ONE_HOT = Op(
+    "one_hot", _one_hot_type, _torch_one_hot, _emit_one_hot, Stop("piecewise constant"),
+    "1 at the index, 0 elsewhere, along a new last axis; all 0 for an index outside.",
+    examples=(Example((integer("batch"),), {"depth": 4}, ((0.0, 4.0),)), Example((integer("batch", 2),), {"depth": 3})),
+)  # fmt: skip
+
+# ---------------------------------------------------------------------------------------------------- pad
+
+
+def _padded(x: TensorType, *, pads: Sequence[tuple[int, int]], value: float) -> TensorType:
+    if len(pads) != x.rank or any(size < 0 for pair in pads for size in pair):
+        raise misfit("pad", f"{x} with the margins {tuple(pads)}", "two margins for each axis, none negative")
+    return x.with_shape(
+        tuple(
+            size if pair == (0, 0) else known("pad", size) + sum(pair)
+            for size, pair in zip(x.shape, map(tuple, pads), strict=True)
+        )
+    )
+
+
+def _torch_pad(torch: Any, x: Any, pads: Sequence[tuple[int, int]], value: float) -> Any:
+    return torch.nn.functional.pad(x, [size for pair in reversed(pads) for size in pair], value=value)
+
+
+def _emit_pad(emitter: Any, node: Node, x: str) -> str:
+    pads = node.attrs["pads"]
+    margins = emitter.ints([pair[0] for pair in pads] + [pair[1] for pair in pads])
+    return str(emitter.node("Pad", x, margins, emitter.number(node.attrs["value"], node.type.kind)))
+
+
+def _grad_pad(g: Node, y: Node, x: Node, pads: Sequence[tuple[int, int]], value: float) -> tuple[Node]:
+    for axis, (before, after) in enumerate(pads):
+        if before or after:
+            g = SLICE(g, axis=axis, start=before, stop=known("pad", g.size(axis)) - after)
+    return (g,)
+
+
+PAD = Op(
+    "pad", _padded, _torch_pad, _emit_pad, _grad_pad, "x with margins filled with a value: (before, after) for each axis.",
+    examples=(
+        Example((real("batch", 3),), {"pads": ((0, 0), (1, 2)), "value": 0.0}),
+        Example((real("batch", 2, 3),), {"pads": ((0, 0), (0, 1), (2, 0)), "value": -1.5}),
+    ),
+)  # fmt: skip
+
+INDEXING = (CONCAT, SLICE, SELECT, GATHER, ONE_HOT, PAD)

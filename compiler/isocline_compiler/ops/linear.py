@@ -1,0 +1,114 @@
+"""Products of matrices, and affine maps."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from isocline_compiler.graph import Example, Fault, Node, Op
+from isocline_compiler.ops.broadcasting import sum_to
+from isocline_compiler.ops.shapes import misfit, real, require
+from isocline_compiler.ops.shaping import RESHAPE, TRANSPOSE
+from isocline_compiler.tensor_type import Shape, TensorType, broadcast, describe
+from isocline_dsl import messages
+
+
+def _mismatch(a: TensorType, b: TensorType) -> Fault:
+    left, right = str(a.shape[-1]) if a.rank else "none", str(b.shape[-2:][0]) if b.rank else "none"
+    return Fault(lambda span: messages.matmul_mismatch(span, describe(a), describe(b), left, right))
+
+
+def _product(a: TensorType, b: TensorType) -> TensorType:
+    """Numpy's rule: the last two axes multiply, the others broadcast; a vector is a row on the left, a column on the right."""
+    require("`@`", ("real",), a, b)
+    if not a.rank or not b.rank:
+        raise _mismatch(a, b)
+    rows, left = (a.shape if a.rank > 1 else (1, *a.shape))[:-1], a.shape[-1]
+    right = b.shape[-2] if b.rank > 1 else b.shape[0]
+    stack = broadcast(rows[:-1], b.shape[:-2])
+    if left != right or stack is None:
+        raise _mismatch(a, b)
+    ends: Shape = (rows[-1:] if a.rank > 1 else ()) + (b.shape[-1:] if b.rank > 1 else ())
+    return a.with_shape(stack + ends)
+
+
+def _swap(x: Node) -> Node:
+    """The last two axes exchanged."""
+    rank = x.type.rank
+    return TRANSPOSE(x, perm=(*range(rank - 2), rank - 1, rank - 2))
+
+
+def _grad_matmul(g: Node, y: Node, a: Node, b: Node) -> tuple[Node, Node]:
+    """dA = g B^T and dB = A^T g, vectors taken as matrices of one row or column."""
+    row, column = a.type.rank == 1, b.type.rank == 1
+    left = RESHAPE(a, shape=(1, *a.shape)) if row else a
+    right = RESHAPE(b, shape=(*b.shape, 1)) if column else b
+    full = MATMUL(left, right)
+    if row or column:
+        g = RESHAPE(g, shape=full.shape)
+    to_left, to_right = sum_to(MATMUL(g, _swap(right)), left), sum_to(MATMUL(_swap(left), g), right)
+    return (
+        RESHAPE(to_left, shape=a.shape) if row else to_left,
+        RESHAPE(to_right, shape=b.shape) if column else to_right,
+    )
+
+
+MATMUL = Op(
+    "matmul", _product, "matmul", "MatMul", _grad_matmul, "The product of matrices, batched as numpy's `@`.",
+    examples=(
+        Example((real("batch", 3), real(3, 4))),
+        Example((real("batch", 2, 3), real("batch", 3, 2))),
+        Example((real(2, 3), real("batch", 3, 1))),
+        Example((real("batch", 2, 3), real(3))),
+        Example((real(3), real(3, 2))),
+        Example((real(3), real(3))),
+    ),
+)  # fmt: skip
+
+
+def _affine(x: TensorType, w: TensorType, b: TensorType | None = None) -> TensorType:
+    require("a dense layer", ("real",), x, w, *((b,) if b else ()))
+    fits = w.rank == 2 and x.rank > 0 and x.shape[-1] == w.shape[0] and (b is None or b.shape == w.shape[1:])
+    if not fits:
+        raise misfit(
+            "a dense layer",
+            f"{describe(x)} with weights {w}",
+            "as many entries on the last axis as its weights have rows",
+        )
+    return x.with_shape((*x.shape[:-1], w.shape[1]))
+
+
+def _torch_linear(torch: Any, x: Any, w: Any, b: Any = None) -> Any:
+    if b is None:
+        return torch.matmul(x, w)
+    return torch.addmm(b, x, w) if x.ndim == 2 else torch.matmul(x, w) + b
+
+
+def _emit_linear(emitter: Any, node: Node, x: str, w: str, *b: str) -> str:
+    """Gemm for a matrix: onnxruntime loads it twice as fast as MatMul and Add."""
+    if not b:
+        return str(emitter.node("MatMul", x, w))
+    if node.type.rank == 2:
+        return str(emitter.node("Gemm", x, w, *b))
+    return str(emitter.node("Add", emitter.node("MatMul", x, w), *b))
+
+
+def _grad_linear(g: Node, y: Node, x: Node, w: Node, *b: Node) -> tuple[Node, ...]:
+    to_x = MATMUL(g, _swap(w))
+    if x.type.rank == 1:
+        to_w = RESHAPE(x, shape=(*x.shape, 1)) * RESHAPE(g, shape=(1, *g.shape))
+    else:
+        to_w = sum_to(MATMUL(_swap(x), g), w)
+    return (to_x, to_w, *(sum_to(g, item) for item in b))
+
+
+LINEAR = Op(
+    "linear", _affine, _torch_linear, _emit_linear, _grad_linear, "x w + b on the last axis of x; w is (in, out), b may be absent.",
+    examples=(
+        Example((real("batch", 3), real(3, 4), real(4))),
+        Example((real("batch", 2, 3), real(3, 4), real(4))),
+        Example((real("batch", 3), real(3, 1))),
+        Example((real(3), real(3, 4), real(4))),
+    ),
+)  # fmt: skip
+
+LINEAR_MAPS = (MATMUL, LINEAR)
