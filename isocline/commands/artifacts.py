@@ -1,0 +1,95 @@
+"""`isocline run`, `show`, `plot` and `bench`."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+import isocline
+from isocline.commands.options import ArtifactPath, AsJson
+
+Providers = Annotated[
+    list[str],
+    typer.Option("--provider", metavar="P", help="cpu, cuda, ...; repeat it for an order. Nothing else is fallen back on."),
+]
+Threads = Annotated[int, typer.Option("--threads", min=1, help="Threads of onnxruntime.")]
+
+
+class Stage(StrEnum):
+    """How far a file is taken before it is shown."""
+
+    tree = "tree"
+    graph = "graph"
+    unrolled = "unrolled"
+    optimised = "optimised"
+    onnx = "onnx"
+
+
+def run(
+    artifact: ArtifactPath,
+    given: Annotated[
+        Path | None, typer.Option("--input", "-i", metavar="X", help="csv, parquet, json or npz: one row a sample.")
+    ] = None,
+    out: Annotated[
+        Path | None, typer.Option("--output", "-o", metavar="Y", help="csv, parquet, json or npz; without it, JSON is printed.")
+    ] = None,
+    providers: Providers = ["cpu"],  # noqa: B006 - typer wants a list and never changes it
+    threads: Threads = 1,
+) -> None:
+    """Run an artifact on the samples of a file."""
+    from isocline_runtime import read_inputs, write_outputs
+
+    session = isocline.load(artifact, providers, threads)
+    inputs = read_inputs(given, session.inputs) if given is not None else {}
+    outputs = session.run(inputs)
+    if out is not None:
+        write_outputs(out, outputs, session.outputs)
+    else:
+        print(json.dumps({name: value.tolist() for name, value in outputs.items()}))
+
+
+def show(
+    path: Annotated[Path, typer.Argument(metavar="FILE|ARTIFACT", help="A .dyn file, or what `compile` wrote.")],
+    stage: Annotated[Stage, typer.Option("--stage", help="What to show.")] = Stage.graph,
+    out: Annotated[Path | None, typer.Option("-o", metavar="OUT", help="A .txt or .svg file, instead of the screen.")] = None,
+) -> None:
+    """The tree, the graph or the ONNX nodes as text; with `-o picture.svg`, drawn."""
+    text = isocline.show(path, stage.value, svg=out is not None and out.suffix == ".svg")
+    if out is None:
+        print(text)
+    else:
+        out.write_text(text, encoding="utf-8")
+
+
+def plot(
+    path: Annotated[Path, typer.Argument(metavar="RUN|ARTIFACT", help="A folder that `train` or `compile` wrote.")],
+    out: Annotated[Path | None, typer.Option("-o", metavar="DIR", help="Where the pictures go; the folder itself if not given.")] = None,
+) -> None:
+    """Training curves, trajectories, phase portraits and the work-precision curve, as svg."""
+    for picture in isocline.plot(path, out=out):
+        print(picture)
+
+
+def bench(
+    artifact: ArtifactPath,
+    batch: Annotated[int, typer.Option("--batch", min=1, help="Samples a run.")] = 1,
+    repeats: Annotated[int, typer.Option("--repeats", min=1, help="Runs that are timed.")] = 200,
+    providers: Providers = ["cpu"],  # noqa: B006 - typer wants a list and never changes it
+    threads: Threads = 1,
+    as_json: AsJson = False,
+) -> None:
+    """Latency, throughput, load time and number of nodes, here."""
+    result = isocline.bench(artifact, batch=batch, repeats=repeats, providers=providers, threads=threads)
+    facts: dict[str, Any] = asdict(result)
+    facts |= facts.pop("latency")
+    if as_json:
+        print(json.dumps(facts, indent=2))
+    else:
+        from isocline.tables import print_pairs
+
+        print_pairs(facts.pop("name"), facts)

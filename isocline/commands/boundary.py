@@ -1,0 +1,107 @@
+"""Where the commands end: exceptions become messages on stderr and an exit status."""
+
+from __future__ import annotations
+
+import os
+import sys
+import tempfile
+import traceback
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import typer
+from typer.core import TyperGroup
+
+FAULT, INTERNAL, INTERRUPTED = 1, 70, 130
+
+EXTRA_OF = {
+    "lark": "compiler",
+    "networkx": "compiler",
+    "onnx": "compiler",
+    "torch": "compiler",
+    "torchdiffeq": "compiler",
+    "safetensors": "compiler",
+    "accelerate": "compiler",
+    "tensorboard": "compiler",
+    "matplotlib": "compiler",
+    "jinja2": "compiler",
+    "onnxruntime": "cpu",
+}
+
+
+class Front(TyperGroup):
+    """The group of all commands: whatever leaves one of them is told in words."""
+
+    def invoke(self, ctx: Any) -> Any:
+        with boundary():
+            return super().invoke(ctx)
+
+
+@contextmanager
+def boundary() -> Iterator[None]:
+    """Exit status 1 for the user's mistakes, 130 for Ctrl-C, 70 for ours."""
+    from isocline_dsl.diagnostics import IsoclineError
+    from isocline_runtime.errors import RuntimeFault
+
+    try:
+        yield
+    except IsoclineError as error:
+        from isocline_dsl.render import render_error
+
+        raise fault(render_error(error)) from None
+    except RuntimeFault as error:
+        raise fault(str(error)) from None
+    except ModuleNotFoundError as error:
+        raise _missing(error) from None
+    except KeyboardInterrupt:
+        tell("interrupted")
+        raise typer.Exit(INTERRUPTED) from None
+    except (typer.Exit, typer.Abort, BrokenPipeError):
+        raise
+    except Exception as error:
+        if _is_usage(error):
+            raise
+        raise _internal(error) from None
+
+
+def tell(text: str) -> None:
+    """A line on stderr."""
+    print(text, file=sys.stderr, flush=True)
+
+
+def fault(text: str) -> typer.Exit:
+    """Print what is at fault; raise what is returned."""
+    tell(text)
+    return typer.Exit(FAULT)
+
+
+def _missing(error: ModuleNotFoundError) -> typer.Exit:
+    package = (error.name or "").partition(".")[0]
+    extra = EXTRA_OF.get(package)
+    if extra is None:
+        return _internal(error)
+    return fault(f"error: this needs {package}, which is not installed\n  hint: pip install 'isocline[{extra}]'")
+
+
+def _is_usage(error: Exception) -> bool:
+    """Typer's own exceptions know how they are shown; which class they have depends on its version."""
+    return hasattr(error, "exit_code") and hasattr(error, "format_message")
+
+
+def _internal(error: Exception) -> typer.Exit:
+    report = "".join(traceback.format_exception(error))
+    if os.environ.get("ISOCLINE_DEBUG"):
+        tell(report)
+    else:
+        tell(f"internal error: {type(error).__name__}: {error}")
+        tell(f"  This is a mistake in isocline, not in your file. Please report it with {_kept(report)}")
+        tell("  --debug prints it here.")
+    return typer.Exit(INTERNAL)
+
+
+def _kept(report: str) -> str:
+    handle, path = tempfile.mkstemp(prefix="isocline-", suffix=".txt")
+    with os.fdopen(handle, "w", encoding="utf-8") as file:
+        file.write(report)
+    return path

@@ -1,0 +1,93 @@
+"""The long form of a message, and the documentation of the words of the language."""
+
+from __future__ import annotations
+
+import difflib
+import inspect
+import re
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any
+
+
+def explain(word: str) -> str:
+    """The long form of a message (`E214`), of a layer or function (`dense`), or of a scheme (`rk4`).
+
+    Raises LookupError, with the nearest known words, when there is no such thing.
+    """
+    for about in SUBJECTS:
+        text = about(word)
+        if text is not None:
+            return text
+    raise LookupError(_unknown(word))
+
+
+def words() -> Iterator[str]:
+    """Everything that can be explained."""
+    yield from _compiler_messages()
+    yield from _runtime_messages()
+    yield from _functions()
+    yield from _schemes()
+
+
+def _compiler_messages() -> Mapping[str, Any]:
+    from isocline_dsl.messages.index import CATALOGUE
+
+    return CATALOGUE
+
+
+def _runtime_messages() -> Mapping[str, Any]:
+    from isocline_runtime.messages import CATALOGUE
+
+    return CATALOGUE
+
+
+def _functions() -> Mapping[str, Any]:
+    from isocline_compiler.functions import FUNCTIONS
+
+    return FUNCTIONS
+
+
+def _schemes() -> Mapping[str, Any]:
+    from isocline_compiler.schemes import SCHEMES
+
+    return SCHEMES
+
+
+def _of_compiler(word: str) -> str | None:
+    message = _compiler_messages().get(word.upper())
+    return None if message is None else _titled(message.code, message.name, message.explanation)
+
+
+def _of_runtime(word: str) -> str | None:
+    message = _runtime_messages().get(word.upper())
+    return None if message is None else _titled(word.upper(), message.__name__, inspect.getdoc(message) or "")
+
+
+def _titled(code: str, name: str, text: str) -> str:
+    return f"{code}: {name.replace('_', ' ')}\n\n{text}"
+
+
+def _of_function(word: str) -> str | None:
+    function = _functions().get(word)
+    if function is None:
+        return None
+    example = f"\n\nExample:\n\n    {function.example}" if function.example else ""
+    return f"{function.usage}\n\n{function.documentation}{example}"
+
+
+def _of_scheme(word: str) -> str | None:
+    scheme = _schemes().get(word)
+    if scheme is None:
+        return None
+    cost = f"order {scheme.order}, {scheme.evaluations} evaluations of the field a step"
+    return f"{word}(steps=n)\n\nA scheme on a fixed grid: {cost}.\n\n{scheme.reference}"
+
+
+SUBJECTS: tuple[Callable[[str], str | None], ...] = (_of_compiler, _of_runtime, _of_function, _of_scheme)
+
+
+def _unknown(word: str) -> str:
+    if re.fullmatch(r"[eE]\d*", word):
+        return f"there is no message {word}"
+    near = difflib.get_close_matches(word, sorted(words()), n=3)
+    return f"nothing is known about `{word}`" + (f"; did you mean {' or '.join(near)}?" if near else "")

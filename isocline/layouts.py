@@ -1,0 +1,38 @@
+"""The canonical layout of a file."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import NamedTuple
+
+from isocline_dsl.parse import read
+from isocline_dsl.printer import print_source
+
+
+class Layout(NamedTuple):
+    """The text as it was, and as it should be."""
+
+    before: str
+    after: str
+
+
+def format(path: str | Path, *, write: bool = True) -> Layout:
+    """Put a `.dyn` file into the canonical layout, in place unless `write` is false.
+
+    Comments stay, the meaning stays, and doing it twice changes nothing more. Raises IsoclineError when the file
+    cannot be read or has a syntax error; it is then left alone.
+    """
+    path = Path(path)
+    source = read(path)
+    layout = Layout(source.text, print_source(source))
+    if write and layout.before != layout.after:
+        _replace(path, layout.after)
+    return layout
+
+
+def _replace(path: Path, text: str) -> None:
+    """Write whole or not at all, keeping the file's mode."""
+    partial = path.with_name(f".{path.name}.partial")
+    partial.write_bytes(text.encode("utf-8"))
+    partial.chmod(path.stat().st_mode & 0o777)
+    partial.replace(path)
