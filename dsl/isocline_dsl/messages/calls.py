@@ -32,7 +32,7 @@ def too_many_arguments(span: Span | None, callee: str, given: int, most: int, us
 def argument_missing(span: Span | None, callee: str, name: str, usage: str) -> Draft:
     """An argument without a default is not given.
 
-        x |> dense                       # how many units?
+    x |> dense                       # how many units?
     """
     return Draft(span, f"`{callee}` needs the argument `{name}`", f"usage: {usage}")
 
@@ -41,7 +41,7 @@ def argument_missing(span: Span | None, callee: str, name: str, usage: str) -> D
 def argument_given_twice(span: Span | None, callee: str, name: str) -> Draft:
     """An argument is given by its place and by its name.
 
-        x |> dense(16, units=16)
+    x |> dense(16, units=16)
     """
     return Draft(span, f"`{name}` of `{callee}` is given twice, by its place and by its name")
 
@@ -62,7 +62,7 @@ def wrong_argument(span: Span | None, callee: str, name: str, expected: str, fou
 def unknown_word(span: Span | None, callee: str, name: str, word: str, known: Iterable[str]) -> Draft:
     """An argument that is one of several words is given another one.
 
-        x |> dense(16, init=glorto)      # did you mean `glorot`?
+    x |> dense(16, init=glorto)      # did you mean `glorot`?
     """
     known = tuple(known)
     hint = did_you_mean(word, known)
@@ -80,7 +80,9 @@ def no_such_axis(span: Span | None, callee: str, axis: int, type_: str, rank: in
         mean(x, axis=2)                  # x: real[3, 4] has the axes 0 and 1
     """
     if rank == 0:
-        return Draft(span, f"`{callee}` has no axis {axis} to work along: the value is {type_}, a single number")
+        return Draft(
+            span, f"`{callee}` has no axis {axis} to work along: the value is {type_}, a single number"
+        )
     hint = f"the axes are 0 to {rank - 1}, or -{rank} to -1 from the end"
     return Draft(span, f"`{callee}` has no axis {axis} to work along: the value is {type_}", hint)
 
@@ -89,7 +91,7 @@ def no_such_axis(span: Span | None, callee: str, axis: int, type_: str, rank: in
 def axis_twice(span: Span | None, callee: str, axis: int) -> Draft:
     """The same axis is named twice.
 
-        transpose(x, 0, 0)
+    transpose(x, 0, 0)
     """
     return Draft(span, f"`{callee}` is given the axis {axis} twice", "-1 and the last axis are the same one")
 
@@ -98,7 +100,7 @@ def axis_twice(span: Span | None, callee: str, axis: int) -> Draft:
 def wrong_rank(span: Span | None, callee: str, expected: str, found: str) -> Draft:
     """A value with another number of axes than the function works on.
 
-        image |> conv(16)                # conv takes [channels, length] or [channels, height, width]
+    image |> conv(16)                # conv takes [channels, length] or [channels, height, width]
     """
     return Draft(span, f"`{callee}` takes {expected}, found {found}")
 
@@ -113,27 +115,35 @@ def shapes_differ(span: Span | None, callee: str, left: str, right: str, expecte
 def not_square(span: Span | None, form: str, inputs: int, units: int) -> Draft:
     """A symmetric or antisymmetric weight is a square matrix.
 
-        h |> dense(32, weight=antisymmetric(damping=0.1))      # h: real[64] needs dense(64, ...)
+    h |> dense(32, weight=antisymmetric(damping=0.1))      # h: real[64] needs dense(64, ...)
     """
-    return Draft(span, f"an {form} weight is square, but it would map {inputs} to {units}", f"write dense({inputs}, ...)")
+    return Draft(
+        span,
+        f"an {form} weight is square, but it would map {inputs} to {units}",
+        f"write dense({inputs}, ...)",
+    )
 
 
 @message("E291")
 def not_divisible(span: Span | None, callee: str, what: str, count: int, groups: int) -> Draft:
     """Groups must divide the channels.
 
-        image |> groupnorm(3)            # 16 channels do not fall into 3 equal groups
+    image |> groupnorm(3)            # 16 channels do not fall into 3 equal groups
     """
     divisors = ", ".join(str(n) for n in range(1, min(count, 512) + 1) if count % n == 0)
-    return Draft(span, f"`{callee}` cannot divide {count} {what} into {groups} groups", f"{count} is divisible by {divisors}")
+    return Draft(
+        span,
+        f"`{callee}` cannot divide {count} {what} into {groups} groups",
+        f"{count} is divisible by {divisors}",
+    )
 
 
 @message("E292")
 def not_a_class(span: Span | None, callee: str, found: str) -> Draft:
     """A label must be of type `class[n]`: a whole number from 0 to n - 1.
 
-        target label: class[10]
-        loss cross_entropy(logits, label)
+    target label: class[10]
+    loss cross_entropy(logits, label)
     """
     return Draft(span, f"the label of `{callee}` is {found}, expected a class", "declare it as `class[n]`")
 
@@ -142,9 +152,13 @@ def not_a_class(span: Span | None, callee: str, found: str) -> Draft:
 def reshape_count(span: Span | None, found: str, wanted: str) -> Draft:
     """Reshaping keeps the number of entries.
 
-        reshape(x, 5, 5)                 # x: real[24]
+    reshape(x, 5, 5)                 # x: real[24]
     """
-    return Draft(span, f"{found} cannot be reshaped to {wanted}", "the products of the sizes must be equal; one size may be -1")
+    return Draft(
+        span,
+        f"{found} cannot be reshaped to {wanted}",
+        "the products of the sizes must be equal; one size may be -1",
+    )
 
 
 @message("E294")
@@ -153,7 +167,11 @@ def window_too_large(span: Span | None, callee: str, size: int, window: int) -> 
 
     The kernel, spread by its dilation, must fit into the padded length at least once.
     """
-    return Draft(span, f"the window of `{callee}` covers {window}, but there are only {size}", "make the kernel smaller, or pad")
+    return Draft(
+        span,
+        f"the window of `{callee}` covers {window}, but there are only {size}",
+        "make the kernel smaller, or pad",
+    )
 
 
 @message("E295")

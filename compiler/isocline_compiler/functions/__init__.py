@@ -1,0 +1,36 @@
+"""Everything that can be called in an expression: one Python function each, its docstring the documentation."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from isocline_compiler.functions.activations import ACTIVATIONS
+from isocline_compiler.functions.convolution import CONVOLUTION
+from isocline_compiler.functions.dense import DENSE
+from isocline_compiler.functions.elementwise import ELEMENTWISE
+from isocline_compiler.functions.losses import LOSSES
+from isocline_compiler.functions.metrics import METRICS
+from isocline_compiler.functions.normalization import NORMALIZATION
+from isocline_compiler.functions.pooling import POOLING
+from isocline_compiler.functions.record import Function, by_name
+from isocline_compiler.functions.recurrent import RECURRENT
+from isocline_compiler.functions.reductions import REDUCTIONS
+from isocline_compiler.functions.scaling import SCALING
+from isocline_compiler.functions.shaping import SHAPING
+from isocline_compiler.functions.trigonometry import TRIGONOMETRY
+
+FUNCTIONS: Mapping[str, Function] = by_name(
+    *ELEMENTWISE,
+    *TRIGONOMETRY,
+    *ACTIVATIONS,
+    *REDUCTIONS,
+    *SHAPING,
+    *DENSE,
+    *CONVOLUTION,
+    *POOLING,
+    *NORMALIZATION,
+    *RECURRENT,
+    *SCALING,
+    *LOSSES,
+    *METRICS,
+)

@@ -1,0 +1,194 @@
+"""From many numbers to one: along axes of a sample, or over all of it.
+
+Without axes, a reduction goes over a whole sample and gives one number for each. In a `check` it goes over the samples too.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from isocline_dsl.messages import calls
+
+from isocline_compiler.functions.broadcasting import align, as_real, elementwise, graph_axes, graph_axis
+from isocline_compiler.functions.kinds import Axes, Axis, Flag, Value
+from isocline_compiler.functions.record import functions
+from isocline_compiler.functions.scope import Scope
+from isocline_compiler.graph import Fault, Node
+from isocline_compiler.ops import OPS
+from isocline_compiler.tensor_type import describe
+
+
+def reduced_axes(callee: str, x: Node, axes: Sequence[int] | None, scope: Scope | None) -> tuple[int, ...]:
+    """The axes of the graph to reduce; all of a sample, and of the split where that is asked, for None."""
+    if axes is not None:
+        return graph_axes(callee, x, axes)
+    first = 0 if scope is not None and scope.whole_split else int(x.type.batched)
+    return tuple(range(first, x.type.rank))
+
+
+def reduce(op: str, x: Node, axes: tuple[int, ...], keep: bool = False) -> Node:
+    """Apply a reduction along axes of the graph; nothing to do when there are none."""
+    return OPS[op](as_real(x), axes=axes, keepdims=keep) if axes else as_real(x)
+
+
+def average(x: Node, scope: Scope | None) -> Node:
+    """The mean over a sample, and over the split in a check: the last step of every loss."""
+    return reduce("reduce_mean", x, reduced_axes("mean", x, None, scope))
+
+
+def sum_(
+    x: Value, axes: Axes | None = None, keep: Flag = False, *, axis: Axes | None = None, scope: Scope
+) -> Node:
+    """The sum. `keep=true` leaves the axes in place, with size 1.
+
+    Example: sum(x^2)
+    """
+    return reduce("reduce_sum", x, reduced_axes("sum", x, axes if axis is None else axis, scope), keep)
+
+
+def mean(
+    x: Value, axes: Axes | None = None, keep: Flag = False, *, axis: Axes | None = None, scope: Scope
+) -> Node:
+    """The mean. `keep=true` leaves the axes in place, with size 1.
+
+    Example: image |> mean(axes=[1, 2])
+    """
+    return reduce("reduce_mean", x, reduced_axes("mean", x, axes if axis is None else axis, scope), keep)
+
+
+def prod(
+    x: Value, axes: Axes | None = None, keep: Flag = False, *, axis: Axes | None = None, scope: Scope
+) -> Node:
+    """The product. `keep=true` leaves the axes in place, with size 1.
+
+    Example: prod(x)
+    """
+    return reduce("reduce_prod", x, reduced_axes("prod", x, axes if axis is None else axis, scope), keep)
+
+
+def max_(
+    x: Value,
+    *others: Value,
+    axis: Axes | None = None,
+    axes: Axes | None = None,
+    keep: Flag = False,
+    scope: Scope,
+) -> Node:
+    """The largest: of several values, entry by entry, or of one value along axes.
+
+    Example: max(x, 0)
+    """
+    return _extreme("max", x, others, axes if axis is None else axis, keep, scope)
+
+
+def min_(
+    x: Value,
+    *others: Value,
+    axis: Axes | None = None,
+    axes: Axes | None = None,
+    keep: Flag = False,
+    scope: Scope,
+) -> Node:
+    """The smallest: of several values, entry by entry, or of one value along axes.
+
+    Example: min(image, axes=[1, 2])
+    """
+    return _extreme("min", x, others, axes if axis is None else axis, keep, scope)
+
+
+def _extreme(
+    name: str, x: Node, others: tuple[Node, ...], axes: Sequence[int] | None, keep: bool, scope: Scope
+) -> Node:
+    if others and axes is not None:
+        raise Fault(lambda span: calls.unknown_keyword(span, f"{name} of several values", "axis", ()))
+    if not others:
+        return reduce(f"reduce_{name}", x, reduced_axes(name, x, axes, scope), keep)
+    for other in others:
+        x = elementwise(f"{name}imum", x, other)
+    return x
+
+
+def var(
+    x: Value, axes: Axes | None = None, keep: Flag = False, *, axis: Axes | None = None, scope: Scope
+) -> Node:
+    """The variance, mean((x - mean(x))^2).
+
+    Example: var(series, axis=0)
+    """
+    return variance(x, reduced_axes("var", x, axes if axis is None else axis, scope), keep)
+
+
+def std(
+    x: Value, axes: Axes | None = None, keep: Flag = False, *, axis: Axes | None = None, scope: Scope
+) -> Node:
+    """The standard deviation, sqrt(var(x)). Its derivative is infinite where all entries are equal.
+
+    Example: std(series, axis=0)
+    """
+    return elementwise(
+        "sqrt", variance(x, reduced_axes("std", x, axes if axis is None else axis, scope), keep)
+    )
+
+
+def variance(x: Node, axes: tuple[int, ...], keep: bool = False) -> Node:
+    """mean((x - mean(x))^2) along axes of the graph."""
+    centred = as_real(x) - reduce("reduce_mean", x, axes, keep=True)
+    return reduce("reduce_mean", OPS["square"](centred), axes, keep)
+
+
+def norm(
+    x: Value, axes: Axes | None = None, keep: Flag = False, *, axis: Axes | None = None, scope: Scope
+) -> Node:
+    """The Euclidean norm, sqrt(sum(x^2)). Its derivative is infinite at 0.
+
+    Example: norm(x - y)
+    """
+    axes = reduced_axes("norm", x, axes if axis is None else axis, scope)
+    return elementwise("sqrt", reduce("reduce_sum", elementwise("square", x), axes, keep))
+
+
+def logsumexp(x: Value, axis: Axis = -1) -> Node:
+    """log(sum_j e^x_j) along an axis, without overflow: a smooth maximum.
+
+    Example: logsumexp(x)
+    """
+    return OPS["logsumexp"](as_real(x), axis=graph_axis("logsumexp", x, axis))
+
+
+def argmax(x: Value, axis: Axis = -1) -> Node:
+    """The place of the largest entry along an axis, a whole number; the first one of equals.
+
+    Example: argmax(x) == label
+    """
+    return OPS["argmax"](as_real(x), axis=graph_axis("argmax", x, axis))
+
+
+def cumsum(x: Value, axis: Axis = -1) -> Node:
+    """The running sum along an axis.
+
+    Example: cumsum(series, axis=0)
+    """
+    return OPS["cumsum"](as_real(x), axis=graph_axis("cumsum", x, axis))
+
+
+def dot(a: Value, b: Value) -> Node:
+    """The inner product along the last axis, sum_i a_i b_i.
+
+    Example: dot(x, y)
+    """
+    for value in (a, b):
+        graph_axis("dot", value, -1)
+    if a.shape[-1] != b.shape[-1]:
+        raise Fault(
+            lambda span: calls.shapes_differ(
+                span, "dot", describe(a.type), describe(b.type), "the last sizes must be equal"
+            )
+        )
+    left, right = align(as_real(a), as_real(b))
+    product = left * right
+    return OPS["reduce_sum"](product, axes=(product.type.rank - 1,), keepdims=False)
+
+
+REDUCTIONS = functions(
+    "reduction", sum_, mean, prod, max_, min_, var, std, norm, logsumexp, argmax, cumsum, dot
+)
