@@ -6,10 +6,10 @@ from collections.abc import Iterator
 from types import MappingProxyType, ModuleType
 from typing import Any
 
-from isocline_dsl.messages import calls, compiling, data, dynamics, names, operations, shapes, syntax, training
+from isocline_dsl.messages import calls, compiling, data, dynamics, fitting, names, operations, shapes, syntax, training
 from isocline_dsl.messages.message import Message, did_you_mean
 
-AREAS: tuple[ModuleType, ...] = (syntax, names, shapes, operations, calls, dynamics, training, data, compiling)
+AREAS: tuple[ModuleType, ...] = (syntax, names, shapes, operations, calls, dynamics, training, fitting, data, compiling)
 
 
 def messages_of(area: ModuleType) -> Iterator[Message[Any]]:
