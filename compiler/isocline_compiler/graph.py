@@ -56,6 +56,18 @@ class Stop:
 
 
 @dataclass(frozen=True)
+class Example:
+    """Arguments an operation can be tried on: their types, the attributes, and the open interval each is drawn from.
+
+    `within` holds one interval for all arguments, or one for each. Named sizes are chosen by whoever draws.
+    """
+
+    types: tuple[TensorType, ...]
+    attrs: Attrs = field(default_factory=dict)
+    within: tuple[tuple[float, float], ...] = ((-2.0, 2.0),)
+
+
+@dataclass(frozen=True)
 class Op:
     """One operation: everything the compiler knows about it.
 
@@ -63,7 +75,11 @@ class Op:
     `torch` is a name in torch, or a function of (torch, *tensors, **attrs).
     `onnx` is an operator's name, or a function of (emitter, node, argument names) that returns the result's name; None for an
     operation that must be gone before emission.
-    `vjp(g, y, *xs, **attrs)` gives the gradients of the arguments *in the graph language*, None where one is zero, or is a `Stop`.
+    `vjp(g, y, *xs, **attrs)` gives the gradients of the arguments *in the graph language*, None where one is zero, or is a `Stop`;
+    None when nobody has written it yet. Its results need not be simplified: passes do that.
+    `training(torch, record, *tensors, **attrs)` replaces `torch` while training, where the two differ; `record(position, value)` asks
+    for the weight at that argument to be updated.
+    `examples` are what the tests try it on.
     """
 
     name: str
@@ -72,6 +88,8 @@ class Op:
     onnx: str | Callable[..., str] | None
     vjp: Callable[..., tuple[Node | None, ...]] | Stop | None = None
     doc: str = ""
+    training: Callable[..., Any] | None = None
+    examples: tuple[Example, ...] = ()
 
     def __call__(self, *arguments: Operand, **attrs: Any) -> Node:
         """Apply to nodes; plain numbers become constants."""

@@ -29,17 +29,6 @@ def axis_absent(span: Span | None, operation: str, axis: int, type: str) -> Draf
     return Draft(span, f"`{operation}` works along axis {axis}, which {type} does not have")
 
 
-@message("E252")
-def index_beyond_axis(span: Span | None, index: int, size: int) -> Draft:
-    """A literal index that lies outside the axis it indexes.
-
-        y = x[3]       # x is real[3]: its entries are x[0], x[1], x[2]
-
-    Indices are counted from 0, or from -1 backwards.
-    """
-    return Draft(span, f"index {index} is outside an axis of {size}", f"it lies between {-size} and {size - 1}")
-
-
 @message("E253")
 def size_not_known(span: Span | None, operation: str, size: str) -> Draft:
     """An operation needs the size of an axis that is known only when the model is run.
