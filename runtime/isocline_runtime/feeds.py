@@ -17,13 +17,16 @@ from isocline_runtime import messages_input as messages
 from isocline_runtime.manifest import Port
 
 Array = NDArray[Any]
-KINDS = {"f": "floats", "i": "integers", "u": "integers", "b": "truth values", "c": "complex numbers"}
-OTHER_KINDS = {
+KINDS = {
+    "f": "floats",
+    "i": "integers",
+    "u": "integers",
+    "b": "truth values",
+    "c": "complex numbers",
     "U": "text",
     "S": "bytes",
     "M": "dates",
     "m": "durations",
-    "O": "Python objects",
     "V": "records",
 }
 
@@ -39,7 +42,7 @@ class Feed:
 def prepare_feed(ports: Sequence[Port], given: Mapping[str, ArrayLike]) -> Feed:
     """Check names, shapes, kinds and values, and convert to the dtypes of the ports. Raises InputError."""
     _check_names(ports, given)
-    arrays = {port.name: _as_array(port.name, given[port.name]) for port in ports}
+    arrays = {port.name: _as_array(port, given[port.name]) for port in ports}
     single = _is_single(ports, arrays)
     _check_shapes(ports, arrays, single)
     converted = {port.name: _check_values(port, _convert(port, arrays[port.name])) for port in ports}
@@ -70,16 +73,22 @@ def _expected(port: Port) -> str:
     return f"{port}, or {port.dtype}{f'[{sizes}]' if sizes else ''} for one sample"
 
 
-def _as_array(name: str, value: ArrayLike) -> Array:
+def _as_array(port: Port, value: ArrayLike) -> Array:
+    """A rectangular array of numbers or truth values."""
     if isinstance(value, np.ma.MaskedArray) and np.ma.is_masked(value):
-        raise messages.not_finite(name, _first(np.ma.getmaskarray(value)), "masked")
+        raise messages.not_finite(port.name, _first(np.ma.getmaskarray(value)), "masked")
     try:
         array = np.asarray(value)
     except (TypeError, ValueError, RuntimeError) as error:  # the last: tensors that carry a gradient
-        raise messages.not_an_array(name, str(error)) from None
+        raise messages.not_an_array(port.name, str(error)) from None
     if array.dtype.kind == "O":
         odd = next((item for item in array.flat if not isinstance(item, int | float)), "a large integer")
-        raise messages.not_an_array(name, f"it holds {type(odd).__name__ if odd is not None else 'None'}")
+        raise messages.not_an_array(
+            port.name, f"it holds {type(odd).__name__ if odd is not None else 'None'}"
+        )
+    kind = array.dtype.kind
+    if kind not in "fiub":
+        raise messages.wrong_dtype(port.name, KINDS.get(kind, str(array.dtype)), port.dtype)
     return array
 
 
@@ -112,11 +121,7 @@ def _check_shapes(ports: Sequence[Port], arrays: Mapping[str, Array], single: bo
 
 def _convert(port: Port, array: Array) -> Array:
     """The array in the dtype of the port, when no value changes by more than rounding."""
-    kind = array.dtype.kind
-    if kind not in "fiub":
-        found = KINDS.get(kind) or OTHER_KINDS.get(kind, str(array.dtype))
-        raise messages.wrong_dtype(port.name, found, port.dtype)
-    if kind == "f":
+    if array.dtype.kind == "f":
         _check_finite(port, array, np.isfinite(array), None)
     if port.dtype in ("int64", "bool"):
         _check_whole(port, array)
@@ -145,7 +150,7 @@ def _check_whole(port: Port, array: Array) -> None:
         return
     if not fits.all():
         index = _first(~fits)
-        found = f"{KINDS[array.dtype.kind]}, such as {array[index]} at {list(index)},"
+        found = f"{KINDS[array.dtype.kind]}, such as {array[index]} at {list(index)}"
         raise messages.wrong_dtype(port.name, found, "true or false" if port.dtype == "bool" else port.dtype)
 
 

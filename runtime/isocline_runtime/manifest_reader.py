@@ -34,7 +34,7 @@ class Place:
 
 
 Reader = Callable[[Any, Place], Any]
-MISSING = object()
+MISSING, UNKNOWN = object(), object()
 
 
 def read_manifest(text: str | bytes, file: str) -> Manifest:
@@ -71,8 +71,8 @@ def _no_constant(name: str) -> NoReturn:
 
 
 def _show(value: object) -> str:
-    if value is MISSING:
-        return "missing"
+    if value is MISSING or value is UNKNOWN:
+        return "missing" if value is MISSING else "unknown"
     if isinstance(value, dict | list):
         return "an object" if isinstance(value, dict) else "a list"
     shown = json.dumps(value)  # ASCII, so that no lone surrogate reaches the terminal
@@ -132,7 +132,7 @@ def _record(build: Callable[..., Any], fields: Mapping[str, Reader]) -> Reader:
         if not isinstance(value, dict):
             place.fail(value, "an object")
         for name in value.keys() - fields.keys():
-            place.key(_text(name, place)).fail("unknown", f"one of {', '.join(fields)}")
+            place.key(_text(name, place)).fail(UNKNOWN, f"one of {', '.join(fields)}")
         for name in fields:
             if name not in value:
                 place.key(name).fail(MISSING, "a value")

@@ -18,7 +18,7 @@ from isocline_runtime import messages_table as messages
 Array = NDArray[Any]
 JSON_LAYOUT = "an object from names to numbers or nested lists, or a list of such objects, one a sample"
 UNPACKED_LIMIT = 4 * 2**30
-# What numpy and zipfile raise for damaged files; RuntimeError is a password, MemoryError a size that is made up.
+# What numpy and zipfile raise for damaged files; RuntimeError is a password, MemoryError a made-up size.
 NPZ_FAULTS = (
     ValueError,
     OSError,
@@ -88,7 +88,7 @@ def _refuse_items(path: Path, name: str, array: Array) -> NoReturn:
 
 
 def write_json(arrays: Mapping[str, Array]) -> bytes:
-    """An object from names to nested lists, floats with their own type's digits; NaN and infinity are null."""
+    """An object from names to nested lists, floats in their own precision; NaN and infinity are null."""
     return (
         json.dumps({name: _nested(array) for name, array in arrays.items()}, ensure_ascii=False) + "\n"
     ).encode()

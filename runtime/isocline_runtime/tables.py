@@ -52,9 +52,9 @@ FILE_TYPES: Mapping[str, FileType] = {
 def read_inputs(path: str | os.PathLike[str], ports: Sequence[Port]) -> Arrays:
     """The arrays in a file, by name, as `Session.run` takes them.
 
-    csv and parquet: one row is one sample, and columns are named as in `isocline_runtime.columns`; others are
-    left aside. When the only input is k numbers and none of its columns is named, exactly k numeric columns are
-    taken in order. json: an object of names, or a list of such objects. npz: arrays by name.
+    csv and parquet: one row is one sample, and columns are named as in `isocline_runtime.columns`; others
+    are left aside. When the only input is k numbers and none of its columns is named, exactly k numeric ones
+    are taken in order. json: an object of names, or a list of such objects. npz: arrays by name.
     Raises InputError E750 to E759, which names file, line or row, and column.
     """
     source = Path(path)
