@@ -99,8 +99,8 @@ def shadowed_name(span: Span, name: str, first: Span | None) -> Draft:
 def reserved_name(span: Span, name: str) -> Draft:
     """A name that the language has given a meaning.
 
-    `inf`, `pi`, `true` and `false` are values, and `real`, `class`, `time`, `bool`, `positive` are types. They cannot
-    be declared again.
+    `inf`, `pi`, `true` and `false` are values of the language.
+    No declaration can change them.
     """
     return Draft(span, f"`{name}` already has a meaning in the language", f"choose another name, such as `{name}_`")
 

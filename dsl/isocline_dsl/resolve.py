@@ -1,0 +1,163 @@
+"""Names: everything about a program that can be decided without types."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator
+
+from isocline_dsl import tree
+from isocline_dsl.diagnostics import Diagnostic
+from isocline_dsl.equations import orders, read_field, read_net
+from isocline_dsl.messages import dynamics, names, training
+from isocline_dsl.scopes import BUILT_IN, Meaning, Scope, circles
+from isocline_dsl.settings import read_block
+from isocline_dsl.uses import Place, Uses
+
+_KINDS: dict[type[tree.Node], str] = {
+    tree.Const: "constant",
+    tree.Input: "input",
+    tree.Target: "target",
+    tree.Net: "net",
+    tree.Field: "field",
+    tree.Control: "control",
+    tree.NoiseDeclaration: "noise",
+    tree.Assign: "value",
+}
+
+
+def resolve(program: tree.Program, functions: Collection[str]) -> list[Diagnostic]:
+    """Mistakes in the names of a program, in the order of its text.
+
+    `functions` are the functions and layers that can be called. Declarations may stand in any order; definitions use each
+    other without circles.
+    """
+    file = Scope()
+    uses = Uses(functions)
+    uses.found += _declare_all(program, file)
+    uses.orders = {d.name.text: orders(d) for d in program.declarations if isinstance(d, tree.Field)}
+    for declaration in program.declarations:
+        _read(declaration, file, uses)
+    uses.found += _circles(file)
+    uses.found += _unused(file)
+    uses.found += _missing(program)
+    return sorted(set(uses.found), key=_place)
+
+
+def _place(diagnostic: Diagnostic) -> tuple[int, str, str]:
+    return (diagnostic.span.start if diagnostic.span else 0, diagnostic.code, diagnostic.message)
+
+
+# --------------------------------------------------------------------------------------------- declarations
+
+
+def _declared(declaration: tree.Declaration) -> Iterator[tuple[tree.Identifier, str]]:
+    """The names that a declaration introduces. `output x` alone introduces none: it names a value that exists."""
+    match declaration:
+        case tree.Param(names=several):
+            yield from ((name, "parameter") for name in several)
+        case tree.Output(value=None) | tree.Block():
+            return
+        case tree.Output(name=name):
+            yield name, "output"
+        case _:
+            yield declaration.name, _KINDS[type(declaration)]
+
+
+def _declare_all(program: tree.Program, file: Scope) -> Iterator[Diagnostic]:
+    blocks: dict[str, tree.Span] = {}
+    for declaration in program.declarations:
+        if isinstance(declaration, tree.Block):
+            word = tree.Span(declaration.span.start, declaration.span.start + len(declaration.kind))
+            if declaration.kind in blocks:
+                yield names.block_twice(word, declaration.kind, blocks[declaration.kind])
+            blocks.setdefault(declaration.kind, word)
+        for name, kind in _declared(declaration):
+            if name.text in BUILT_IN:
+                yield names.reserved_name(name.span, name.text)
+            elif name.text in file.names:
+                yield names.duplicate_name(name.span, name.text, file.names[name.text].span)
+            file.declare(name, kind)
+    yield from _existing_outputs(program, file)
+
+
+def _existing_outputs(program: tree.Program, file: Scope) -> Iterator[Diagnostic]:
+    """`output h` makes an output of the value `h`: its meaning changes. Twice is once too many."""
+    first: dict[str, tree.Span] = {}
+    for declaration in program.declarations:
+        if isinstance(declaration, tree.Output) and declaration.value is None:
+            name = declaration.name
+            meaning = file.find(name.text)
+            if name.text in first or (meaning is not None and meaning.kind == "output"):
+                before = first.get(name.text) or (meaning.span if meaning else None)
+                yield names.duplicate_name(name.span, name.text, before)
+            elif meaning is not None and meaning.kind == "value":
+                file.names[name.text] = Meaning("output", meaning.span)
+            first.setdefault(name.text, name.span)
+
+
+def _read(declaration: tree.Declaration, file: Scope, uses: Uses) -> None:
+    """Read one declaration; the names it uses are noted under the names it introduces."""
+    introduced = [name.text for name, _ in _declared(declaration)]
+    file.current = introduced[0] if introduced else None
+    match declaration:
+        case tree.Net():
+            read_net(declaration, file, uses)
+        case tree.Field():
+            read_field(declaration, file, uses)
+        case tree.Block():
+            read_block(declaration, file, uses)
+        case tree.Output(value=None):
+            _read_existing(declaration, file, uses)
+        case tree.Param(prior=tree.Call() as prior):
+            uses.read(prior, Place(file, any_call=True))
+    _read_sizes(declaration, file, uses)
+    if not isinstance(declaration, (tree.Net, tree.Field, tree.Block)):
+        _read_values(declaration, file, uses)
+    file.current = None
+
+
+def _read_existing(output: tree.Output, file: Scope, uses: Uses) -> None:
+    name = tree.Name(output.name.text, span=output.name.span)
+    uses.read(name, Place(file))
+
+
+def _read_values(declaration: tree.Declaration, file: Scope, uses: Uses) -> None:
+    for child in declaration.children():
+        if isinstance(child, tree.Call) and isinstance(declaration, (tree.Param, tree.Control)):
+            uses.read(child, Place(file, any_call=True))
+        elif not isinstance(child, (tree.TypeName, tree.Identifier)):
+            uses.read(child, Place(file))
+
+
+def _read_sizes(declaration: tree.Declaration, file: Scope, uses: Uses) -> None:
+    """Sizes are constants or free names such as `T`; which, is a question of types."""
+    if isinstance(declaration, tree.Block):
+        return
+    for node in tree.walk(declaration):
+        if isinstance(node, tree.TypeName):
+            for size in node.sizes:
+                uses.read(size, Place(file, words=True))
+
+
+# ------------------------------------------------------------------------------------------- the whole file
+
+
+def _circles(file: Scope) -> Iterator[Diagnostic]:
+    for circle in circles(file.edges):
+        meanings = [file.names[name] for name in circle]
+        message = dynamics.net_recursion if all(m.kind == "net" for m in meanings) else names.definition_cycle
+        yield message(meanings[0].span, circle)
+
+
+def _unused(file: Scope) -> Iterator[Diagnostic]:
+    for name, meaning in file.names.items():
+        if name in file.used or meaning.kind == "output" or name in BUILT_IN:
+            continue
+        if meaning.kind == "field":
+            yield dynamics.field_not_solved(meaning.span, name)
+        else:
+            yield names.unused_name(meaning.span, meaning.kind, name)
+
+
+def _missing(program: tree.Program) -> Iterator[Diagnostic]:
+    if not any(isinstance(declaration, tree.Output) for declaration in program.declarations):
+        yield training.missing_output(program.name.span)

@@ -1,0 +1,166 @@
+"""Which names an expression uses, and whether they may stand there."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from dataclasses import dataclass, field, replace
+
+from isocline_dsl import tree
+from isocline_dsl.diagnostics import Diagnostic
+from isocline_dsl.messages import dynamics, names
+from isocline_dsl.scopes import BUILT_IN, VALUES, Meaning, Scope
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where an expression stands: the names it sees, and what is allowed there.
+
+    `training`: targets may be used, and fields be named. `words`: a name that means nothing is a word, such as `zeros` in
+    `init=zeros`, and calls are not looked up.
+    """
+
+    scope: Scope
+    training: bool = False
+    words: bool = False
+    any_call: bool = False
+
+
+@dataclass
+class Uses:
+    """Reads expressions; collects what is wrong in `found`. `orders` holds the order of each state of each field."""
+
+    functions: Collection[str]
+    orders: dict[str, dict[str, int]] = field(default_factory=dict)
+    found: list[Diagnostic] = field(default_factory=list)
+
+    def read(self, node: tree.Node, place: Place) -> None:
+        """Everything in an expression, from left to right."""
+        match node:
+            case tree.Name():
+                self._name(node, place)
+            case tree.Derivative():
+                self._derivative(node, place)
+            case tree.Call():
+                self._call(node, place)
+            case tree.Keyword(value=value):
+                self.read(value, replace(place, words=True))
+            case tree.Solve():
+                self._solve(node, place)
+            case tree.Scan():
+                self._scan(node, place)
+            case _:
+                for child in node.children():
+                    self.read(child, place)
+
+    # ------------------------------------------------------------------------------------------------ names
+
+    def _name(self, node: tree.Name, place: Place) -> None:
+        if node.text in BUILT_IN:
+            return
+        meaning = place.scope.find(node.text)
+        if meaning is not None:
+            place.scope.use(node.text)
+            self._allowed(node, meaning, place)
+        elif not place.words:
+            self.found.append(names.unknown_name(node.span, node.text, place.scope.of_kind(*VALUES)))
+
+    def _allowed(self, node: tree.Name, meaning: Meaning, place: Place) -> None:
+        net = next((scope.net for scope in place.scope.enclosing() if scope.net), None)
+        if meaning.kind == "target" and not place.training:
+            self.found.append(names.target_outside_training(node.span, node.text, meaning.span))
+        elif net is not None and meaning.kind in ("input", "value", "output", "target"):
+            self.found.append(names.not_captured(node.span, node.text, net, meaning.kind))
+        elif meaning.kind in ("net", "field", "noise") and not (place.training or place.words):
+            self.found.append(names.not_a_value(node.span, node.text, meaning.kind))
+
+    def _derivative(self, node: tree.Derivative, place: Place) -> None:
+        meaning = place.scope.find(node.name.text)
+        if meaning is None:
+            self.found.append(names.unknown_name(node.name.span, node.name.text, place.scope.of_kind("state")))
+        elif meaning.kind != "state" or not self._second_order(node.name.text, place.scope):
+            self.found.append(dynamics.derivative_of_first_order(node.span, node.name.text))
+        elif node.order > 1:
+            self.found.append(dynamics.order_too_high(node.span, node.name.text, node.order))
+
+    def _second_order(self, state: str, scope: Scope) -> bool:
+        field_name = next((s.current for s in scope.enclosing() if s.outer is None), None)
+        return self.orders.get(field_name or "", {}).get(state, 1) >= 2
+
+    def _call(self, node: tree.Call, place: Place) -> None:
+        if not (place.words or place.any_call):
+            self._callee(node, place.scope)
+        elif place.scope.find(node.name.text) is not None:
+            place.scope.use(node.name.text)
+        for argument in (*node.arguments, *node.keywords):
+            self.read(argument, place)
+
+    def _callee(self, node: tree.Call, scope: Scope) -> None:
+        name, meaning = node.name.text, scope.find(node.name.text)
+        if meaning is not None:
+            scope.use(name)
+        if meaning is not None and meaning.kind in ("net", "state", "control"):
+            return
+        if name in self.functions:
+            return
+        if meaning is not None:
+            self.found.append(names.not_callable(node.name.span, name, meaning.kind))
+        else:
+            known = {*self.functions, *scope.of_kind("net")}
+            self.found.append(names.unknown_function(node.name.span, name, known))
+
+    # -------------------------------------------------------------------------------------- solves and scans
+
+    def _solve(self, node: tree.Solve, place: Place) -> None:
+        self._solved_field(node, place.scope)
+        for binding in node.initial:
+            self.read(binding.value, place)
+        self.read(node.times, place)
+        if node.scheme is not None:
+            self.read(node.scheme, replace(place, any_call=True))
+        if node.samples is not None:
+            self.read(node.samples, place)
+
+    def _solved_field(self, node: tree.Solve, scope: Scope) -> None:
+        name, meaning = node.field.text, scope.find(node.field.text)
+        fields = scope.of_kind("field")
+        if meaning is None or meaning.kind != "field":
+            kind = f"a {meaning.kind}" if meaning else "not declared"
+            self.found.append(dynamics.solve_of_no_field(node.field.span, name, kind, fields))
+            return
+        scope.use(name)
+        self._starts(node, self.orders.get(name, {}))
+
+    def _starts(self, node: tree.Solve, orders: dict[str, int]) -> None:
+        wanted = [state + "'" * k for state, order in orders.items() for k in range(min(order, 2))]
+        first: dict[str, tree.Span] = {}
+        for binding in node.initial:
+            name = binding.name.text + "'" * binding.order
+            if name not in wanted:
+                self.found.append(dynamics.start_of_no_state(binding.name.span, name, node.field.text, wanted))
+            elif name in first:
+                self.found.append(dynamics.start_twice(binding.name.span, name, first[name]))
+            first.setdefault(name, binding.name.span)
+        for state in wanted:
+            if state not in first:
+                self.found.append(dynamics.state_without_start(node.span, state, node.field.text))
+
+    def _scan(self, node: tree.Scan, place: Place) -> None:
+        for sequence in node.over:
+            self.read(sequence, place)
+        inner = Scope(place.scope)
+        for binding in node.initial:
+            self.read(binding.value, place)
+            inner.declare(binding.name, "state")
+        for name in node.names:
+            inner.declare(name, "argument")
+        for statement in node.body:
+            if isinstance(statement, tree.Assign):
+                self.read(statement.value, replace(place, scope=inner))
+                inner.declare(statement.name, "definition")
+        self._carried(node)
+
+    def _carried(self, node: tree.Scan) -> None:
+        changed = {line.name.text for line in node.body if isinstance(line, tree.Assign)}
+        for binding in node.initial:
+            if binding.name.text not in changed:
+                self.found.append(dynamics.scan_carries_nothing(binding.name.span, binding.name.text))
