@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
-from isocline_dsl.messages import calls, operations
-
 from isocline_compiler.graph import Fault, Node
 from isocline_compiler.ops import OPS
 from isocline_compiler.tensor_type import BATCH, Shape, Size, describe
+from isocline_dsl.messages import calls, operations
 
 
 def offset(x: Node) -> int:

@@ -5,8 +5,6 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
-from isocline_dsl.messages import calls
-
 from isocline_compiler.functions.broadcasting import as_real, known_size, sample_rank, with_batch
 from isocline_compiler.functions.initializers import GLOROT, ZEROS, Fans, initializer
 from isocline_compiler.functions.kinds import Count, Counts, Flag, Paddings, Value, Word
@@ -15,6 +13,7 @@ from isocline_compiler.functions.scope import Scope
 from isocline_compiler.graph import Fault, Node
 from isocline_compiler.ops import OPS
 from isocline_compiler.tensor_type import describe
+from isocline_dsl.messages import calls
 
 
 def conv(

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import numpy as np
-from isocline_dsl.messages import calls
 
 from isocline_compiler.functions.broadcasting import as_real, known_size, sample_rank
 from isocline_compiler.functions.initializers import GLOROT, ZEROS, Fans, initializer, normal_with
@@ -14,6 +13,7 @@ from isocline_compiler.functions.weight_forms import FREE, formed
 from isocline_compiler.graph import Fault, Node, constant
 from isocline_compiler.ops import OPS
 from isocline_compiler.tensor_type import describe
+from isocline_dsl.messages import calls
 
 
 def dense(

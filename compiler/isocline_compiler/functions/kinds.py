@@ -7,10 +7,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Annotated, Any, TypeAlias
 
-from isocline_dsl.tree import Span
-
 from isocline_compiler.graph import Node, as_node
 from isocline_compiler.tensor_type import Size, describe
+from isocline_dsl.tree import Span
 
 
 @dataclass(frozen=True)

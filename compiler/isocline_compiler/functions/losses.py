@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import math
 
-from isocline_dsl.messages import calls
-
 from isocline_compiler.functions.broadcasting import align, as_real, known_size, sample_rank
 from isocline_compiler.functions.kinds import Positive, Probability, Value
 from isocline_compiler.functions.record import functions
@@ -14,6 +12,7 @@ from isocline_compiler.functions.scope import Scope
 from isocline_compiler.graph import Fault, Node
 from isocline_compiler.ops import OPS
 from isocline_compiler.tensor_type import describe
+from isocline_dsl.messages import calls
 
 
 def difference(callee: str, a: Node, b: Node) -> Node:

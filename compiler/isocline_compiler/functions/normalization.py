@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import math
 
-from isocline_dsl.messages import calls
-
 from isocline_compiler.functions.broadcasting import (
     as_real,
     graph_axes,
@@ -24,6 +22,7 @@ from isocline_compiler.functions.scope import Scope
 from isocline_compiler.graph import Fault, Node
 from isocline_compiler.ops import OPS
 from isocline_compiler.tensor_type import describe
+from isocline_dsl.messages import calls
 
 
 def groupnorm(x: Value, groups: Count, affine: Flag = True, *, eps: Positive = 1e-5, scope: Scope) -> Node:

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from isocline_dsl.messages import calls
-
 from isocline_compiler.functions.broadcasting import as_real, with_batch
 from isocline_compiler.functions.convolution import check_window, per_axis, spatial
 from isocline_compiler.functions.kinds import Counts, Paddings, Value, Word, WordCall
@@ -13,6 +11,7 @@ from isocline_compiler.functions.record import functions
 from isocline_compiler.functions.reductions import reduce
 from isocline_compiler.graph import Fault, Node
 from isocline_compiler.ops import OPS
+from isocline_dsl.messages import calls
 
 MEAN = WordCall("mean")
 

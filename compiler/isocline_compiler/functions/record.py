@@ -8,11 +8,10 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, Literal, TypeAlias, TypeVar, get_args, get_type_hints
 
-from isocline_dsl.messages import calls
-
 from isocline_compiler.functions.kinds import ArgumentKind, WordCall, found
 from isocline_compiler.functions.scope import Scope
 from isocline_compiler.graph import Fault, Node
+from isocline_dsl.messages import calls
 
 FunctionKind: TypeAlias = Literal["elementwise", "reduction", "shaping", "layer", "loss", "metric"]
 Given = TypeVar("Given")

@@ -7,7 +7,6 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
-from isocline_dsl.messages import calls
 
 from isocline_compiler.functions.broadcasting import (
     align,
@@ -25,6 +24,7 @@ from isocline_compiler.functions.shaping import concat, stack
 from isocline_compiler.graph import Fault, Node, constant
 from isocline_compiler.ops import OPS
 from isocline_compiler.tensor_type import describe
+from isocline_dsl.messages import calls
 
 
 def gru(x: Value, units: Count, sequence: Flag = False, *, scope: Scope) -> Node:

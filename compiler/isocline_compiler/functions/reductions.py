@@ -7,8 +7,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from isocline_dsl.messages import calls
-
 from isocline_compiler.functions.broadcasting import align, as_real, elementwise, graph_axes, graph_axis
 from isocline_compiler.functions.kinds import Axes, Axis, Flag, Value
 from isocline_compiler.functions.record import functions
@@ -16,6 +14,7 @@ from isocline_compiler.functions.scope import Scope
 from isocline_compiler.graph import Fault, Node
 from isocline_compiler.ops import OPS
 from isocline_compiler.tensor_type import describe
+from isocline_dsl.messages import calls
 
 
 def reduced_axes(callee: str, x: Node, axes: Sequence[int] | None, scope: Scope | None) -> tuple[int, ...]:

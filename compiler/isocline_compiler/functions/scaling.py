@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from isocline_dsl.messages import calls
-
 from isocline_compiler.functions.broadcasting import as_real, reshape_sample, sample_axes, sample_rank
 from isocline_compiler.functions.kinds import Axes, Probability, Value
 from isocline_compiler.functions.record import functions
@@ -11,6 +9,7 @@ from isocline_compiler.functions.scope import Scope
 from isocline_compiler.graph import Fault, Node
 from isocline_compiler.ops import OPS
 from isocline_compiler.tensor_type import describe
+from isocline_dsl.messages import calls
 
 
 def standardize(x: Value, keep: Axes = (), *, scope: Scope) -> Node:

@@ -6,7 +6,6 @@ import math
 from collections.abc import Sequence
 
 import numpy as np
-from isocline_dsl.messages import calls
 
 from isocline_compiler.functions.broadcasting import (
     align,
@@ -27,6 +26,7 @@ from isocline_compiler.functions.record import functions
 from isocline_compiler.graph import Fault, Node, constant
 from isocline_compiler.ops import OPS
 from isocline_compiler.tensor_type import BATCH, Shape, Size, TensorType, describe
+from isocline_dsl.messages import calls
 
 
 def concat(*values: Value, axis: Axis = 0) -> Node:

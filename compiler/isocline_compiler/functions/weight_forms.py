@@ -6,12 +6,12 @@ from collections.abc import Callable
 from typing import TypeAlias
 
 import numpy as np
-from isocline_dsl.messages import calls
 
 from isocline_compiler.functions.kinds import Real, WordCall
 from isocline_compiler.functions.record import Callee, by_name, choose
 from isocline_compiler.graph import Fault, Node, constant
 from isocline_compiler.ops import OPS
+from isocline_dsl.messages import calls
 
 Form: TypeAlias = Callable[[Node], Node]
 

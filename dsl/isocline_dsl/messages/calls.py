@@ -174,11 +174,5 @@ def window_too_large(span: Span | None, callee: str, size: int, window: int) -> 
     )
 
 
-@message("E295")
-def not_available_yet(span: Span | None, what: str, known: Iterable[str]) -> Draft:
-    """A part of the language that this version does not compile yet."""
-    return Draft(span, f"`{what}` is not available yet", f"available: {', '.join(sorted(known))}")
-
-
 def _count(most: int) -> str:
     return "no argument" if most == 0 else "1 argument" if most == 1 else f"{most} arguments"

@@ -1,0 +1,49 @@
+"""A distribution as a record: log density as a graph expression, support, parameters checked by its signature."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TypeAlias
+
+from isocline_compiler.functions.record import Callee, bind, call, check
+from isocline_compiler.graph import Node
+from isocline_compiler.ops import OPS
+
+Support: TypeAlias = tuple[float, float]
+Numbers: TypeAlias = Sequence[float]
+Named: TypeAlias = Iterable[tuple[str, float]]
+
+
+@dataclass(frozen=True)
+class Distribution(Callee):
+    """`build(mean, std)(x)` gives the log density of each entry of x; `support` is the open interval where it is finite.
+
+    The parameters are numbers known when compiling. `support` takes them by name.
+    """
+
+    support_of: Callable[[Mapping[str, float]], Support]
+
+    def log_density(self, x: Node, positional: Numbers = (), keywords: Named = ()) -> Node:
+        """The sum of the log densities of all entries of x, one number. Raises `Fault` for parameters it cannot have."""
+        density: Density = call(self, positional, keywords)
+        each = density(x)
+        return (
+            OPS["reduce_sum"](each, axes=tuple(range(each.type.rank)), keepdims=False)
+            if each.type.rank
+            else each
+        )
+
+    def support(self, positional: Numbers = (), keywords: Named = ()) -> Support:
+        """The open interval outside which the density is 0. Raises `Fault` for parameters it cannot have."""
+        given = {item.name: check(self, item, value) for item, value in bind(self, positional, keywords)}
+        defaults = {item.name: item.default for item in self.parameters}
+        return self.support_of(defaults | given)
+
+
+Density: TypeAlias = Callable[[Node], Node]
+
+
+def standardized(x: Node, mean: float, scale: float) -> Node:
+    """(x - mean)/scale."""
+    return (x - mean) / scale
