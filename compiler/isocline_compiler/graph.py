@@ -268,10 +268,13 @@ class Graph:
         return Graph(self.inputs, outputs, self.name)
 
 
-def topological(roots: Iterable[Node]) -> list[Node]:
-    """Nodes reachable from `roots`, arguments before uses, without entering regions; iterative, for deep chains."""
+def topological(roots: Iterable[Node], known: Iterable[Node] = ()) -> list[Node]:
+    """Nodes reachable from `roots`, arguments before uses, without entering regions; iterative, for deep chains.
+
+    The `known` nodes, and what is reached only through them, are left out.
+    """
     order: list[Node] = []
-    done: set[Node] = set()
+    done: set[Node] = set(known)
     stack = [(root, False) for root in reversed(list(roots))]
     while stack:
         node, ready = stack.pop()
