@@ -67,19 +67,23 @@ def _gather_port(table: Table, port: Port) -> Array:
         raise _missing(table, port.name)
     indexed = _indexed_columns(table, port.name)
     sizes = [
-        size
-        if isinstance(size, int)
-        else 1 + max((index[axis] for index in indexed if axis < len(index)), default=0)
+        size if isinstance(size, int) else _open_size(indexed, axis)
         for axis, size in enumerate(port.sample_shape)
     ]
     wanted: list[Index] = []
-    for index in np.ndindex(*sizes):  # stops at the first gap, however large the sizes that a file claims
+    for index in np.ndindex(*sizes):
         if index not in indexed:
             raise _missing(table, column_name(port.name, index))
         wanted.append(index)
     _refuse_surplus(table, port, set(indexed) - set(wanted), sizes)
     values = [table.values(indexed[index], port.dtype) for index in wanted]
     return np.stack(values, axis=-1).reshape(table.rows, *sizes)
+
+
+def _open_size(indexed: Mapping[Index, str], axis: int) -> int:
+    """One more than the largest index; no more than there are columns and one, where a gap is certain."""
+    largest = max((index[axis] for index in indexed if axis < len(index)), default=0)
+    return 1 + min(largest, len(indexed))
 
 
 def _refuse_surplus(table: Table, port: Port, surplus: set[Index], sizes: list[int]) -> None:

@@ -14,6 +14,7 @@ from isocline_runtime import messages_run
 from isocline_runtime import messages_table as messages
 
 Array = NDArray[Any]
+UNPACKED_LIMIT = 4 * 2**30
 
 
 def _require_pyarrow(path: Path) -> tuple[Any, Any]:
@@ -44,7 +45,7 @@ class ParquetTable:
         if self.is_nested(column):
             return self._nested_values(column, data.to_pylist())
         if not self.is_numeric(column):
-            raise messages.not_a_number(self.path, column, "row 0", str(data[0].as_py()), "a number")
+            raise messages.not_a_number(self.path, column, "all rows", str(data.type), "a type of numbers")
         array: Array = data.combine_chunks().to_numpy(zero_copy_only=False)
         return array
 
@@ -78,13 +79,22 @@ def read_parquet(path: Path, content: bytes) -> ParquetTable:
     """The table in these bytes. Raises InputError E751 or E759, ProviderError E773 without pyarrow."""
     pyarrow, parquet = _require_pyarrow(path)
     try:
+        _refuse_oversize(path, parquet.ParquetFile(io.BytesIO(content)).metadata)
         table = parquet.read_table(io.BytesIO(content))
-    except (pyarrow.ArrowException, OSError, ValueError) as error:
-        raise messages.unreadable_table(path, str(error).splitlines()[0]) from None
-    for name in table.column_names:
-        if table.column_names.count(name) > 1:
+        names = table.column_names
+    except (pyarrow.ArrowException, OSError, ValueError, MemoryError) as error:
+        raise messages.unreadable_table(path, (str(error) or "it is damaged").splitlines()[0]) from None
+    for name in names:
+        if names.count(name) > 1:
             raise messages.repeated_column(path, name)
     return ParquetTable(path, pyarrow, table)
+
+
+def _refuse_oversize(path: Path, metadata: Any) -> None:
+    """Before anything is unpacked: what the file says of itself, which damage turns into any number."""
+    claimed = 8 * metadata.num_rows * metadata.num_columns
+    if not 0 <= claimed <= UNPACKED_LIMIT:
+        raise messages.unreadable_table(path, f"it unpacks to {claimed} bytes, the limit is {UNPACKED_LIMIT}")
 
 
 def write_parquet(path: Path, columns: Mapping[str, Array]) -> bytes:
