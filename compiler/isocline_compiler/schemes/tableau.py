@@ -101,7 +101,7 @@ class Tableau:
         """Evaluations of the field a fixed step."""
         return len(self.used)
 
-    @property
+    @cached_property
     def explicit(self) -> bool:
         """Each stage needs only those before it."""
         return not np.triu(self.matrix).any()

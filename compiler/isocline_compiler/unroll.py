@@ -1,0 +1,169 @@
+"""Replace each solve by the steps of a scheme on a grid: after this, the graph holds arithmetic only."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+
+from isocline_compiler.graph import Graph, Node, at, constant, everything, regions_of, transform
+from isocline_compiler.grid import Discretisation, Grid
+from isocline_compiler.ops import OPS
+from isocline_compiler.schemes.scheme import Field, Scheme, State, Stride, stride
+from isocline_compiler.solve_node import PICK, SOLVE, Interval, SolveParts, parts
+from isocline_compiler.tensor_type import BATCH
+
+Choose = Callable[[Node], Discretisation]
+
+
+def unroll(graph: Graph, choose: Choose) -> Graph:
+    """solve -> the steps of `choose(solve)`, one after another; what does not depend on state, time or step
+    stays one node.
+
+    The combinations of slopes carry the span of the solve, the nodes of the field their own. The graph grows
+    linearly with the number of steps. The same graph comes back when it holds no solve.
+    """
+    results: dict[Node, State] = {}
+
+    def visit(node: Node, inputs: tuple[Node, ...]) -> Node:
+        if node.op is SOLVE:
+            with at(node.span):
+                results[node] = unrolled(node.rebuilt(inputs), choose(node))
+            return _first(results[node])
+        if node.op is PICK and node.inputs[0] in results:
+            return _node(results[node.inputs[0]][node.attrs["index"]])
+        return node.rebuilt(inputs)
+
+    outputs = transform(tuple(graph.outputs.values()), visit)
+    return graph.with_outputs(dict(zip(graph.outputs, outputs, strict=True)))
+
+
+def unrolled(node: Node, choice: Discretisation) -> State:
+    """The results of one solve node: each state at the end, or at all kept times on an axis after the batch
+    axis.
+    """
+    assert not any(inner.op is SOLVE for r in regions_of(node) for inner in everything(r.results)), (
+        "a solve in a field"
+    )
+    travel = _Travel.of(node, choice)
+    kept = list(_walk(choice.scheme, travel, _fields(node, travel.steps)))
+    interval: Interval = node.attrs["interval"]
+    if not interval.everywhere:
+        return kept[-1]
+    return tuple(_stack(values) for values in zip(*kept, strict=True))
+
+
+@dataclass(frozen=True)
+class _Travel:
+    """The start, the strides in order, and after how many of them the states are kept."""
+
+    initial: State
+    strides: tuple[Stride, ...]
+    keep: frozenset[int]
+
+    @property
+    def steps(self) -> int:
+        return len(self.strides)
+
+    @classmethod
+    def of(cls, node: Node, choice: Discretisation) -> _Travel:
+        given = parts(node)
+        if isinstance(choice.grid, Grid):
+            return cls(given.initial, _known(choice.grid, len(given.initial)), frozenset(choice.grid.keep))
+        strides = tuple(_from_input(given, choice.grid))
+        return cls(given.initial, strides, frozenset(range(0, len(strides) + 1, choice.grid)))
+
+
+def _known(grid: Grid, states: int) -> tuple[Stride, ...]:
+    """Strides between times that are numbers."""
+    times = zip(grid.times, grid.widths, grid.times[1:], strict=False)
+    return tuple(stride(t, h, states, end) for t, h, end in times)
+
+
+def _from_input(given: SolveParts, substeps: int) -> Iterator[Stride]:
+    """Strides between times that are values of shape (batch, n) or (n,): t of shape (batch,) or (), h one a
+    sample.
+    """
+    assert given.times is not None, (
+        "a number of substeps is a discretisation for times that come with the input"
+    )
+    count = given.times.size(-1)
+    assert isinstance(count, int), "the number of times is known when compiling"
+    axis = given.times.type.rank - 1
+    nodes = [OPS["select"](given.times, axis=axis, index=index) for index in range(count)]
+    for here, there in pairwise(nodes):
+        h = (there - here) * (1 / substeps)
+        widths = tuple(_broadcast_over(h, state) for state in given.initial)
+        inner = [here, *(here + float(j) * h for j in range(1, substeps)), there]
+        for t, end in pairwise(inner):
+            yield Stride(t, end, h, widths)
+
+
+def _broadcast_over(h: Node, state: Node) -> Node:
+    """h of shape (batch,) as (batch, 1, ..., 1), of the rank of the state."""
+    if not h.type.batched or state.type.rank == 1:
+        return h
+    return OPS["reshape"](h, shape=(BATCH, *(1,) * (state.type.rank - 1)))
+
+
+def _fields(node: Node, steps: int) -> Iterator[Field]:
+    r"""The field of each step: captured values filled in, and the step's slice of each stacked weight.
+
+    With N slices and n steps the weights are constant in time piece by piece: step i takes slice floor((i +
+    1/2) N / n).
+    """
+    given, region = parts(node), node.attrs["region"]
+    slices: dict[tuple[Node, int], Node] = {}
+
+    def slice_of(stacked: Node, i: int) -> Node:
+        depth = stacked.size(0)
+        assert isinstance(depth, int), "the number of slices is known when compiling"
+        index = (2 * i + 1) * depth // (2 * steps)
+        if (stacked, index) not in slices:
+            slices[stacked, index] = OPS["select"](stacked, axis=0, index=index)
+        return slices[stacked, index]
+
+    def field_of(own: tuple[Node, ...]) -> Field:
+        return lambda t, x: region(_node(t), *x, *given.captured, *own)
+
+    for i in range(steps):
+        yield field_of(tuple(slice_of(stacked, i) for stacked in given.stacked))
+
+
+def _walk(scheme: Scheme, travel: _Travel, fields: Iterator[Field]) -> Iterator[State]:
+    """The states wherever they are kept."""
+    x = travel.initial
+    memory = None
+    if 0 in travel.keep:
+        yield x
+    for i, (here, field) in enumerate(zip(travel.strides, fields, strict=True)):
+        if i == 0:
+            memory = scheme.start(field, x)
+        memory, x = scheme.advance(memory, field, here, x)
+        if i == 0:
+            _check_types(travel.initial, x)
+        if i + 1 in travel.keep:
+            yield x
+
+
+def _check_types(before: Sequence[Node], after: Sequence[Node]) -> None:
+    """A state that is given once for all samples must be spread before the solve, or its type would change
+    under way.
+    """
+    for index, (old, new) in enumerate(zip(before, after, strict=True)):
+        assert old.type == new.type, f"state {index} starts as {old.type} and goes on as {new.type}"
+
+
+def _stack(values: Sequence[Node]) -> Node:
+    """(batch, *state) n times -> (batch, n, *state); without a batch axis the time axis is the first."""
+    head = (BATCH,) if values[0].type.batched else ()
+    slabs = [OPS["reshape"](value, shape=(*head, 1, *value.type.sample)) for value in values]
+    return OPS["concat"](*slabs, axis=len(head))
+
+
+def _node(value: Node | float) -> Node:
+    return value if isinstance(value, Node) else constant(float(value))
+
+
+def _first(results: State) -> Node:
+    return _node(results[0])
