@@ -55,7 +55,7 @@ class Stop:
     reason: str
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Example:
     """Arguments an operation can be tried on: their types, the attributes, and the open interval each is drawn from.
 
@@ -67,7 +67,7 @@ class Example:
     within: tuple[tuple[float, float], ...] = ((-2.0, 2.0),)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Op:
     """One operation: everything the compiler knows about it.
 

@@ -55,7 +55,7 @@ SQRT = Op(
 )
 SQUARE = Op("square", same, "square", _square, lambda g, y, x: (g * x * 2.0,), "x^2", examples=_on())
 ABS = Op("abs", same_number, "abs", "Abs", lambda g, y, x: (g * SIGN(x),), "|x|", examples=_on())
-SIGN = Op("sign", same_number, "sign", "Sign", _STEP, "-1, 0 or 1.", examples=_on())
+SIGN: Op = Op("sign", same_number, "sign", "Sign", _STEP, "-1, 0 or 1.", examples=_on())
 FLOOR = Op("floor", same, "floor", "Floor", _STEP, "The integer below.", examples=_on())
 CEIL = Op("ceil", same, "ceil", "Ceil", _STEP, "The integer above.", examples=_on())
 ROUND = Op(
@@ -63,7 +63,7 @@ ROUND = Op(
 )
 
 SIN = Op("sin", same, "sin", "Sin", lambda g, y, x: (g * COS(x),), "Sine.", examples=_on())
-COS = Op("cos", same, "cos", "Cos", lambda g, y, x: (-g * SIN(x),), "Cosine.", examples=_on())
+COS: Op = Op("cos", same, "cos", "Cos", lambda g, y, x: (-g * SIN(x),), "Cosine.", examples=_on())
 TAN = Op(
     "tan",
     same,
@@ -99,7 +99,7 @@ SINH = Op(
     "Hyperbolic sine.",
     examples=_on(),
 )
-COSH = Op(
+COSH: Op = Op(
     "cosh",
     same,
     "cosh",

@@ -197,7 +197,7 @@ def _emit_cumsum(emitter: Any, node: Node, x: str) -> str:
     return str(emitter.node("CumSum", x, axis, reverse=int(node.attrs.get("reverse", False))))
 
 
-CUMSUM = Op(
+CUMSUM: Op = Op(
     "cumsum", _along, _torch_cumsum, _emit_cumsum,
     lambda g, y, x, axis, reverse=False: (CUMSUM(g, axis=axis, reverse=not reverse),),
     "Running sum along an axis, from the end when `reverse`.",

@@ -53,7 +53,7 @@ def _emit_reshape(emitter: Any, node: Node, x: str) -> str:
     return str(emitter.node("Reshape", x, emitter.ints(sizes)))
 
 
-RESHAPE = Op(
+RESHAPE: Op = Op(
     "reshape", _reshaped, _torch_reshape, _emit_reshape,
     lambda g, y, x, shape: (RESHAPE(g, shape=x.shape),), "The same entries in row-major order in another shape.",
     examples=(
@@ -82,7 +82,7 @@ def _emit_transpose(emitter: Any, node: Node, x: str) -> str:
     return str(emitter.node("Transpose", x, perm=list(node.attrs["perm"])))
 
 
-TRANSPOSE = Op(
+TRANSPOSE: Op = Op(
     "transpose", _transposed, lambda torch, x, perm: x.permute(*perm), _emit_transpose,
     lambda g, y, x, perm: (TRANSPOSE(g, perm=inverse(perm)),), "Axis i of the result is axis perm[i] of x.",
     examples=(
