@@ -6,7 +6,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from isocline_runtime import Latency, load, measure_latency
+from isocline_runtime import Latency, Session, load, measure_latency
+from isocline_runtime.manifest import MODEL_FILE
 
 
 @dataclass(frozen=True)
@@ -36,4 +37,10 @@ def bench(
     """
     session = load(path, providers, threads)
     latency = measure_latency(session, batch, repeats, sizes=sizes)
-    return Benchmark(session.name, session.providers[0], threads, session.facts.nodes, session.facts.bytes, latency)
+    return Benchmark(session.name, session.providers[0], threads, session.facts.nodes, _model_bytes(session), latency)
+
+
+def _model_bytes(session: Session) -> int:
+    if session.manifest is None:
+        return session.path.stat().st_size
+    return session.manifest.files[MODEL_FILE].bytes

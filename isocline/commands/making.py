@@ -1,0 +1,110 @@
+"""`isocline train`, `compile` and `build`."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, TypeAlias
+
+import typer
+
+import isocline
+from isocline.commands.boundary import INTERRUPTED, tell
+from isocline.commands.options import AsJson, DataFile, DynFile, Quiet
+
+if TYPE_CHECKING:
+    from isocline_compiler.driver import Compiled
+
+RunFolder: TypeAlias = Annotated[
+    Path | None, typer.Option("--run", metavar="RUN", help="Where checkpoints and metrics go; runs/NAME if not given.")
+]
+Artifact: TypeAlias = Annotated[
+    Path | None, typer.Option("-o", "--output", metavar="DIR", help="Where the artifact goes; build/NAME if not given.")
+]
+Resume: TypeAlias = Annotated[bool, typer.Option("--resume", help="Go on from the last checkpoint in RUN.")]
+Device: TypeAlias = Annotated[str | None, typer.Option("--device", metavar="D", help="cpu, cuda, ...")]
+Epochs: TypeAlias = Annotated[int | None, typer.Option("--epochs", min=1, help="Instead of the file's `epochs`.")]
+
+
+def train(
+    file: DynFile,
+    data: DataFile = None,
+    run: Annotated[
+        Path | None,
+        typer.Option("-o", "--run", metavar="RUN", help="Where checkpoints and metrics go; runs/NAME if not given."),
+    ] = None,
+    resume: Resume = False,
+    device: Device = None,
+    epochs: Epochs = None,
+    quiet: Quiet = False,
+) -> None:
+    """Fit the parameters and weights of a model to its data."""
+    with _resumable(f"isocline train {file}", run), _progress(quiet) as progress:
+        result = isocline.train(
+            file, data=data, run=run, resume=resume, device=device, epochs=epochs, progress=progress
+        )
+    if not quiet:
+        print(f"weights   {result.weights}\nmetrics   {result.metrics}")
+
+
+def compile_(
+    file: DynFile,
+    weights: Annotated[
+        Path | None, typer.Option("--weights", metavar="W", help="A .safetensors file that `train` wrote.")
+    ] = None,
+    data: DataFile = None,
+    out: Artifact = None,
+    as_json: AsJson = False,
+    quiet: Quiet = False,
+) -> None:
+    """Make the artifact: unroll, differentiate, optimise, write ONNX, and prove it."""
+    with _progress(quiet or as_json) as progress:
+        compiled = isocline.compile(file, weights=weights, data=data, out=out, progress=progress)
+    _report(compiled, as_json, quiet)
+
+
+def build(
+    file: DynFile,
+    data: DataFile = None,
+    out: Artifact = None,
+    run: RunFolder = None,
+    resume: Resume = False,
+    device: Device = None,
+    epochs: Epochs = None,
+    as_json: AsJson = False,
+    quiet: Quiet = False,
+) -> None:
+    """Train, then compile: from a .dyn file to a proven artifact."""
+    with _resumable(f"isocline build {file}", run), _progress(quiet or as_json) as progress:
+        compiled = isocline.build(
+            file, data=data, out=out, run=run, resume=resume, device=device, epochs=epochs, progress=progress
+        )
+    _report(compiled, as_json, quiet)
+
+
+def _report(compiled: Compiled, as_json: bool, quiet: bool) -> None:
+    if as_json:
+        print(json.dumps({"folder": str(compiled.folder), "certificate": compiled.certificate}, indent=2))
+    elif not quiet:
+        from isocline.summary import certificate_lines
+
+        print("\n".join(certificate_lines(compiled.certificate)))
+        print(f"\nartifact  {compiled.folder}\nreport    {compiled.folder / 'report.html'}")
+
+
+@contextmanager
+def _resumable(command: str, run: Path | None) -> Iterator[None]:
+    """Ctrl-C leaves with 130 and says how to go on."""
+    try:
+        yield
+    except KeyboardInterrupt:
+        where = "" if run is None else f" --run {run}"
+        tell(f"interrupted; go on from the last checkpoint with: {command}{where} --resume")
+        raise typer.Exit(INTERRUPTED) from None
+
+
+@contextmanager
+def _progress(quiet: bool) -> Iterator[Callable[..., None] | None]:
+    yield None
