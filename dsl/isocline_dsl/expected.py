@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 from lark import Token
 from lark.parsers.lalr_interactive_parser import InteractiveParser
 
 from isocline_dsl.diagnostics import Diagnostic
-from isocline_dsl.layout import BLOCKS, DECLARING, RESERVED, span_of
+from isocline_dsl.layout import DECLARING, RESERVED, span_of
 from isocline_dsl.messages import syntax
 from isocline_dsl.tree import Span
 
@@ -16,15 +17,25 @@ _SIGNS = {
     "LPAR": "(", "RPAR": ")", "LSQB": "[", "RSQB": "]", "LBRACE": "{", "RBRACE": "}", "COLON": ":", "COMMA": ",",
     "EQUAL": "=", "TILDE": "~", "ARROW": "->", "RANGE": "..", "PIPE": "|>", "DOT": ".",
 }  # fmt: skip
-_OPERATORS = frozenset({"PLUS", "MINUS", "STAR", "SLASH", "MATMUL", "CIRCUMFLEX", "COMPARE", "PIPE", "AND", "OR", "DOT"})
-_WORDS = {word.upper() for word in RESERVED | DECLARING} | {"SAMPLES", "STEP", "WRT", "BY", "UNIT", "WEIGHTS", "PER"}
+_OPERATORS = frozenset(
+    {"PLUS", "MINUS", "STAR", "SLASH", "MATMUL", "CIRCUMFLEX", "COMPARE", "PIPE", "AND", "OR", "DOT"}
+)
+_WORDS = {word.upper() for word in RESERVED | DECLARING} | {
+    "SAMPLES",
+    "STEP",
+    "WRT",
+    "BY",
+    "UNIT",
+    "WEIGHTS",
+    "PER",
+}
 
 
 def unexpected_token(tokens: Sequence[Token], at: int, parser: InteractiveParser, text: str) -> Diagnostic:
     """The message for the token that the parser does not accept."""
     token, span = tokens[at], span_of(tokens[at])
     previous = tokens[at - 1] if at else None
-    accepted = parser.accepts()
+    accepted = accepts(parser)
     if token.value in RESERVED and "NAME" in accepted and token.type != "NAME" and not _continues(previous):
         return syntax.reserved_word(span, token.value)
     if token.type == "COMPARE" and previous is not None and _after_comparison(tokens, at):
@@ -36,10 +47,21 @@ def unexpected_token(tokens: Sequence[Token], at: int, parser: InteractiveParser
     if previous is not None and token.type in ("NL", "RBRACE", "$END"):
         end = span_of(previous).stop
         return syntax.ends_too_soon(Span(end, end), _found(previous), _expected(accepted))
-    if previous is not None and token.type in ("NAME", "NUMBER", "LPAR", "LSQB") and "MINUS" in accepted and "STAR" in accepted:
+    if (
+        previous is not None
+        and token.type in ("NAME", "NUMBER", "LPAR", "LSQB")
+        and "MINUS" in accepted
+        and "STAR" in accepted
+    ):
         if previous.type in ("NAME", "NUMBER", "RPAR", "RSQB") and not _begins(tokens, at - 1):
             return syntax.side_by_side(span_of(previous).to(span), previous.value, token.value)
     return syntax.unexpected(span, _found(token), _expected(accepted))
+
+
+def accepts(parser: InteractiveParser) -> set[str]:
+    """The kinds of token that the parser would take now."""
+    ask: Any = parser.accepts
+    return set(ask())
 
 
 def _continues(previous: Token | None) -> bool:
@@ -103,7 +125,9 @@ def _expected(accepted: set[str]) -> str:
     if {"PLUS", "STAR"} <= accepted:
         parts.append("an operator")
     parts += [f"`{sign}`" for kind, sign in _SIGNS.items() if kind in accepted and _telling(kind, accepted)]
-    parts += [f"`{word.lower()}`" for word in sorted(_WORDS & accepted - {"AND", "OR", "NOT", "SOLVE", "SCAN"})]
+    parts += [
+        f"`{word.lower()}`" for word in sorted(_WORDS & accepted - {"AND", "OR", "NOT", "SOLVE", "SCAN"})
+    ]
     parts += ["a text in quotes"] if "STRING" in accepted and "an expression" not in parts else []
     parts += ["the end of the line"] if accepted & {"NL", "$END"} else []
     return _listed(parts[:5])
@@ -120,6 +144,3 @@ def _listed(parts: Sequence[str]) -> str:
     if not parts:
         return "nothing more"
     return parts[0] if len(parts) == 1 else f"{', '.join(parts[:-1])} or {parts[-1]}"
-
-
-DECLARATION_WORDS = DECLARING | BLOCKS

@@ -15,14 +15,16 @@ from isocline_dsl.tree import Span
 DEEPEST_BRACKETS = 100
 
 RESERVED = frozenset({"solve", "scan", "from", "over", "at", "with", "in", "and", "or", "not"})
-DECLARING = frozenset({"dyn", "model", "const", "input", "target", "param", "net", "field", "control", "output", "noise"})
+DECLARING = frozenset(
+    {"dyn", "model", "const", "input", "target", "param", "net", "field", "control", "output", "noise"}
+)
 BLOCKS = frozenset({"data", "train", "deploy"})
 
 _PAIRS = {"LPAR": "RPAR", "LSQB": "RSQB", "LBRACE": "RBRACE"}
 _SIGNS = {"LPAR": "(", "LSQB": "[", "LBRACE": "{", "RPAR": ")", "RSQB": "]", "RBRACE": "}"}
 _OPENING = {closing: opening for opening, closing in _PAIRS.items()}
 _GOES_ON = frozenset(
-    "PLUS MINUS STAR SLASH MATMUL CIRCUMFLEX COMPARE EQUAL PIPE RANGE COLON COMMA ARROW TILDE DOT".split()
+    ["PLUS", "MINUS", "STAR", "SLASH", "MATMUL", "CIRCUMFLEX", "COMPARE", "EQUAL", "PIPE", "RANGE", "COLON", "COMMA", "ARROW", "TILDE", "DOT"]
 ) | {"LPAR", "LSQB", "AND", "OR", "NOT", "IN", "FROM", "OVER", "AT", "WITH"}
 _OPERAND_ENDS = frozenset({"NAME", "NUMBER", "STRING", "RPAR", "RSQB", "RBRACE"})
 
@@ -62,7 +64,8 @@ class _Layout:
     too_deep: bool = False
 
     def run(self) -> None:
-        for self.at, token in enumerate(self.tokens):
+        for place, token in enumerate(self.tokens):
+            self.at = place
             self._take(token)
         self._close_down_to(0, "the end of the file", self.length)
         self._drop_line_end()
@@ -264,4 +267,10 @@ class _Layout:
 
 def _described(character: str) -> str:
     number = f"U+{ord(character):04X}"
-    return f"`{character}`" if "!" <= character <= "~" else f"`{character}` ({number})" if character.isprintable() else number
+    return (
+        f"`{character}`"
+        if "!" <= character <= "~"
+        else f"`{character}` ({number})"
+        if character.isprintable()
+        else number
+    )

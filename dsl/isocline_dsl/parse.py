@@ -14,7 +14,7 @@ from lark.parsers.lalr_interactive_parser import InteractiveParser
 from isocline_dsl import tree
 from isocline_dsl.build import Bare, Beside, Builder, Fault, Model, Version
 from isocline_dsl.diagnostics import Diagnostic, IsoclineError, Source
-from isocline_dsl.expected import unexpected_token
+from isocline_dsl.expected import accepts, unexpected_token
 from isocline_dsl.layout import arrange, span_of
 from isocline_dsl.messages import syntax
 from isocline_dsl.tree import Span
@@ -84,6 +84,13 @@ def _lark() -> Lark:
 # ------------------------------------------------------------------------------------------------- recovery
 
 
+def _copied(parser: InteractiveParser) -> InteractiveParser:
+    """The parser as it is now; what it has built is shared, since nothing in it changes."""
+    copy: Any = parser.copy
+    made: InteractiveParser = copy(deepcopy_values=False)
+    return made
+
+
 class _Reader:
     """Feeds the parser; after a mistake it goes back to where the statement began and skips to where it ends."""
 
@@ -93,7 +100,7 @@ class _Reader:
         self.text = text
         self.diagnostics: list[Diagnostic] = []
         self.parser: InteractiveParser = _lark().parse_interactive()
-        self.safe = [self.parser.copy(deepcopy_values=False)]
+        self.safe = [_copied(self.parser)]
         self.begin = 0
         self.result: Any = []
 
@@ -117,20 +124,20 @@ class _Reader:
         if token.type == "RBRACE":
             self.safe.pop()
         elif token.type == "LBRACE":
-            self.safe.append(self.parser.copy(deepcopy_values=False))
+            self.safe.append(_copied(self.parser))
         elif token.type == "NL":
-            self.safe[-1] = self.parser.copy(deepcopy_values=False)
+            self.safe[-1] = _copied(self.parser)
         if token.type in ("NL", "LBRACE"):
             self.begin = at + 1
 
     def _recover(self, at: int) -> int:
         end = self._end_of_statement(at)
         self._report(at, end)
-        self.parser = self.safe[-1].copy(deepcopy_values=False)
+        self.parser = _copied(self.safe[-1])
         return end + 1 if self.tokens[end].type == "$END" and end == at and self._stuck(end) else end
 
     def _stuck(self, at: int) -> bool:
-        return self.tokens[at].type not in self.parser.accepts()
+        return self.tokens[at].type not in accepts(self.parser)
 
     def _report(self, at: int, end: int) -> None:
         first = span_of(self.tokens[min(self.begin, at)]).start

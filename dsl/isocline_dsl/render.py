@@ -74,7 +74,11 @@ def _columns(line: str, begin: int, length: int) -> tuple[str, int, int]:
 def _cell(character: str) -> str:
     if character == "\t":
         return " " * TAB
-    return character if character.isprintable() or unicodedata.combining(character) else "\N{REPLACEMENT CHARACTER}"
+    return (
+        character
+        if character.isprintable() or unicodedata.combining(character)
+        else "\N{REPLACEMENT CHARACTER}"
+    )
 
 
 def _width(cell: str) -> int:

@@ -11,7 +11,19 @@ BUILT_IN = frozenset({"inf", "pi", "true", "false"})
 
 # What a name can stand for; the words are those of the messages.
 VALUES = frozenset(
-    {"constant", "input", "target", "parameter", "value", "output", "time", "state", "definition", "argument", "draw"}
+    {
+        "constant",
+        "input",
+        "target",
+        "parameter",
+        "value",
+        "output",
+        "time",
+        "state",
+        "definition",
+        "argument",
+        "draw",
+    }
 )
 
 
@@ -84,4 +96,4 @@ def circles(edges: Mapping[str, Mapping[str, None]]) -> Iterator[list[str]]:
             elif name not in done:
                 done.add(name)
                 path.append(name)
-                pending += [(following, depth + 1) for following in reversed(edges.get(name, {}))]
+                pending += [(following, depth + 1) for following in reversed(list(edges.get(name, ())))]

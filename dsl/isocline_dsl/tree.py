@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field, fields
-from typing import Any, TypeAlias
+from typing import TypeAlias
 
 
 @dataclass(frozen=True, order=True)
@@ -23,15 +23,11 @@ class Span:
         return Span(min(self.start, other.start), max(self.stop, other.stop))
 
 
-def _span() -> Any:
-    return field(default=Span(), compare=False, repr=False, kw_only=True)
-
-
 @dataclass(frozen=True)
 class Node:
     """Anything that was written in the file."""
 
-    span: Span = _span()
+    span: Span = field(default=Span(), compare=False, repr=False, kw_only=True)
 
     def children(self) -> Iterator[Node]:
         """The nodes directly below this one, in the order of the text."""
@@ -228,7 +224,20 @@ class Scan(Node):
 
 
 Expression: TypeAlias = (
-    Number | String | Name | Derivative | Array | Unary | Binary | Call | Pipe | Index | Attribute | Range | Solve | Scan
+    Number
+    | String
+    | Name
+    | Derivative
+    | Array
+    | Unary
+    | Binary
+    | Call
+    | Pipe
+    | Index
+    | Attribute
+    | Range
+    | Solve
+    | Scan
 )
 
 

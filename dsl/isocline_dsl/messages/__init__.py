@@ -6,6 +6,7 @@ and data stand in `messages.calls`, `messages.operations` and `messages.data`.
 # ruff: noqa: F403 - each area exports its messages; the names are checked to be distinct by the tests
 
 from isocline_dsl.messages.compiling import *
+from isocline_dsl.messages.declarations import *
 from isocline_dsl.messages.dynamics import *
 from isocline_dsl.messages.names import *
 from isocline_dsl.messages.shapes import *

@@ -15,7 +15,11 @@ def error_bound_missed(span: Span | None, output: str, found: str, bound: str) -
 
     Allow more steps, a larger error, or regularize the field in training so that it is easier to solve.
     """
-    return Draft(span, f"`{output}` misses its solution by {found}; the bound is {bound}", "allow more steps or a larger error")
+    return Draft(
+        span,
+        f"`{output}` misses its solution by {found}; the bound is {bound}",
+        "allow more steps or a larger error",
+    )
 
 
 @message("E602")
@@ -33,7 +37,11 @@ def too_many_nodes(span: Span | None, found: int, limit: int) -> Draft:
 
     Every step of a solve writes its operations once more. Take fewer steps, a scheme of higher order, or a simpler field.
     """
-    return Draft(span, f"the graph has {found} nodes; the limit is {limit}", "take fewer steps or a scheme of higher order")
+    return Draft(
+        span,
+        f"the graph has {found} nodes; the limit is {limit}",
+        "take fewer steps or a scheme of higher order",
+    )
 
 
 @message("E604")
@@ -52,7 +60,9 @@ def missing_weights(span: Span | None, name: str) -> Draft:
     The weights come from another model, or from an earlier version of this one. Train again, or compile with the weights of
     this model.
     """
-    return Draft(span, f"the weight `{name}` is missing", "train again, or give the right file with `--weights`")
+    return Draft(
+        span, f"the weight `{name}` is missing", "train again, or give the right file with `--weights`"
+    )
 
 
 @message("E606")
@@ -70,7 +80,11 @@ def no_starts(span: Span | None, input_: str) -> Draft:
 
         input x0: real[2] in (-2, 2)
     """
-    return Draft(span, f"the input `{input_}` has neither data nor bounds to try the model on", "declare bounds: `in (-1, 1)`")
+    return Draft(
+        span,
+        f"the input `{input_}` has neither data nor bounds to try the model on",
+        "declare bounds: `in (-1, 1)`",
+    )
 
 
 @message("E608")
@@ -100,4 +114,8 @@ def no_scheme_reaches(span: Span | None, error: str, best: str, scheme: str) -> 
 
     The certificate's work-precision table shows what was tried and how far each one came.
     """
-    return Draft(span, f"no scheme reaches the error {error}; the best, {scheme}, reaches {best}", "allow a larger error, or make the field smoother")
+    return Draft(
+        span,
+        f"no scheme reaches the error {error}; the best, {scheme}, reaches {best}",
+        "allow a larger error, or make the field smoother",
+    )

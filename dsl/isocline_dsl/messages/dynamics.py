@@ -27,7 +27,7 @@ def state_without_equation(span: Span | None, state: str, field: str) -> Draft:
 def equation_without_state(span: Span | None, state: str, field: str, known: Collection[str]) -> Draft:
     """An equation for something that is not a state of its field.
 
-        field f(t, x: real) { y' = -x }
+    field f(t, x: real) { y' = -x }
     """
     hint = did_you_mean(state, known) or f"add `{state}: real` to the states of `{field}`"
     return Draft(span, f"`{state}` is not a state of `{field}`", hint)
@@ -45,7 +45,11 @@ def mixed_equations(span: Span | None, field: str) -> Draft:
 
     A field is a system of ordinary or of differential-form equations. Write `dx = f dt` for the states without noise.
     """
-    return Draft(span, f"`{field}` mixes equations with `'` and with differentials", "write `dx = f dt` for the states without noise")
+    return Draft(
+        span,
+        f"`{field}` mixes equations with `'` and with differentials",
+        "write `dx = f dt` for the states without noise",
+    )
 
 
 @message("E305")
@@ -56,7 +60,11 @@ def order_too_high(span: Span | None, state: str, order: int) -> Draft:
 
         x' = v; v' = a; a' = ...
     """
-    return Draft(span, f"the equation for `{state}` has order {order}", "orders 1 and 2 exist; name the higher derivatives as states")
+    return Draft(
+        span,
+        f"the equation for `{state}` has order {order}",
+        "orders 1 and 2 exist; name the higher derivatives as states",
+    )
 
 
 @message("E306")
@@ -66,17 +74,21 @@ def derivative_of_first_order(span: Span | None, state: str) -> Draft:
     For an equation of second order, `q'' = -k*q - c*q'`, the velocity `q'` is a state and has a value. For one of first order,
     `x'` is the right side of its equation: give that a name and use the name.
     """
-    return Draft(span, f"`{state}'` has no value of its own here", "only a state with an equation of second order has a velocity")
+    return Draft(
+        span,
+        f"`{state}'` has no value of its own here",
+        "only a state with an equation of second order has a velocity",
+    )
 
 
 @message("E307")
 def unknown_differential(span: Span | None, differential: str, known: Collection[str]) -> Draft:
     """A differential of something that is neither the time, nor a noise, nor a control path.
 
-        field market(t, s: real) {
-          noise W: brownian
-          ds = mu*s dt + sigma*s dV       # did you mean `dW`?
-        }
+    field market(t, s: real) {
+      noise W: brownian
+      ds = mu*s dt + sigma*s dV       # did you mean `dW`?
+    }
     """
     return Draft(span, f"`{differential}` is not a differential here", did_you_mean(differential, known))
 
@@ -85,7 +97,7 @@ def unknown_differential(span: Span | None, differential: str, known: Collection
 def solve_of_no_field(span: Span | None, name: str, kind: str, known: Collection[str]) -> Draft:
     """`solve` names something that is not a field.
 
-        path = solve populations from hare = 30 over 0..20
+    path = solve populations from hare = 30 over 0..20
     """
     return Draft(span, f"`{name}` is {kind}, not a field", did_you_mean(name, known))
 
@@ -98,7 +110,11 @@ def state_without_start(span: Span | None, state: str, field: str) -> Draft:
 
     The velocity of a state with an equation of second order starts with `q' = v0`.
     """
-    return Draft(span, f"the solve of `{field}` does not say where `{state}` starts", f"add `{state} = ...` after `from`")
+    return Draft(
+        span,
+        f"the solve of `{field}` does not say where `{state}` starts",
+        f"add `{state} = ...` after `from`",
+    )
 
 
 @message("E310")
@@ -117,8 +133,8 @@ def start_twice(span: Span | None, state: str, first: Span | None) -> Draft:
 def start_shape(span: Span | None, state: str, found: str, expected: str) -> Draft:
     """The starting value of a state has another shape than the state.
 
-        field f(t, h: real[5]) { ... }
-        h = solve f from h = x over 0..1         # x is real[2]: pad(x, 3) makes it real[5]
+    field f(t, h: real[5]) { ... }
+    h = solve f from h = x over 0..1         # x is real[2]: pad(x, 3) makes it real[5]
     """
     return Draft(span, f"`{state}` starts from {found}, expected {expected}")
 
@@ -158,7 +174,7 @@ def steps_not_a_multiple(span: Span | None, steps: int, intervals: int, nearest:
 def empty_range(span: Span | None, start: str, stop: str) -> Draft:
     """A range of times that begins where it ends, or whose ends are not finite.
 
-        over 0..0                # nothing happens
+    over 0..0                # nothing happens
     """
     return Draft(span, f"the range {start}..{stop} has no length")
 
@@ -169,7 +185,11 @@ def bad_range_step(span: Span | None, range_: str, step: str) -> Draft:
 
     A range that runs backwards has a negative step: `1..0 step -0.1`.
     """
-    return Draft(span, f"the step {step} does not lead through {range_}", "a range that runs backwards has a negative step")
+    return Draft(
+        span,
+        f"the step {step} does not lead through {range_}",
+        "a range that runs backwards has a negative step",
+    )
 
 
 @message("E318")
@@ -190,7 +210,9 @@ def solution_needs_state(span: Span | None, states: Sequence[str]) -> Draft:
 
     Say which state: `path.hare`, or put them together: `stack(path.hare, path.lynx, axis=-1)`.
     """
-    return Draft(span, "a solution with several states is used as one value", f"its states: {', '.join(states)}")
+    return Draft(
+        span, "a solution with several states is used as one value", f"its states: {', '.join(states)}"
+    )
 
 
 @message("E321")
@@ -200,13 +222,19 @@ def noise_in_deterministic_solve(span: Span | None, field: str, scheme: str) -> 
     The order of a scheme such as rk4 is lost on a Brownian path, and its result would not be a solution. Use a stochastic
     scheme: `milstein`, `euler_maruyama`, `heun_stratonovich`.
     """
-    return Draft(span, f"`{field}` has noise, and `{scheme}` is for equations without", "use a stochastic scheme, such as `milstein`")
+    return Draft(
+        span,
+        f"`{field}` has noise, and `{scheme}` is for equations without",
+        "use a stochastic scheme, such as `milstein`",
+    )
 
 
 @message("E322")
 def times_not_increasing(span: Span | None, before: str, after: str) -> Draft:
     """The times of a solution do not run in one direction. They may be listed in any spacing, each once, in order."""
-    return Draft(span, f"the time {after} follows {before}", "times increase, or decrease, from first to last")
+    return Draft(
+        span, f"the time {after} follows {before}", "times increase, or decrease, from first to last"
+    )
 
 
 @message("E323")
@@ -237,16 +265,22 @@ def adaptive_scheme_in_model(span: Span | None, scheme: str) -> Draft:
     `with` makes the scheme part of the model: its steps are fixed. An adaptive solver chooses them as it goes; leave `with`
     out, and name the solver in `train`.
     """
-    return Draft(span, f"`{scheme}` with tolerances cannot be part of a model", "give it `steps=`, or leave `with` out")
+    return Draft(
+        span, f"`{scheme}` with tolerances cannot be part of a model", "give it `steps=`, or leave `with` out"
+    )
 
 
 @message("E326")
 def weights_per_step_without_scheme(span: Span | None, field: str) -> Draft:
     """A field with weights for each step is solved without saying how many steps there are.
 
-        h = solve block from h = h0 over 0..8 with euler(steps=8)
+    h = solve block from h = h0 over 0..8 with euler(steps=8)
     """
-    return Draft(span, f"`{field}` has weights for each step, but the solve does not fix the steps", "add `with euler(steps=8)`")
+    return Draft(
+        span,
+        f"`{field}` has weights for each step, but the solve does not fix the steps",
+        "add `with euler(steps=8)`",
+    )
 
 
 @message("E327")
@@ -259,7 +293,7 @@ def noise_unused(span: Span | None, noise: str) -> Draft:
 def field_not_solved(span: Span | None, field: str) -> Draft:
     """A field that nothing solves.
 
-        path = solve populations from hare = 30, lynx = 4 at 0..20 step 1
+    path = solve populations from hare = 30, lynx = 4 at 0..20 step 1
     """
     return Draft(span, f"the field `{field}` is never solved", "solve it, or take it away")
 
@@ -273,7 +307,9 @@ def net_recursion(span: Span | None, cycle: Sequence[str]) -> Draft:
 @message("E330")
 def scan_carries_nothing(span: Span | None, name: str) -> Draft:
     """A `scan` starts a value that its body never changes. Assign it in the body, or use it without carrying it."""
-    return Draft(span, f"the scan carries `{name}` but never changes it", f"assign `{name} = ...` in the body")
+    return Draft(
+        span, f"the scan carries `{name}` but never changes it", f"assign `{name} = ...` in the body"
+    )
 
 
 @message("E331")

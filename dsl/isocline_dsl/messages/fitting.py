@@ -26,9 +26,10 @@ def training_not_finite(
 ) -> Draft:
     """The loss, or its gradient, became infinite or not a number.
 
-    The message marks the first equation, in the order of computing, whose value is not finite although everything it
-    is made of is. Often the learning rate is too high, a state runs away before the end of the solve, or a logarithm
-    or a root meets a value that is not positive. The last weights for which all was finite are kept.
+    The message marks the first equation, in the order of computing, whose value is not finite although
+    everything it is made of is. Often the learning rate is too high, a state runs away before the end of the
+    solve, or a logarithm or a root meets a value that is not positive. The last weights for which all was
+    finite are kept.
     """
     notes = [Note(f"before: {before}")]
     if kept is not None:
@@ -45,9 +46,9 @@ def training_not_finite(
 def solve_stalled(span: Span | None, field: str, t: str, state: str, solver: str) -> Draft:
     """An adaptive solver made its steps smaller and smaller until time no longer advanced.
 
-    The solution runs away to infinity near that time, jumps, or is not finite: the equations have no solution there, or
-    a stiff one. A bound on the parameters, a field that cannot grow faster than its state (`tanh` at the end), or
-    looser tolerances help.
+    The solution runs away to infinity near that time, jumps, or is not finite: the equations have no solution
+    there, or a stiff one. A bound on the parameters, a field that cannot grow faster than its state (`tanh`
+    at the end), or looser tolerances help.
     """
     return Draft(
         span,
@@ -61,8 +62,9 @@ def solve_stalled(span: Span | None, field: str, t: str, state: str, solver: str
 def solve_too_long(span: Span | None, field: str, t: str, evaluations: int, solver: str) -> Draft:
     """An adaptive solver needed more evaluations of the field than allowed.
 
-    The equations became stiff, or the tolerances are tighter than the precision in use can give: float32 cannot give
-    `rtol=1e-9`. Loosen `rtol` and `atol`, raise `evaluations`, or train with a scheme of fixed steps.
+    The equations became stiff, or the tolerances are tighter than the precision in use can give: float32
+    cannot give `rtol=1e-9`. Loosen `rtol` and `atol`, raise `evaluations`, or train with a scheme of fixed
+    steps.
     """
     return Draft(
         span,
@@ -121,8 +123,8 @@ def checkpoint_unreadable(path: object, reason: str) -> Draft:
 def resumed_other_file(span: Span | None, path: object) -> Draft:
     """The `.dyn` file changed since the run that is to be resumed began.
 
-    The weights would go on under other equations, and the result could be had from no file. Comments, layout and the
-    block `deploy` may change.
+    The weights would go on under other equations, and the result could be had from no file. Comments, layout
+    and the block `deploy` may change.
     """
     return Draft(span, f"the run in {path} belongs to another text of this file", "train without `--resume`")
 

@@ -6,10 +6,32 @@ from collections.abc import Iterator
 from types import MappingProxyType, ModuleType
 from typing import Any
 
-from isocline_dsl.messages import calls, compiling, data, dynamics, fitting, names, operations, shapes, syntax, training
+from isocline_dsl.messages import (
+    calls,
+    compiling,
+    data,
+    dynamics,
+    fitting,
+    names,
+    operations,
+    shapes,
+    syntax,
+    training,
+)
 from isocline_dsl.messages.message import Message, did_you_mean
 
-AREAS: tuple[ModuleType, ...] = (syntax, names, shapes, operations, calls, dynamics, training, fitting, data, compiling)
+AREAS: tuple[ModuleType, ...] = (
+    syntax,
+    names,
+    shapes,
+    operations,
+    calls,
+    dynamics,
+    training,
+    fitting,
+    data,
+    compiling,
+)
 
 
 def messages_of(area: ModuleType) -> Iterator[Message[Any]]:
@@ -37,6 +59,8 @@ def explain(code: str) -> str:
     """The long form of a message. Raises KeyError, with a hint, when there is no such code."""
     wanted = code.strip().upper()
     if wanted not in CATALOGUE:
-        raise KeyError(f"there is no message {code}; {did_you_mean(wanted, CATALOGUE) or 'codes look like E214'}")
+        raise KeyError(
+            f"there is no message {code}; {did_you_mean(wanted, CATALOGUE) or 'codes look like E214'}"
+        )
     message = CATALOGUE[wanted]
     return f"{message.code} ({message.name.replace('_', ' ')})\n\n{message.explanation}\n"

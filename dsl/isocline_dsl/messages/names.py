@@ -47,7 +47,9 @@ def duplicate_name(span: Span, name: str, first: Span | None) -> Draft:
         k = 1
         k = 2                    # choose another name
     """
-    return Draft(span, f"`{name}` is declared twice", "choose another name", declared("first declared", first))
+    return Draft(
+        span, f"`{name}` is declared twice", "choose another name", declared("first declared", first)
+    )
 
 
 @message("E204")
@@ -63,7 +65,9 @@ def definition_cycle(span: Span, cycle: Sequence[str]) -> Draft:
     A relation that holds for both at once is an equation to be solved: write one of them explicitly, or make it the state
     of a field.
     """
-    return Draft(span, f"`{cycle[0]}` is defined by itself: {' -> '.join([*cycle, cycle[0]])}", "break the circle")
+    return Draft(
+        span, f"`{cycle[0]}` is defined by itself: {' -> '.join([*cycle, cycle[0]])}", "break the circle"
+    )
 
 
 @message("E205")
@@ -79,7 +83,9 @@ def target_outside_training(span: Span, name: str, first: Span | None) -> Draft:
     Compare with the target in `train`, or declare an `input` when the caller does supply the value.
     """
     hint = "only `train` and `check` may use a target; declare an `input` if the caller supplies it"
-    return Draft(span, f"the target `{name}` is used outside training", hint, declared(f"`{name}` is declared", first))
+    return Draft(
+        span, f"the target `{name}` is used outside training", hint, declared(f"`{name}` is declared", first)
+    )
 
 
 @message("E206")
@@ -92,7 +98,9 @@ def shadowed_name(span: Span, name: str, first: Span | None) -> Draft:
         param k: positive
         field f(t, x: real) { k = 2; x' = -k*x }
     """
-    return Draft(span, f"`{name}` hides a name of the file", "choose another name", declared("declared", first))
+    return Draft(
+        span, f"`{name}` hides a name of the file", "choose another name", declared("declared", first)
+    )
 
 
 @message("E207")
@@ -102,7 +110,9 @@ def reserved_name(span: Span, name: str) -> Draft:
     `inf`, `pi`, `true` and `false` are values of the language.
     No declaration can change them.
     """
-    return Draft(span, f"`{name}` already has a meaning in the language", f"choose another name, such as `{name}_`")
+    return Draft(
+        span, f"`{name}` already has a meaning in the language", f"choose another name, such as `{name}_`"
+    )
 
 
 @message("E208")

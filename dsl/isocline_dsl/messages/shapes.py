@@ -19,12 +19,16 @@ def broadcast_mismatch(span: Span | None, left_shape: str, right_shape: str) -> 
     Take a part of the longer one, `reshape`, or `stack` the values you meant.
     """
     return Draft(
-        span, f"the shapes {left_shape} and {right_shape} do not fit", "sizes must be equal, or one of them 1, from the last axis on"
+        span,
+        f"the shapes {left_shape} and {right_shape} do not fit",
+        "sizes must be equal, or one of them 1, from the last axis on",
     )
 
 
 @message("E211")
-def shape_differs(span: Span | None, name: str, found: str, expected: str, declared_at: Span | None = None) -> Draft:
+def shape_differs(
+    span: Span | None, name: str, found: str, expected: str, declared_at: Span | None = None
+) -> Draft:
     """A value has another shape than its declaration says.
 
         output forecast: the value is real[20, 2], the target real[21, 2]
@@ -39,8 +43,8 @@ def shape_differs(span: Span | None, name: str, found: str, expected: str, decla
 def net_argument_shape(span: Span | None, net: str, argument: str, found: str, expected: str) -> Draft:
     """A net is called with an argument of another shape than it declares.
 
-        net f(z: real[2]) -> real = ...
-        y = f(x)                 # x is real[3]
+    net f(z: real[2]) -> real = ...
+    y = f(x)                 # x is real[3]
     """
     return Draft(span, f"`{argument}` of `{net}` is {found}, expected {expected}")
 
@@ -55,7 +59,9 @@ def net_argument_count(span: Span | None, net: str, found: int, expected: int) -
 
 
 @message("E214")
-def matmul_mismatch(span: Span | None, left_shape: str, right_shape: str, left_size: str, right_size: str) -> Draft:
+def matmul_mismatch(
+    span: Span | None, left_shape: str, right_shape: str, left_size: str, right_size: str
+) -> Draft:
     """The two sides of `@` do not fit.
 
     `A @ x` joins the last axis of A with the first axis of x when x is a vector, and with the last but one when it is a
@@ -82,7 +88,11 @@ def index_out_of_range(span: Span | None, index: int, size: int) -> Draft:
         x: real[3]
         y = x[3]                 # the entries are x[0], x[1], x[2]
     """
-    return Draft(span, f"the index {index} is outside an axis of size {size}", f"indices run from {-size} to {size - 1}")
+    return Draft(
+        span,
+        f"the index {index} is outside an axis of size {size}",
+        f"indices run from {-size} to {size - 1}",
+    )
 
 
 @message("E216")
@@ -98,8 +108,8 @@ def too_many_indices(span: Span | None, shape: str, count: int) -> Draft:
 def empty_slice(span: Span | None, size: int | str) -> Draft:
     """A slice that selects nothing.
 
-        x: real[3]
-        y = x[2:2]               # the end is not included
+    x: real[3]
+    y = x[2:2]               # the end is not included
     """
     return Draft(span, f"this slice of an axis of size {size} is empty", "the end of a slice is not included")
 
@@ -119,14 +129,16 @@ def slice_of_symbolic_axis(span: Span | None, size: str) -> Draft:
 
     A size such as `T` is known only when the model runs; the entry 5 need not exist. The first entry always does.
     """
-    return Draft(span, f"the size of this axis, `{size}`, is not known when compiling", "only `[0]` is sure to exist")
+    return Draft(
+        span, f"the size of this axis, `{size}`, is not known when compiling", "only `[0]` is sure to exist"
+    )
 
 
 @message("E220")
 def ragged_array(span: Span | None) -> Draft:
     """The rows of a matrix written in brackets have different lengths.
 
-        const A: real[2, 2] = [[1, 2], [3]]
+    const A: real[2, 2] = [[1, 2], [3]]
     """
     return Draft(span, "the rows of this array have different lengths")
 
@@ -150,7 +162,9 @@ def not_a_known_number(span: Span | None) -> Draft:
 
         h = x |> dense(n)        # const n = 16, not param n
     """
-    return Draft(span, "this is not known when compiling", "write a number, a `const`, or arithmetic over them")
+    return Draft(
+        span, "this is not known when compiling", "write a number, a `const`, or arithmetic over them"
+    )
 
 
 @message("E223")
@@ -174,7 +188,11 @@ def size_name_not_capital(span: Span | None, name: str) -> Draft:
 
         input x: real[n]         # const n = 3, or real[N]
     """
-    return Draft(span, f"the size `{name}` is not known", f"declare `const {name} = ...`, or write `{name.capitalize()}` for any size")
+    return Draft(
+        span,
+        f"the size `{name}` is not known",
+        f"declare `const {name} = ...`, or write `{name.capitalize()}` for any size",
+    )
 
 
 @message("E226")
@@ -216,7 +234,11 @@ def expression_out_of_place(span: Span | None, form: str) -> Draft:
 @message("E230")
 def net_keyword(span: Span | None, net: str, keyword: str) -> Draft:
     """A net is called with a named argument. The arguments of a net are given in their order."""
-    return Draft(span, f"`{net}` is a net of this file and takes no named argument `{keyword}`", "give the arguments in their order")
+    return Draft(
+        span,
+        f"`{net}` is a net of this file and takes no named argument `{keyword}`",
+        "give the arguments in their order",
+    )
 
 
 @message("E231")
@@ -225,7 +247,11 @@ def attribute_of_value(span: Span | None, name: str) -> Draft:
 
     `path.hare` is the state `hare` of the solution `path = solve ...`. Entries of a vector are taken with `x[0]`.
     """
-    return Draft(span, f"only a solution has states: `.{name}` has nothing to refer to", "write `x[0]` for an entry of a vector")
+    return Draft(
+        span,
+        f"only a solution has states: `.{name}` has nothing to refer to",
+        "write `x[0]` for an entry of a vector",
+    )
 
 
 @message("E232")

@@ -65,7 +65,9 @@ def unknown_escape(span: Span, escape: str) -> Draft:
 
         source "data\pelts.csv"       # write "data/pelts.csv"
     """
-    return Draft(span, f"`{escape}` is not an escape", r'write `\\` for a backslash; `\"`, `\n` and `\t` exist')
+    return Draft(
+        span, f"`{escape}` is not an escape", r"write `\\` for a backslash; `\"`, `\n` and `\t` exist"
+    )
 
 
 @message("E106")
@@ -82,7 +84,19 @@ def not_a_name(span: Span, name: str, character: str) -> Draft:
 
 
 def _instead(character: str) -> str | None:
-    known = {"×": "*", "·": "*", "−": "-", "–": "-", "→": "->", "≤": "<=", "≥": ">=", "≠": "!=", "²": "^2", "³": "^3", "÷": "/"}
+    known = {
+        "×": "*",
+        "·": "*",
+        "−": "-",
+        "–": "-",
+        "→": "->",
+        "≤": "<=",
+        "≥": ">=",
+        "≠": "!=",
+        "²": "^2",
+        "³": "^3",
+        "÷": "/",
+    }
     return f"write `{known[character]}`" if character in known else None
 
 
@@ -119,7 +133,11 @@ def side_by_side(span: Span, left: str, right: str) -> Draft:
 
         x' = 2 x                 # write 2*x
     """
-    return Draft(span, f"`{left}` and `{right}` stand side by side", f"write `*` between them, or the operator that is missing")
+    return Draft(
+        span,
+        f"`{left}` and `{right}` stand side by side",
+        "write `*` between them, or the operator that is missing",
+    )
 
 
 @message("E110")
@@ -153,7 +171,9 @@ def file_too_long(span: Span, length: int, limit: int) -> Draft:
 
     Programs are limited to a million characters. Numbers in bulk belong into a data file beside the program.
     """
-    return Draft(span, f"the file has {length} characters; the limit is {limit}", "keep data in a csv or parquet file")
+    return Draft(
+        span, f"the file has {length} characters; the limit is {limit}", "keep data in a csv or parquet file"
+    )
 
 
 @message("E113")
@@ -182,7 +202,9 @@ def no_version_line(span: Span, found: str) -> Draft:
     The first statement of a program is `dyn 1`. It says which version of the language the file is written in, so that old
     files keep their meaning.
     """
-    return Draft(span, f"the file begins with {found} and not with its version", "let the first line be `dyn 1`")
+    return Draft(
+        span, f"the file begins with {found} and not with its version", "let the first line be `dyn 1`"
+    )
 
 
 @message("E116")
@@ -204,7 +226,7 @@ def no_model_line(span: Span) -> Draft:
         dyn 1
         model pendulum "a pendulum with friction"
     """
-    return Draft(span, "the file does not name its model", "write `model NAME \"description\"` after `dyn 1`")
+    return Draft(span, "the file does not name its model", 'write `model NAME "description"` after `dyn 1`')
 
 
 @message("E118")
@@ -221,7 +243,11 @@ def equation_outside_field(span: Span, state: str) -> Draft:
 
         field decay(t, x: real) { x' = -k*x }
     """
-    return Draft(span, f"the equation for `{state}` stands outside a field", f"write `field NAME(t, {state}: real) {{ ... }}` around it")
+    return Draft(
+        span,
+        f"the equation for `{state}` stands outside a field",
+        f"write `field NAME(t, {state}: real) {{ ... }}` around it",
+    )
 
 
 @message("E120")
@@ -242,23 +268,27 @@ def field_without_time(span: Span, field: str) -> Draft:
 
     Write the time even when no equation uses it.
     """
-    return Draft(span, f"the first argument of `{field}` is not a time", "begin with a name without a type: `(t, ...)`")
+    return Draft(
+        span, f"the first argument of `{field}` is not a time", "begin with a name without a type: `(t, ...)`"
+    )
 
 
 @message("E122")
 def positional_after_keyword(span: Span, call: str) -> Draft:
     """An argument without a name follows one with a name.
 
-        conv(kernel=3, 16)       # write conv(16, kernel=3)
+    conv(kernel=3, 16)       # write conv(16, kernel=3)
     """
-    return Draft(span, f"in `{call}`, an argument without a name follows one with a name", "put it first, or name it")
+    return Draft(
+        span, f"in `{call}`, an argument without a name follows one with a name", "put it first, or name it"
+    )
 
 
 @message("E123")
 def keyword_twice(span: Span, name: str, first: Span) -> Draft:
     """An argument is given twice in one call.
 
-        dense(16, init=zeros, init=ones)
+    dense(16, init=zeros, init=ones)
     """
     return Draft(span, f"`{name}` is given twice", notes=(Note("first given", first),))
 
@@ -274,7 +304,9 @@ def net_without_result(span: Span, net: str) -> Draft:
           h |> dense(1)
         }
     """
-    return Draft(span, f"the body of `{net}` does not end in an expression", "write the result on its last line")
+    return Draft(
+        span, f"the body of `{net}` does not end in an expression", "write the result on its last line"
+    )
 
 
 @message("E125")
@@ -300,7 +332,7 @@ def slice_empty(span: Span) -> Draft:
 def comparison_chained(span: Span) -> Draft:
     """Comparisons do not chain.
 
-        check 0 < e < 1          # write 0 < e and e < 1
+    check 0 < e < 1          # write 0 < e and e < 1
     """
     return Draft(span, "comparisons do not chain", "write `a < b and b < c`")
 
@@ -313,7 +345,11 @@ def pipeline_stage(span: Span, found: str) -> Draft:
 
         y = x |> dense(4) + b    # write (x |> dense(4)) + b
     """
-    return Draft(span, f"{found} cannot follow a stage of a pipeline", "put the pipeline in parentheses: `(x |> f) + b`")
+    return Draft(
+        span,
+        f"{found} cannot follow a stage of a pipeline",
+        "put the pipeline in parentheses: `(x |> f) + b`",
+    )
 
 
 @message("E129")
@@ -325,4 +361,8 @@ def reserved_word(span: Span, word: str) -> Draft:
 
         at = 3                   # choose another name
     """
-    return Draft(span, f"`{word}` is a word of the language and cannot be a name", f"choose another name, such as `{word}_`")
+    return Draft(
+        span,
+        f"`{word}` is a word of the language and cannot be a name",
+        f"choose another name, such as `{word}_`",
+    )

@@ -12,7 +12,7 @@ from isocline_dsl.tree import Span
 def missing_loss(span: Span | None) -> Draft:
     """`train` has no loss: nothing says what training should make small.
 
-        train { loss mean((forecast - pelts)^2) }
+    train { loss mean((forecast - pelts)^2) }
     """
     return Draft(span, "`train` has no loss", "write `loss mean((forecast - target)^2)`")
 
@@ -25,14 +25,16 @@ def missing_train(span: Span | None) -> Draft:
 
         train { loss mean((forecast - pelts)^2); optimizer adam(lr=0.01); epochs 100 }
     """
-    return Draft(span, "the model has weights, but no `train` block says how to find them", "add `train { loss ... }`")
+    return Draft(
+        span, "the model has weights, but no `train` block says how to find them", "add `train { loss ... }`"
+    )
 
 
 @message("E403")
 def missing_output(span: Span | None) -> Draft:
     """The file declares no output, so the model would compute nothing.
 
-        output forecast = stack(path.hare, path.lynx, axis=-1)
+    output forecast = stack(path.hare, path.lynx, axis=-1)
     """
     return Draft(span, "the model has no output", "write `output NAME = ...`")
 
@@ -41,7 +43,7 @@ def missing_output(span: Span | None) -> Draft:
 def missing_data(span: Span | None) -> Draft:
     """`train` needs data, but the file has no `data` block.
 
-        data { source "pelts.csv"; first = row(0, hare, lynx); pelts = rows(hare, lynx) }
+    data { source "pelts.csv"; first = row(0, hare, lynx); pelts = rows(hare, lynx) }
     """
     return Draft(span, "training needs data, but there is no `data` block", 'add `data { source "..." }`')
 
@@ -90,14 +92,18 @@ def adaptive_solver_in_deploy(span: Span | None, name: str) -> Draft:
     input. `auto(error=1e-3)` finds the cheapest scheme and number of steps that stay within an error; `rk4(steps=40)`
     names them.
     """
-    return Draft(span, f"`{name}` is adaptive and cannot be deployed", f"write `auto(error=1e-3)`, or `{name}(steps=40)` with fixed steps")
+    return Draft(
+        span,
+        f"`{name}` is adaptive and cannot be deployed",
+        f"write `auto(error=1e-3)`, or `{name}(steps=40)` with fixed steps",
+    )
 
 
 @message("E412")
 def bad_bounds(span: Span | None, low: str, high: str) -> Draft:
     """The lower bound is not below the upper one.
 
-        param k: real in (10, 0) # write in (0, 10)
+    param k: real in (10, 0) # write in (0, 10)
     """
     return Draft(span, f"the bounds ({low}, {high}) hold nothing between them", "the lower bound comes first")
 
@@ -111,7 +117,9 @@ def initial_outside_bounds(span: Span | None, name: str, value: str, low: str, h
 
         param k: positive = 0    # write a small number, 1e-3
     """
-    return Draft(span, f"`{name}` starts at {value}, outside ({low}, {high})", "start strictly between the bounds")
+    return Draft(
+        span, f"`{name}` starts at {value}, outside ({low}, {high})", "start strictly between the bounds"
+    )
 
 
 @message("E414")
@@ -124,7 +132,7 @@ def prior_outside_bounds(span: Span | None, name: str, prior: str, low: str, hig
 def setting_value(span: Span | None, key: str, found: str, expected: str) -> Draft:
     """A setting with a value of the wrong kind.
 
-        train { epochs many }    # expected a whole number
+    train { epochs many }    # expected a whole number
     """
     return Draft(span, f"`{key}` is {found}, expected {expected}")
 
@@ -152,7 +160,11 @@ def loss_not_finite(span: Span | None, epoch: int, step: int, where: str) -> Dra
     value that is not positive. The message names the first equation whose value was not finite, and the state just before
     is kept in the run's folder.
     """
-    return Draft(span, f"the loss is not finite in epoch {epoch}, step {step}: {where}", "try a lower learning rate, or bounds on the parameters")
+    return Draft(
+        span,
+        f"the loss is not finite in epoch {epoch}, step {step}: {where}",
+        "try a lower learning rate, or bounds on the parameters",
+    )
 
 
 @message("E419")
@@ -169,7 +181,7 @@ def check_missed(span: Span | None, left: str, relation: str, right: str) -> Dra
 def check_not_a_comparison(span: Span | None) -> Draft:
     """`check` needs a comparison.
 
-        check relative_rmse(forecast, pelts) < 0.4
+    check relative_rmse(forecast, pelts) < 0.4
     """
     return Draft(span, "`check` needs a comparison", "write `check ERROR < BOUND`")
 
