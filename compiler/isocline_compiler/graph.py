@@ -20,7 +20,7 @@ from isocline_dsl.tree import Span
 from isocline_compiler.tensor_type import Kind, Shape, Size, TensorType
 
 Attrs: TypeAlias = Mapping[str, Any]
-Array: TypeAlias = "np.ndarray[Any, np.dtype[Any]]"
+Array: TypeAlias = np.ndarray[Any, np.dtype[Any]]
 
 _SPAN: ContextVar[Span | None] = ContextVar("span", default=None)
 

@@ -1,0 +1,117 @@
+"""A program to its model: names to values, fields to regions, layers to operations, with every type checked on the way."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from isocline_compiler.functions import FUNCTIONS
+from isocline_compiler.graph import Graph, Node
+from isocline_compiler.lower.blocks import DataLowering, DeployLowering
+from isocline_compiler.lower.expressions import Solution
+from isocline_compiler.lower.faults import LowerError, Poisoned
+from isocline_compiler.lower.training import TrainLowering
+from isocline_compiler.lower.values import FileValues
+from isocline_compiler.model import DataPlan, DeploymentPlan, Model, Port, TrainingPlan
+from isocline_compiler.regularizers import REGULARIZERS
+from isocline_dsl import messages
+from isocline_dsl.diagnostics import IsoclineError, Source
+from isocline_dsl.resolve import resolve
+from isocline_dsl.tree import Block, Field, Input, Net, Output, Program, Target
+
+CALLABLE = frozenset({*FUNCTIONS, *REGULARIZERS})
+"""The names that may be called in a file without being declared in it."""
+
+
+def lower(program: Program, source: Source) -> Model:
+    """The typed model of a program.
+
+    Raises IsoclineError with every mistake of the file, in the order of its text.
+    """
+    resolved = resolve(program, CALLABLE)
+    lowering = ProgramLowering(program, source)
+    model = lowering.model()
+    found = [*resolved, *lowering.values.diagnostics]
+    if found or model is None:
+        places = sorted(set(found), key=lambda item: (item.span.start if item.span else -1, item.code))
+        raise IsoclineError(places, source)
+    return model
+
+
+class ProgramLowering:
+    """Lowers the declarations one by one, noting mistakes and going on."""
+
+    def __init__(self, program: Program, source: Source) -> None:
+        self.program = program
+        self.source = source
+        self.values = FileValues(program, source)
+        self.outputs: dict[str, Node] = {}
+        self.ports: dict[str, Port] = {}
+        self.data: DataPlan | None = None
+        self.training: TrainingPlan | None = None
+        self.deployment = DeploymentPlan()
+
+    def model(self) -> Model | None:
+        """The model, or None when a mistake was noted."""
+        values = self.values
+        for name, declaration in values.declared.items():
+            if not isinstance(declaration, Net | Field):
+                values.attempt(values.get, name, declaration.span)
+        for item in self.program.declarations:
+            if isinstance(item, Output):
+                values.attempt(self._output, item)
+        self._blocks()
+        return None if values.diagnostics else self._assembled()
+
+    def _output(self, output: Output) -> None:
+        name = output.name.text
+        value = self.values.get(name, output.name.span)
+        node = value if isinstance(value, Node) else value.only()
+        if node is None:
+            assert isinstance(value, Solution)
+            raise LowerError(messages.solution_needs_state(output.span, sorted(value.states)))
+        self.outputs[name] = node
+        self.ports[name] = _output_port(output, node)
+
+    def _blocks(self) -> None:
+        blocks = {item.kind: item for item in self.program.declarations if isinstance(item, Block)}
+        attempt = self.values.attempt
+        if "data" in blocks:
+            self.data = attempt(DataLowering(blocks["data"], self.values.numbers, self.source).lower)
+        if "train" in blocks:
+            self.training = attempt(self._train, blocks["train"])
+        deploy = DeployLowering(blocks.get("deploy"), self.values, self.outputs)
+        self.deployment = attempt(deploy.lower) or self.deployment
+
+    def _train(self, block: Block) -> TrainingPlan:
+        return TrainLowering(block, self.values).lower(self._of(Input), self._of(Target))
+
+    def _of(self, kind: type[Input] | type[Target]) -> tuple[Port, ...]:
+        names = [item.name.text for item in self.program.declarations if isinstance(item, kind)]
+        if any(name not in self.values.ports for name in names):
+            raise Poisoned
+        return tuple(self.values.ports[name] for name in names)
+
+    def _assembled(self) -> Model:
+        inputs = self._of(Input)
+        leaves = tuple(self._leaf(port) for port in inputs)
+        graph = Graph(leaves, dict(self.outputs), self.program.name.text)
+        return Model(
+            source=self.source, program=self.program, name=self.program.name.text,
+            description=self.program.description, inputs=inputs, targets=self._of(Target),
+            outputs=tuple(self.ports.values()), graph=graph, parameters=tuple(self.values.parameters.values()),
+            weights=tuple(self.values.table.weights.values()), statistics=tuple(self.values.table.fitted),
+            data=self.data, training=self.training, deployment=self.deployment,
+        )  # fmt: skip
+
+    def _leaf(self, port: Port) -> Node:
+        node = self.values.known[port.name]
+        assert isinstance(node, Node)
+        return node
+
+
+def _output_port(output: Output, node: Node) -> Port:
+    kinds: dict[str, Literal["real", "class", "bool"]] = {"real": "real", "int": "class", "bool": "bool"}
+    return Port(
+        output.name.text, kinds[node.type.kind], node.type.sample, node.type.batched,
+        unit=output.unit, description=output.description, span=output.span,
+    )  # fmt: skip

@@ -1,0 +1,184 @@
+"""The blocks `data` and `deploy` to their plans."""
+
+from __future__ import annotations
+
+from isocline_compiler.graph import INPUT, Graph, Node, leaf
+from isocline_compiler.lower.expressions import Expressions, Frame, Value
+from isocline_compiler.lower.faults import LowerError, Poisoned
+from isocline_compiler.lower.known_numbers import Numbers
+from isocline_compiler.lower.ports import port_leaf
+from isocline_compiler.lower.settings import Settings
+from isocline_compiler.lower.solves import scheme_choice
+from isocline_compiler.lower.values import FileValues, excerpt
+from isocline_compiler.lower.weights import LayerScope
+from isocline_compiler.model import Check, DataBinding, DataPlan, DeploymentPlan
+from isocline_compiler.options import ADAPTIVE, MISSING, SPLITS
+from isocline_compiler.solve_node import SchemeChoice
+from isocline_dsl import messages
+from isocline_dsl.diagnostics import Source
+from isocline_dsl.messages import calls, data
+from isocline_dsl.tree import (
+    Attribution,
+    Binary,
+    Binding,
+    Block,
+    Call,
+    Expression,
+    Name,
+    Setting,
+    Span,
+    String,
+)
+
+_FORMS = ("row", "rows", "column", "columns", "past", "future", "array")
+_COUNTED = ("row", "past", "future")
+COMPARISONS = ("<", "<=", ">", ">=")
+
+
+class DataLowering:
+    """`data { source "pelts.csv"; first = row(0, hare, lynx); ... }`"""
+
+    def __init__(self, block: Block, numbers: Numbers, source: Source) -> None:
+        self.source = source
+        self.settings = Settings(block, numbers)
+        self.numbers = numbers
+        self.block = block
+
+    def lower(self) -> DataPlan:
+        """The plan; columns are looked up when the data is read. Raises LowerError."""
+        source = self.settings.text("source")
+        time = self.settings.value("time")
+        return DataPlan(
+            source=None if source is None else source[0],
+            source_span=None if source is None else source[1],
+            bindings=tuple(self._binding(item) for item in self.settings.items(Binding)),
+            split=self.settings.choice("split", SPLITS, data.unknown_split),
+            missing=self.settings.word("missing", MISSING, "error"),
+            stride=self.settings.count("stride", 1, 1),
+            time=time.text if isinstance(time, Name | String) else None,
+            span=self.block.span,
+        )
+
+    def _binding(self, item: Binding) -> DataBinding:
+        call = item.value
+        if not isinstance(call, Call) or call.name.text not in _FORMS:
+            name = call.name.text if isinstance(call, Call) else excerpt(self.source, item.value)
+            raise LowerError(messages.unknown_data_form(item.value.span, name, _FORMS))
+        form = call.name.text
+        arguments = list(call.arguments)
+        count = None
+        if form in _COUNTED:
+            if not arguments:
+                raise LowerError(calls.argument_missing(call.span, form, "count", f"{form}(count, columns...)"))
+            count = self.numbers.integer(arguments.pop(0))
+        columns = tuple(self._column(argument) for argument in arguments)
+        if not columns:
+            raise LowerError(calls.argument_missing(call.span, form, "columns", f"{form}(columns...)"))
+        return DataBinding(item.name.text, form, columns, count, item.span)  # type: ignore[arg-type]
+
+    def _column(self, expression: Expression) -> str:
+        if isinstance(expression, Name | String):
+            return expression.text
+        raise LowerError(messages.column_name_expected(expression.span))
+
+
+class DeployLowering:
+    """`deploy { solver auto(error=1e-3); check ... }`"""
+
+    def __init__(self, block: Block | None, values: FileValues, outputs: dict[str, Node]) -> None:
+        self.settings = Settings(block or Block("deploy"), values.numbers)
+        self.values = values
+        self.outputs = outputs
+
+    def lower(self) -> DeploymentPlan:
+        """The plan, with every default filled in. Raises LowerError."""
+        for item in self.settings.items(Attribution):
+            raise LowerError(messages.not_available_yet(item.span, "attribution"))
+        for key in ("stream", "derivatives", "bound", "target"):
+            for setting in self.settings.all(key):
+                raise LowerError(messages.not_available_yet(setting.span, f"`{key}`"))
+        solver, error, of = self._solver()
+        opset = self.settings.count("opset", 1, 18)
+        if not 18 <= opset <= 21:
+            value = self.settings.value("opset")
+            raise LowerError(messages.opset_out_of_range(value.span if value else None, opset, 18, 21))
+        return DeploymentPlan(
+            solver=solver,
+            error=error,
+            of=of,
+            opset=opset,
+            dtype=self.settings.word("dtype", ("float32", "float64"), "float32"),  # type: ignore[arg-type]
+            batch=self.settings.count("batch", 1, None),
+            checks=tuple(self._check(item) for item in self.settings.all("check")),
+            parity=self.settings.number("parity", 0, 1e-5),
+            span=self.settings.block.span,
+        )
+
+    def _solver(self) -> tuple[SchemeChoice | None, float, tuple[str, ...] | None]:
+        value = self.settings.value("solver")
+        if value is None:
+            return None, 1e-3, None
+        name = value.name.text if isinstance(value, Call) else value.text if isinstance(value, Name) else ""
+        if name == "auto":
+            return None, *self._auto(value)
+        if not isinstance(value, Call):
+            if name in ADAPTIVE:
+                raise LowerError(messages.adaptive_solver_in_deploy(value.span, name))
+            raise LowerError(messages.scheme_needs_steps(value.span, name or "solver"))
+        if name in ADAPTIVE and not any(item.name.text == "steps" for item in value.keywords):
+            raise LowerError(messages.adaptive_solver_in_deploy(value.span, name))
+        return scheme_choice(value, self.values.numbers), 1e-3, None
+
+    def _auto(self, value: Expression) -> tuple[float, tuple[str, ...] | None]:
+        error, of = 1e-3, None
+        for keyword in value.keywords if isinstance(value, Call) else ():
+            match keyword.name.text, keyword.value:
+                case "error", expression:
+                    error = float(self.values.numbers.real(expression))
+                    if not 0 < error < 1:
+                        raise LowerError(
+                            messages.setting_value(expression.span, "error", f"{error:g}", "a number between 0 and 1")
+                        )
+                case "of", Name(text=text):
+                    if text not in self.outputs:
+                        raise LowerError(messages.unknown_output(keyword.value.span, text, tuple(self.outputs)))
+                    of = (text,)
+                case name, _:
+                    raise LowerError(calls.unknown_keyword(keyword.name.span, "auto", name, ("error", "of")))
+        return error, of
+
+    def _check(self, setting: Setting) -> Check:
+        values = setting.values
+        if len(values) != 1 or not isinstance(values[0], Binary) or values[0].operator not in COMPARISONS:
+            raise LowerError(messages.check_not_a_comparison(setting.span))
+        comparison = values[0]
+        expressions = self._whole_split()
+        sides = {"left": expressions.node(comparison.left), "right": expressions.node(comparison.right)}
+        for side, node in sides.items():
+            if node.shape != ():
+                expression = comparison.left if side == "left" else comparison.right
+                raise LowerError(messages.check_not_a_number(expression.span, str(node.type)))
+        graph = Graph(tuple(self._leaves.values()), sides, "check")
+        return Check(graph, comparison.operator, self.values.excerpt(comparison), setting.span)
+
+    def _whole_split(self) -> Expressions:
+        """Names mean what was computed and measured for every sample of the held-out split."""
+        ports = self.values.ports
+        self._leaves: dict[str, Node] = {}
+
+        def lookup(name: str, span: Span) -> Value:
+            if name in self._leaves:
+                return self._leaves[name]
+            if name in self.outputs:
+                node = leaf(INPUT, name, self.outputs[name].type)
+            elif name in ports:
+                node = port_leaf(ports[name])
+            elif name in self.values.declared:
+                raise LowerError(messages.check_of_inner_value(span, name, sorted({*self.outputs, *ports})))
+            else:
+                raise Poisoned
+            self._leaves[name] = node
+            return node
+
+        scope = LayerScope(self.values.table, "check", whole_split=True)
+        return Expressions(Frame(scope, lookup), self.values.numbers, frozenset(), self.values.call_net)

@@ -1,0 +1,76 @@
+"""Calls of language functions: each argument is evaluated as its annotation asks."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+from isocline_compiler.functions.kinds import WordCall
+from isocline_compiler.functions.record import Function, Parameter, apply, bind, check
+from isocline_compiler.graph import Fault, Node, at
+from isocline_compiler.lower.faults import LowerError
+from isocline_compiler.lower.known_numbers import Numbers
+from isocline_dsl.messages import calls
+from isocline_dsl.tree import Array, Attribute, Call, Expression, Identifier, Name, Span
+
+if TYPE_CHECKING:
+    from isocline_compiler.lower.expressions import Expressions
+
+
+def call_function(function: Function, call: Call, arguments: Sequence[Expression], expressions: Expressions) -> Node:
+    """Bind, evaluate, check, build. Raises LowerError at the argument or the call that is at fault."""
+    keywords = [(item.name.text, item.value) for item in call.keywords]
+    pairs = [
+        (parameter, argument(expression, parameter, function, expressions), expression)
+        for parameter, expression in bind(function, arguments, keywords)
+    ]
+    for parameter, value, expression in pairs:
+        _checked(function, parameter, value, expression.span)
+    scope = expressions.frame.scope
+    scope.begin(function.name, call.span)
+    with at(call.span):
+        result = apply(function, [(parameter, value) for parameter, value, _ in pairs], scope)
+    assert isinstance(result, Node)
+    return result
+
+
+def _checked(function: Function, parameter: Parameter, value: Any, span: Span) -> None:
+    try:
+        check(function, parameter, value)
+    except Fault as fault:
+        raise LowerError(fault.make(span)) from None
+
+
+def argument(expression: Expression, parameter: Parameter, function: Function, expressions: Expressions) -> Any:
+    """The Python value of one argument, by the kind of its parameter."""
+    kind = parameter.kind.name
+    if kind == "value":
+        return expressions.node(expression)
+    if kind == "word":
+        return word(expression, function.name, expressions.numbers)
+    return plain(expression, kind, expressions.numbers)
+
+
+def plain(expression: Expression, kind: str, numbers: Numbers) -> Any:
+    """A number, a list of whole numbers, or true and false; what cannot be evaluated is a LowerError."""
+    if kind == "flag" and isinstance(expression, Name) and expression.text in ("true", "false"):
+        return expression.text == "true"
+    if kind == "field" and isinstance(expression, Name):
+        return expression.text
+    if isinstance(expression, Array):
+        return tuple(numbers.real(item) for item in expression.items)
+    return numbers.real(expression)
+
+
+def word(expression: Expression, callee: str, numbers: Numbers) -> WordCall:
+    """`zeros`, `normal(0.1)`, `antisymmetric(damping=0.1)`."""
+    match expression:
+        case Name(text=text):
+            return WordCall(text, (), (), expression.span)
+        case Call(name=Identifier(text=text), arguments=arguments, keywords=keywords):
+            positional = tuple(float(numbers.real(item)) for item in arguments)
+            named = tuple((item.name.text, float(numbers.real(item.value))) for item in keywords)
+            return WordCall(text, positional, named, expression.span)
+        case Attribute():
+            pass
+    raise LowerError(calls.wrong_argument(expression.span, callee, "argument", "a word", "an expression"))

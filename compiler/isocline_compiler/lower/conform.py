@@ -1,0 +1,31 @@
+"""Values brought to a stated sample shape, and to the batch."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from isocline_compiler.functions.broadcasting import align
+from isocline_compiler.graph import Node, constant
+from isocline_compiler.ops import OPS
+from isocline_compiler.tensor_type import Shape
+
+
+def conform(node: Node, shape: Shape) -> Node | None:
+    """`node` with sample shape `shape`; a number spreads over it. None when it does not fit."""
+    if node.type.kind != "real":
+        return None
+    if node.type.sample == shape:
+        return node
+    if node.type.sample or not all(isinstance(size, int) for size in shape):
+        return None
+    return OPS["add"](*align(node, constant(np.zeros([int(size) for size in shape]))))
+
+
+def depends_on_batch(node: Node) -> bool:
+    """Whether the value has a row for each sample."""
+    return node.type.batched
+
+
+def spread(node: Node, like: Node) -> Node:
+    """`node` with the batch axis of `like`, the same values in each row."""
+    return node if node.type.batched else OPS["spread"](node, like)

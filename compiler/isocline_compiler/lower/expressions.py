@@ -1,0 +1,190 @@
+"""Expressions to nodes. Types come from the operations' own shape rules, so a shape is stated in one place."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import TypeAlias
+
+from isocline_compiler.functions import FUNCTIONS
+from isocline_compiler.functions.broadcasting import align
+from isocline_compiler.functions.record import call
+from isocline_compiler.graph import Fault, Node, at, constant
+from isocline_compiler.lower.calls import call_function
+from isocline_compiler.lower.faults import LowerError
+from isocline_compiler.lower.indexing import index_node
+from isocline_compiler.lower.known_numbers import NAMED, Numbers
+from isocline_compiler.lower.products import product
+from isocline_compiler.lower.weights import LayerScope
+from isocline_compiler.ops import OPS
+from isocline_dsl import messages
+from isocline_dsl.tree import (
+    Array,
+    Attribute,
+    Binary,
+    Call,
+    Derivative,
+    Expression,
+    Index,
+    Name,
+    Number,
+    Pipe,
+    Slice,
+    Span,
+    Unary,
+)
+
+_ELEMENTWISE: Mapping[str, str] = {
+    "+": "add", "-": "sub", "*": "mul", "/": "div", "^": "pow",
+    "<": "less", "<=": "less_equal", ">": "greater", ">=": "greater_equal",
+    "==": "equal", "!=": "not_equal", "and": "and", "or": "or",
+}  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Solution:
+    """What `solve` gives: one value a state, and the velocities of second-order states under `name'`."""
+
+    states: Mapping[str, Node]
+
+    def only(self) -> Node | None:
+        """The value itself when there is one state."""
+        plain = [node for name, node in self.states.items() if not name.endswith("'")]
+        return plain[0] if len(plain) == 1 else None
+
+
+Value: TypeAlias = "Node | Solution"
+
+
+@dataclass
+class Frame:
+    """What names mean in one place: local ones first, then `outer`, which raises Poisoned for a name that has no good value."""
+
+    scope: LayerScope
+    outer: Callable[[str, Span], Value]
+    names: dict[str, Value] = field(default_factory=dict)
+    states: frozenset[str] = frozenset()
+
+    def lookup(self, name: str, span: Span) -> Value:
+        return self.names[name] if name in self.names else self.outer(name, span)
+
+
+NetCall: TypeAlias = Callable[[str, "tuple[Node, ...]", Span], Node]
+Special: TypeAlias = "Mapping[str, Callable[[Call], Node]]"
+"""Names that mean something in one place only, such as regularizers in `regularize`."""
+
+
+class Expressions:
+    """Lowers expressions in one frame. `call_net` inlines a net of the file; `nets` are their names."""
+
+    def __init__(
+        self,
+        frame: Frame,
+        numbers: Numbers,
+        nets: frozenset[str],
+        call_net: NetCall,
+        special: Special | None = None,
+    ) -> None:
+        self.special = special or {}
+        self.frame = frame
+        self.numbers = numbers
+        self.nets = nets
+        self.call_net = call_net
+
+    def node(self, expression: Expression) -> Node:
+        """The value of an expression; a solution with one state is that state."""
+        value = self.value(expression)
+        if isinstance(value, Node):
+            return value
+        only = value.only()
+        if only is None:
+            raise LowerError(messages.solution_needs_state(expression.span, sorted(value.states)))
+        return only
+
+    def value(self, expression: Expression) -> Value:
+        """The value of an expression. Raises LowerError with the narrowest place that is known."""
+        with at(expression.span):
+            try:
+                return self._value(expression)
+            except Fault as fault:
+                raise LowerError(fault.make(expression.span)) from None
+
+    def _value(self, expression: Expression) -> Value:
+        match expression:
+            case Number():
+                return constant(expression.value)
+            case Name(text=text) if text in NAMED and text not in self.frame.names:
+                return constant(NAMED[text])
+            case Name(text="true" | "false" as text):
+                return constant(text == "true")
+            case Name(text=text):
+                return self.frame.lookup(text, expression.span)
+            case Derivative(name=name, order=order):
+                return self._velocity(expression.span, name.text + "'" * order)
+            case Unary(operator=symbol, operand=operand):
+                return OPS["not" if symbol == "not" else "neg"](self.node(operand))
+            case Binary():
+                return self._binary(expression)
+            case Array(items=items):
+                return self._stack(expression, items)
+            case Call():
+                return self._call(expression, None)
+            case Pipe(value=value, stage=stage):
+                with at(stage.span):
+                    return self._call(stage, value)
+            case Index(value=value, items=items):
+                return self._index(self.node(value), items)
+            case Attribute():
+                return self._attribute(expression)
+        raise LowerError(messages.expression_out_of_place(expression.span, type(expression).__name__.lower()))
+
+    def _binary(self, expression: Binary) -> Node:
+        left, right = self.node(expression.left), self.node(expression.right)
+        if expression.operator == "@":
+            return product(left, right)
+        return OPS[_ELEMENTWISE[expression.operator]](*align(left, right))
+
+    def _stack(self, expression: Array, items: tuple[Expression, ...]) -> Node:
+        if self.numbers.is_known(items[0]) if items else False:
+            try:
+                return constant(self.numbers.array(expression))
+            except LowerError:
+                pass  # a later item is not a known number: a vector of values
+        if not items:
+            raise LowerError(messages.empty_array(expression.span))
+        stacked = call(FUNCTIONS["stack"], [self.node(item) for item in items], [("axis", 0)], self.frame.scope)
+        assert isinstance(stacked, Node)
+        return stacked
+
+    def _index(self, node: Node, items: tuple[Expression | Slice, ...]) -> Node:
+        return index_node(node, items, self.numbers)
+
+    def _velocity(self, span: Span, name: str) -> Value:
+        if name not in self.frame.names:
+            raise LowerError(messages.derivative_of_first_order(span, name.rstrip("'")))
+        return self.frame.names[name]
+
+    def _attribute(self, expression: Attribute) -> Node:
+        value = self.value(expression.value)
+        name = expression.name.text + "'" * expression.order
+        if isinstance(value, Node):
+            raise LowerError(messages.attribute_of_value(expression.span, name))
+        if name not in value.states:
+            raise LowerError(messages.unknown_state(expression.name.span, name, sorted(value.states)))
+        return value.states[name]
+
+    def _call(self, call: Call, piped: Expression | None) -> Node:
+        name = call.name.text
+        arguments = (() if piped is None else (piped,)) + call.arguments
+        if name in self.special and piped is None:
+            return self.special[name](call)
+        if name in self.nets:
+            if call.keywords:
+                raise LowerError(messages.net_keyword(call.keywords[0].span, name, call.keywords[0].name.text))
+            return self.call_net(name, tuple(self.node(item) for item in arguments), call.span)
+        if name in self.frame.states:
+            raise LowerError(messages.not_available_yet(call.span, f"the delayed state `{name}(...)`"))
+        function = FUNCTIONS.get(name)
+        if function is None:
+            raise LowerError(messages.not_available_yet(call.span, f"`{name}`"))
+        return call_function(function, call, arguments, self)

@@ -1,0 +1,173 @@
+"""`input`, `target` and `param` declarations: types, bounds, first values."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+
+import numpy as np
+
+from isocline_compiler.bijections import bijection
+from isocline_compiler.distributions import DISTRIBUTIONS
+from isocline_compiler.functions.initializers import Fans, initializer
+from isocline_compiler.graph import INPUT, Fault, Node, at, leaf
+from isocline_compiler.lower.calls import word
+from isocline_compiler.lower.faults import LowerError
+from isocline_compiler.lower.known_numbers import Numbers
+from isocline_compiler.lower.weights import WeightTable
+from isocline_compiler.model import Initializer, Parameter, Port
+from isocline_compiler.tensor_type import BATCH, Kind, TensorType
+from isocline_dsl import messages
+from isocline_dsl.tree import Call, Expression, Input, Name, Param, Target, TypeName
+from isocline_dsl.tree import Interval as Bounds
+from isocline_dsl.tree import Node as Tree
+
+_KINDS: dict[str, Kind] = {"real": "real", "positive": "real", "time": "real", "class": "int", "bool": "bool"}
+
+
+def port(declaration: Input | Target, numbers: Numbers) -> Port:
+    """The declared type of an input or a target. Raises LowerError for a kind, a size or bounds that make no sense."""
+    kind = declaration.type.kind.text
+    if kind not in _KINDS:
+        raise LowerError(messages.unknown_type(declaration.type.kind.span, kind, sorted(_KINDS)))
+    bounds = declared_bounds(declaration.type, declaration.bounds if isinstance(declaration, Input) else None, numbers)
+    sizes = numbers.sizes(declaration.type)
+    classes = _classes(declaration.type, numbers) if kind == "class" else None
+    return Port(
+        name=declaration.name.text,
+        kind="real" if kind == "positive" else kind,  # type: ignore[arg-type]
+        shape=() if kind == "class" and len(sizes) == 1 else sizes[:-1] if kind == "class" else sizes,
+        classes=classes,
+        bounds=bounds,
+        unit=declaration.unit,
+        description=declaration.description,
+        span=declaration.span,
+    )
+
+
+def _classes(type_: TypeName, numbers: Numbers) -> int:
+    if not type_.sizes:
+        raise LowerError(messages.class_without_count(type_.span))
+    count = numbers.integer(type_.sizes[-1])
+    if count < 2:
+        raise LowerError(messages.class_without_count(type_.span))
+    return count
+
+
+def port_leaf(port: Port) -> Node:
+    """The graph's input of a port, with its batch axis."""
+    kind: Kind = "int" if port.kind == "class" else "bool" if port.kind == "bool" else "real"
+    return leaf(INPUT, port.name, TensorType(kind, (BATCH, *port.shape)))
+
+
+def declared_bounds(type_: TypeName, bounds: Bounds | None, numbers: Numbers) -> tuple[float, float] | None:
+    """The open interval of `in (low, high)` or of `positive`. Raises LowerError when it is empty."""
+    low, high = (0.0, math.inf) if type_.kind.text == "positive" else (-math.inf, math.inf)
+    if bounds is not None:
+        low = max(low, float(numbers.real(bounds.low)))
+        high = min(high, float(numbers.real(bounds.high)))
+        if not low < high:
+            raise LowerError(messages.bad_bounds(bounds.span, f"{low:g}", f"{high:g}"))
+    return None if (low, high) == (-math.inf, math.inf) else (low, high)
+
+
+class ParamLowering:
+    """`param a, b: positive = 0.5 ~ lognormal(0, 1)`: one parameter for each name."""
+
+    def __init__(self, numbers: Numbers, table: WeightTable, excerpt: Callable[[Tree], str]) -> None:
+        self.excerpt = excerpt
+        self.numbers = numbers
+        self.table = table
+
+    def lower(self, declaration: Param) -> tuple[Parameter, ...]:
+        """The parameters; their values are bijections of weights of the same name. Raises LowerError."""
+        kind = declaration.type.kind.text
+        if kind not in ("real", "positive"):
+            raise LowerError(messages.param_type(declaration.type.span, kind))
+        bounds = declared_bounds(declaration.type, declaration.bounds, self.numbers) or (-math.inf, math.inf)
+        shape = tuple(self._size(size, declaration) for size in self.numbers.sizes(declaration.type))
+        first = self._first_value(declaration, shape, bounds)
+        return tuple(self._parameter(name.text, declaration, shape, bounds, first) for name in declaration.names)
+
+    def _size(self, size: int | str, declaration: Param) -> int:
+        if isinstance(size, str):
+            raise LowerError(messages.symbolic_size_in_weight(declaration.type.span, size))
+        return size
+
+    def _parameter(
+        self,
+        name: str,
+        declaration: Param,
+        shape: tuple[int, ...],
+        bounds: tuple[float, float],
+        first: Initializer,
+    ) -> Parameter:
+        with at(declaration.span):
+            raw = self.table.get(name, shape, first, "trained", declaration.span)
+            value = bijection(*bounds).forward(raw)
+            prior = None if declaration.prior is None else self._log_prior(declaration.prior, value)
+        return Parameter(
+            name, shape, bounds, value, prior, None if declaration.prior is None else self.excerpt(declaration.prior),
+            declaration.unit, declaration.description, declaration.span,
+        )  # fmt: skip
+
+    def _log_prior(self, prior: Call, value: Node) -> Node:
+        if prior.name.text not in DISTRIBUTIONS:
+            raise LowerError(messages.unknown_distribution(prior.name.span, prior.name.text, sorted(DISTRIBUTIONS)))
+        distribution = DISTRIBUTIONS[prior.name.text]
+        positional = [self.numbers.real(item) for item in prior.arguments]
+        named = [(item.name.text, self.numbers.real(item.value)) for item in prior.keywords]
+        try:
+            return distribution.log_density(value, positional, named)
+        except Fault as fault:
+            raise LowerError(fault.make(prior.span)) from None
+
+    def _first_value(self, declaration: Param, shape: tuple[int, ...], bounds: tuple[float, float]) -> Initializer:
+        """The raw weight whose bijection is the stated (or default) first value."""
+        inverse = bijection(*bounds).inverse
+        expression = declaration.initial
+        if expression is None:
+            start = _default(bounds)
+            return lambda generator, size: inverse(np.full(size, start))
+        drawn = self._drawn(expression, shape)
+        if drawn is not None:
+            return lambda generator, size: inverse(drawn(generator, size))
+        value = self.numbers.array(expression)
+        if value.shape not in ((), shape):
+            raise LowerError(
+                messages.shape_differs(
+                    expression.span, declaration.names[0].text, str(list(value.shape)), str(list(shape))
+                )
+            )
+        if not ((bounds[0] < value) & (value < bounds[1])).all():
+            raise LowerError(
+                messages.initial_outside_bounds(
+                    expression.span,
+                    declaration.names[0].text,
+                    f"{value.flat[0]:g}",
+                    f"{bounds[0]:g}",
+                    f"{bounds[1]:g}",
+                )
+            )
+        return lambda generator, size: inverse(np.broadcast_to(value, size))
+
+    def _drawn(self, expression: Expression, shape: tuple[int, ...]) -> Initializer | None:
+        """`normal(0.1)`, `uniform(a, b)`, `ones`: first values that are words; None for numbers."""
+        if not isinstance(expression, Name | Call) or self.numbers.is_known(expression):
+            return None
+        chosen = word(expression, "param", self.numbers)
+        fans = Fans(shape[0] if shape else 1, shape[-1] if shape else 1)
+        try:
+            return initializer("param", "initial value", chosen, fans)
+        except Fault as fault:
+            raise LowerError(fault.make(expression.span)) from None
+
+
+def _default(bounds: tuple[float, float]) -> float:
+    """0 without bounds, 1 beyond a lower or before an upper bound, the middle of an interval."""
+    low, high = bounds
+    if math.isinf(low) and math.isinf(high):
+        return 0.0
+    if math.isinf(high):
+        return low + 1.0
+    return high - 1.0 if math.isinf(low) else (low + high) / 2

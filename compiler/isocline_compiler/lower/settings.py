@@ -1,0 +1,151 @@
+"""Settings of blocks: read once each, checked against the records of what they may be, with their place for messages."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Mapping, Sequence
+from typing import Any, TypeVar
+
+from isocline_compiler.lower.faults import LowerError
+from isocline_compiler.lower.known_numbers import Numbers
+from isocline_compiler.model import Option
+from isocline_compiler.options import Choice
+from isocline_dsl.diagnostics import Diagnostic
+from isocline_dsl.messages import calls, training
+from isocline_dsl.tree import (
+    Block,
+    BlockItem,
+    Call,
+    Expression,
+    Identifier,
+    Keyword,
+    Name,
+    Setting,
+    Span,
+    String,
+)
+
+T = TypeVar("T")
+Unknown = Callable[[Span, str, Sequence[str]], Diagnostic]
+
+
+class Settings:
+    """The settings of one block by key."""
+
+    def __init__(self, block: Block, numbers: Numbers) -> None:
+        self.block = block
+        self.numbers = numbers
+
+    def all(self, key: str) -> list[Setting]:
+        """Every setting with this key, in order."""
+        return [item for item in self.block.items if isinstance(item, Setting) and item.key.text == key]
+
+    def items(self, kind: type[T]) -> list[T]:
+        """The items of another kind: bindings, draws, attributions."""
+        items: tuple[BlockItem, ...] = self.block.items
+        return [item for item in items if isinstance(item, kind)]
+
+    def value(self, key: str) -> Expression | None:
+        """The one value of a setting, or None when it is not there. Raises LowerError for several."""
+        found = self.all(key)
+        if not found:
+            return None
+        values = found[0].values
+        if len(values) != 1:
+            raise LowerError(training.setting_value(found[0].span, key, f"{len(values)} values", "one value"))
+        return values[0]
+
+    def number(self, key: str, least: float, default: T) -> float | T:
+        """A known number above `least`."""
+        value = self.value(key)
+        if value is None:
+            return default
+        number = float(self.numbers.real(value))
+        if not number > least:
+            raise LowerError(training.setting_value(value.span, key, f"{number:g}", f"a number above {least:g}"))
+        return number
+
+    def count(self, key: str, least: int, default: T) -> int | T:
+        """A known whole number from `least`."""
+        value = self.value(key)
+        if value is None:
+            return default
+        number = self.numbers.integer(value)
+        if number < least:
+            raise LowerError(training.setting_value(value.span, key, str(number), f"a whole number from {least}"))
+        return number
+
+    def word(self, key: str, known: Collection[str], default: str) -> str:
+        """One of some words."""
+        value = self.value(key)
+        if value is None:
+            return default
+        if not isinstance(value, Name) or value.text not in known:
+            found = value.text if isinstance(value, Name) else "an expression"
+            raise LowerError(training.setting_value(value.span, key, found, "one of " + ", ".join(known)))
+        return value.text
+
+    def text(self, key: str) -> tuple[str, Span] | None:
+        """A string."""
+        value = self.value(key)
+        if value is None:
+            return None
+        if not isinstance(value, String):
+            raise LowerError(training.setting_value(value.span, key, "something else", 'text in quotes: `"..."`'))
+        return value.text, value.span
+
+    def choice(self, key: str, known: Mapping[str, Choice], unknown: Unknown) -> Option | None:
+        """A call of one of `known`, with its options checked and its defaults filled in."""
+        value = self.value(key)
+        return None if value is None else self.option(value, key, known, unknown)
+
+    def option(self, value: Expression, key: str, known: Mapping[str, Choice], unknown: Unknown) -> Option:
+        """`adam(lr=0.02)` or `adam`. Raises LowerError."""
+        if isinstance(value, Name):
+            value = Call(Identifier(value.text, span=value.span), span=value.span)
+        if not isinstance(value, Call):
+            raise LowerError(training.setting_value(value.span, key, "an expression", f"one of {', '.join(known)}"))
+        name = value.name.text
+        if name not in known:
+            raise LowerError(unknown(value.name.span, name, sorted(known)))
+        return Option(name, self._options(value, known[name]), value.span)
+
+    def _options(self, call: Call, choice: Choice) -> dict[str, Any]:
+        options = dict(choice.defaults)
+        usage = f"{choice.name}({', '.join(choice.defaults)})"
+        if len(call.arguments) > len(choice.positional):
+            count, most = len(call.arguments), len(choice.positional)
+            raise LowerError(calls.too_many_arguments(call.span, choice.name, count, most, usage))
+        for key, expression in zip(choice.positional, call.arguments, strict=False):
+            options[key] = self.plain(expression, choice, key)
+        for keyword in call.keywords:
+            options[self._key(keyword, choice)] = self.plain(keyword.value, choice, keyword.name.text)
+        for key in choice.required:
+            if options[key] is None:
+                raise LowerError(calls.argument_missing(call.span, choice.name, key, usage))
+        return options
+
+    def _key(self, keyword: Keyword, choice: Choice) -> str:
+        if keyword.name.text not in choice.defaults:
+            name = keyword.name.text
+            raise LowerError(calls.unknown_keyword(keyword.name.span, choice.name, name, tuple(choice.defaults)))
+        return keyword.name.text
+
+    def plain(self, expression: Expression, choice: Choice, key: str) -> Any:
+        """A number, text, a word, true or false, of the kind of the option's default."""
+        match expression:
+            case String(text=text):
+                found: Any = text
+            case Name(text="true" | "false" as text):
+                found = text == "true"
+            case Name(text=text) if choice.defaults[key] is None:
+                found = text
+            case _:
+                found = self.numbers.real(expression)
+        default = choice.defaults[key]
+        wrong = (isinstance(default, bool) != isinstance(found, bool)) or (
+            isinstance(default, int | float) and isinstance(found, str)
+        )
+        if default is not None and wrong:
+            expected = "true or false" if isinstance(default, bool) else "a number"
+            raise LowerError(calls.wrong_argument(expression.span, choice.name, key, expected, str(found)))
+        return found

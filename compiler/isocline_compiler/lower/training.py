@@ -1,0 +1,174 @@
+"""The block `train` to its plan: the loss, its regularizers and priors as one graph, and the settings of the fit."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from isocline_compiler.functions.record import bind, check
+from isocline_compiler.graph import Fault, Graph, Node, at
+from isocline_compiler.lower.calls import plain
+from isocline_compiler.lower.expressions import Expressions
+from isocline_compiler.lower.faults import LowerError
+from isocline_compiler.lower.regularization import LossContext
+from isocline_compiler.lower.settings import Settings
+from isocline_compiler.lower.values import FileValues
+from isocline_compiler.model import Option, Port, TrainingPlan
+from isocline_compiler.options import (
+    ADAPTIVE,
+    EARLY_STOP,
+    GRADIENTS,
+    OPTIMIZERS,
+    PRECISIONS,
+    SCHEDULES,
+    Choice,
+)
+from isocline_compiler.regularizers import REGULARIZERS
+from isocline_compiler.regularizers.record import Setting as TrainingSetting
+from isocline_compiler.schemes import SCHEMES
+from isocline_dsl import messages
+from isocline_dsl.tree import Binary, Block, Call, Draw, Expression, Setting, walk
+
+_FIXED = {name: Choice(name, {"steps": None}, ("steps",), ("steps",)) for name in SCHEMES}
+
+
+class TrainLowering:
+    """`train { loss ...; regularize ...; optimizer ...; ... }`"""
+
+    def __init__(self, block: Block, values: FileValues) -> None:
+        self.block = block
+        self.values = values
+        self.settings = Settings(block, values.numbers)
+        self.expressions = values.expressions("loss")
+        self.steer: float | None = None
+
+    def lower(self, inputs: Sequence[Port], targets: Sequence[Port]) -> TrainingPlan:
+        """The plan, with every default filled in. Raises LowerError."""
+        for item in self.settings.items(Draw):
+            raise LowerError(messages.not_available_yet(item.span, "`draw`"))
+        losses = self._losses([*inputs, *targets])
+        settings = self.settings
+        return TrainingPlan(
+            losses=losses,
+            optimizer=settings.choice("optimizer", OPTIMIZERS, messages.unknown_optimizer)
+            or _default(OPTIMIZERS["adam"]),
+            schedule=settings.choice("schedule", SCHEDULES, messages.unknown_schedule)
+            or _default(SCHEDULES["constant"]),
+            solver=self._solver(),
+            gradient=settings.word("gradient", GRADIENTS, "backprop"),  # type: ignore[arg-type]
+            epochs=settings.count("epochs", 1, 100),
+            batch=settings.count("batch", 1, None),
+            clip=settings.number("clip", 0.0, None),
+            early_stop=settings.choice("early_stop", EARLY_STOP, messages.unknown_early_stop),
+            validation=self._fraction("validation"),
+            seed=settings.count("seed", 0, 0),
+            precision=settings.word("precision", PRECISIONS, "float32"),  # type: ignore[arg-type]
+            steer=self.steer,
+            likelihood=any(isinstance(item, Call) and item.name.text == "gaussian_nll" for item in walk(self.block)),
+            span=self.block.span,
+        )
+
+    def _fraction(self, key: str) -> float | None:
+        number = self.settings.number(key, 0.0, None)
+        if number is not None and number >= 1:
+            value = self.settings.value(key)
+            raise LowerError(
+                messages.setting_value(value.span if value else None, key, f"{number:g}", "a fraction between 0 and 1")
+            )
+        return number
+
+    def _solver(self) -> Option:
+        known = {**_FIXED, **ADAPTIVE}
+        value = self.settings.value("solver")
+        if value is None:
+            return _default(ADAPTIVE["dopri5"])
+        if isinstance(value, Call) and any(item.name.text == "steps" for item in value.keywords):
+            known = {**ADAPTIVE, **_FIXED}
+        return self.settings.option(value, "solver", known, messages.unknown_solver)
+
+    # ----------------------------------------------------------------------------------------------- losses
+
+    def _losses(self, ports: Sequence[Port]) -> Graph:
+        stated = self.settings.all("loss")
+        if not stated:
+            raise LowerError(messages.missing_loss(self.block.span))
+        terms: dict[str, Node] = {}
+        for setting in stated:
+            for value in setting.values:
+                terms[self.values.excerpt(value)] = self._term(value, setting)
+        context = LossContext(list(terms.values()), self.values.table, self.values.parameters)
+        weighted = self._regularizers(context)
+        outputs = dict(zip(terms, context.terms, strict=True)) | weighted
+        total = _sum(list(outputs.values()))
+        leaves = tuple(self._leaf(port) for port in ports)
+        priors = [item.log_prior for item in self.values.parameters.values() if item.log_prior is not None]
+        extra = {"log_prior": _sum(priors)} if priors else {}
+        return Graph(leaves, {"loss": total, **outputs, **extra}, "losses")
+
+    def _leaf(self, port: Port) -> Node:
+        node = self.values.get(port.name, port.span or self.block.span)
+        assert isinstance(node, Node)
+        return node
+
+    def _term(self, expression: Expression, setting: Setting) -> Node:
+        node = self.expressions.node(expression)
+        if node.type.sample != () or node.type.kind != "real":
+            raise LowerError(messages.loss_not_scalar(expression.span, str(node.type.with_shape(node.type.sample))))
+        return node
+
+    def _regularizers(self, context: LossContext) -> dict[str, Node]:
+        """Every `regularize` term by its text; a path integral extends the solve that the loss already makes."""
+        inside = Expressions(
+            self.expressions.frame, self.values.numbers, self.values.nets, self.values.call_net,
+            {name: lambda call: self._regularizer(call, context) for name in REGULARIZERS},
+        )  # fmt: skip
+        terms: dict[str, Node] = {}
+        for setting in self.settings.all("regularize"):
+            for addend in (item for value in setting.values for item in _addends(value)):
+                if isinstance(addend, Call) and addend.name.text == "steer":
+                    self._record(addend, context)
+                else:
+                    terms[self.values.excerpt(addend)] = inside.node(addend)
+        return {text: context.current(node) for text, node in terms.items()}
+
+    def _regularizer(self, call: Call, context: LossContext) -> Node:
+        built = self._record(call, context)
+        if built is None:
+            raise LowerError(messages.regularizer_setting(call.span, call.name.text))
+        return built
+
+    def _record(self, call: Call, context: LossContext) -> Node | None:
+        """The term of a regularizer; None when it only changes how training goes. Raises LowerError."""
+        record = REGULARIZERS[call.name.text]
+        keywords = [(item.name.text, item.value) for item in call.keywords]
+        try:
+            given = {
+                parameter.name: check(record, parameter, plain(value, parameter.kind.name, self.values.numbers))
+                for parameter, value in bind(record, call.arguments, keywords)
+            }
+            with at(call.span):
+                built = record.build(**given)(context)
+        except Fault as fault:
+            raise LowerError(fault.make(call.span)) from None
+        if isinstance(built, TrainingSetting):
+            self.steer = built.options["width"]
+            return None
+        assert isinstance(built, Node)
+        return built
+
+
+def _addends(expression: Expression) -> list[Expression]:
+    """The terms of a sum, from left to right."""
+    if isinstance(expression, Binary) and expression.operator == "+":
+        return [*_addends(expression.left), *_addends(expression.right)]
+    return [expression]
+
+
+def _sum(nodes: Sequence[Node]) -> Node:
+    total = nodes[0]
+    for node in nodes[1:]:
+        total = total + node
+    return total
+
+
+def _default(choice: Choice) -> Option:
+    return Option(choice.name, dict(choice.defaults))

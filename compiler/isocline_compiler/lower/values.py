@@ -1,0 +1,216 @@
+"""What the names of a file mean: lowered when they are first used, once, so that declarations may stand in any order."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import TypeVar
+
+from isocline_compiler.graph import Fault, Node, at, constant
+from isocline_compiler.lower.conform import conform
+from isocline_compiler.lower.expressions import Expressions, Frame, Solution, Value
+from isocline_compiler.lower.faults import LowerError, Poisoned
+from isocline_compiler.lower.indexing import first
+from isocline_compiler.lower.known_numbers import Numbers
+from isocline_compiler.lower.ports import ParamLowering, port, port_leaf
+from isocline_compiler.lower.solves import SolveLowering
+from isocline_compiler.lower.weights import LayerScope, WeightTable
+from isocline_compiler.model import Parameter, Port
+from isocline_compiler.tensor_type import TensorType, describe
+from isocline_dsl import messages
+from isocline_dsl.diagnostics import Diagnostic, Source
+from isocline_dsl.tree import (
+    Assign,
+    Const,
+    Control,
+    Expression,
+    Field,
+    Input,
+    Net,
+    NoiseDeclaration,
+    Output,
+    Param,
+    Program,
+    Scan,
+    Solve,
+    Span,
+    Target,
+)
+from isocline_dsl.tree import Node as Tree
+
+T = TypeVar("T")
+Named = Const | Input | Target | Param | Net | Field | Control | Assign | Output | NoiseDeclaration
+
+
+@dataclass
+class FileValues:
+    """The values of one file, its weights, and the mistakes found so far."""
+
+    program: Program
+    source: Source
+    table: WeightTable = field(default_factory=WeightTable)
+    diagnostics: list[Diagnostic] = field(default_factory=list)
+    ports: dict[str, Port] = field(default_factory=dict)
+    parameters: dict[str, Parameter] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        self.declared = _declared(self.program)
+        consts = {name: item.value for name, item in self.declared.items() if isinstance(item, Const)}
+        self.numbers = Numbers(consts)
+        self.nets = frozenset(name for name, item in self.declared.items() if isinstance(item, Net))
+        self.known: dict[str, Value] = {}
+        self.begun: set[str] = set()
+
+    # ------------------------------------------------------------------------------------------------ names
+
+    def get(self, name: str, span: Span) -> Value:
+        """The value of a name. Raises Poisoned when it has none; why is reported at its declaration."""
+        if name not in self.known:
+            declaration = self.declared.get(name)
+            if declaration is None or name in self.begun:
+                raise Poisoned
+            self.begun.add(name)
+            self.attempt(self._declare, name, declaration)
+        if name not in self.known:
+            raise Poisoned
+        return self.known[name]
+
+    def attempt(self, action: Callable[..., T], *arguments: object) -> T | None:
+        """Run a step of lowering; note its mistake, if it has one, give None and go on."""
+        try:
+            return action(*arguments)
+        except LowerError as error:
+            self.diagnostics.append(error.diagnostic)
+        except Poisoned:
+            pass  # noted where the name is declared
+        return None
+
+    def _declare(self, name: str, declaration: Named) -> None:
+        with at(declaration.span):
+            match declaration:
+                case Const():
+                    self.known[name] = self._const(declaration)
+                case Input() | Target():
+                    self.ports[name] = port(declaration, self.numbers)
+                    self.known[name] = port_leaf(self.ports[name])
+                case Param():
+                    for parameter in ParamLowering(self.numbers, self.table, self.excerpt).lower(declaration):
+                        self.parameters[parameter.name] = parameter
+                        self.known[parameter.name] = parameter.value
+                case Assign():
+                    self.known[name] = self.define(name, declaration.value)
+                case Output() if declaration.value is not None:
+                    self.known[name] = self.define(name, declaration.value)
+                case Control() | NoiseDeclaration():
+                    what = "a control path" if isinstance(declaration, Control) else "noise"
+                    raise LowerError(messages.not_available_yet(declaration.span, what))
+                case Net() | Field():
+                    raise LowerError(messages.not_a_value(declaration.span, name, type(declaration).__name__.lower()))
+
+    def _const(self, declaration: Const) -> Node:
+        value = self.numbers.array(declaration.value)
+        if declaration.type is None:
+            return constant(value)
+        expected = TensorType("real", self.numbers.sizes(declaration.type))
+        node = conform(constant(value), expected.shape)
+        if node is None:
+            found = describe(constant(value).type)
+            raise LowerError(
+                messages.const_shape(declaration.value.span, declaration.name.text, found, describe(expected))
+            )
+        return node
+
+    def excerpt(self, node: Tree) -> str:
+        """The text of a node as the author wrote it, on one line."""
+        return excerpt(self.source, node)
+
+    # ------------------------------------------------------------------------------------------ definitions
+
+    def expressions(self, path: str) -> Expressions:
+        """Lowers expressions at the level of the file; weights of layers are named after `path`."""
+        return Expressions(Frame(LayerScope(self.table, path), self.get), self.numbers, self.nets, self.call_net)
+
+    def define(self, name: str, expression: Expression) -> Value:
+        """The value of `name = expression`. Raises LowerError and Poisoned."""
+        if isinstance(expression, Solve):
+            return self._solve(name, expression)
+        if isinstance(expression, Scan):
+            raise LowerError(messages.not_available_yet(expression.span, "`scan`"))
+        return self.expressions(name).value(expression)
+
+    def _solve(self, name: str, solve: Solve) -> Solution:
+        if solve.samples is not None:
+            raise LowerError(messages.not_available_yet(solve.samples.span, "`samples`"))
+        declaration = self.declared.get(solve.field.text)
+        if not isinstance(declaration, Field):
+            raise Poisoned  # not a field, or unknown: reported where names are resolved
+        lowering = SolveLowering(self.table, self.numbers, self.nets, self.call_net, self.get)
+        with at(solve.span):
+            try:
+                return lowering.lower(solve, declaration, self.expressions(name))
+            except Fault as fault:
+                raise LowerError(fault.make(solve.span)) from None
+
+    def call_net(self, name: str, arguments: tuple[Node, ...], span: Span) -> Node:
+        """A net's body with its arguments in place; every call shares the net's weights. Raises LowerError."""
+        net = self.declared[name]
+        assert isinstance(net, Net)
+        if f"{name}()" in self.begun:
+            raise Poisoned  # a net that calls itself: reported where names are resolved
+        values = self._arguments(net, arguments, span)
+        frame = Frame(LayerScope(self.table, name), self.get, dict(values))
+        inside = Expressions(frame, self.numbers, self.nets, self.call_net)
+        self.begun.add(f"{name}()")
+        try:
+            for item in net.body:
+                frame.names[item.name.text] = inside.value(item.value)
+            result = inside.node(net.result)
+        finally:
+            self.begun.discard(f"{name}()")
+        return self._returned(net, result)
+
+    def _arguments(self, net: Net, arguments: Sequence[Node], span: Span) -> dict[str, Value]:
+        if len(arguments) != len(net.arguments):
+            raise LowerError(messages.net_argument_count(span, net.name.text, len(arguments), len(net.arguments)))
+        values: dict[str, Value] = {}
+        for argument, node in zip(net.arguments, arguments, strict=True):
+            if argument.type is None:
+                raise LowerError(messages.net_argument_type(argument.span, argument.name.text))
+            fitted = conform(node, self.numbers.sizes(argument.type)) if argument.type.kind.text != "class" else node
+            if fitted is None:
+                expected = describe(TensorType("real", self.numbers.sizes(argument.type)))
+                name = argument.name.text
+                raise LowerError(messages.net_argument_shape(span, net.name.text, name, describe(node.type), expected))
+            values[argument.name.text] = fitted
+        return values
+
+    def _returned(self, net: Net, result: Node) -> Node:
+        if net.result_type is None:
+            return result
+        expected = self.numbers.sizes(net.result_type)
+        if result.type.sample == (1,) and expected == ():
+            return first(result)
+        fitted = conform(result, expected)
+        if fitted is None:
+            found, stated = describe(result.type), describe(TensorType("real", expected))
+            raise LowerError(messages.shape_differs(net.result.span, net.name.text, found, stated))
+        return fitted
+
+
+def excerpt(source: Source, node: Tree) -> str:
+    """The text of a node, on one line."""
+    return " ".join(source.text[node.span.start : node.span.stop].split())
+
+
+def _declared(program: Program) -> dict[str, Named]:
+    """Declarations by name, the first of each; duplicates are reported where names are resolved."""
+    found: dict[str, Named] = {}
+    for item in program.declarations:
+        if isinstance(item, Param):
+            for name in item.names:
+                found.setdefault(name.text, item)
+        elif isinstance(item, Output) and item.value is None:
+            continue  # names a value that is declared elsewhere
+        elif isinstance(item, Named):
+            found.setdefault(item.name.text, item)
+    return found

@@ -1,0 +1,88 @@
+"""What the settings of `train`, `deploy` and `data` may be called with: names, options and defaults, as data.
+
+The file states a setting as a call (`adam(lr=0.02)`); lowering checks it against these records and fills in what was
+not said, so that a report can print every number that was used. What a name *does* is stated where it is done.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+
+@dataclass(frozen=True)
+class Choice:
+    """One name that a setting accepts. A default of None: not set; `positional` are the options that need no name."""
+
+    name: str
+    defaults: Mapping[str, Any] = field(default_factory=dict)
+    positional: tuple[str, ...] = ()
+    required: tuple[str, ...] = ()
+    summary: str = ""
+
+
+def by_name(*choices: Choice) -> Mapping[str, Choice]:
+    """Choices by their names; a name that is taken raises."""
+    table: dict[str, Choice] = {}
+    for choice in choices:
+        if choice.name in table:
+            raise ValueError(f"two choices are named {choice.name!r}")
+        table[choice.name] = choice
+    return table
+
+
+OPTIMIZERS = by_name(
+    Choice("adam", {"lr": 1e-3, "beta1": 0.9, "beta2": 0.999, "eps": 1e-8, "weight_decay": 0.0}, ("lr",),
+           summary="Kingma and Ba (2015)"),
+    Choice("adamw", {"lr": 1e-3, "beta1": 0.9, "beta2": 0.999, "eps": 1e-8, "weight_decay": 1e-2}, ("lr",),
+           summary="Adam with decoupled weight decay, Loshchilov and Hutter (2019)"),
+    Choice("sgd", {"lr": 1e-2, "momentum": 0.0, "nesterov": False, "weight_decay": 0.0}, ("lr",),
+           summary="stochastic gradient descent"),
+    Choice("rmsprop", {"lr": 1e-2, "alpha": 0.99, "eps": 1e-8, "momentum": 0.0, "weight_decay": 0.0}, ("lr",),
+           summary="Hinton (2012)"),
+    Choice("lbfgs", {"lr": 1.0, "iterations": 20, "history": 10}, ("lr",),
+           summary="limited-memory BFGS with a strong Wolfe line search; `iterations` a step; for full batches"),
+)  # fmt: skip
+
+SCHEDULES = by_name(
+    Choice("constant", summary="the rate stays"),
+    Choice("cosine", {"final": 0.0}, summary="half a cosine from the rate to `final` times the rate"),
+    Choice("step", {"every": 30, "factor": 0.1}, ("every",), summary="times `factor` each `every` epochs"),
+    Choice("exponential", {"factor": 0.99}, ("factor",), summary="times `factor` each epoch"),
+    Choice("warmup_cosine", {"warmup": 5, "final": 0.0}, ("warmup",), summary="linear for `warmup` epochs, then cosine"),
+    Choice("onecycle", {"peak": 10.0, "warmup": 0.3}, ("peak",),
+           summary="up to `peak` times the rate within `warmup` of the training, then down; Smith (2018)"),
+    Choice("plateau", {"factor": 0.5, "patience": 10}, ("factor",),
+           summary="times `factor` when the validation loss has not improved for `patience` epochs"),
+)  # fmt: skip
+
+_TOLERANCES: Mapping[str, Any] = {"rtol": 1e-6, "atol": 1e-6, "evaluations": 100_000}
+
+ADAPTIVE = by_name(
+    Choice("dopri5", _TOLERANCES, summary="Dormand and Prince 5(4)"),
+    Choice("dopri8", _TOLERANCES, summary="Dormand and Prince 8(7)"),
+    Choice("bosh3", _TOLERANCES, summary="Bogacki and Shampine 3(2)"),
+    Choice("fehlberg2", _TOLERANCES, summary="Fehlberg 2(1)"),
+    Choice("adaptive_heun", _TOLERANCES, summary="Heun 2(1)"),
+)
+"""Adaptive solvers, for training only: `rtol` and `atol` are relative and absolute tolerances, `evaluations` a bound a solve."""
+
+SPLITS = by_name(
+    Choice("fraction", {"train": 0.8, "validation": 0.0, "seed": 0}, ("train", "validation"),
+           summary="shuffled; what is left is the test"),
+    Choice("tail", {"test": 0.2, "validation": 0.0}, ("test",), summary="in order: the last ones are the test"),
+    Choice("time", {"column": None, "validation": None, "test": None}, ("test",),
+           summary="what begins at or after `test` is the test, at or after `validation` the validation"),
+    Choice("column", {"column": None}, ("column",), ("column",),
+           summary="a column that holds train, validation or test"),
+)  # fmt: skip
+
+EARLY_STOP = by_name(
+    Choice("patience", {"epochs": 20, "least": 0.0}, ("epochs",),
+           summary="stop when the validation loss has not improved by `least` for `epochs` epochs"),
+)  # fmt: skip
+
+MISSING = ("error", "drop", "hold", "interpolate")
+PRECISIONS = ("float32", "float64", "bf16", "fp16")
+GRADIENTS = ("backprop", "adjoint")
