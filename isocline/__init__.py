@@ -14,66 +14,49 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from isocline_compiler.driver import Compiled, TrainingResult, build, check, compile, show, train
-    from isocline_compiler.model import Model
-    from isocline_dsl.diagnostics import Diagnostic, IsoclineError
-    from isocline_runtime import Session, load
-    from isocline_runtime.errors import RuntimeFault
+    from isocline_compiler.driver import Compiled as Compiled
+    from isocline_compiler.driver import TrainingResult as TrainingResult
+    from isocline_compiler.driver import build as build
+    from isocline_compiler.driver import check as check
+    from isocline_compiler.driver import compile as compile  # noqa: A004 - the command's name
+    from isocline_compiler.driver import show as show
+    from isocline_compiler.driver import train as train
 
-    from isocline.benchmark import bench
-    from isocline.explanations import explain
-    from isocline.layouts import format  # noqa: A004 - the command's name
-    from isocline.pictures import plot
-    from isocline.system import doctor
+    from isocline.benchmark import Benchmark as Benchmark
+    from isocline.benchmark import bench as bench
+    from isocline.explanations import explain as explain
+    from isocline.layouts import Layout as Layout
+    from isocline.layouts import format as format  # noqa: A004 - the command's name
+    from isocline.pictures import plot as plot
+    from isocline.system import doctor as doctor
+    from isocline_compiler.model import Model as Model
+    from isocline_dsl.diagnostics import Diagnostic as Diagnostic
+    from isocline_dsl.diagnostics import IsoclineError as IsoclineError
+    from isocline_runtime import Session as Session
+    from isocline_runtime import load as load
+    from isocline_runtime.errors import RuntimeFault as RuntimeFault
 
 __version__ = "0.1.0"
 
-_HOMES = {
-    "check": "isocline_compiler.driver",
-    "train": "isocline_compiler.driver",
-    "compile": "isocline_compiler.driver",
-    "build": "isocline_compiler.driver",
-    "show": "isocline_compiler.driver",
-    "Compiled": "isocline_compiler.driver",
-    "TrainingResult": "isocline_compiler.driver",
-    "Model": "isocline_compiler.model",
-    "Diagnostic": "isocline_dsl.diagnostics",
-    "IsoclineError": "isocline_dsl.diagnostics",
-    "Session": "isocline_runtime",
-    "load": "isocline_runtime",
-    "RuntimeFault": "isocline_runtime.errors",
-    "format": "isocline.layouts",
-    "plot": "isocline.pictures",
-    "bench": "isocline.benchmark",
-    "explain": "isocline.explanations",
-    "doctor": "isocline.system",
+_PUBLIC = {
+    "isocline_compiler.driver": ("Compiled", "TrainingResult", "build", "check", "compile", "show", "train"),
+    "isocline_compiler.model": ("Model",),
+    "isocline_dsl.diagnostics": ("Diagnostic", "IsoclineError"),
+    "isocline_runtime": ("Session", "load"),
+    "isocline_runtime.errors": ("RuntimeFault",),
+    "isocline.benchmark": ("Benchmark", "bench"),
+    "isocline.explanations": ("explain",),
+    "isocline.layouts": ("Layout", "format"),
+    "isocline.pictures": ("plot",),
+    "isocline.system": ("doctor",),
 }
+_HOME_OF = {name: home for home, names in _PUBLIC.items() for name in names}
 
-__all__ = [
-    "Compiled",
-    "Diagnostic",
-    "IsoclineError",
-    "Model",
-    "RuntimeFault",
-    "Session",
-    "TrainingResult",
-    "__version__",
-    "bench",
-    "build",
-    "check",
-    "compile",
-    "doctor",
-    "explain",
-    "format",
-    "load",
-    "plot",
-    "show",
-    "train",
-]
+__all__ = ["__version__", *_HOME_OF]
 
 
 def __getattr__(name: str) -> Any:
-    home = _HOMES.get(name)
+    home = _HOME_OF.get(name)
     if home is None:
         raise AttributeError(f"module 'isocline' has no attribute {name!r}")
     value = getattr(import_module(home), name)

@@ -88,8 +88,7 @@ def _solves(model: Model) -> Iterator[Solve]:
 
 def _field(field: Field, source: Source) -> Facts:
     states = [
-        {"name": state.name.text, "type": _text(state.type, source) if state.type else "real"}
-        for state in field.states
+        {"name": state.name.text, "type": _text(state.type, source) if state.type else "real"} for state in field.states
     ]
     return {"name": field.name.text, "states": states, "weights_per_step": field.per_step}
 

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from isocline_dsl.parse import read
-from isocline_dsl.printer import print_source
+from isocline_dsl.printer import format_text
 
 
 class Layout(NamedTuple):
@@ -16,7 +16,7 @@ class Layout(NamedTuple):
     after: str
 
 
-def format(path: str | Path, *, write: bool = True) -> Layout:
+def format(path: str | Path, *, write: bool = True) -> Layout:  # noqa: A001 - the command's name
     """Put a `.dyn` file into the canonical layout, in place unless `write` is false.
 
     Comments stay, the meaning stays, and doing it twice changes nothing more. Raises IsoclineError when the file
@@ -24,7 +24,7 @@ def format(path: str | Path, *, write: bool = True) -> Layout:
     """
     path = Path(path)
     source = read(path)
-    layout = Layout(source.text, print_source(source))
+    layout = Layout(source.text, format_text(source))
     if write and layout.before != layout.after:
         _replace(path, layout.after)
     return layout

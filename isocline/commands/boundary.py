@@ -41,28 +41,32 @@ class Front(TyperGroup):
 @contextmanager
 def boundary() -> Iterator[None]:
     """Exit status 1 for the user's mistakes, 130 for Ctrl-C, 70 for ours."""
-    from isocline_dsl.diagnostics import IsoclineError
-    from isocline_runtime.errors import RuntimeFault
-
     try:
         yield
-    except IsoclineError as error:
-        from isocline_dsl.render import render_error
-
-        raise fault(render_error(error)) from None
-    except RuntimeFault as error:
-        raise fault(str(error)) from None
-    except ModuleNotFoundError as error:
-        raise _missing(error) from None
     except KeyboardInterrupt:
         tell("interrupted")
         raise typer.Exit(INTERRUPTED) from None
     except (typer.Exit, typer.Abort, BrokenPipeError):
         raise
-    except Exception as error:
+    except Exception as error:  # the outermost place: whatever it is, the user reads words
         if _is_usage(error):
             raise
-        raise _internal(error) from None
+        raise _told(error) from None
+
+
+def _told(error: Exception) -> typer.Exit:
+    """Say what happened. A package that is not loaded yet cannot have raised anything, and need not be installed."""
+    diagnostics = sys.modules.get("isocline_dsl.diagnostics")
+    if diagnostics is not None and isinstance(error, diagnostics.IsoclineError):
+        from isocline_dsl.render import render_error
+
+        return fault(render_error(error))
+    faults = sys.modules.get("isocline_runtime.errors")
+    if faults is not None and isinstance(error, faults.RuntimeFault):
+        return fault(str(error))
+    if isinstance(error, ModuleNotFoundError):
+        return _missing(error)
+    return _internal(error)
 
 
 def tell(text: str) -> None:

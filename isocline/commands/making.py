@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator
+import sys
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, TypeAlias
@@ -16,6 +17,8 @@ from isocline.commands.options import AsJson, DataFile, DynFile, Quiet
 
 if TYPE_CHECKING:
     from isocline_compiler.driver import Compiled
+
+    from isocline_compiler.training.progress import Progress
 
 RunFolder: TypeAlias = Annotated[
     Path | None, typer.Option("--run", metavar="RUN", help="Where checkpoints and metrics go; runs/NAME if not given.")
@@ -41,9 +44,9 @@ def train(
     quiet: Quiet = False,
 ) -> None:
     """Fit the parameters and weights of a model to its data."""
-    with _resumable(f"isocline train {file}", run), _progress(quiet) as progress:
+    with _resumable(f"isocline train {file}", run):
         result = isocline.train(
-            file, data=data, run=run, resume=resume, device=device, epochs=epochs, progress=progress
+            file, data=data, run=run, resume=resume, device=device, epochs=epochs, progress=_progress(quiet)
         )
     if not quiet:
         print(f"weights   {result.weights}\nmetrics   {result.metrics}")
@@ -60,8 +63,8 @@ def compile_(
     quiet: Quiet = False,
 ) -> None:
     """Make the artifact: unroll, differentiate, optimise, write ONNX, and prove it."""
-    with _progress(quiet or as_json) as progress:
-        compiled = isocline.compile(file, weights=weights, data=data, out=out, progress=progress)
+    progress = _progress(quiet or as_json)
+    compiled = isocline.compile(file, weights=weights, data=data, out=out, progress=progress)
     _report(compiled, as_json, quiet)
 
 
@@ -77,9 +80,16 @@ def build(
     quiet: Quiet = False,
 ) -> None:
     """Train, then compile: from a .dyn file to a proven artifact."""
-    with _resumable(f"isocline build {file}", run), _progress(quiet or as_json) as progress:
+    with _resumable(f"isocline build {file}", run):
         compiled = isocline.build(
-            file, data=data, out=out, run=run, resume=resume, device=device, epochs=epochs, progress=progress
+            file,
+            data=data,
+            out=out,
+            run=run,
+            resume=resume,
+            device=device,
+            epochs=epochs,
+            progress=_progress(quiet or as_json),
         )
     _report(compiled, as_json, quiet)
 
@@ -105,6 +115,7 @@ def _resumable(command: str, run: Path | None) -> Iterator[None]:
         raise typer.Exit(INTERRUPTED) from None
 
 
-@contextmanager
-def _progress(quiet: bool) -> Iterator[Callable[..., None] | None]:
-    yield None
+def _progress(quiet: bool) -> Progress:
+    from isocline_compiler.training.progress import progress_for
+
+    return progress_for(sys.stderr, quiet)

@@ -5,16 +5,17 @@ from __future__ import annotations
 import json
 from importlib.metadata import version
 
-import isocline
 import numpy as np
 import onnx
 import onnxruntime
 import pytest
+from onnx.reference import ReferenceEvaluator
+from typer.testing import CliRunner
+
+import isocline
 from isocline.cli import app
 from isocline.explanations import words
 from isocline.system import TINY_MODEL
-from onnx.reference import ReferenceEvaluator
-from typer.testing import CliRunner
 
 runner = CliRunner()
 

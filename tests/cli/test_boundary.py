@@ -5,13 +5,14 @@ from __future__ import annotations
 from pathlib import Path
 from typing import NoReturn
 
-import isocline
 import pytest
+from typer.testing import CliRunner
+
+import isocline
 from isocline.cli import app
 from isocline_dsl.diagnostics import Diagnostic, IsoclineError, Source
 from isocline_dsl.tree import Span
 from isocline_runtime.errors import ArtifactError
-from typer.testing import CliRunner
 
 runner = CliRunner()
 SOURCE = Source("dyn 1\nx = y\n", "model.dyn")
@@ -79,6 +80,8 @@ def test_a_missing_package_names_the_extra(monkeypatch: pytest.MonkeyPatch) -> N
     assert "pip install 'isocline[compiler]'" in result.stderr
 
 
-@pytest.mark.parametrize("arguments", [["nothing"], ["check"], ["run"], ["show", "x", "--stage", "soup"], ["train", "--what"]])
+@pytest.mark.parametrize(
+    "arguments", [["nothing"], ["check"], ["run"], ["show", "x", "--stage", "soup"], ["train", "--what"]]
+)
 def test_usage_is_two(arguments: list[str]) -> None:
     assert runner.invoke(app, arguments).exit_code == 2
