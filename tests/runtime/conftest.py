@@ -66,9 +66,7 @@ WriteArtifact = Callable[..., Path]
 def write_artifact(tmp_path: Path) -> WriteArtifact:
     """Writes a folder: a model (forecast = first @ [[1, 2], [3, 4]] unless given) and manifest fields."""
 
-    def write(
-        model: onnx.ModelProto | None = None, extra: dict[str, bytes] | None = None, **fields: object
-    ) -> Path:
+    def write(model: onnx.ModelProto | None = None, extra: dict[str, bytes] | None = None, **fields: object) -> Path:
         folder = tmp_path / "model"
         folder.mkdir(exist_ok=True)
         files = {"model.onnx": (model or make_linear()).SerializeToString(), **(extra or {})}

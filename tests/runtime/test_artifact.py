@@ -78,9 +78,7 @@ def test_a_file_above_the_limit_is_refused(write_artifact) -> None:
     refuse(folder, "E709", "9000 bytes, the limit is 8999", limit=8999)
 
 
-@pytest.mark.parametrize(
-    "name", ["../secret", "/etc/passwd", "a/b", "..", ".hidden", "a\\b", "", "a\0b", "a\n"]
-)
+@pytest.mark.parametrize("name", ["../secret", "/etc/passwd", "a/b", "..", ".hidden", "a\\b", "", "a\0b", "a\n"])
 def test_a_name_that_leads_out_is_refused(write_artifact, name: str) -> None:
     folder = write_artifact()
     (folder.parent / "secret").write_bytes(b"s")
@@ -121,9 +119,7 @@ def test_write_atomic_replaces_and_leaves_nothing_else(tmp_path: Path) -> None:
     assert [entry.name for entry in tmp_path.iterdir()] == ["a.bin"]
 
 
-def test_write_atomic_keeps_the_old_file_when_it_fails(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_write_atomic_keeps_the_old_file_when_it_fails(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     target = tmp_path / "a.bin"
     target.write_bytes(b"old")
 

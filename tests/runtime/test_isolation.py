@@ -10,9 +10,7 @@ FORBIDDEN = ("torch", "lark", "networkx", "onnx", "isocline_compiler", "isocline
 
 def loaded_modules(program: str, *arguments: str) -> set[str]:
     program += "\nimport sys\nprint('LOADED', *{name.partition('.')[0] for name in sys.modules})"
-    done = subprocess.run(
-        [sys.executable, "-c", program, *arguments], capture_output=True, text=True, timeout=60
-    )
+    done = subprocess.run([sys.executable, "-c", program, *arguments], capture_output=True, text=True, timeout=60)
     assert done.returncode == 0, done.stderr
     return set(done.stdout.split("LOADED")[1].split())
 

@@ -91,9 +91,7 @@ WRONG = [
 
 
 @pytest.mark.parametrize(("path", "new", "expected"), WRONG)
-def test_a_wrong_field_is_named(
-    manifest: Manifest, path: tuple[str | int, ...], new: object, expected: str
-) -> None:
+def test_a_wrong_field_is_named(manifest: Manifest, path: tuple[str | int, ...], new: object, expected: str) -> None:
     value = json.loads(to_json(manifest))
     set_at(value, path, new)
     with pytest.raises(ArtifactError) as caught:

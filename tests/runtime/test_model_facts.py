@@ -71,6 +71,13 @@ def test_either_mark_of_external_data_is_enough(linear: onnx.ModelProto, field: 
     refuse(linear, "E711")
 
 
+def test_a_location_beyond_32_bits_is_refused_too() -> None:
+    """2^32 + 1 is EXTERNAL for a parser that keeps 32 bits of an enumeration."""
+    location = bytes([14 << 3, 0x81, 0x80, 0x80, 0x80, 0x10])
+    graph = bytes([5 << 3 | 2, len(location)]) + location
+    refuse(bytes([7 << 3 | 2, len(graph)]) + graph, "E711")
+
+
 def test_external_data_in_an_attribute_is_refused(linear: onnx.ModelProto) -> None:
     linear.graph.node.append(helper.make_node("Constant", [], ["k"], value=outside_tensor("k")))
     refuse(linear, "E711", "'k'")
@@ -122,9 +129,7 @@ def test_functions_and_training_graphs_are_refused(linear: onnx.ModelProto) -> N
     trained.training_info.add()
     refuse(trained, "E713", "training")
     node = helper.make_node("Tanh", ["x"], ["y"])
-    linear.functions.append(
-        helper.make_function("", "f", ["x"], ["y"], [node], [helper.make_opsetid("", 18)])
-    )
+    linear.functions.append(helper.make_function("", "f", ["x"], ["y"], [node], [helper.make_opsetid("", 18)]))
     refuse(linear, "E713", "function")
 
 
@@ -150,9 +155,7 @@ def test_the_limit_of_nodes(linear: onnx.ModelProto) -> None:
     refuse(linear, "E715", "the limit is 3", node_limit=3)
 
 
-@pytest.mark.parametrize(
-    "data", [b"", b"\x00", b"junk", b"\x3a\xff\xff\xff\xff\x0f", b"\x08", b"\x08" + b"\xff" * 11]
-)
+@pytest.mark.parametrize("data", [b"", b"\x00", b"junk", b"\x3a\xff\xff\xff\xff\x0f", b"\x08", b"\x08" + b"\xff" * 11])
 def test_bytes_that_are_no_model_are_refused(data: bytes) -> None:
     refuse(data, "E710")
 
@@ -172,15 +175,11 @@ def test_any_bytes_are_facts_or_our_error(data: bytes) -> None:
 
 
 def rich_model() -> bytes:
-    node = helper.make_node(
-        "If", ["c"], ["b"], then_branch=branch(helper.make_node("Tanh", ["first"], ["b"]))
-    )
+    node = helper.make_node("If", ["c"], ["b"], then_branch=branch(helper.make_node("Tanh", ["first"], ["b"])))
     graph = helper.make_graph(
         [
             node,
-            helper.make_node(
-                "Constant", [], ["k"], value=numpy_helper.from_array(np.zeros(3, np.float32), "k")
-            ),
+            helper.make_node("Constant", [], ["k"], value=numpy_helper.from_array(np.zeros(3, np.float32), "k")),
         ],
         "g",
         [helper.make_tensor_value_info("first", TensorProto.FLOAT, ["batch", 2])],
@@ -204,9 +203,7 @@ def test_damaged_models_are_facts_or_our_error(edits: list[tuple[int, int]], cut
         inspect_model(bytes(data[: len(data) - cut]))
 
 
-@given(
-    st.lists(st.tuples(st.integers(1, 30), st.integers(0, 2**64 - 1) | st.binary(max_size=20)), max_size=9)
-)
+@given(st.lists(st.tuples(st.integers(1, 30), st.integers(0, 2**64 - 1) | st.binary(max_size=20)), max_size=9))
 def test_fields_are_read_as_protobuf_writes_them(fields: list[tuple[int, int | bytes]]) -> None:
     def varint(value: int) -> bytes:
         low, rest = value & 0x7F, value >> 7

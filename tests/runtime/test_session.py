@@ -21,9 +21,7 @@ FIRST = Port("first", "float32", ("batch", 2))
 SQUARE = Port("forecast", "float32", (2, 2))
 
 
-def tensor(
-    name: str, shape: list[int | str | None] | None, kind: int = TensorProto.FLOAT
-) -> onnx.ValueInfoProto:
+def tensor(name: str, shape: list[int | str | None] | None, kind: int = TensorProto.FLOAT) -> onnx.ValueInfoProto:
     return helper.make_tensor_value_info(name, kind, shape)
 
 
@@ -43,6 +41,16 @@ def test_one_sample_has_no_batch_axis_and_neither_have_its_outputs(write_artifac
     forecast = model(first=[1, 2])["forecast"]
     assert forecast.shape == (2,)
     np.testing.assert_array_equal(forecast, [7, 10])
+
+
+def test_an_output_without_batch_axis_is_whole_for_one_sample_too(tmp_path) -> None:
+    nodes = [helper.make_node("Identity", ["w"], ["k"]), helper.make_node("Tanh", ["first"], ["y"])]
+    outputs = [tensor("k", [2, 2]), tensor("y", ["batch", 2])]
+    model = graph_model(nodes, [tensor("first", ["batch", 2])], outputs, [numpy_helper.from_array(WEIGHT, "w")])
+    (tmp_path / "m.onnx").write_bytes(model.SerializeToString())
+    found = load(tmp_path / "m.onnx").run(first=[0, 0])
+    assert found["k"].shape == (2, 2)
+    assert found["y"].shape == (2,)
 
 
 def test_what_a_session_tells(write_artifact) -> None:
@@ -68,9 +76,7 @@ def test_a_bare_file_takes_its_signature_from_the_model(write_artifact) -> None:
 def test_open_sizes_of_a_bare_file_get_names(tmp_path) -> None:
     node = helper.make_node("Tanh", ["x"], ["y"])
     path = tmp_path / "m.onnx"
-    path.write_bytes(
-        graph_model([node], [tensor("x", [None, "T", 3])], [tensor("y", None)]).SerializeToString()
-    )
+    path.write_bytes(graph_model([node], [tensor("x", [None, "T", 3])], [tensor("y", None)]).SerializeToString())
     model = load(path)
     assert model.inputs[0].shape == ("x_0", "T", 3)
     assert model.run(x=np.zeros((2, 4, 3)))["y"].shape == (2, 4, 3)
@@ -236,8 +242,17 @@ def test_a_provider_that_fell_back_is_an_error(write_artifact, monkeypatch: pyte
         load(write_artifact(), providers=["cuda"])
     assert stand_in.preloaded
     assert stand_in.options["providers"] == [("CUDAExecutionProvider", {"use_tf32": "0"})]
+    assert stand_in.options["disabled_optimizers"] == ["CommonSubexpressionElimination"]
+    assert stand_in.options["enable_fallback"] == 0
     entry = stand_in.options["sess_options"].get_session_config_entry("session.disable_cpu_ep_fallback")
     assert entry == "1"
+
+
+@pytest.mark.skipif("AzureExecutionProvider" not in provider.available_providers(), reason="another wheel")
+def test_a_provider_without_the_kernels_is_an_error(write_artifact) -> None:
+    """The Azure provider of the CPU wheel runs no standard operator: onnxruntime itself would fall back."""
+    with pytest.raises(ProviderError, match=r"E772.*no kernel there"):
+        load(write_artifact(), providers=["azure"])
 
 
 def test_session_options_suit_small_graphs() -> None:

@@ -228,9 +228,7 @@ def test_what_is_written_is_read_back_exactly(tmp_path: Path, suffix: str) -> No
 @pytest.mark.parametrize("suffix", FILE_TYPES)
 def test_one_sample_is_written_and_read(tmp_path: Path, suffix: str) -> None:
     path = tmp_path / f"out{suffix}"
-    write_outputs(
-        path, {"first": np.array([1.0, 2.0], np.float32), "k": np.float64(3.0)[()] * np.ones(())}, (FIRST, K)
-    )
+    write_outputs(path, {"first": np.array([1.0, 2.0], np.float32), "k": np.float64(3.0)[()] * np.ones(())}, (FIRST, K))
     found = read_inputs(path, (FIRST, K))
     assert found["first"].ravel().tolist() == [1, 2]
     assert found["k"].ravel().tolist() == [3]
