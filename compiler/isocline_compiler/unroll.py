@@ -13,7 +13,8 @@ from isocline_compiler.schemes.scheme import Field, Scheme, State, Stride, strid
 from isocline_compiler.solve_node import PICK, SOLVE, Interval, SolveParts, parts
 from isocline_compiler.tensor_type import BATCH
 
-Choose = Callable[[Node], Discretisation]
+Choose = Callable[[Node], Discretisation | None]
+"""The scheme and the grid of a solve; None leaves it as it is, for a solver that is not ours."""
 
 
 def unroll(graph: Graph, choose: Choose) -> Graph:
@@ -26,9 +27,10 @@ def unroll(graph: Graph, choose: Choose) -> Graph:
     results: dict[Node, State] = {}
 
     def visit(node: Node, inputs: tuple[Node, ...]) -> Node:
-        if node.op is SOLVE:
+        choice = choose(node) if node.op is SOLVE else None
+        if choice is not None:
             with at(node.span):
-                results[node] = unrolled(node.rebuilt(inputs), choose(node))
+                results[node] = unrolled(node.rebuilt(inputs), choice)
             return _first(results[node])
         if node.op is PICK and node.inputs[0] in results:
             return _node(results[node.inputs[0]][node.attrs["index"]])
