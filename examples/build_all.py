@@ -1,0 +1,65 @@
+"""Build every example into build/: fetch its data, train, compile, certify; two at a time, each in its own process."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import time
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+
+FOLDER = Path(__file__).parent
+
+
+@dataclass(frozen=True)
+class Example:
+    """`fetch` is the module that gets the data, None where they are beside the file."""
+
+    name: str
+    fetch: str | None = None
+
+    def commands(self) -> list[list[str]]:
+        file = FOLDER / self.name / f"{self.name}.dyn"
+        build = [
+            sys.executable,
+            "-m",
+            "isocline",
+            "build",
+            str(file),
+            "-o",
+            f"build/{self.name}",
+            "--run",
+            f"runs/{self.name}",
+        ]
+        return ([[sys.executable, "-m", self.fetch]] if self.fetch else []) + [build]
+
+
+EXAMPLES = (
+    Example("hare_lynx"),
+    Example("load_forecast", fetch="examples.load_forecast.fetch"),
+    Example("digits", fetch="examples.digits.fetch"),
+    Example("resnet", fetch="examples.digits.fetch"),
+)
+
+
+def build(example: Example) -> bool:
+    """Whether every command of the example succeeded."""
+    started = time.perf_counter()
+    for command in example.commands():
+        done = subprocess.run(command, capture_output=True, text=True)
+        if done.returncode:
+            print(f"FAILED  {example.name}: {' '.join(command)}\n{done.stdout}{done.stderr}", flush=True)
+            return False
+    print(f"ok      {example.name}  ({time.perf_counter() - started:.0f} s)", flush=True)
+    return True
+
+
+def main(names: list[str]) -> int:
+    chosen = [example for example in EXAMPLES if not names or example.name in names]
+    with ThreadPoolExecutor(max_workers=2) as pool:
+        return 0 if all(list(pool.map(build, chosen))) else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
