@@ -10,7 +10,7 @@ from typing import Any
 
 
 def explain(word: str) -> str:
-    """The long form of a message (`E214`), of a layer or function (`dense`), or of a scheme (`rk4`).
+    """The long form of a message (`E214`), of a layer or function (`dense`), a scheme (`rk4`) or a setting (`adam`).
 
     Raises LookupError, with the nearest known words, when there is no such thing.
     """
@@ -25,8 +25,9 @@ def words() -> Iterator[str]:
     """Everything that can be explained."""
     yield from _compiler_messages()
     yield from _runtime_messages()
-    yield from _functions()
+    yield from _callables()
     yield from _schemes()
+    yield from _choices()
 
 
 def _compiler_messages() -> Mapping[str, Any]:
@@ -41,16 +42,118 @@ def _runtime_messages() -> Mapping[str, Any]:
     return CATALOGUE
 
 
-def _functions() -> Mapping[str, Any]:
+def _callables() -> Mapping[str, Any]:
+    """Records with a usage and a documentation: functions, layers, losses, regularizers, distributions."""
+    from isocline_compiler.distributions import DISTRIBUTIONS
     from isocline_compiler.functions import FUNCTIONS
+    from isocline_compiler.regularizers import REGULARIZERS
 
-    return FUNCTIONS
+    return {**DISTRIBUTIONS, **REGULARIZERS, **FUNCTIONS}
 
 
 def _schemes() -> Mapping[str, Any]:
     from isocline_compiler.schemes import SCHEMES
 
     return SCHEMES
+
+
+def _choices() -> Mapping[str, Any]:
+    """What the settings of the blocks `data` and `train` may be."""
+    from isocline_compiler import options
+
+    tables = (options.OPTIMIZERS, options.SCHEDULES, options.SPLITS, options.EARLY_STOP, options.ADAPTIVE)
+    return {name: choice for table in tables for name, choice in table.items()}
+
+
+def _of_compiler(word: str) -> str | None:
+    message = _compiler_messages().get(word.upper())
+    return None if message is None else _titled(message.code, message.name, message.explanation)
+
+
+def _of_runtime(word: str) -> str | None:
+    message = _runtime_messages().get(word.upper())
+    return None if message is None else _titled(word.upper(), message.__name__, inspect.getdoc(message) or "")
+
+
+def _titled(code: str, name: str, text: str) -> str:
+    return f"{code}: {name.replace('_', ' ')}\n\n{text}"
+
+
+def _of_callable(word: str) -> str | None:
+    callee = _callables().get(word)
+    if callee is None:
+        return None
+    example = f"\n\nExample:\n\n    {callee.example}" if callee.example else ""
+    return f"{callee.usage}\n\n{callee.documentation}{example}"
+
+
+def _of_solver(word: str) -> str | None:
+    """A name may be a scheme on a fixed grid, an adaptive solver for training, or both."""
+    scheme, adaptive = _schemes().get(word), _choices().get(word)
+    told = [_scheme_text(scheme)] if scheme is not None else []
+    told += [_choice_text(adaptive)] if adaptive is not None else []
+    return "\n\n".join(told) or None
+
+
+def _scheme_text(scheme: Any) -> str:
+    cost = f"order {scheme.order}, {scheme.evaluations} evaluations of the field a step"
+    return f"{scheme.name}(steps=n)\n\nA scheme on a fixed grid: {cost}.\n\n{scheme.reference}"
+
+
+def _choice_text(choice: Any) -> str:
+    defaults = ", ".join(f"{name}={value}" for name, value in choice.defaults.items())
+    return f"{choice.name}({defaults})\n\n{choice.summary}"
+
+
+SUBJECTS:
+        text = about(word)
+        if text is not None:
+            return text
+    raise LookupError(_unknown(word))
+
+
+def words() -> Iterator[str]:
+    """Everything that can be explained."""
+    yield from _compiler_messages()
+    yield from _runtime_messages()
+    yield from _callables()
+    yield from _schemes()
+    yield from _choices()
+
+
+def _compiler_messages() -> Mapping[str, Any]:
+    from isocline_dsl.messages.index import CATALOGUE
+
+    return CATALOGUE
+
+
+def _runtime_messages() -> Mapping[str, Any]:
+    from isocline_runtime.messages import CATALOGUE
+
+    return CATALOGUE
+
+
+def _callables() -> Mapping[str, Any]:
+    """Records with a usage and a documentation: functions, layers, losses, regularizers, distributions."""
+    from isocline_compiler.distributions import DISTRIBUTIONS
+    from isocline_compiler.functions import FUNCTIONS
+    from isocline_compiler.regularizers import REGULARIZERS
+
+    return {**DISTRIBUTIONS, **REGULARIZERS, **FUNCTIONS}
+
+
+def _schemes() -> Mapping[str, Any]:
+    from isocline_compiler.schemes import SCHEMES
+
+    return SCHEMES
+
+
+def _choices() -> Mapping[str, Any]:
+    """What the settings of the blocks `data` and `train` may be."""
+    from isocline_compiler import options
+
+    tables = (options.OPTIMIZERS, options.SCHEDULES, options.SPLITS, options.EARLY_STOP, options.ADAPTIVE)
+    return {name: choice for table in tables for name, choice in table.items()}
 
 
 def _of_compiler(word: str) -> str | None:
@@ -83,7 +186,7 @@ def _of_scheme(word: str) -> str | None:
     return f"{word}(steps=n)\n\nA scheme on a fixed grid: {cost}.\n\n{scheme.reference}"
 
 
-SUBJECTS: tuple[Callable[[str], str | None], ...] = (_of_compiler, _of_runtime, _of_function, _of_scheme)
+SUBJECTS: tuple[Callable[[str], str | None], ...] = (_of_compiler, _of_runtime, _of_callable, _of_solver)
 
 
 def _unknown(word: str) -> str:

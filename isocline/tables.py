@@ -2,12 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
-
-from rich.console import Console
-from rich.markup import escape
-from rich.table import Table
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 from isocline.facts import Facts, facts_of_model
 
@@ -15,40 +11,48 @@ if TYPE_CHECKING:
     from isocline.system import Report
     from isocline_compiler.model import Model
 
+Row: TypeAlias = tuple[str, ...]
 
-def print_model(model: Model) -> None:
-    """The signature, then a table of parameters, fields, states and weights."""
+
+def model_lines(model: Model) -> Iterator[str]:
+    """The signature, then tables of ports, parameters, fields with their states, solves and weights."""
     facts = facts_of_model(model)
-    console = Console(highlight=False, soft_wrap=True)
-    console.print(f"[bold]{facts['name']}[/bold]" + (f"  {facts['description']}" if facts["description"] else ""))
-    console.print(f"  {_signature(facts)}", markup=False)
+    yield facts["name"] + (f": {facts['description']}" if facts["description"] else "")
+    yield f"  {_signature(facts)}"
     for kind in ("inputs", "targets", "outputs"):
-        _print_rows(console, kind, [_port_row(port) for port in facts[kind]])
-    _print_rows(console, "parameters", [_parameter_row(item) for item in facts["parameters"]])
-    _print_rows(console, "fields", [row for field in facts["fields"] for row in _field_rows(field)])
-    _print_rows(console, "solves", [(text,) for text in facts["solves"]])
-    _print_rows(console, "weights", [(w["name"], w["type"], w["role"], _counted(w["count"])) for w in facts["weights"]])
-    console.print(f"  {_counted(facts['trained_numbers'])} to train", markup=False)
+        yield from table(kind, [_port_row(port) for port in facts[kind]])
+    yield from table("parameters", [_parameter_row(item) for item in facts["parameters"]])
+    yield from table("fields", [row for field in facts["fields"] for row in _field_rows(field)])
+    yield from table("solves", [(text,) for text in facts["solves"]])
+    yield from table("weights", [_weight_row(weight) for weight in facts["weights"]])
+    yield f"{_counted(facts['trained_numbers'])} to train"
 
 
-def print_system(report: Report) -> None:
+def system_lines(report: Report) -> Iterator[str]:
     """Packages, providers, and what to do about what is missing."""
-    console = Console(highlight=False, soft_wrap=True)
-    console.print(f"isocline {report.version}, Python {report.python}, {report.platform}", markup=False)
-    packages = [(item.name, item.version or "missing", f"to {item.purpose}") for item in report.packages]
-    _print_rows(console, "packages", packages)
-    providers = [
-        (item.name, "works" if item.works else "does not work", item.reason or "") for item in report.providers
-    ]
-    _print_rows(console, "onnxruntime providers", providers)
-    for line in report.advice:
-        console.print(line, markup=False)
+    yield f"isocline {report.version}, Python {report.python}, {report.platform}"
+    yield from table(
+        "packages", [(item.name, item.version or "missing", f"to {item.purpose}") for item in report.packages]
+    )
+    tried = [(item.name, "works" if item.works else "does not work", item.reason or "") for item in report.providers]
+    yield from table("onnxruntime providers", tried)
+    yield from report.advice
 
 
-def print_pairs(title: str, pairs: dict[str, Any]) -> None:
-    """Names and values below a title."""
-    console = Console(highlight=False, soft_wrap=True)
-    _print_rows(console, title, [(name, str(value)) for name, value in pairs.items()])
+def table(title: str, rows: Sequence[Row]) -> Iterator[str]:
+    """A title and aligned rows below it; nothing when there are no rows. Columns that are empty throughout are left out."""
+    if not rows:
+        return
+    yield title
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    for row in rows:
+        cells = (cell.ljust(width) for cell, width in zip(row, widths, strict=True) if width)
+        yield ("  " + "  ".join(cells)).rstrip()
+
+
+def pairs(values: dict[str, Any]) -> list[Row]:
+    """Names and values as rows, numbers with four digits."""
+    return [(name, f"{value:.4g}" if isinstance(value, float) else str(value)) for name, value in values.items()]
 
 
 def _signature(facts: Facts) -> str:
@@ -58,21 +62,11 @@ def _signature(facts: Facts) -> str:
     return f"({side(facts['inputs'])}) -> ({side(facts['outputs'])})"
 
 
-def _print_rows(console: Console, title: str, rows: Sequence[tuple[str, ...]]) -> None:
-    if not rows:
-        return
-    table = Table(box=None, show_header=False, pad_edge=False, padding=(0, 2, 0, 0))
-    for row in rows:
-        table.add_row("", *map(escape, row))
-    console.print(f"[bold]{title}[/bold]")
-    console.print(table)
-
-
-def _port_row(port: Facts) -> tuple[str, ...]:
+def _port_row(port: Facts) -> Row:
     return port["name"], port["type"], _bounds(port), port["unit"] or "", port["description"] or ""
 
 
-def _parameter_row(parameter: Facts) -> tuple[str, ...]:
+def _parameter_row(parameter: Facts) -> Row:
     prior = f"~ {parameter['prior']}" if parameter["prior"] else ""
     return (
         parameter["name"],
@@ -84,10 +78,14 @@ def _parameter_row(parameter: Facts) -> tuple[str, ...]:
     )
 
 
-def _field_rows(field: Facts) -> list[tuple[str, ...]]:
+def _field_rows(field: Facts) -> list[Row]:
     name = field["name"] + (" (weights per step)" if field["weights_per_step"] else "")
     first, *rest = field["states"] or [{"name": "", "type": ""}]
     return [(name, first["name"], first["type"]), *(("", state["name"], state["type"]) for state in rest)]
+
+
+def _weight_row(weight: Facts) -> Row:
+    return weight["name"], weight["type"], weight["role"], _counted(weight["count"])
 
 
 def _bounds(item: Facts) -> str:

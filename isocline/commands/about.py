@@ -29,8 +29,8 @@ def doctor(as_json: AsJson = False) -> None:
     if as_json:
         print(json.dumps(asdict(report), indent=2))
     else:
-        from isocline.tables import print_system
+        from isocline.tables import system_lines
 
-        print_system(report)
+        print("\n".join(system_lines(report)))
     if not report.can_run:
         raise typer.Exit(FAULT)

@@ -97,6 +97,6 @@ def bench(
     if as_json:
         print(json.dumps(facts, indent=2))
     else:
-        from isocline.tables import print_pairs
+        from isocline.tables import pairs, table
 
-        print_pairs(facts.pop("name"), facts)
+        print("\n".join(table(facts.pop("name"), pairs(facts))))

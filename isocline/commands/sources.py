@@ -54,13 +54,13 @@ def _failed(result: Model | IsoclineError) -> bool:
 
 
 def _show(results: list[tuple[Path, Model | IsoclineError]]) -> None:
-    from isocline.tables import print_model
+    from isocline.tables import model_lines
 
     for _, result in results:
         if isinstance(result, Exception):
             _tell_error(result)
         else:
-            print_model(result)
+            print("\n".join(model_lines(result)))
 
 
 def _tell_error(error: IsoclineError) -> None:
