@@ -40,7 +40,7 @@ def system_lines(report: Report) -> Iterator[str]:
 
 
 def table(title: str, rows: Sequence[Row]) -> Iterator[str]:
-    """A title and aligned rows below it; nothing when there are no rows. Columns that are empty throughout are left out."""
+    """A title and aligned rows below it; nothing when there are no rows. Empty columns are left out."""
     if not rows:
         return
     yield title
