@@ -190,12 +190,12 @@ WEIGHT = Op("weight", _stated_type, _never, None, Stop("a leaf"), "A trained or 
 ARGUMENT = Op("argument", _stated_type, _never, None, Stop("a leaf"), "A formal argument of a region: `name`.")
 
 
-def _constant_type(*, value: Array) -> TensorType:
+def _constant_type(*, value: Array, name: str | None = None) -> TensorType:
     kinds: dict[str, Kind] = {"f": "real", "i": "int", "b": "bool"}
     return TensorType(kinds[value.dtype.kind], value.shape)
 
 
-CONSTANT = Op("constant", _constant_type, _never, None, Stop("a constant"), "A literal array: float64, int64 or bool.")
+CONSTANT = Op("constant", _constant_type, _never, None, Stop("a constant"), "A literal array `value`: float64, int64 or bool; `name` when it was a weight.")
 
 
 def leaf(op: Op, name: str, type_: TensorType) -> Node:
@@ -203,15 +203,15 @@ def leaf(op: Op, name: str, type_: TensorType) -> Node:
     return op(name=name, type=type_)
 
 
-def constant(value: Any) -> Node:
-    """A literal: reals are kept in float64 until the graph is emitted."""
+def constant(value: Any, name: str | None = None) -> Node:
+    """A literal: reals are kept in float64 until the graph is emitted. `name`, if any, is kept for readers of the result."""
     array = np.asarray(value)
     if array.dtype.kind not in "fib":
         raise TypeError(f"no constant of dtype {array.dtype}")
     wide = {"f": np.float64, "i": np.int64, "b": np.bool_}[array.dtype.kind]
     array = np.array(array, dtype=wide)
     array.setflags(write=False)
-    return CONSTANT(value=array)
+    return CONSTANT(value=array) if name is None else CONSTANT(value=array, name=name)
 
 
 def as_node(value: Operand) -> Node:

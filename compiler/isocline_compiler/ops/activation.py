@@ -49,9 +49,7 @@ def _exponential_branch(emitter: Any, x: str, alpha: float) -> str:
 
 def _emit_elu(emitter: Any, node: Node, x: str) -> str:
     alpha = float(node.attrs["alpha"])
-    return (
-        _exponential_branch(emitter, x, alpha) if emitter.wide else str(emitter.node("Elu", x, alpha=alpha))
-    )
+    return _exponential_branch(emitter, x, alpha) if emitter.wide else str(emitter.node("Elu", x, alpha=alpha))
 
 
 def _emit_selu(emitter: Any, node: Node, x: str) -> str:
@@ -112,9 +110,7 @@ SOFTPLUS = Op(
     "softplus", same, lambda torch, x: torch.nn.functional.softplus(x, threshold=40.0), _emit_softplus,
     lambda g, y, x: (g * SIGMOID(x),), "log(1 + e^x), without overflow.", examples=_EXAMPLES,
 )  # fmt: skip
-RELU = Op(
-    "relu", same, "relu", "Relu", lambda g, y, x: (g * positive_part(x),), "max(x, 0)", examples=_EXAMPLES
-)
+RELU = Op("relu", same, "relu", "Relu", lambda g, y, x: (g * positive_part(x),), "max(x, 0)", examples=_EXAMPLES)
 LEAKY_RELU = Op(
     "leaky_relu", _sloped, lambda torch, x, alpha: torch.nn.functional.leaky_relu(x, alpha), _emit_leaky,
     lambda g, y, x, alpha: (g * where_positive(x, 1.0, float(alpha)),), "x above 0, alpha x below.",

@@ -27,9 +27,7 @@ LESS_EQUAL = Op("less_equal", comparison, "le", "LessOrEqual", _CONSTANT, "a <= 
 GREATER = Op("greater", comparison, "gt", "Greater", _CONSTANT, "a > b", examples=_PAIRS)
 GREATER_EQUAL = Op("greater_equal", comparison, "ge", "GreaterOrEqual", _CONSTANT, "a >= b", examples=_PAIRS)
 EQUAL = Op("equal", comparison, "eq", "Equal", _CONSTANT, "a == b", examples=(*_PAIRS, *_TRUTHS))
-NOT_EQUAL = Op(
-    "not_equal", comparison, "ne", _emit_not_equal, _CONSTANT, "a != b", examples=(*_PAIRS, *_TRUTHS)
-)
+NOT_EQUAL = Op("not_equal", comparison, "ne", _emit_not_equal, _CONSTANT, "a != b", examples=(*_PAIRS, *_TRUTHS))
 
 AND = Op("and", logical, "logical_and", "And", _CONSTANT, "a and b", examples=_TRUTHS)
 OR = Op("or", logical, "logical_or", "Or", _CONSTANT, "a or b", examples=_TRUTHS)
@@ -46,12 +44,21 @@ def _grad_where(g: Node, y: Node, condition: Node, a: Node, b: Node) -> tuple[No
     return (None, sum_to(WHERE(condition, g, 0.0), a), sum_to(WHERE(condition, 0.0, g), b))
 
 
+def _emit_where(emitter: Any, node: Node, condition: str, a: str, b: str) -> str:
+    """onnxruntime has no Where of truth values: (c and a) or (not c and b)."""
+    if node.type.kind != "bool":
+        return str(emitter.node("Where", condition, a, b))
+    either = emitter.node("And", emitter.node("Not", condition), b)
+    return str(emitter.node("Or", emitter.node("And", condition, a), either))
+
+
 WHERE = Op(
-    "where", _choice, "where", "Where", _grad_where, "a where the condition holds, else b.",
+    "where", _choice, "where", _emit_where, _grad_where, "a where the condition holds, else b.",
     examples=(
         Example((truth("batch", 3), real("batch", 3), real(3))),
         Example((truth("batch", 1), real(), real("batch", 3))),
         Example((truth("batch", 3), integer("batch", 3), integer())),
+        Example((truth("batch", 3), truth("batch", 3), truth(3))),
     ),
 )  # fmt: skip
 

@@ -15,7 +15,7 @@ from isocline_compiler.ops.indexing import CONCAT, SLICE
 from isocline_compiler.ops.reduction import REDUCE_SUM
 from isocline_compiler.ops.shapes import known, misfit, real, require
 from isocline_compiler.ops.shaping import TRANSPOSE
-from isocline_compiler.tensor_type import Size, TensorType
+from isocline_compiler.tensor_type import Size, TensorType, describe
 
 Extent: TypeAlias = "int | tuple[int, ...]"
 
@@ -29,23 +29,19 @@ def _window(operation: str, size: Size, kernel: int, stride: int, pad: int, dila
     """How many windows fit: floor((n + 2 pad - dilation (kernel - 1) - 1) / stride) + 1."""
     span = known(operation, size) + 2 * pad - dilation * (kernel - 1) - 1
     if span < 0:
-        raise misfit(
-            operation, f"{size} entries with margins of {pad}", f"at least {dilation * (kernel - 1) + 1}"
-        )
+        raise misfit(operation, f"{size} entries with margins of {pad}", f"at least {dilation * (kernel - 1) + 1}")
     return span // stride + 1
 
 
-def _check(
-    operation: str, x: TensorType, w: TensorType, b: TensorType | None, channels: tuple[Size, int]
-) -> None:
+def _check(operation: str, x: TensorType, w: TensorType, b: TensorType | None, channels: tuple[Size, int]) -> None:
     """`channels`: those of x that w expects, and those of the result, which b has too."""
     require(operation, ("real",), x, w, *((b,) if b else ()))
     expected, results = channels
     if x.rank != w.rank or x.rank not in (3, 4) or x.shape[1] != expected or (b and b.shape != (results,)):
         raise misfit(
             operation,
-            f"{x} with the kernel {w}",
-            f"(batch, {expected}, space...) with one or two axes of space",
+            f"{describe(x)} with the kernel {w}",
+            f"{expected} channels and one or two axes of space",
         )
 
 
@@ -56,9 +52,7 @@ def _conv_type(
     inside = w.shape[1] if groups == 1 else known("conv", w.shape[1]) * groups
     _check("conv", x, w, b, (inside, known("conv", w.shape[0])))
     rank = x.rank - 2
-    settings = zip(
-        x.shape[2:], w.shape[2:], each(stride, rank), each(pad, rank), each(dilation, rank), strict=True
-    )
+    settings = zip(x.shape[2:], w.shape[2:], each(stride, rank), each(pad, rank), each(dilation, rank), strict=True)
     space = (_window("conv", size, known("conv", k), s, p, d) for size, k, s, p, d in settings)
     return x.with_shape((x.shape[0], w.shape[0], *space))
 
@@ -172,12 +166,9 @@ def _grad_conv(
     missing = [known("conv", a) - known("conv", c) for a, c in zip(x.shape[2:], plain.shape[2:], strict=True)]
     to_x = plain
     if any(missing):
-        to_x = CONV_TRANSPOSE(
-            g, w, stride=stride, pad=pad, dilation=dilation, groups=groups, output_pad=tuple(missing)
-        )
+        to_x = CONV_TRANSPOSE(g, w, stride=stride, pad=pad, dilation=dilation, groups=groups, output_pad=tuple(missing))
     parts = [
-        _to_kernel(_block(x, 1, i, groups), _block(g, 1, i, groups), w, stride, pad, dilation)
-        for i in range(groups)
+        _to_kernel(_block(x, 1, i, groups), _block(g, 1, i, groups), w, stride, pad, dilation) for i in range(groups)
     ]
     return (to_x, parts[0] if groups == 1 else CONCAT(*parts, axis=0), *_to_bias(g, b))
 
@@ -189,8 +180,7 @@ def _grad_transposed(
     """The convolution whose transpose this is, and its kernel's gradient with x and g exchanged."""
     to_x = CONV(g, w, stride=stride, pad=pad, dilation=dilation, groups=groups)
     parts = [
-        _to_kernel(_block(g, 1, i, groups), _block(x, 1, i, groups), w, stride, pad, dilation)
-        for i in range(groups)
+        _to_kernel(_block(g, 1, i, groups), _block(x, 1, i, groups), w, stride, pad, dilation) for i in range(groups)
     ]
     return (to_x, parts[0] if groups == 1 else CONCAT(*parts, axis=0), *_to_bias(g, b))
 

@@ -11,7 +11,7 @@ from isocline_compiler.graph import Example, Fault, Node, Op, Stop, constant
 from isocline_compiler.ops.broadcasting import sum_to
 from isocline_compiler.ops.shapes import axis_in, integer, known, misfit, real
 from isocline_compiler.ops.shaping import RESHAPE, TRANSPOSE, inverse
-from isocline_compiler.tensor_type import TensorType
+from isocline_compiler.tensor_type import TensorType, describe
 from isocline_dsl import messages
 
 # ---------------------------------------------------------------------------------------------------- concat
@@ -175,7 +175,7 @@ def _grad_gather(g: Node, y: Node, x: Node, indices: Node, axis: int) -> tuple[N
     if indices.type.rank > 2 or at != 0 or x.type.rank != 2:
         raise misfit(
             "the gradient of gather",
-            (x, indices),
+            (x.type, indices.type),
             "rows of a table chosen by a vector or a matrix of indices",
         )
     rows = TRANSPOSE(ONE_HOT(indices, depth=size), perm=(0, 2, 1))
@@ -222,7 +222,7 @@ ONE_HOT = Op(
 
 def _padded(x: TensorType, *, pads: Sequence[tuple[int, int]], value: float) -> TensorType:
     if len(pads) != x.rank or any(size < 0 for pair in pads for size in pair):
-        raise misfit("pad", f"{x} with the margins {tuple(pads)}", "two margins for each axis, none negative")
+        raise misfit("pad", f"{describe(x)} with the margins {tuple(pads)}", "two margins for each axis, none negative")
     return x.with_shape(
         tuple(
             size if pair == (0, 0) else known("pad", size) + sum(pair)

@@ -83,15 +83,11 @@ LOGSUMEXP = Op(
 # ---------------------------------------------------------------------------------------------------- batch_norm
 
 
-def _normalised(
-    x: TensorType, *parameters: TensorType, eps: float, axis: int = 1, momentum: float = 0.1
-) -> TensorType:
+def _normalised(x: TensorType, *parameters: TensorType, eps: float, axis: int = 1, momentum: float = 0.1) -> TensorType:
     at = axis_in("batchnorm", x, axis)
     require("batchnorm", ("real",), x, *parameters)
     if len(parameters) != 4 or any(item.shape != (x.shape[at],) for item in parameters):
-        raise misfit(
-            "batchnorm", (x, *parameters), "scale, shift, mean and variance with one entry for each channel"
-        )
+        raise misfit("batchnorm", (x, *parameters), "scale, shift, mean and variance with one entry for each channel")
     return x
 
 

@@ -9,40 +9,41 @@ from typing import Any
 from isocline_compiler.graph import Example, Node, Op
 from isocline_compiler.ops.broadcasting import sum_to
 from isocline_compiler.ops.shapes import misfit, real
-from isocline_compiler.tensor_type import BATCH, Shape, Size, TensorType, broadcast
+from isocline_compiler.tensor_type import BATCH, Shape, Size, TensorType, broadcast, describe
 
 
 def _names(shape: Shape) -> list[str]:
     return [size for size in shape if isinstance(size, str)]
 
 
+def _named_axes(shape: Shape) -> list[int]:
+    return [i for i, size in enumerate(shape) if isinstance(size, str)]
+
+
 def _displaced(source: Shape, target: Shape) -> list[int]:
     """Positions of `target` whose named size does not stand at the same place in `source`."""
-    return [i for i, size in enumerate(target) if isinstance(size, str) and source[i : i + 1] != (size,)]
+    return [i for i in _named_axes(target) if source[i : i + 1] != (target[i],)]
+
+
+def _pair(x: TensorType, shape: Shape) -> str:
+    return f"{describe(x)} for {describe(x.with_shape(shape))}"
 
 
 def _reshaped(x: TensorType, *, shape: Shape) -> TensorType:
-    """The named sizes stay, and the numbers have the same product; one named size at most changes its place."""
+    """The named sizes stay, all but the last in their places, and the numbers have the same product."""
     counts = [prod(size for size in sizes if isinstance(size, int)) for sizes in (x.shape, shape)]
     if sorted(_names(x.shape)) != sorted(_names(shape)) or counts[0] != counts[1]:
-        raise misfit("reshape", f"{x} for the shape {shape}", "as many entries as the new shape has")
-    if len(_displaced(x.shape, shape)) > 1:
-        raise misfit(
-            "reshape", f"{x} for the shape {shape}", "a shape in which named sizes keep their places"
-        )
+        raise misfit("reshape", _pair(x, shape), "as many entries as the new shape has")
+    if set(_displaced(x.shape, shape)) - set(_named_axes(shape)[-1:]):
+        raise misfit("reshape", _pair(x, shape), "a shape in which named sizes but the last keep their places")
     return x.with_shape(shape)
 
 
 def _torch_reshape(torch: Any, x: Any, shape: Shape) -> Any:
-    return x.reshape(
-        tuple(size if isinstance(size, int) else _found(x, shape, i) for i, size in enumerate(shape))
-    )
-
-
-def _found(x: Any, shape: Shape, position: int) -> int:
-    """-1 for a named size, unless there are several: then all but the last keep their places."""
-    names = [i for i, size in enumerate(shape) if isinstance(size, str)]
-    return -1 if len(names) == 1 else int(x.shape[position])
+    """All named sizes but the last keep their places; the last is inferred."""
+    names = _named_axes(shape)
+    kept = {i: int(x.shape[i]) for i in names[:-1]}
+    return x.reshape([size if isinstance(size, int) else kept.get(i, -1) for i, size in enumerate(shape)])
 
 
 def _emit_reshape(emitter: Any, node: Node, x: str) -> str:
@@ -69,7 +70,7 @@ RESHAPE: Op = Op(
 
 def _transposed(x: TensorType, *, perm: Sequence[int]) -> TensorType:
     if sorted(perm) != list(range(x.rank)):
-        raise misfit("transpose", f"{x} and the order {tuple(perm)}", "an order that names each axis once")
+        raise misfit("transpose", f"{describe(x)} and the order {tuple(perm)}", "an order that names each axis once")
     return x.with_shape(tuple(x.shape[i] for i in perm))
 
 
@@ -98,9 +99,7 @@ def _expanded(x: TensorType, *, shape: Shape) -> TensorType:
     padded: Shape = (1,) * lead + x.shape
     new = [size for size, own in zip(shape, padded, strict=False) if size != own]
     if lead < 0 or broadcast(x.shape, shape) != tuple(shape) or _names(tuple(new)):
-        raise misfit(
-            "expand", f"{x} for the shape {shape}", "a shape that differs only where x has one entry"
-        )
+        raise misfit("expand", _pair(x, shape), "a shape that differs only where x has one entry")
     return x.with_shape(shape)
 
 
@@ -149,7 +148,7 @@ EXPAND_LIKE = Op(
 
 def _spread_type(x: TensorType, like: TensorType) -> TensorType:
     if x.batched or not like.batched:
-        raise misfit("spread", f"{x} and {like}", "a value without a batch axis, and one with it")
+        raise misfit("spread", f"{describe(x)} and {describe(like)}", "a value without a batch axis, and one with it")
     return x.with_shape((BATCH, *x.shape))
 
 

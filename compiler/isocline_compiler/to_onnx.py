@@ -1,0 +1,262 @@
+"""The ONNX back end: a graph without solves becomes a model, node by node, with standard operators only.
+
+One initializer for each distinct array, however often it is used; short names in topological order, so that the same
+graph gives the same bytes; symbolic sizes stay symbolic; every node carries its place in the source.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from importlib.metadata import PackageNotFoundError, version
+from itertools import count
+from typing import Any, Literal, NoReturn, TypeAlias
+
+import numpy as np
+import onnx
+from isocline_dsl.diagnostics import IsoclineError, Source
+from isocline_dsl.messages import operations
+from isocline_dsl.tree import Span
+from onnx import helper
+
+from isocline_compiler.graph import CONSTANT, INPUT, WEIGHT, Array, Graph, Node
+from isocline_compiler.tensor_type import Kind, Size, TensorType
+
+Precision: TypeAlias = Literal["float32", "float64"]
+
+IR_VERSIONS: Mapping[int, int] = {18: 8, 19: 9, 20: 9, 21: 10}
+"""The opsets that are emitted, and the file format that came with each."""
+
+
+@dataclass(frozen=True)
+class Emitted:
+    """One operator of the model, before it has its final names."""
+
+    operator: str
+    inputs: tuple[str, ...]
+    output: str
+    attrs: tuple[tuple[str, Any], ...]
+    span: Span | None
+
+
+class Emitter:
+    """What the operations are given to write themselves: operators to add, literals to name.
+
+    `wide` is true when reals are float64. Every method that adds something returns its name.
+    """
+
+    def __init__(self, dtype: Precision, opset: int, source: Source | None, reserved: Iterable[str]) -> None:
+        self.wide = dtype == "float64"
+        self.opset = opset
+        self.nodes: list[Emitted] = []
+        self.initializers: dict[str, Array] = {}
+        self.span: Span | None = None
+        self._source = source
+        self._real = np.dtype(dtype)
+        self._taken = set(reserved)
+        self._numbers = {"n": count(1), "c": count(1)}
+        self._by_content: dict[tuple[str, tuple[int, ...], bytes], str] = {}
+        self._literals: dict[tuple[str, Any], str] = {}
+        self._memo: dict[tuple[Any, ...], str] = {}
+
+    def node(self, operator: str, *inputs: str, **attrs: Any) -> str:
+        """Add an operator with one result."""
+        name = self._fresh("n")
+        self.nodes.append(Emitted(operator, inputs, name, tuple(sorted(attrs.items())), self.span))
+        return name
+
+    def once(self, operator: str, *inputs: str, **attrs: Any) -> str:
+        """The same, but not again for the same arguments."""
+        key = (operator, inputs, tuple(sorted(attrs.items())))
+        if key not in self._memo:
+            self._memo[key] = self.node(operator, *inputs, **attrs)
+        return self._memo[key]
+
+    def ints(self, values: Sequence[int]) -> str:
+        """A vector of int64."""
+        return self._literal("ints", tuple(values), np.int64)
+
+    def integer(self, value: int) -> str:
+        """One int64."""
+        return self._literal("int", int(value), np.int64)
+
+    def real(self, value: float) -> str:
+        """One real in the precision of the model."""
+        return self._literal("real", float(value), np.float64)
+
+    def number(self, value: float, kind: Kind) -> str:
+        """One number of this kind."""
+        return self.real(value) if kind == "real" else self.integer(int(value))
+
+    def elements(self, kind: Kind) -> int:
+        """The element type of a kind in this model."""
+        real = onnx.TensorProto.DOUBLE if self.wide else onnx.TensorProto.FLOAT
+        return int({"real": real, "int": onnx.TensorProto.INT64, "bool": onnx.TensorProto.BOOL}[kind])
+
+    def refuse_wide(self, node: Node) -> NoReturn:
+        """Stop: this operation has no float64 kernel, and no formula of full accuracy."""
+        raise IsoclineError([operations.no_float64_kernel(node.span, node.op.name)], self._source)
+
+    def refuse(self, node: Node) -> NoReturn:
+        """Stop: this operation has no form in ONNX."""
+        raise IsoclineError([operations.not_emitted(node.span, node.op.name)], self._source)
+
+    def array(self, value: Array, name: str | None = None) -> str:
+        """An initializer: the one that holds these very entries, or a new one, called `name` if that is free."""
+        stored = np.ascontiguousarray(value, dtype=self._real if value.dtype.kind == "f" else value.dtype)
+        key = (stored.dtype.str, value.shape, stored.tobytes())
+        if key not in self._by_content:
+            self._by_content[key] = self._free(name) if name else self._fresh("c")
+            self.initializers[self._by_content[key]] = stored.reshape(value.shape)
+        return self._by_content[key]
+
+    def _literal(self, sort: str, value: Any, dtype: type) -> str:
+        key = (sort, value)
+        if key not in self._literals:
+            self._literals[key] = self.array(np.array(value, dtype=dtype))
+        return self._literals[key]
+
+    def _fresh(self, letter: str) -> str:
+        return next(name for i in self._numbers[letter] if (name := f"{letter}{i}") not in self._taken)
+
+    def _free(self, name: str) -> str:
+        while name in self._taken:
+            name += "_"
+        self._taken.add(name)
+        return name
+
+
+# ---------------------------------------------------------------------------------------------------- the walk
+
+
+def to_onnx(
+    graph: Graph,
+    weights: Mapping[str, Array],
+    *,
+    opset: int = 18,
+    dtype: Precision = "float32",
+    name: str | None = None,
+    metadata: Mapping[str, str] | None = None,
+    source: Source | None = None,
+    sizes: Mapping[str, int] | None = None,
+) -> onnx.ModelProto:
+    """The model of a graph without solves.
+
+    `source` is the text that spans point into; `sizes` fixes named sizes that are not to stay symbolic. Raises
+    IsoclineError for an operation that has no form in ONNX, or none in float64.
+    """
+    emitter = Emitter(dtype, opset, source, [*_input_names(graph), *graph.outputs])
+    names: dict[Node, str] = {}
+    for node in graph.nodes():
+        emitter.span = node.span
+        names[node] = _emit(emitter, node, names, weights)
+    final = _final_names(emitter, {output: names[node] for output, node in graph.outputs.items()})
+    model = _empty_model(opset, name or graph.name, metadata or {})
+    fixed = sizes or {}
+    model.graph.input.extend(_value(emitter, item.attrs["name"], item.type, fixed) for item in graph.inputs)
+    model.graph.output.extend(_value(emitter, key, node.type, fixed) for key, node in graph.outputs.items())
+    model.graph.initializer.extend(_tensor(key, value) for key, value in emitter.initializers.items())
+    _write_nodes(model.graph, emitter.nodes, final, source)
+    _write_types(model.graph, emitter, {final.get(key, key): node for node, key in names.items()}, fixed)
+    return model
+
+
+def _input_names(graph: Graph) -> list[str]:
+    return [node.attrs["name"] for node in graph.inputs]
+
+
+def _emit(emitter: Emitter, node: Node, names: Mapping[Node, str], weights: Mapping[str, Array]) -> str:
+    """The name of a node's result."""
+    if node.op is INPUT:
+        return str(node.attrs["name"])
+    if node.op is WEIGHT:
+        return emitter.array(np.asarray(weights[node.attrs["name"]], dtype=np.float64), node.attrs["name"])
+    if node.op is CONSTANT:
+        return emitter.array(node.attrs["value"], node.attrs.get("name"))
+    if node.op.onnx is None:
+        emitter.refuse(node)
+    inputs = [names[item] for item in node.inputs]
+    return (
+        emitter.node(node.op.onnx, *inputs) if isinstance(node.op.onnx, str) else node.op.onnx(emitter, node, *inputs)
+    )
+
+
+def _final_names(emitter: Emitter, outputs: Mapping[str, str]) -> dict[str, str]:
+    """Results that are outputs get the outputs' names; an output that is an input, a literal or another output is copied."""
+    computed = {item.output for item in emitter.nodes}
+    final: dict[str, str] = {}
+    emitter.span = None
+    for output, name in outputs.items():
+        if name not in computed or name in final:
+            name = emitter.node("Identity", name)
+        final[name] = output
+    return final
+
+
+# ---------------------------------------------------------------------------------------------------- protos
+
+
+def _empty_model(opset: int, name: str, metadata: Mapping[str, str]) -> onnx.ModelProto:
+    model = onnx.ModelProto(ir_version=IR_VERSIONS[opset], producer_name="isocline", producer_version=_version())
+    model.opset_import.append(helper.make_opsetid("", opset))
+    model.graph.name = name
+    for key in sorted(metadata):
+        model.metadata_props.add(key=key, value=metadata[key])
+    return model
+
+
+def _version() -> str:
+    try:
+        return version("isocline")
+    except PackageNotFoundError:
+        return "0"
+
+
+def _dimension(size: Size, fixed: Mapping[str, int]) -> Size:
+    return fixed.get(size, size) if isinstance(size, str) else size
+
+
+def _value(emitter: Emitter, name: str, type_: TensorType, fixed: Mapping[str, int]) -> onnx.ValueInfoProto:
+    shape = [_dimension(size, fixed) for size in type_.shape]
+    return helper.make_tensor_value_info(name, emitter.elements(type_.kind), shape)
+
+
+def _tensor(name: str, value: Array) -> onnx.TensorProto:
+    """Little-endian raw bytes, whatever the machine."""
+    elements = helper.np_dtype_to_tensor_dtype(value.dtype)
+    raw = value.astype(value.dtype.newbyteorder("<"), copy=False).tobytes()
+    return onnx.TensorProto(name=name, data_type=elements, dims=value.shape, raw_data=raw)
+
+
+def _write_nodes(
+    target: onnx.GraphProto, nodes: Sequence[Emitted], final: Mapping[str, str], source: Source | None
+) -> None:
+    attributes: dict[tuple[str, str], onnx.AttributeProto] = {}
+    places: dict[Span, str] = {}
+    for item in nodes:
+        output = final.get(item.output, item.output)
+        inputs = [final.get(name, name) for name in item.inputs]
+        node = target.node.add(op_type=item.operator, name=output, input=inputs, output=(output,))
+        for key, value in item.attrs:
+            known = (key, repr(value))
+            if known not in attributes:
+                attributes[known] = helper.make_attribute(key, value)
+            node.attribute.append(attributes[known])
+        if item.span is not None and source is not None:
+            if item.span not in places:
+                places[item.span] = "{}:{}".format(*source.position(item.span.start))
+            node.metadata_props.add(key="isocline.span", value=places[item.span])
+
+
+def _write_types(
+    target: onnx.GraphProto, emitter: Emitter, named: Mapping[str, Node], fixed: Mapping[str, int]
+) -> None:
+    """The types of all values that are results of the graph's own nodes, so that a reader need not infer them."""
+    stated = {*emitter.initializers, *(value.name for value in (*target.input, *target.output))}
+    types: dict[TensorType, onnx.TypeProto] = {}
+    for name, node in named.items():
+        if name in stated:
+            continue
+        if node.type not in types:
+            types[node.type] = _value(emitter, "", node.type, fixed).type
+        target.value_info.add(name=name, type=types[node.type])

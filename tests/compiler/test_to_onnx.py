@@ -1,0 +1,178 @@
+"""The ONNX back end: what is stored, what things are called, how it grows."""
+
+from __future__ import annotations
+
+import time
+
+import numpy as np
+import onnx
+import onnxruntime
+import pytest
+from isocline_compiler.graph import ARGUMENT, INPUT, WEIGHT, Graph, Region, at, constant, leaf
+from isocline_compiler.ops import OPS
+from isocline_compiler.ops.shapes import real
+from isocline_compiler.solve_node import SOLVE, Interval
+from isocline_compiler.to_onnx import IR_VERSIONS, to_onnx
+from isocline_dsl.diagnostics import IsoclineError, Source
+from isocline_dsl.tree import Span
+
+X = leaf(INPUT, "x", real("batch", 3))
+
+
+def chain(steps: int) -> tuple[Graph, dict[str, np.ndarray]]:
+    """Euler steps of a small network that shares its weights."""
+    w, b = leaf(WEIGHT, "f.w", real(3, 3)), leaf(WEIGHT, "f.b", real(3))
+    x = X
+    for _ in range(steps):
+        x = x + OPS["tanh"](OPS["linear"](x, w, b)) * 0.01
+    rng = np.random.default_rng(0)
+    return Graph((X,), {"y": x}), {"f.w": rng.normal(size=(3, 3)), "f.b": rng.normal(size=3)}
+
+
+def run(model: onnx.ModelProto, **inputs: np.ndarray) -> list[np.ndarray]:
+    return onnxruntime.InferenceSession(model.SerializeToString(), providers=["CPUExecutionProvider"]).run(None, inputs)
+
+
+@pytest.mark.parametrize("opset", IR_VERSIONS)
+def test_every_opset_is_checked_and_runs(opset):
+    graph, weights = chain(5)
+    model = to_onnx(graph, weights, opset=opset, metadata={"b": "2", "a": "1"}, source=Source("x"))
+    onnx.checker.check_model(model, full_check=True)
+    onnx.shape_inference.infer_shapes(model, check_type=True, strict_mode=True, data_prop=True)
+    assert (model.opset_import[0].version, model.ir_version) == (opset, IR_VERSIONS[opset])
+    assert [(item.domain) for item in model.opset_import] == [""]
+    assert [(item.key, item.value) for item in model.metadata_props] == [("a", "1"), ("b", "2")]
+    x = np.ones((4, 3), dtype=np.float32)
+    expected = x.astype(float)
+    for _ in range(5):
+        expected = expected + 0.01 * np.tanh(expected @ weights["f.w"] + weights["f.b"])
+    np.testing.assert_allclose(run(model, x=x)[0], expected, rtol=1e-6)
+
+
+def test_weights_are_stored_once_under_their_names():
+    graph, weights = chain(50)
+    model = to_onnx(graph, weights)
+    assert sorted(item.name for item in model.graph.initializer) == ["c1", "f.b", "f.w"]
+    assert not model.functions
+    assert all(item.data_location == onnx.TensorProto.DEFAULT for item in model.graph.initializer)
+
+
+def test_equal_literals_are_one_initializer():
+    y = OPS["reshape"](X + constant([1.0, 2.0, 3.0]), shape=("batch", 3, 1)) * constant(np.array([1.0, 2.0, 3.0]))
+    model = to_onnx(Graph((X,), {"y": y + 0.5, "z": y * 0.5}), {})
+    assert len(model.graph.initializer) == 3
+
+
+def test_a_literal_that_was_a_weight_keeps_its_name():
+    model = to_onnx(Graph((X,), {"y": X * constant([1.0, 2.0, 3.0], name="scale")}), {})
+    assert [item.name for item in model.graph.initializer] == ["scale"]
+
+
+def test_names_are_short_and_in_order_and_outputs_keep_theirs():
+    graph, weights = chain(2)
+    model = to_onnx(graph, weights)
+    assert [node.output[0] for node in model.graph.node] == ["n1", "n2", "n3", "n4", "n5", "n6", "n7", "y"]
+
+
+def test_generated_names_never_meet_those_of_the_author():
+    n1, c1 = leaf(INPUT, "n1", real("batch")), leaf(WEIGHT, "y", real())
+    graph = Graph((n1,), {"y": n1 * c1 + 2.0, "c1": n1 + 3.0})
+    model = to_onnx(graph, {"y": np.array(5.0)})
+    onnx.checker.check_model(model, full_check=True)
+    y, c = run(model, n1=np.array([1.0], dtype=np.float32))
+    assert (y[0], c[0]) == (7.0, 4.0)
+
+
+def test_an_output_may_be_an_input_a_literal_or_another_output():
+    y = X + 1.0
+    outputs = {"same": X, "y": y, "again": y, "literal": constant(2.0), "passed": OPS["stop_gradient"](X)}
+    model = to_onnx(Graph((X,), outputs), {})
+    onnx.checker.check_model(model, full_check=True)
+    x = np.ones((1, 3), dtype=np.float32)
+    same, plus, again, literal, passed = run(model, x=x)
+    assert (same == x).all()
+    assert (plus == 2).all()
+    assert (again == 2).all()
+    assert literal == 2
+    assert (passed == x).all()
+
+
+def test_an_unused_input_is_still_an_input():
+    spare = leaf(INPUT, "spare", real("batch", 2))
+    model = to_onnx(Graph((X, spare), {"y": X + 1.0}), {})
+    assert [item.name for item in model.graph.input] == ["x", "spare"]
+
+
+def test_the_same_graph_gives_the_same_bytes():
+    first, second = (to_onnx(*chain(20), source=Source("")).SerializeToString(deterministic=True) for _ in range(2))
+    assert first == second
+
+
+def test_named_sizes_stay_symbolic_unless_they_are_fixed():
+    graph, weights = chain(1)
+
+    def dims(model):
+        return [d.dim_param or d.dim_value for d in model.graph.output[0].type.tensor_type.shape.dim]
+
+    assert dims(to_onnx(graph, weights)) == ["batch", 3]
+    fixed = to_onnx(graph, weights, sizes={"batch": 4})
+    assert dims(fixed) == [4, 3]
+    onnx.checker.check_model(fixed, full_check=True)
+
+
+def test_every_value_has_the_type_that_shape_inference_finds():
+    graph, weights = chain(3)
+    model = to_onnx(graph, weights)
+    stated = {item.name: item for item in model.graph.value_info}
+    assert set(stated) == {node.output[0] for node in model.graph.node} - {"y"}
+    bare = onnx.ModelProto.FromString(model.SerializeToString())
+    del bare.graph.value_info[:]
+    inferred = onnx.shape_inference.infer_shapes(bare, strict_mode=True, data_prop=True)
+    assert {item.name: item for item in inferred.graph.value_info} == stated
+
+
+def test_every_operator_carries_its_place_in_the_source():
+    source = Source("model m\ny = tanh(x)\n")
+    with at(Span(12, 19)):
+        y = OPS["softplus"](OPS["tanh"](X))
+    model = to_onnx(Graph((X,), {"y": y}), {}, source=source, dtype="float64")
+    places = [{item.key: item.value for item in node.metadata_props} for node in model.graph.node]
+    assert len(places) > 5
+    assert all(place == {"isocline.span": "2:5"} for place in places)
+
+
+def test_what_has_no_float64_kernel_is_refused_with_its_place():
+    with at(Span(3, 9)):
+        y = OPS["erf"](X)
+    with pytest.raises(IsoclineError) as caught:
+        to_onnx(Graph((X,), {"y": y}), {}, dtype="float64")
+    assert caught.value.diagnostics[0].span == Span(3, 9)
+    assert "erf" in caught.value.diagnostics[0].message
+
+
+def test_a_solve_is_refused():
+    t, state = leaf(ARGUMENT, "t", real()), leaf(ARGUMENT, "s", real("batch", 3))
+    interval = Interval((0.0, 1.0), everywhere=False)
+    region = Region((t, state), (-state,))
+    solve = SOLVE(X, region=region, interval=interval, states=1, captured=0, stacked=0)
+    with pytest.raises(IsoclineError, match="solve"):
+        to_onnx(Graph((X,), {"y": solve}), {})
+
+
+def test_reals_are_rounded_once_at_the_end():
+    model = to_onnx(Graph((X,), {"y": X * (1.0 / 3.0)}), {})
+    assert onnx.numpy_helper.to_array(model.graph.initializer[0]) == np.float32(1.0 / 3.0)
+
+
+def test_emission_is_linear_in_time_and_size():
+    def measured(steps):
+        graph, weights = chain(steps)
+        start = time.process_time()
+        size = len(to_onnx(graph, weights, source=Source("")).SerializeToString())
+        return time.process_time() - start, size
+
+    measured(100)
+    (short, small), (long, large) = measured(2_500), measured(12_500)
+    assert long < 5
+    assert long < 12 * short
+    assert large < 5.6 * small
