@@ -64,7 +64,7 @@ def _pieces(rows: Sequence[Row], above: list[list[Comment]], behind: list[list[C
     for place, row in enumerate(rows):
         early, last = behind[place][:-1], next(reversed(behind[place]), None)
         indent = "  " * (row.indent + row.closes)
-        pieces += [_Piece((indent + c.text,), c.span) for c in (*above[place], *early)]
+        pieces += [_Piece((indent + c.text,), c.span) for c in sorted((*above[place], *early), key=lambda c: c.span)]
         lines = row.lines()
         stop = row.span.stop
         if last is not None:

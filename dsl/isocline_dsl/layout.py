@@ -26,7 +26,7 @@ _OPENING = {closing: opening for opening, closing in _PAIRS.items()}
 _GOES_ON = frozenset(
     ["PLUS", "MINUS", "STAR", "SLASH", "MATMUL", "CIRCUMFLEX", "COMPARE", "EQUAL", "PIPE", "RANGE", "COLON", "COMMA", "ARROW", "TILDE", "DOT"]
 ) | {"LPAR", "LSQB", "AND", "OR", "NOT", "IN", "FROM", "OVER", "AT", "WITH"}
-_OPERAND_ENDS = frozenset({"NAME", "NUMBER", "STRING", "RPAR", "RSQB", "RBRACE"})
+_OPERAND_ENDS = frozenset({"NAME", "NUMBER", "STRING", "RPAR", "RSQB", "RBRACE", "PRIME"})
 
 
 def span_of(token: Token) -> Span:
@@ -62,6 +62,7 @@ class _Layout:
     brackets: list[_Open] = field(default_factory=list)
     at: int = 0
     too_deep: bool = False
+    first: str = ""
 
     def run(self) -> None:
         for place, token in enumerate(self.tokens):
@@ -142,9 +143,10 @@ class _Layout:
             return False
         if word.value in BLOCKS:
             return second.type == "LBRACE"
-        if word.value not in DECLARING or second.type != "NAME" or third is None:
+        if word.value not in DECLARING or second.type != "NAME":
             return False
-        return third.type in ("COLON", "EQUAL", "LPAR", "COMMA")
+        settings = bool(self.brackets) and self.brackets[-1].settings
+        return not settings or (third is not None and third.type in ("COLON", "EQUAL", "LPAR", "COMMA"))
 
     def _drop_line_end(self) -> None:
         while self.out and self.out[-1].type == "NL":
@@ -219,7 +221,8 @@ class _Layout:
         if self._next_is("EQUAL") and self._inside("LPAR"):
             return "NAME"
         if self._begins_statement:
-            return self._first_word(word)
+            self.first = self._first_word(word)
+            return self.first
         if word in RESERVED:
             return word.upper()
         return self._later_word(word)
@@ -232,9 +235,11 @@ class _Layout:
         return word.upper() if word in DECLARING or word in RESERVED else "NAME"
 
     def _later_word(self, word: str) -> str:
-        after_operand = self._previous in _OPERAND_ENDS
+        after_operand = self._previous in _OPERAND_ENDS and not self._after_key()
         match word:
-            case "samples" | "step" | "wrt" | "by" if after_operand:
+            case "wrt" | "by" if after_operand and self.first == "ATTRIBUTE":
+                return word.upper()
+            case "samples" | "step" if after_operand:
                 return word.upper()
             case "step" if self._previous == "PER":
                 return "STEP"
@@ -242,9 +247,14 @@ class _Layout:
                 return "WEIGHTS"
             case "per" if self._previous == "WEIGHTS":
                 return "PER"
-            case "unit" if self._next_is("STRING"):
+            case "unit" if after_operand and self._next_is("STRING"):
                 return "UNIT"
         return "NAME"
+
+    def _after_key(self) -> bool:
+        """The word before is the key of a setting, so this one begins its value."""
+        inside = bool(self.brackets) and self.brackets[-1].settings
+        return inside and (len(self.out) < 2 or self.out[-2].type in ("NL", "LBRACE"))
 
     def _next_is_word(self, word: str) -> bool:
         token = self._next()

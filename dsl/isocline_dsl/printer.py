@@ -199,7 +199,7 @@ def _field_head(node: tree.Field) -> str:
 def _arguments(arguments: Sequence[tree.Argument]) -> str:
     """Arguments with their types; neighbours of one type share it."""
     parts: list[str] = []
-    for argument, following in zip(arguments, [*arguments[1:], None], strict=True):
+    for argument, following in zip(arguments, [*arguments[1:], None], strict=False):
         shared = following is not None and following.type == argument.type
         kind = f": {type_text(argument.type)}" if argument.type and not shared else ""
         parts.append(argument.name.text + kind)

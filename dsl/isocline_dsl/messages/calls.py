@@ -50,8 +50,8 @@ def argument_given_twice(span: Span | None, callee: str, name: str) -> Draft:
 def wrong_argument(span: Span | None, callee: str, name: str, expected: str, found: str) -> Draft:
     """An argument of the wrong kind.
 
-    Numbers such as a count of units, an axis or a size shape the graph, so they must be known when compiling: a number, a
-    `const`, or arithmetic over them. A value that depends on an input or a weight is not known then.
+    Numbers such as a count of units, an axis or a size shape the graph, so they must be known when compiling: a
+    number, a `const`, or arithmetic over them. A value that depends on an input or a weight is not known then.
 
         x |> dense(2.5)                  # a count is a whole number
     """
@@ -80,9 +80,7 @@ def no_such_axis(span: Span | None, callee: str, axis: int, type_: str, rank: in
         mean(x, axis=2)                  # x: real[3, 4] has the axes 0 and 1
     """
     if rank == 0:
-        return Draft(
-            span, f"`{callee}` has no axis {axis} to work along: the value is {type_}, a single number"
-        )
+        return Draft(span, f"`{callee}` has no axis {axis} to work along: the value is {type_}, a single number")
     hint = f"the axes are 0 to {rank - 1}, or -{rank} to -1 from the end"
     return Draft(span, f"`{callee}` has no axis {axis} to work along: the value is {type_}", hint)
 
