@@ -154,9 +154,7 @@ def discretise(
     times = interval.times
     count = intervals if times is None else len(times) - 1
     if steps < 1 or steps % count:
-        raise IsoclineError(
-            [messages.steps_not_a_multiple(span, steps, count, _nearest_multiples(steps, count))]
-        )
+        raise IsoclineError([messages.steps_not_a_multiple(span, steps, count, _nearest_multiples(steps, count))])
     if times is None:
         return Discretisation(SCHEMES[scheme], steps // count)
     grid = through(times, steps // count)

@@ -44,9 +44,7 @@ def unrolled(node: Node, choice: Discretisation) -> State:
     """The results of one solve node: each state at the end, or at all kept times on an axis after the batch
     axis.
     """
-    assert not any(inner.op is SOLVE for r in regions_of(node) for inner in everything(r.results)), (
-        "a solve in a field"
-    )
+    assert not any(inner.op is SOLVE for r in regions_of(node) for inner in everything(r.results)), "a solve in a field"
     travel = _Travel.of(node, choice)
     kept = list(_walk(choice.scheme, travel, _fields(node, travel.steps)))
     interval: Interval = node.attrs["interval"]
@@ -86,9 +84,7 @@ def _from_input(given: SolveParts, substeps: int) -> Iterator[Stride]:
     """Strides between times that are values of shape (batch, n) or (n,): t of shape (batch,) or (), h one a
     sample.
     """
-    assert given.times is not None, (
-        "a number of substeps is a discretisation for times that come with the input"
-    )
+    assert given.times is not None, "a number of substeps is a discretisation for times that come with the input"
     count = given.times.size(-1)
     assert isinstance(count, int), "the number of times is known when compiling"
     axis = given.times.type.rank - 1

@@ -118,9 +118,7 @@ def test_only_the_end_is_kept_of_a_solve_that_wants_only_the_end():
 
 
 def test_times_that_come_with_the_input_get_substeps():
-    assert discretise(Interval(None, everywhere=True), "heun", 12, intervals=4) == Discretisation(
-        SCHEMES["heun"], 3
-    )
+    assert discretise(Interval(None, everywhere=True), "heun", 12, intervals=4) == Discretisation(SCHEMES["heun"], 3)
 
 
 @pytest.mark.parametrize(

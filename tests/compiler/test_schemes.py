@@ -97,9 +97,7 @@ def test_stability_of_an_implicit_scheme_is_the_known_rational_function():
     np.testing.assert_allclose(IMPLICIT_MIDPOINT.stability(z), (1 + z / 2) / (1 - z / 2), rtol=1e-13)
 
 
-@pytest.mark.parametrize(
-    ("order", "count"), [(1, 1), (2, 1), (3, 2), (4, 4), (5, 9), (6, 20), (7, 48), (8, 115)]
-)
+@pytest.mark.parametrize(("order", "count"), [(1, 1), (2, 1), (3, 2), (4, 4), (5, 9), (6, 20), (7, 48), (8, 115)])
 def test_rooted_trees_are_as_many_as_cayley_counted(order, count):
     assert len(set(trees(order))) == len(trees(order)) == count
     assert {vertices(tree) for tree in trees(order)} == {order}
@@ -129,9 +127,7 @@ def test_two_wrong_coefficients_that_cancel_in_the_row_sum_are_refused():
 
 
 def test_an_order_that_is_not_reached_is_refused_by_name_of_the_condition():
-    with pytest.raises(
-        ValueError, match=r"scheme heun: order 3 condition of the tree \[\[\.\]\]: 0\.0 instead of 1/6"
-    ):
+    with pytest.raises(ValueError, match=r"scheme heun: order 3 condition of the tree \[\[\.\]\]: 0\.0 instead of 1/6"):
         replace(SCHEMES["heun"], order=3)
 
 
@@ -155,9 +151,7 @@ def test_a_name_belongs_to_one_scheme():
         index(SCHEMES["euler"], SCHEMES["heun"], SCHEMES["euler"])
 
 
-@pytest.mark.parametrize(
-    ("name", "table"), [("dopri5", scipy.integrate.RK45), ("bosh3", scipy.integrate.RK23)]
-)
+@pytest.mark.parametrize(("name", "table"), [("dopri5", scipy.integrate.RK45), ("bosh3", scipy.integrate.RK23)])
 def test_scipy_has_the_same_table(name, table):
     ours, stages = SCHEMES[name], len(table.B)
     np.testing.assert_allclose(ours.matrix[:stages, : table.A.shape[1]], table.A, rtol=1e-15)

@@ -16,7 +16,6 @@ from isocline_compiler.graph import (
     INPUT,
     WEIGHT,
     Graph,
-    Node,
     Region,
     at,
     constant,
@@ -98,6 +97,15 @@ def stepped(graph, interval, scheme, steps):
     return unroll(graph, lambda node: discretise(interval, scheme, steps))
 
 
+def by(scheme, graph, grid):
+    return unroll(graph, lambda node: Discretisation(SCHEMES[scheme], grid))
+
+
+def end_of(region, x0, start=0.0, end=1.0, **more):
+    """A solve over start..end, of which only the end is kept."""
+    return solve(region, (x0,), Interval((start, end), everywhere=False), **more)
+
+
 def answer(graph, **more):
     return run(graph, x0=X0, w1=W1, w2=W2, **more)["path"]
 
@@ -113,12 +121,9 @@ def test_fixed_grids_agree_with_torchdiffeq(ours, theirs, start, end):
 
 
 @pytest.mark.parametrize(("scheme", "steps"), [("rk4", 200), ("tsit5", 100), ("dopri8", 30), ("bosh3", 400)])
-@pytest.mark.parametrize(
-    "times", [(0.0, 0.4, 1.0, 3.0), (2.0, 1.0, 0.4, -0.2)], ids=["forwards", "backwards"]
-)
+@pytest.mark.parametrize("times", [(0.0, 0.4, 1.0, 3.0), (2.0, 1.0, 0.4, -0.2)], ids=["forwards", "backwards"])
 def test_many_steps_agree_with_scipy(scheme, steps, times):
-    graph, interval = solved(times)
-    found = answer(unroll(graph, lambda node: Discretisation(SCHEMES[scheme], through(times, steps // 3))))
+    found = answer(by(scheme, solved(times)[0], through(times, steps // 3)))
     for sample, start in zip(found, X0, strict=True):
         exact = solve_ivp(numpy_field, times[::3], start, "DOP853", t_eval=times, rtol=1e-13, atol=1e-13)
         np.testing.assert_allclose(sample, exact.y.T, rtol=0, atol=1e-6)
@@ -142,14 +147,13 @@ def from_input(times_type, scheme, substeps):
     body = network()
     results = body(column, x)
     node = solve(Region((t, x), results), (x0,), Interval(None, everywhere=True), times=times)
-    graph = Graph((x0, times), {"path": node})
-    return unroll(graph, lambda node: Discretisation(SCHEMES[scheme], substeps))
+    return by(scheme, Graph((x0, times), {"path": node}), substeps)
 
 
 @pytest.mark.parametrize("scheme", ["euler", "rk4", "dopri5"])
 def test_times_of_the_input_give_what_known_times_give(scheme):
     times = (0.0, 0.3, 1.0, 1.2)
-    known = answer(unroll(solved(times)[0], lambda node: Discretisation(SCHEMES[scheme], through(times, 4))))
+    known = answer(by(scheme, solved(times)[0], through(times, 4)))
     given = answer(from_input(real(4), scheme, 4), times=times)
     np.testing.assert_allclose(given, known, rtol=1e-12)
 
@@ -162,16 +166,12 @@ def test_each_sample_may_have_times_of_its_own():
         np.testing.assert_allclose(sample, exact.y.T, rtol=0, atol=1e-6)
 
 
-@pytest.mark.parametrize(
-    ("steps", "slices"), [(4, [0, 1, 2, 3]), (8, [0, 0, 1, 1, 2, 2, 3, 3]), (3, [0, 2, 3])]
-)
+@pytest.mark.parametrize(("steps", "slices"), [(4, [0, 1, 2, 3]), (8, [0, 0, 1, 1, 2, 2, 3, 3]), (3, [0, 2, 3])])
 def test_stacked_weights_are_constant_in_time_piece_by_piece(steps, slices):
     stack = RNG.normal(size=(4, 2, 8))
     x0, stacked = leaf(INPUT, "x0", real(BATCH, 2)), leaf(WEIGHT, "stack", real(4, 2, 8))
-    node = solve(network(stacked=True), (x0,), Interval((0.0, 2.0), everywhere=False), stacked=(stacked,))
-    graph = unroll(
-        Graph((x0,), {"path": node}), lambda node: discretise(node.attrs["interval"], "euler", steps)
-    )
+    node = end_of(network(stacked=True), x0, end=2.0, stacked=(stacked,))
+    graph = by("euler", Graph((x0,), {"path": node}), uniform(0.0, 2.0, steps))
     x, h = X0, 2.0 / steps
     for i, index in enumerate(slices):
         x = x + h * numpy_field(2.0 * i / steps, x, stack[index])
@@ -182,10 +182,8 @@ def test_stacked_weights_are_constant_in_time_piece_by_piece(steps, slices):
 
 def rotation():
     """Two coupled states and a captured frequency: q' = w p, p' = -w q, of different ranks."""
-    t, q, p = (
-        leaf(ARGUMENT, name, real(*shape)) for name, shape in [("t", ()), ("q", (BATCH,)), ("p", (BATCH, 1))]
-    )
-    w = leaf(ARGUMENT, "w", real(BATCH))
+    t, q = leaf(ARGUMENT, "t", real()), leaf(ARGUMENT, "q", real(BATCH))
+    p, w = leaf(ARGUMENT, "p", real(BATCH, 1)), leaf(ARGUMENT, "w", real(BATCH))
     column = OPS["reshape"](w, shape=(BATCH, 1))
     flat = OPS["reshape"](p, shape=(BATCH,))
     return Region((t, q, p, w), (w * flat, -column * OPS["reshape"](q, shape=(BATCH, 1))))
@@ -196,9 +194,7 @@ def test_several_states_and_captured_values():
     p0 = OPS["reshape"](q0 * 0.0, shape=(BATCH, 1))
     node = solve(rotation(), (q0, p0), Interval((0.0, 0.5, 1.0), everywhere=True), captured=(w,))
     graph = Graph((q0, w), {"q": pick(node, 0), "p": pick(node, 1)})
-    found = run(
-        unroll(graph, lambda n: discretise(n.attrs["interval"], "rk4", 80)), q0=[1.0, 2.0], w=[1.0, 3.0]
-    )
+    found = run(by("rk4", graph, through((0.0, 0.5, 1.0), 40)), q0=[1.0, 2.0], w=[1.0, 3.0])
     angle = np.outer([1.0, 3.0], [0.0, 0.5, 1.0])
     np.testing.assert_allclose(found["q"], [[1.0], [2.0]] * np.cos(angle), atol=1e-6)
     np.testing.assert_allclose(found["p"][..., 0], -np.array([[1.0], [2.0]]) * np.sin(angle), atol=1e-6)
@@ -206,14 +202,11 @@ def test_several_states_and_captured_values():
 
 def test_solves_may_follow_each_other_with_different_choices():
     x0 = leaf(INPUT, "x0", real(BATCH, 2))
-    first = solve(network(), (x0,), Interval((0.0, 1.0), everywhere=False))
-    second = solve(network(), (first,), Interval((1.0, 2.0), everywhere=False))
+    first = end_of(network(), x0)
+    second = end_of(network(), first, 1.0, 2.0)
+    grids = {first: uniform(0.0, 1.0, 50), second: uniform(1.0, 2.0, 80)}
     graph = Graph((x0,), {"path": second, "half": first})
-    steps = {first: 50, second: 80}
-    found = unroll(
-        graph,
-        lambda node: Discretisation(SCHEMES["rk4"], uniform(*node.attrs["interval"].times, steps[node])),
-    )
+    found = unroll(graph, lambda node: Discretisation(SCHEMES["rk4"], grids[node]))
     assert not any(node.op is SOLVE for node in found.nodes())
     exact = solve_ivp(numpy_field, (0.0, 2.0), X0[0], "DOP853", rtol=1e-12, atol=1e-12).y[:, -1]
     np.testing.assert_allclose(answer(found)[0], exact, atol=1e-7)
@@ -242,30 +235,25 @@ def test_what_depends_on_neither_state_nor_time_stays_one_node():
     t, x = leaf(ARGUMENT, "t", real()), leaf(ARGUMENT, "x", real(BATCH, 2))
     rate = OPS["exp"](leaf(WEIGHT, "w", real(2)))
     x0 = leaf(INPUT, "x0", real(BATCH, 2))
-    node = solve(Region((t, x), (x * rate,)), (x0,), Interval((0.0, 1.0), everywhere=False))
-    graph = unroll(Graph((x0,), {"y": node}), lambda n: discretise(n.attrs["interval"], "rk4", 10))
+    node = end_of(Region((t, x), (x * rate,)), x0)
+    graph = by("rk4", Graph((x0,), {"y": node}), uniform(0.0, 1.0, 10))
     assert [n for n in graph.nodes() if n.op is OPS["exp"]] == [rate]
 
 
 def test_a_solve_inside_a_field_is_refused():
     t, x = leaf(ARGUMENT, "t", real()), leaf(ARGUMENT, "x", real(BATCH, 2))
-    inner = solve(network(), (x,), Interval((0.0, 1.0), everywhere=False))
     x0 = leaf(INPUT, "x0", real(BATCH, 2))
-    graph = Graph(
-        (x0,), {"y": solve(Region((t, x), (inner,)), (x0,), Interval((0.0, 1.0), everywhere=False))}
-    )
+    graph = Graph((x0,), {"y": end_of(Region((t, x), (end_of(network(), x),)), x0)})
     with pytest.raises(AssertionError, match="a solve in a field"):
-        stepped(graph, Interval((0.0, 1.0), everywhere=False), "euler", 1)
+        by("euler", graph, uniform(0.0, 1.0, 1))
 
 
 def test_a_start_that_is_not_spread_over_the_samples_is_refused():
     t, x, w = leaf(ARGUMENT, "t", real()), leaf(ARGUMENT, "x", real(2)), leaf(ARGUMENT, "w", real(BATCH, 2))
     start, rate = constant([1.0, 2.0]), leaf(INPUT, "rate", real(BATCH, 2))
-    node = solve(
-        Region((t, x, w), (x * w,)), (start,), Interval((0.0, 1.0), everywhere=False), captured=(rate,)
-    )
+    node = end_of(Region((t, x, w), (x * w,)), start, captured=(rate,))
     with pytest.raises(AssertionError, match="starts as real"):
-        unroll(Graph((rate,), {"y": node}), lambda n: discretise(n.attrs["interval"], "euler", 2))
+        by("euler", Graph((rate,), {"y": node}), uniform(0.0, 1.0, 2))
 
 
 class Leapfrogged:
@@ -319,8 +307,3 @@ def test_a_thousand_steps_are_unrolled_in_time_and_space_that_grow_linearly():
     assert many == pytest.approx(few + 900 * per_step)
     assert few == pytest.approx(100 * per_step, rel=0.02)
     assert seconds < 4
-
-
-def test_the_nodes_are_nodes():
-    graph = stepped(*solved((0.0, 1.0)), "euler", 2)
-    assert all(isinstance(node, Node) for node in graph.nodes())

@@ -55,9 +55,7 @@ class Tableau:
         self._require(self.order >= 1 and stages >= 1, "a scheme has an order and a stage, both at least 1")
         self._require(len(self.c) == stages == len(self.a), f"{stages} weights need as many rows and nodes")
         self._require(widths in (tuple(range(stages)), (stages,) * stages), f"rows of lengths {widths}")
-        self._require(
-            self.embedded is None or len(self.embedded) == stages, "the embedded weights are one a stage"
-        )
+        self._require(self.embedded is None or len(self.embedded) == stages, "the embedded weights are one a stage")
 
     def _require(self, holds: bool, message: str) -> None:
         if not holds:
