@@ -18,7 +18,8 @@ from tests.compiler.workbench import Workbench
 UNIT = (-0.95, 0.95)
 LINE = (-3.0, 3.0)
 ENTRY_BY_ENTRY: dict[str, tuple[Callable[..., Any], tuple[float, float]]] = {
-    "exp": (np.exp, LINE), "expm1": (np.expm1, (-1e-9, 1e-9)), "log": (np.log, (0.1, 4)), "log1p": (np.log1p, (-1e-9, 1e-9)),
+    "exp": (np.exp, LINE), "log": (np.log, (0.1, 4)),
+    "expm1": (np.expm1, (-1e-9, 1e-9)), "log1p": (np.log1p, (-1e-9, 1e-9)),
     "log2": (np.log2, (0.1, 4)), "log10": (np.log10, (0.1, 4)), "sqrt": (np.sqrt, (0, 4)), "square": (np.square, LINE),
     "abs": (np.abs, LINE), "sign": (np.sign, LINE), "floor": (np.floor, LINE), "ceil": (np.ceil, LINE),
     "round": (np.round, LINE), "erf": (scipy.special.erf, LINE), "sin": (np.sin, LINE), "cos": (np.cos, LINE),
@@ -80,19 +81,19 @@ def test_samples_broadcast_and_the_batch_stays_apart(
     """The batch has 5 samples, a size that occurs among the axes too."""
     bench = Workbench()
     pair = [
-        bench.normal(*((5,) if b else ()), *shape, batched=b) for shape, b in zip((left, right), batched, strict=True)
+        bench.normal(*(5,) * has_batch, *shape, batched=has_batch)
+        for shape, has_batch in zip((left, right), batched, strict=True)
     ]
     a, b = align(*pair)
-    rows = [
-        [bench.of(node)[i] if flag else bench.of(node) for node, flag in zip(pair, batched, strict=True)]
-        for i in range(5)
-    ]
+    rows = [[bench.of(node)[i] if node.type.batched else bench.of(node) for node in pair] for i in range(5)]
     expected = torch.stack([x - y for x, y in rows]) if any(batched) else rows[0][0] - rows[0][1]
     near(bench(a - b), expected)
 
 
-REDUCTIONS = {"sum": np.sum, "mean": np.mean, "prod": np.prod, "max": np.max, "min": np.min, "var": np.var, "std": np.std,
-              "norm": lambda x, axis=None, keepdims=False: np.sqrt(np.sum(x * x, axis=axis, keepdims=keepdims))}  # fmt: skip
+REDUCTIONS: dict[str, Callable[..., Any]] = {
+    "sum": np.sum, "mean": np.mean, "prod": np.prod, "max": np.max, "min": np.min, "var": np.var, "std": np.std,
+    "norm": lambda x, axis=None, keepdims=False: np.sqrt(np.sum(x * x, axis=axis, keepdims=keepdims)),
+}  # fmt: skip
 
 
 @pytest.mark.parametrize("name", REDUCTIONS)

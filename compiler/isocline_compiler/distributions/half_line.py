@@ -12,7 +12,9 @@ from isocline_compiler.ops import OPS
 
 
 def lognormal(mean: Real = 0.0, std: Positive = 1.0) -> Density:
-    """log(x) is normal with this mean and deviation: log p = -((log(x) - mean)/std)^2/2 - log(x*std) - log(2*pi)/2.
+    """log(x) is normal with this mean and deviation.
+
+    log p = -((log(x) - mean)/std)^2/2 - log(x*std) - log(2*pi)/2
 
     Example: param k: positive ~ lognormal(0, 1)
     """
@@ -34,7 +36,9 @@ def exponential(rate: Positive = 1.0) -> Density:
 
 
 def gamma(shape: Positive, rate: Positive = 1.0) -> Density:
-    """The gamma distribution with mean shape/rate: log p = (shape - 1)*log(x) - rate*x + shape*log(rate) - lgamma(shape).
+    """The gamma distribution with mean shape/rate.
+
+    log p = (shape - 1)*log(x) - rate*x + shape*log(rate) - lgamma(shape)
 
     Example: param k: positive ~ gamma(2, 0.5)
     """
@@ -43,7 +47,9 @@ def gamma(shape: Positive, rate: Positive = 1.0) -> Density:
 
 
 def half_normal(std: Positive = 1.0) -> Density:
-    """The absolute value of a normal variable with mean 0: log p = -(x/std)^2/2 - log(std) + log(2/pi)/2.
+    """The absolute value of a normal variable with mean 0.
+
+    log p = -(x/std)^2/2 - log(std) + log(2/pi)/2
 
     Example: param k: positive ~ half_normal(1)
     """
@@ -52,7 +58,9 @@ def half_normal(std: Positive = 1.0) -> Density:
 
 
 def half_cauchy(scale: Positive = 1.0) -> Density:
-    """The absolute value of a Cauchy variable about 0: log p = -log(1 + (x/scale)^2) + log(2/(pi*scale)).
+    """The absolute value of a Cauchy variable about 0.
+
+    log p = -log(1 + (x/scale)^2) + log(2/(pi*scale))
 
     Example: param k: positive ~ half_cauchy(2.5)
     """
@@ -61,7 +69,9 @@ def half_cauchy(scale: Positive = 1.0) -> Density:
 
 
 def beta(a: Positive, b: Positive) -> Density:
-    """The beta distribution on (0, 1), mean a/(a + b): log p = (a - 1)*log(x) + (b - 1)*log(1 - x) - log(B(a, b)).
+    """The beta distribution on (0, 1), with mean a/(a + b).
+
+    log p = (a - 1)*log(x) + (b - 1)*log(1 - x) - log(B(a, b))
 
     Example: param k: real in (0, 1) ~ beta(2, 2)
     """

@@ -34,13 +34,13 @@ def cauchy(location: Real = 0.0, scale: Positive = 1.0) -> Density:
 
     Example: param k: real ~ cauchy(0, 2.5)
     """
-    return lambda x: (
-        -OPS["log"](1.0 + OPS["square"](standardized(x, location, scale))) - math.log(math.pi * scale)
-    )
+    return lambda x: -OPS["log"](1.0 + OPS["square"](standardized(x, location, scale))) - math.log(math.pi * scale)
 
 
 def student_t(freedom: Positive, location: Real = 0.0, scale: Positive = 1.0) -> Density:
-    """Student's distribution: log p = -(v + 1)/2*log(1 + ((x - location)/scale)^2/v) + a constant, v = freedom.
+    """Student's distribution with v = freedom, whose tails are heavier than those of the normal one.
+
+    log p = -(v + 1)/2*log(1 + ((x - location)/scale)^2/v) + lgamma((v + 1)/2) - lgamma(v/2) - log(v*pi)/2 - log(scale)
 
     Example: param k: real ~ student_t(3, 0, 1)
     """
@@ -60,9 +60,7 @@ def uniform(low: Real, high: Real) -> Density:
     Example: param k: real in (0, 1) ~ uniform(0, 1)
     """
     if not -math.inf < low < high < math.inf:
-        raise Fault(
-            lambda span: calls.wrong_argument(span, "uniform", "high", f"a number above {low:g}", f"{high:g}")
-        )
+        raise Fault(lambda span: calls.wrong_argument(span, "uniform", "high", f"a number above {low:g}", f"{high:g}"))
     return lambda x: 0.0 * x - math.log(high - low)
 
 

@@ -17,22 +17,18 @@ Named: TypeAlias = Iterable[tuple[str, float]]
 
 @dataclass(frozen=True)
 class Distribution(Callee):
-    """`build(mean, std)(x)` gives the log density of each entry of x; `support` is the open interval where it is finite.
+    """`build(mean, std)(x)` gives the log density of each entry of x; `support_of` takes the parameters by name.
 
-    The parameters are numbers known when compiling. `support` takes them by name.
+    The parameters are numbers known when compiling.
     """
 
     support_of: Callable[[Mapping[str, float]], Support]
 
     def log_density(self, x: Node, positional: Numbers = (), keywords: Named = ()) -> Node:
-        """The sum of the log densities of all entries of x, one number. Raises `Fault` for parameters it cannot have."""
+        """The sum of the log densities of all entries of x. Raises `Fault` for parameters it cannot have."""
         density: Density = call(self, positional, keywords)
         each = density(x)
-        return (
-            OPS["reduce_sum"](each, axes=tuple(range(each.type.rank)), keepdims=False)
-            if each.type.rank
-            else each
-        )
+        return OPS["reduce_sum"](each, axes=tuple(range(each.type.rank)), keepdims=False) if each.type.rank else each
 
     def support(self, positional: Numbers = (), keywords: Named = ()) -> Support:
         """The open interval outside which the density is 0. Raises `Fault` for parameters it cannot have."""

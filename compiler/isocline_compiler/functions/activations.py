@@ -126,5 +126,6 @@ def log_softmax(x: Value, axis: Axis = -1) -> Node:
 
 
 ACTIVATIONS = functions(
-    "elementwise", sigmoid, softplus, relu, leaky_relu, elu, selu, gelu, silu, swish, mish, hard_tanh, softmax, log_softmax
+    "elementwise", sigmoid, softplus, relu, leaky_relu, elu, selu, gelu, silu, swish, mish, hard_tanh, softmax,
+    log_softmax,
 )  # fmt: skip

@@ -30,9 +30,9 @@ def sample_axis(callee: str, x: Node, axis: int) -> int:
 def sample_axes(callee: str, x: Node, axes: Sequence[int]) -> tuple[int, ...]:
     """Several axes of a sample, in the order given. Raises `Fault` when one is missing or named twice."""
     found = [sample_axis(callee, x, axis) for axis in axes]
-    for axis in found:
-        if found.count(axis) > 1:
-            raise Fault(lambda span: calls.axis_twice(span, callee, axis))
+    twice = next((axis for axis in found if found.count(axis) > 1), None)
+    if twice is not None:
+        raise Fault(lambda span: calls.axis_twice(span, callee, twice))
     return tuple(found)
 
 

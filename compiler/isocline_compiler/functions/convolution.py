@@ -32,8 +32,10 @@ def conv(
 ) -> Node:
     """A convolution of [channels, length] or [channels, height, width] to `channels` channels.
 
-    y[o, i] = b[o] + sum_{c, k} W[o, c, k] x[c, i*stride + k*dilation - pad], x being 0 outside. `kernel`, `stride`, `pad`
-    and `dilation` are one number, or [one for the height, one for the width]. `groups` keeps groups of channels apart.
+    y[o, i] = b[o] + sum_{c, k} W[o, c, k] x[c, i*stride + k*dilation - pad], x being 0 outside.
+
+    `kernel`, `stride`, `pad` and `dilation` are one number, or [one for the height, one for the width]. `groups`
+    keeps groups of channels apart.
 
     Example: image |> conv(16, kernel=3, stride=2, pad=1)
     """
@@ -102,26 +104,26 @@ def spatial(callee: str, x: Node) -> int:
 def per_axis(callee: str, dims: int, given: Sequence[int]) -> tuple[int, ...]:
     """One number for each spatial axis; a single one is for all."""
     if len(given) not in (1, dims):
-        raise Fault(
-            lambda span: calls.wrong_rank(span, callee, f"one number or {dims} of them", str(list(given)))
-        )
+        raise Fault(lambda span: calls.wrong_rank(span, callee, f"one number or {dims} of them", str(list(given))))
     return tuple(given) * dims if len(given) == 1 else tuple(given)
 
 
 def check_groups(callee: str, inputs: int, channels: int, groups: int) -> None:
-    for what, count in (("input channels", inputs), ("output channels", channels)):
-        if count % groups:
-            raise Fault(lambda span: calls.not_divisible(span, callee, what, count, groups))
+    """Groups divide the channels on both sides. Raises `Fault`."""
+    if inputs % groups:
+        raise Fault(lambda span: calls.not_divisible(span, callee, "input channels", inputs, groups))
+    if channels % groups:
+        raise Fault(lambda span: calls.not_divisible(span, callee, "output channels", channels, groups))
 
 
-def check_window(
-    callee: str, x: Node, window: Sequence[int], pad: Sequence[int], dilation: Sequence[int]
-) -> None:
-    """The window fits at least once along each axis."""
-    for size, kernel, width, spacing in zip(x.type.sample[1:], window, pad, dilation, strict=True):
-        if isinstance(size, int) and size + 2 * width < spacing * (kernel - 1) + 1:
-            room, reach = size + 2 * width, spacing * (kernel - 1) + 1
-            raise Fault(lambda span: calls.window_too_large(span, callee, room, reach))
+def check_window(callee: str, x: Node, window: Sequence[int], pad: Sequence[int], dilation: Sequence[int]) -> None:
+    """The window fits at least once along each axis. Raises `Fault`."""
+    sizes = [known_size(callee, size) for size in x.type.sample[1:]]
+    rooms = [size + 2 * width for size, width in zip(sizes, pad, strict=True)]
+    reaches = [spacing * (size - 1) + 1 for size, spacing in zip(window, dilation, strict=True)]
+    short = [pair for pair in zip(rooms, reaches, strict=True) if pair[0] < pair[1]]
+    if short:
+        raise Fault(lambda span: calls.window_too_large(span, callee, *short[0]))
 
 
 CONVOLUTION = functions("layer", conv, conv_transpose)

@@ -36,9 +36,7 @@ def dense(
     """
     if sample_rank(x) == 0:
         raise Fault(
-            lambda span: calls.wrong_rank(
-                span, "dense", "a vector", f"one number, {describe(x.type)}: write [x]"
-            )
+            lambda span: calls.wrong_rank(span, "dense", "a vector", f"one number, {describe(x.type)}: write [x]")
         )
     inputs = known_size("dense", x.shape[-1])
     fans = Fans(inputs, units)

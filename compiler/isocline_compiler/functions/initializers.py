@@ -1,6 +1,7 @@
 """First values of weights: the words after `init=`.
 
-A layer states how many numbers enter and leave each unit (its fans); the word then draws an array of the weight's shape.
+A layer states how many numbers enter and leave each unit, its fans; the word then draws an array of the weight's
+shape.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ from typing import TypeAlias
 import numpy as np
 
 from isocline_compiler.functions.kinds import Positive, Real, WordCall
-from isocline_compiler.functions.record import Callee, by_name, choose
+from isocline_compiler.functions.record import by_name, callees, choose
 from isocline_compiler.graph import Array
 from isocline_compiler.model import Initializer
 
@@ -117,4 +118,4 @@ def _orthonormal(generator: np.random.Generator, shape: tuple[int, ...]) -> Arra
     return np.asarray((q if rows >= columns else q.T).reshape(shape))
 
 
-INITIALIZERS = by_name(*map(Callee, (glorot, he, lecun, zeros, ones, constant, normal, uniform, orthogonal)))
+INITIALIZERS = by_name(*callees(glorot, he, lecun, zeros, ones, constant, normal, uniform, orthogonal))

@@ -57,9 +57,7 @@ def _is_size(value: Any) -> bool:
 Value: TypeAlias = Annotated[
     Node, ArgumentKind("value", "a value", lambda v: isinstance(v, Node) or is_number(v), as_node)
 ]
-Count: TypeAlias = Annotated[
-    int, ArgumentKind("count", "a positive whole number", lambda v: is_whole(v) and v >= 1)
-]
+Count: TypeAlias = Annotated[int, ArgumentKind("count", "a positive whole number", lambda v: is_whole(v) and v >= 1)]
 Integer: TypeAlias = Annotated[int, ArgumentKind("integer", "a whole number", is_whole)]
 Axis: TypeAlias = Annotated[int, ArgumentKind("axis", "an axis, a whole number", is_whole)]
 Axes: TypeAlias = Annotated[
@@ -77,24 +75,18 @@ Paddings: TypeAlias = Annotated[
 Sizes: TypeAlias = Annotated[Size, ArgumentKind("size", "a size, a positive whole number", _is_size)]
 Real: TypeAlias = Annotated[
     float,
-    ArgumentKind(
-        "real", "a number known when compiling", lambda v: is_number(v) and not math.isnan(v), float
-    ),
+    ArgumentKind("real", "a number known when compiling", lambda v: is_number(v) and not math.isnan(v), float),
 ]
 Positive: TypeAlias = Annotated[
     float,
-    ArgumentKind(
-        "real", "a positive number known when compiling", lambda v: is_number(v) and 0 < v < math.inf, float
-    ),
+    ArgumentKind("real", "a positive number known when compiling", lambda v: is_number(v) and 0 < v < math.inf, float),
 ]
 Probability: TypeAlias = Annotated[
     float,
     ArgumentKind("real", "a number from 0 to below 1", lambda v: is_number(v) and 0 <= v < 1, float),
 ]
 Word: TypeAlias = Annotated[WordCall, ArgumentKind("word", "a word", lambda v: isinstance(v, WordCall))]
-FieldName: TypeAlias = Annotated[
-    str, ArgumentKind("field", "the name of a field", lambda v: isinstance(v, str))
-]
+FieldName: TypeAlias = Annotated[str, ArgumentKind("field", "the name of a field", lambda v: isinstance(v, str))]
 Flag: TypeAlias = Annotated[bool, ArgumentKind("flag", "true or false", lambda v: isinstance(v, bool))]
 
 

@@ -44,7 +44,9 @@ def mae(a: Value, b: Value, *, scope: Scope) -> Node:
 
 
 def huber(a: Value, b: Value, delta: Positive = 1.0, *, scope: Scope) -> Node:
-    """Squared for small errors, straight for large ones: the mean of e^2/2 for e = abs(a - b) <= delta, else delta*(e - delta/2).
+    """Squared for small errors, straight for large ones.
+
+    The mean of e^2/2 where e = abs(a - b) <= delta, and of delta*(e - delta/2) elsewhere.
 
     Example: huber(x, y, delta=0.5)
 
@@ -57,7 +59,9 @@ def huber(a: Value, b: Value, delta: Positive = 1.0, *, scope: Scope) -> Node:
 
 
 def gaussian_nll(mean: Value, observed: Value, std: Value, *, scope: Scope) -> Node:
-    """The negative log-likelihood of independent normal errors: mean(((observed - mean)/std)^2/2 + log(std) + log(2*pi)/2).
+    """The negative log-likelihood of independent normal errors.
+
+    mean(((observed - mean)/std)^2/2 + log(std) + log(2*pi)/2)
 
     Example: gaussian_nll(x, y, 0.1)
     """
@@ -88,9 +92,7 @@ def check_label(callee: str, scores: Node, label: Node) -> None:
         raise Fault(lambda span: calls.not_a_class(span, callee, describe(label.type)))
     if scores.type.sample[:-1] != label.type.sample or sample_rank(scores) == 0:
         rule = "the scores have one axis more, with an entry for each class"
-        raise Fault(
-            lambda span: calls.shapes_differ(span, callee, describe(scores.type), describe(label.type), rule)
-        )
+        raise Fault(lambda span: calls.shapes_differ(span, callee, describe(scores.type), describe(label.type), rule))
 
 
 LOSSES = functions("loss", mse, mae, huber, gaussian_nll, cross_entropy)

@@ -42,9 +42,7 @@ def groupnorm(x: Value, groups: Count, affine: Flag = True, *, eps: Positive = 1
     return _scaled(y, (shape[0], *(1,) * (len(shape) - 1)), scope) if affine else y
 
 
-def layernorm(
-    x: Value, axes: Axes = (-1,), affine: Flag = True, *, eps: Positive = 1e-5, scope: Scope
-) -> Node:
+def layernorm(x: Value, axes: Axes = (-1,), affine: Flag = True, *, eps: Positive = 1e-5, scope: Scope) -> Node:
     """Normalises along axes of a sample, the last one unless others are named.
 
     (x - mean)/sqrt(var + eps), then a trained scale and shift for each entry along these axes.
@@ -64,8 +62,8 @@ def layernorm(
 def batchnorm(x: Value, *, eps: Positive = 1e-5, scope: Scope) -> Node:
     """Normalises each channel, axis 0 of a sample, over the samples of a batch and over places.
 
-    In training by the batch's own mean and variance; in evaluation and when deployed by their running averages. Not for a
-    field: its solution would depend on the company it is computed in.
+    In training by the batch's own mean and variance; in evaluation and when deployed by their running averages. Not
+    for a field: its solution would depend on the company it is computed in.
 
     Example: image |> batchnorm
 

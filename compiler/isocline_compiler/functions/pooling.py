@@ -40,9 +40,7 @@ def globalpool(x: Value, kind: Word = MEAN) -> Node:
     spatial("globalpool", x)
     if kind.name not in ("mean", "max"):
         raise Fault(
-            lambda span: calls.unknown_word(
-                kind.span or span, "globalpool", "kind", kind.name, ("mean", "max")
-            )
+            lambda span: calls.unknown_word(kind.span or span, "globalpool", "kind", kind.name, ("mean", "max"))
         )
     return reduce(f"reduce_{kind.name}", x, tuple(range(1 + x.type.batched, x.type.rank)))
 
@@ -54,12 +52,9 @@ def _pool(
     window, width = per_axis(callee, dims, kernel), per_axis(callee, dims, pad)
     step = per_axis(callee, dims, kernel if stride is None else stride)
     check_window(callee, x, window, width, (1,) * dims)
-    for reach, half in zip(width, window, strict=True):
-        if 2 * reach > half:
-            # a window may not lie in the padding alone: it would have no largest entry
-            raise Fault(
-                lambda span: calls.wrong_argument(span, callee, "pad", "at most half the kernel", str(reach))
-            )
+    if any(2 * margin > size for margin, size in zip(width, window, strict=True)):
+        # a window may not lie in the padding alone: it would have no largest entry
+        raise Fault(lambda span: calls.wrong_argument(span, callee, "pad", "at most half the kernel", str(max(width))))
     return with_batch(as_real(x), lambda v: OPS[op](v, kernel=window, stride=step, pad=width))
 
 

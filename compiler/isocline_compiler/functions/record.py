@@ -105,6 +105,11 @@ EXAMPLE_TYPES: Mapping[str, str] = {
 """The names that the examples in the docstrings use, and their types."""
 
 
+def callees(*builds: Callable[..., Any]) -> tuple[Callee, ...]:
+    """A record for each Python function that makes something other than a value: an initializer, a form."""
+    return tuple(map(Callee, builds))
+
+
 def functions(kind: FunctionKind, *builds: Callable[..., Node]) -> tuple[Function, ...]:
     """A record for each Python function."""
     return tuple(Function(build, kind) for build in builds)
@@ -125,10 +130,9 @@ def bind(
         _check_keyword(callee, keyword, named, taken)
         taken.add(keyword)
         pairs.append((named[keyword], given))
-    for parameter in callee.parameters:
-        if parameter.required and parameter.name not in taken:
-            name = parameter.name
-            raise Fault(lambda span: calls.argument_missing(span, callee.name, name, callee.usage))
+    missing = [item.name for item in callee.parameters if item.required and item.name not in taken]
+    if missing:
+        raise Fault(lambda span: calls.argument_missing(span, callee.name, missing[0], callee.usage))
     return pairs
 
 
@@ -136,9 +140,7 @@ def check(callee: Callee, parameter: Parameter, given: Any) -> Any:
     """The value in the form that the Python function takes. Raises `Fault` when it is of another kind."""
     kind = parameter.kind
     if not kind.accepts(given):
-        raise Fault(
-            lambda span: calls.wrong_argument(span, callee.name, parameter.name, kind.expected, found(given))
-        )
+        raise Fault(lambda span: calls.wrong_argument(span, callee.name, parameter.name, kind.expected, found(given)))
     return kind.convert(given)
 
 
@@ -173,9 +175,7 @@ def call(
 def choose(callee: str, parameter: str, word: WordCall, choices: Mapping[str, Callee]) -> Any:
     """What a word such as `antisymmetric(damping=0.1)` stands for, among records by name."""
     if word.name not in choices:
-        raise Fault(
-            lambda span: calls.unknown_word(word.span or span, callee, parameter, word.name, tuple(choices))
-        )
+        raise Fault(lambda span: calls.unknown_word(word.span or span, callee, parameter, word.name, tuple(choices)))
     return call(choices[word.name], word.positional, word.keywords)
 
 

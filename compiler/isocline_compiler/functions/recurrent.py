@@ -156,9 +156,7 @@ def _units(callee: str, h: Node) -> int:
 def _parts(x: Node, count: int) -> tuple[Node, ...]:
     """The last axis in equal parts."""
     size, axis = int(x.shape[-1]) // count, x.type.rank - 1
-    return tuple(
-        OPS["slice"](x, axis=axis, start=i * size, stop=(i + 1) * size, step=1) for i in range(count)
-    )
+    return tuple(OPS["slice"](x, axis=axis, start=i * size, stop=(i + 1) * size, step=1) for i in range(count))
 
 
 RECURRENT = functions("layer", gru, lstm, gru_cell, lstm_cell)

@@ -1,6 +1,7 @@
 """From many numbers to one: along axes of a sample, or over all of it.
 
-Without axes, a reduction goes over a whole sample and gives one number for each. In a `check` it goes over the samples too.
+Without axes, a reduction goes over a whole sample and gives one number for each. In a `check` it goes over the
+samples too.
 """
 
 from __future__ import annotations
@@ -35,9 +36,7 @@ def average(x: Node, scope: Scope | None) -> Node:
     return reduce("reduce_mean", x, reduced_axes("mean", x, None, scope))
 
 
-def sum_(
-    x: Value, axes: Axes | None = None, keep: Flag = False, *, axis: Axes | None = None, scope: Scope
-) -> Node:
+def sum_(x: Value, axes: Axes | None = None, keep: Flag = False, *, axis: Axes | None = None, scope: Scope) -> Node:
     """The sum. `keep=true` leaves the axes in place, with size 1.
 
     Example: sum(x^2)
@@ -45,9 +44,7 @@ def sum_(
     return reduce("reduce_sum", x, reduced_axes("sum", x, axes if axis is None else axis, scope), keep)
 
 
-def mean(
-    x: Value, axes: Axes | None = None, keep: Flag = False, *, axis: Axes | None = None, scope: Scope
-) -> Node:
+def mean(x: Value, axes: Axes | None = None, keep: Flag = False, *, axis: Axes | None = None, scope: Scope) -> Node:
     """The mean. `keep=true` leaves the axes in place, with size 1.
 
     Example: image |> mean(axes=[1, 2])
@@ -55,9 +52,7 @@ def mean(
     return reduce("reduce_mean", x, reduced_axes("mean", x, axes if axis is None else axis, scope), keep)
 
 
-def prod(
-    x: Value, axes: Axes | None = None, keep: Flag = False, *, axis: Axes | None = None, scope: Scope
-) -> Node:
+def prod(x: Value, axes: Axes | None = None, keep: Flag = False, *, axis: Axes | None = None, scope: Scope) -> Node:
     """The product. `keep=true` leaves the axes in place, with size 1.
 
     Example: prod(x)
@@ -107,9 +102,7 @@ def _extreme(
     return x
 
 
-def var(
-    x: Value, axes: Axes | None = None, keep: Flag = False, *, axis: Axes | None = None, scope: Scope
-) -> Node:
+def var(x: Value, axes: Axes | None = None, keep: Flag = False, *, axis: Axes | None = None, scope: Scope) -> Node:
     """The variance, mean((x - mean(x))^2).
 
     Example: var(series, axis=0)
@@ -117,16 +110,12 @@ def var(
     return variance(x, reduced_axes("var", x, axes if axis is None else axis, scope), keep)
 
 
-def std(
-    x: Value, axes: Axes | None = None, keep: Flag = False, *, axis: Axes | None = None, scope: Scope
-) -> Node:
+def std(x: Value, axes: Axes | None = None, keep: Flag = False, *, axis: Axes | None = None, scope: Scope) -> Node:
     """The standard deviation, sqrt(var(x)). Its derivative is infinite where all entries are equal.
 
     Example: std(series, axis=0)
     """
-    return elementwise(
-        "sqrt", variance(x, reduced_axes("std", x, axes if axis is None else axis, scope), keep)
-    )
+    return elementwise("sqrt", variance(x, reduced_axes("std", x, axes if axis is None else axis, scope), keep))
 
 
 def variance(x: Node, axes: tuple[int, ...], keep: bool = False) -> Node:
@@ -135,9 +124,7 @@ def variance(x: Node, axes: tuple[int, ...], keep: bool = False) -> Node:
     return reduce("reduce_mean", OPS["square"](centred), axes, keep)
 
 
-def norm(
-    x: Value, axes: Axes | None = None, keep: Flag = False, *, axis: Axes | None = None, scope: Scope
-) -> Node:
+def norm(x: Value, axes: Axes | None = None, keep: Flag = False, *, axis: Axes | None = None, scope: Scope) -> Node:
     """The Euclidean norm, sqrt(sum(x^2)). Its derivative is infinite at 0.
 
     Example: norm(x - y)
@@ -188,6 +175,4 @@ def dot(a: Value, b: Value) -> Node:
     return OPS["reduce_sum"](product, axes=(product.type.rank - 1,), keepdims=False)
 
 
-REDUCTIONS = functions(
-    "reduction", sum_, mean, prod, max_, min_, var, std, norm, logsumexp, argmax, cumsum, dot
-)
+REDUCTIONS = functions("reduction", sum_, mean, prod, max_, min_, var, std, norm, logsumexp, argmax, cumsum, dot)

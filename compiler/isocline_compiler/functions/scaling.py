@@ -13,10 +13,10 @@ from isocline_dsl.messages import calls
 
 
 def standardize(x: Value, keep: Axes = (), *, scope: Scope) -> Node:
-    """(x - mean)/deviation over the training split, so that the model sees numbers near 1 and the caller passes raw ones.
+    """(x - mean)/deviation: the model sees numbers near 1 while the caller passes raw ones.
 
-    One mean and one deviation over everything, or with `keep=[0]` one for each index along axis 0. They are fitted once,
-    before training, and stay in the deployed graph.
+    One mean and one deviation over everything in the training split, or with `keep=[0]` one for each index along axis
+    0. They are fitted once, before training, and stay in the deployed graph.
 
     Example: image |> standardize(keep=[0])
     """
@@ -38,16 +38,12 @@ def _statistic(callee: str, x: Node, of: Node, keep: Axes, scope: Scope) -> tupl
     axes = tuple(sorted(sample_axes(callee, of, keep)))
     if axes and axes != tuple(sorted(sample_axes(callee, x, keep))):
         raise Fault(
-            lambda span: calls.wrong_rank(
-                span, callee, f"as many axes as {describe(of.type)}", describe(x.type)
-            )
+            lambda span: calls.wrong_rank(span, callee, f"as many axes as {describe(of.type)}", describe(x.type))
         )
-    for axis in axes:
-        if x.type.sample[axis] != of.type.sample[axis]:
-            rule = f"the sizes along the kept axis {axis} must be equal"
-            raise Fault(
-                lambda span: calls.shapes_differ(span, callee, describe(x.type), describe(of.type), rule)
-            )
+    unequal = [axis for axis in axes if x.type.sample[axis] != of.type.sample[axis]]
+    if unequal:
+        rule = f"the sizes along the kept axis {unequal[0]} must be equal"
+        raise Fault(lambda span: calls.shapes_differ(span, callee, describe(x.type), describe(of.type), rule))
     shape = tuple(size if i in axes else 1 for i, size in enumerate(x.type.sample)) if axes else ()
     mean, deviation = scope.statistic(of, axes)
     assert sample_rank(mean) == len(axes), "a statistic has the kept sizes alone"

@@ -9,7 +9,7 @@ from isocline_compiler.model import Initializer
 
 
 class Scope(Protocol):
-    """Where weights come from. Every call of a layer has a scope of its own, with a path such as `correction.dense_1`."""
+    """Where weights come from. Every call of a layer has a path of its own, such as `correction.dense_2`."""
 
     @property
     def whole_split(self) -> bool:
@@ -29,6 +29,7 @@ class Scope(Protocol):
     def statistic(self, source: Node, axes: tuple[int, ...]) -> tuple[Node, Node]:
         """Mean and deviation of `source` on the training split, one for each index along the per-sample `axes`.
 
-        Both have the shape of the kept sizes alone, () when `axes` is empty. The same source and axes give the same leaves.
+        Both have the shape of the kept sizes alone, () when `axes` is empty. The same source and axes give the same
+        leaves.
         """
         ...

@@ -76,14 +76,8 @@ def _check_beside(callee: str, first: Node, other: Node, free: int | None) -> No
     """The two have the same sample shape, except along the axis `free`."""
     left, right = (tuple(s for i, s in enumerate(n.type.sample) if i != free) for n in (first, other))
     if left != right or sample_rank(first) != sample_rank(other):
-        rule = (
-            "all shapes must be equal"
-            if free is None
-            else f"all sizes must be equal, except along the axis {free}"
-        )
-        raise Fault(
-            lambda span: calls.shapes_differ(span, callee, describe(first.type), describe(other.type), rule)
-        )
+        rule = "all shapes must be equal" if free is None else f"all sizes must be equal, except along the axis {free}"
+        raise Fault(lambda span: calls.shapes_differ(span, callee, describe(first.type), describe(other.type), rule))
 
 
 def reshape(x: Value, *sizes: Integer) -> Node:
@@ -141,13 +135,11 @@ def squeeze(x: Value, axes: Axes | None = None) -> Node:
     Example: mean(series, axis=0, keep=true) |> squeeze
     """
     shape = x.type.sample
-    drop = (
-        [i for i, size in enumerate(shape) if size == 1] if axes is None else sample_axes("squeeze", x, axes)
-    )
-    for axis in drop:
-        if shape[axis] != 1:
-            found = f"{describe(x.type)}, of size {shape[axis]} along the axis {axis}"
-            raise Fault(lambda span: calls.wrong_rank(span, "squeeze", "axes of size 1", found))
+    drop = [i for i, size in enumerate(shape) if size == 1] if axes is None else sample_axes("squeeze", x, axes)
+    wide = [axis for axis in drop if shape[axis] != 1]
+    if wide:
+        found = f"{describe(x.type)}, of size {shape[wide[0]]} along the axis {wide[0]}"
+        raise Fault(lambda span: calls.wrong_rank(span, "squeeze", "axes of size 1", found))
     return reshape_sample(x, tuple(size for i, size in enumerate(shape) if i not in drop))
 
 
@@ -166,9 +158,9 @@ def broadcast_to(x: Value, *sizes: Sizes) -> Node:
     """
     (beside,) = align(x) if sample_rank(x) >= len(sizes) else (_raise_to(x, len(sizes)),)
     shape = (BATCH, *sizes) if x.type.batched else tuple(sizes)
-    if any(have not in (1, want) for have, want in zip(beside.shape, shape, strict=False)) or len(
-        beside.shape
-    ) != len(shape):
+    if any(have not in (1, want) for have, want in zip(beside.shape, shape, strict=False)) or len(beside.shape) != len(
+        shape
+    ):
         target = describe(TensorType(x.type.kind, tuple(sizes)))
         raise Fault(
             lambda span: calls.shapes_differ(
@@ -271,6 +263,6 @@ def linspace(first: Real, last: Real, count: Count) -> Node:
 
 
 SHAPING = functions(
-    "shaping", concat, stack, reshape, flatten, transpose, pad, squeeze, unsqueeze, broadcast_to, reverse, repeat, outer,
-    one_hot, zeros, ones, full, range_, linspace,
+    "shaping", concat, stack, reshape, flatten, transpose, pad, squeeze, unsqueeze, broadcast_to, reverse, repeat,
+    outer, one_hot, zeros, ones, full, range_, linspace,
 )  # fmt: skip

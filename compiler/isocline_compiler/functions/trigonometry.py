@@ -104,6 +104,4 @@ def atanh(x: Value) -> Node:
     return elementwise("atanh", x)
 
 
-TRIGONOMETRY = functions(
-    "elementwise", sin, cos, tan, asin, acos, atan, sinh, cosh, tanh, asinh, acosh, atanh
-)
+TRIGONOMETRY = functions("elementwise", sin, cos, tan, asin, acos, atan, sinh, cosh, tanh, asinh, acosh, atanh)

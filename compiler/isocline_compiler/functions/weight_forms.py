@@ -8,7 +8,7 @@ from typing import TypeAlias
 import numpy as np
 
 from isocline_compiler.functions.kinds import Real, WordCall
-from isocline_compiler.functions.record import Callee, by_name, choose
+from isocline_compiler.functions.record import by_name, callees, choose
 from isocline_compiler.graph import Fault, Node, constant
 from isocline_compiler.ops import OPS
 from isocline_dsl.messages import calls
@@ -58,4 +58,4 @@ def _damped(w: Node, damping: float) -> Node:
     return w - constant(damping * np.eye(int(w.shape[0]))) if damping else w
 
 
-FORMS = by_name(*map(Callee, (free, antisymmetric, symmetric, negative_definite)))
+FORMS = by_name(*callees(free, antisymmetric, symmetric, negative_definite))
