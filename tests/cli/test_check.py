@@ -1,0 +1,84 @@
+"""`isocline check`: what it prints of a right file and of wrong ones."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner
+
+import isocline
+from isocline.cli import app
+
+runner = CliRunner()
+
+TABLE = """decay: exponential decay
+  (start: real) -> (remaining: real[5])
+inputs
+  start  real  in (0, 1)  mol  how much there is
+outputs
+  remaining  real[5]
+parameters
+  rate  real  in (0, inf)  1/s
+fields
+  fall  x  real
+solves
+  solve fall from x = start at 0..2 step 0.5
+1 number to train
+"""
+
+
+@pytest.fixture
+def wrong_file(tmp_path: Path) -> Path:
+    path = tmp_path / "wrong.dyn"
+    path.write_text("dyn 1\nmodel wrong\ninput x: real[2]\noutput y = x + nowhere\noutput z = x[5]\n")
+    return path
+
+
+def test_a_right_file(dyn_file: Path) -> None:
+    result = runner.invoke(app, ["check", str(dyn_file)])
+    assert (result.exit_code, result.stdout, result.stderr) == (0, TABLE, "")
+
+
+def test_every_error_of_every_file(dyn_file: Path, wrong_file: Path, tmp_path: Path) -> None:
+    result = runner.invoke(app, ["check", str(wrong_file), str(tmp_path / "absent.dyn"), str(dyn_file)])
+    assert result.exit_code == 1
+    assert result.stdout == TABLE
+    assert result.stderr.count("error[") == 3
+    assert f"{wrong_file}:4:16" in result.stderr
+    assert f"{wrong_file}:5:" in result.stderr
+
+
+def test_json_of_a_right_file(dyn_file: Path) -> None:
+    result = runner.invoke(app, ["check", "--json", str(dyn_file)])
+    (facts,) = json.loads(result.stdout)
+    assert facts["ok"] is True
+    model = facts["model"]
+    assert model["inputs"] == [
+        {"name": "start", "type": "real", "bounds": [0, 1], "unit": "mol", "description": "how much there is"}
+    ]
+    assert model["parameters"][0]["bounds"] == [0, None]
+    assert model["fields"] == [{"name": "fall", "states": [{"name": "x", "type": "real"}], "weights_per_step": False}]
+    assert model["trained_numbers"] == 1
+
+
+def test_json_of_a_wrong_file(wrong_file: Path) -> None:
+    result = runner.invoke(app, ["check", "--json", str(wrong_file)])
+    assert result.exit_code == 1
+    (facts,) = json.loads(result.stdout)
+    assert facts["ok"] is False
+    first = facts["diagnostics"][0]
+    assert (first["line"], first["column"], first["end_column"]) == (4, 16, 23)
+    assert isocline.explain(first["code"])
+
+
+def test_the_function_returns_the_model(dyn_file: Path) -> None:
+    model = isocline.check(dyn_file)
+    assert [port.name for port in model.outputs] == ["remaining"]
+
+
+@pytest.mark.parametrize("file", sorted(Path(__file__).parents[2].glob("examples/*/*.dyn")), ids=lambda file: file.stem)
+def test_the_examples_are_right(file: Path) -> None:
+    result = runner.invoke(app, ["check", str(file)])
+    assert result.exit_code == 0, result.stderr
