@@ -11,6 +11,8 @@ import torch
 from scipy.integrate import quad, solve_ivp
 
 from isocline_compiler.graph import ARGUMENT, INPUT, WEIGHT, Node, Region, leaf
+from isocline_compiler.lower.regularization import LossContext
+from isocline_compiler.lower.weights import WeightTable
 from isocline_compiler.ops import OPS
 from isocline_compiler.regularizers import REGULARIZERS
 from isocline_compiler.regularizers.record import Setting
@@ -54,7 +56,7 @@ def scipy_integrator(node: Node, field: Field, initial: Any, captured: Any, stac
 
     start = torch.cat([item.reshape(-1) for item in initial]).numpy()
     grid = list(times.tolist() if times is not None else node.attrs["interval"].times)
-    found = solve_ivp(slope, (grid[0], grid[-1]), start, "DOP853", grid, rtol=1e-11, atol=1e-12).y.T
+    found = solve_ivp(slope, (grid[0], grid[-1]), start, "DOP853", grid, rtol=1e-9, atol=1e-10).y.T
     if not node.attrs["interval"].everywhere:
         return tuple(parts(found[-1]))
     return tuple(torch.stack(items, 1) for items in zip(*map(parts, found), strict=True))
@@ -116,6 +118,22 @@ def test_the_states_stay_what_they_were() -> None:
     x, new_x, y, new_y = evaluate(roots, BOUND, integrator=scipy_integrator)
     torch.testing.assert_close(new_x, x, rtol=1e-9, atol=1e-10)
     torch.testing.assert_close(new_y, y, rtol=1e-9, atol=1e-10)
+
+
+def test_solves_one_after_the_other_and_integrals_side_by_side() -> None:
+    """The second solve starts where the first ends; the energy is asked for twice and must not count itself."""
+    first = decay((0.0, 0.5), False)
+    region, captured = first.attrs["region"], first.inputs[-1]
+    attrs = dict(first.attrs) | {"interval": Interval((0.5, 2.0), False)}
+    second = SOLVE(pick(first, 0), pick(first, 1), captured, **attrs)
+    assert second.attrs["region"] is region
+    context = LossContext([pick(second, 0)], WeightTable(), ())
+    terms = [REGULARIZERS["kinetic_energy"].term(context, ["decay"]) for _ in range(2)]
+    energies = [context.current(item) for item in terms if isinstance(item, Node)]
+    found = torch.stack(evaluate(energies, BOUND, integrator=scipy_integrator)).numpy()
+    rows = zip(BOUND["x0"].tolist(), BOUND["y0"].tolist(), strict=True)
+    whole = [exact_energy(x0, y0, 0.7, 0.0, 2.0) for x0, y0 in rows]
+    np.testing.assert_allclose(found, [whole, whole], rtol=1e-6)
 
 
 def test_weights_of_each_step_stay_behind_the_states() -> None:

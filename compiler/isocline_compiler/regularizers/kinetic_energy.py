@@ -26,7 +26,9 @@ def kinetic_energy(field: FieldName) -> Term:
 
     def term(context: Context) -> Node:
         energy = constant(0.0)
-        for solve in context.solves(field):
+        for place in range(len(context.solves(field))):
+            # asked again each time: a solve that starts where another ends is a new node when that one is replaced
+            solve = context.solves(field)[place]
             augmented, index = augment(solve, lambda t, states, derivatives: mean_square(derivatives))
             context.replace(solve, augmented)
             energy = energy + total(augmented, index)

@@ -11,7 +11,7 @@ from isocline_compiler.solve_node import Interval, parts, pick
 from isocline_compiler.tensor_type import TensorType
 
 Integrand: TypeAlias = Callable[[Node, Sequence[Node], Sequence[Node]], Node]
-"""(t, states, derivatives) -> one number for each sample."""
+"""(t, states, derivatives) -> one number for each sample. The states are the model's own, without other integrals."""
 
 
 def augment(solve: Node, integrand: Integrand) -> tuple[Node, int]:
@@ -23,18 +23,20 @@ def augment(solve: Node, integrand: Integrand) -> tuple[Node, int]:
     batched = next((item for item in given.initial if item.type.batched), None)
     start = constant(0.0) if batched is None else OPS["spread"](constant(0.0), batched)
     times = () if given.times is None else (given.times,)
-    attrs = dict(solve.attrs) | {"states": len(given.initial) + 1}
-    attrs["region"] = _augmented(solve.attrs["region"], len(given.initial), start.type, integrand)
+    integrals = solve.attrs.get("integrals", 0)
+    attrs = dict(solve.attrs) | {"states": len(given.initial) + 1, "integrals": integrals + 1}
+    attrs["region"] = _augmented(solve.attrs["region"], len(given.initial), integrals, start.type, integrand)
     inputs = (*given.initial, start, *given.captured, *given.stacked, *times)
     types = solve.op.infer(*(item.type for item in inputs), **attrs)
     assert isinstance(types, tuple)
     return Node(solve.op, inputs, attrs, types, solve.span), len(given.initial)
 
 
-def _augmented(region: Region, states: int, accumulator: TensorType, integrand: Integrand) -> Region:
-    """The region with one more state, on which nothing depends."""
+def _augmented(region: Region, states: int, integrals: int, accumulator: TensorType, integrand: Integrand) -> Region:
+    """The region with one more state, on which nothing depends; the last `integrals` states are such already."""
     time, *rest = region.arguments
-    value = integrand(time, rest[:states], region.results)
+    own = states - integrals
+    value = integrand(time, rest[:own], region.results[:own])
     if accumulator.batched and not value.type.batched:
         value = OPS["spread"](value, rest[0])
     argument = leaf(ARGUMENT, "path_integral", accumulator)
