@@ -48,9 +48,10 @@ def unrolled(node: Node, choice: Discretisation) -> State:
     travel = _Travel.of(node, choice)
     kept = list(_walk(choice.scheme, travel, _fields(node, travel.steps)))
     interval: Interval = node.attrs["interval"]
-    if not interval.everywhere:
-        return kept[-1]
-    return tuple(_stack(values) for values in zip(*kept, strict=True))
+    results = tuple(map(_stack, zip(*kept, strict=True))) if interval.everywhere else kept[-1]
+    found = tuple(result.type for result in results)
+    assert found == node.types, f"the grid keeps {found}, the solve has {node.types}"
+    return results
 
 
 @dataclass(frozen=True)

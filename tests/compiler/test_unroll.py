@@ -256,6 +256,11 @@ def test_a_start_that_is_not_spread_over_the_samples_is_refused():
         by("euler", Graph((rate,), {"y": node}), uniform(0.0, 1.0, 2))
 
 
+def test_a_grid_that_keeps_other_times_than_the_solve_is_refused():
+    with pytest.raises(AssertionError, match="the grid keeps"):
+        by("euler", solved((0.0, 0.5, 1.0))[0], uniform(0.0, 1.0, 2))
+
+
 class Leapfrogged:
     """A two-step scheme, x_{n+1} = x_{n-1} + 2 h f(x_n), started by Euler: remembers the state before."""
 
