@@ -218,6 +218,17 @@ def test_a_graph_without_a_solve_comes_back_itself():
     assert unroll(graph, lambda node: pytest.fail("nothing to choose")) is graph
 
 
+def test_a_solve_without_a_choice_stays_and_those_around_it_are_unrolled():
+    x0 = leaf(INPUT, "x0", real(BATCH, 2))
+    first, grid = end_of(network(), x0), uniform(0.0, 1.0, 5)
+    second = end_of(network(), first)
+    graph = Graph((x0,), {"path": end_of(network(), second)})
+    found = unroll(graph, lambda node: None if node is second else Discretisation(SCHEMES["euler"], grid))
+    (left,) = [node for node in found.nodes() if node.op is SOLVE]
+    assert left.inputs[0].op is OPS["add"]
+    assert unroll(graph, lambda node: None) is graph
+
+
 def test_every_node_knows_where_it_came_from():
     graph = stepped(*solved((0.0, 1.0)), "rk4", 4)
     spans = {node.span for node in graph.nodes() if node.inputs}
