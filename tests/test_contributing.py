@@ -1,0 +1,226 @@
+"""The recipes of CONTRIBUTING.md, each followed with a toy in a copy of the sources on which the tests are run.
+
+A recipe is the edits it takes, and the commands that prove that nothing else is needed.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+OPS = "compiler/isocline_compiler/ops/elementwise.py"
+LAYERS = "compiler/isocline_compiler/functions/dense.py"
+SCHEMES = "compiler/isocline_compiler/schemes/explicit.py"
+REGULARIZERS = "compiler/isocline_compiler/regularizers"
+MESSAGES = "dsl/isocline_dsl/messages/shapes.py"
+
+
+@dataclass(frozen=True)
+class Edit:
+    """In `file`, `old` becomes `new`; a file that is not there is made, with `new` in it."""
+
+    file: str
+    old: str
+    new: str
+
+    def apply(self, root: Path) -> None:
+        path = root / self.file
+        if not self.old:
+            path.write_text(self.new)
+            return
+        text = path.read_text()
+        assert text.count(self.old) == 1, f"{self.file} has no single {self.old!r}"
+        path.write_text(text.replace(self.old, self.new))
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """`edits` to follow, the existing `tests` that must then try the toy, and a program that uses it."""
+
+    edits: tuple[Edit, ...]
+    tests: tuple[str, ...] = ()
+    explained: tuple[str, str] | None = None
+    program: str | None = None
+
+
+CUBE = """CUBE = Op(
+    "cube", same, lambda torch, x: x**3, lambda emitter, node, x: emitter.node("Mul", emitter.node("Mul", x, x), x),
+    lambda g, y, x: (g * x * x * 3.0,), "x^3.", examples=_on(),
+)
+
+ELEMENTWISE = (
+    CUBE,"""
+
+SCALED = '''def scaled(x: Value, *, scope: Scope) -> Node:
+    """Each entry of the last axis times a trained factor.
+
+    Example: x |> scaled
+    """
+    size = known_size("scaled", x.shape[-1])
+    return as_real(x) * scope.weight("weight", (size,), normal_with(1.0))
+
+
+DENSE = functions("layer", scaled, '''
+
+HEUN3 = """HEUN3 = Tableau(
+    name="heun3", order=3,
+    a=((), (Q(1, 3),), (0, Q(2, 3))), b=(Q(1, 4), 0, Q(3, 4)), c=(0, Q(1, 3), Q(2, 3)),
+    reference="Heun (1900), Z. Math. Phys. 45, 23-38",
+)
+
+EXPLICIT = (
+    HEUN3,"""
+
+LASSO = '''"""Few weights."""
+
+from __future__ import annotations
+
+from isocline_compiler.graph import Node, constant
+from isocline_compiler.ops import OPS
+from isocline_compiler.regularizers.record import Context, Regularizer, Term
+
+
+def lasso() -> Term:
+    """The sum of the magnitudes of all weights.
+
+    Example: 1e-4 * lasso()
+    """
+
+    def term(context: Context) -> Node:
+        total = constant(0.0)
+        for weight in context.weights:
+            axes = tuple(range(weight.type.rank))
+            total = total + OPS["reduce_sum"](OPS["abs"](weight), axes=axes, keepdims=False)
+        return total
+
+    return term
+
+
+LASSO = Regularizer(lasso)
+'''
+
+TOO_SQUARE = '''
+
+@message("E299")
+def too_square(span: Span | None, name: str) -> Draft:
+    """A matrix is square where it must not be.
+
+    Nobody knows why.
+    """
+    return Draft(span, f"`{name}` is square")
+
+
+@message("E233")
+'''
+
+LAYER_PROGRAM = """dyn 1
+model toy
+input x: real[3]
+output y = x |> scaled
+"""
+
+SCHEME_PROGRAM = """dyn 1
+model toy
+input x0: real[3]
+field f(t, x: real[3]) { x' = -x }
+x = solve f from x = x0 over 0..1 with heun3(steps=4)
+output y = x
+"""
+
+REGULARIZER_PROGRAM = """dyn 1
+model toy
+input x: real[3]
+target y: real
+output z = x |> dense(1)
+train { loss mse(z[0], y); regularize 0.1*lasso() }
+"""
+
+RECIPES = {
+    "an op": Recipe(
+        edits=(Edit(OPS, "ELEMENTWISE = (", CUBE),),
+        tests=("tests/compiler/test_ops.py", "cube"),
+    ),
+    "a layer": Recipe(
+        edits=(Edit(LAYERS, 'DENSE = functions("layer", ', SCALED),),
+        tests=("tests/compiler/test_functions.py", "scaled"),
+        explained=("scaled", "a trained factor"),
+        program=LAYER_PROGRAM,
+    ),
+    "a scheme": Recipe(
+        edits=(Edit(SCHEMES, "EXPLICIT = (", HEUN3),),
+        tests=("tests/compiler/test_schemes.py", "heun3"),
+        explained=("heun3", "order 3, 3 evaluations"),
+        program=SCHEME_PROGRAM,
+    ),
+    "a regularizer": Recipe(
+        edits=(
+            Edit(f"{REGULARIZERS}/lasso.py", "", LASSO),
+            Edit(
+                f"{REGULARIZERS}/__init__.py",
+                "from isocline_compiler.regularizers.record import Regularizer\n",
+                "from isocline_compiler.regularizers.lasso import LASSO\n"
+                "from isocline_compiler.regularizers.record import Regularizer\n",
+            ),
+            Edit(f"{REGULARIZERS}/__init__.py", "by_name(", "by_name(LASSO, "),
+        ),
+        explained=("lasso", "magnitudes"),
+        program=REGULARIZER_PROGRAM,
+    ),
+    "a message": Recipe(
+        edits=(Edit(MESSAGES, '\n\n@message("E233")\n', TOO_SQUARE),),
+        explained=("E299", "Nobody knows why"),
+    ),
+}
+
+Execute = Callable[..., str]
+
+
+@pytest.fixture
+def execute(tmp_path: Path) -> Execute:
+    """Runs a command on the copy of the sources, which comes before the installed ones."""
+    for source in ("compiler", "dsl"):
+        shutil.copytree(ROOT / source, tmp_path / source, ignore=shutil.ignore_patterns("__pycache__"))
+    path = os.pathsep.join(str(tmp_path / source) for source in ("compiler", "dsl"))
+
+    def run(*arguments: str) -> str:
+        environment = {**os.environ, "PYTHONPATH": path, "OMP_NUM_THREADS": "1"}
+        command = [sys.executable, "-m", *arguments]
+        done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True)
+        assert done.returncode == 0, done.stdout + done.stderr
+        return done.stdout
+
+    return run
+
+
+@pytest.mark.parametrize("name", RECIPES)
+def test_recipe(name: str, execute: Execute, tmp_path: Path) -> None:
+    recipe = RECIPES[name]
+    for edit in recipe.edits:
+        edit.apply(tmp_path)
+    if recipe.tests:
+        file, toy = recipe.tests
+        assert " passed" in execute("pytest", "-q", "-p", "no:cacheprovider", file, "-k", toy)
+    if recipe.explained:
+        word, text = recipe.explained
+        assert text in execute("isocline", "explain", word)
+    if recipe.program:
+        program = tmp_path / "toy.dyn"
+        program.write_text(recipe.program)
+        execute("isocline", "check", str(program))
+
+
+@pytest.mark.parametrize("name", RECIPES)
+def test_the_recipe_names_the_files_it_takes(name: str) -> None:
+    text = (ROOT / "CONTRIBUTING.md").read_text()
+    section = text.partition(f"## Add {name}\n")[2].partition("\n## ")[0]
+    assert section, f"CONTRIBUTING.md has no recipe for {name}"
+    for edit in RECIPES[name].edits:
+        assert Path(edit.file).name in section or Path(edit.file).stem == "lasso", edit.file
