@@ -114,7 +114,8 @@ class _Layout:
     def _line_end(self, token: Token) -> None:
         if self._inside("LPAR", "LSQB") and not self._declaration_follows():
             return
-        if self._begins_statement or self._previous in _GOES_ON or self._pipe_follows():
+        goes_on = self._previous in _GOES_ON and not self._statement_follows()
+        if self._begins_statement or goes_on or self._pipe_follows():
             return
         if self._inside("LPAR", "LSQB"):
             self._close_down_to(self._depth_of_braces(), "the next declaration", token.start_pos or 0)
@@ -132,6 +133,13 @@ class _Layout:
         while self._next_is("LINE", ahead):
             ahead += 1
         return self._next_is(kind, ahead)
+
+    def _statement_follows(self) -> bool:
+        """The next line is `name = ...`, `name' = ...` or a declaration, so this one ends although it should not."""
+        if self._declaration_follows():
+            return True
+        equation = self._next_is("EQUAL", 2) or (self._next_is("PRIME", 2) and self._next_is("EQUAL", 3))
+        return self._next_is("NAME") and equation and self._previous not in ("COMMA", "FROM", "LPAR", "LSQB")
 
     def _declaration_follows(self) -> bool:
         """The next line begins like a declaration: `param k: ...`, `train {`."""

@@ -21,6 +21,7 @@ from isocline_dsl.tree import Span
 
 LONGEST_FILE = 1_000_000
 DEEPEST_TREE = 100
+MOST_MISTAKES = 200
 
 
 def read(path: Path) -> Source:
@@ -49,8 +50,14 @@ def parse(source: Source) -> tree.Program:
         program, more = _program(items, source.text, complete=not diagnostics)
         diagnostics += more
     if diagnostics:
-        raise IsoclineError(sorted(set(diagnostics), key=_place), source)
+        raise IsoclineError(_first(sorted(set(diagnostics), key=_place)), source)
     return program
+
+
+def _first(diagnostics: list[Diagnostic]) -> list[Diagnostic]:
+    """The first mistakes of a file that has more than anyone would read, and how many there are."""
+    more = len(diagnostics) - MOST_MISTAKES
+    return diagnostics if more <= 0 else [*diagnostics[:MOST_MISTAKES], syntax.many_mistakes(None, more)]
 
 
 def _place(diagnostic: Diagnostic) -> tuple[int, str]:

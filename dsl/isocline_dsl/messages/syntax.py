@@ -196,14 +196,14 @@ def file_not_read(name: str, reason: str) -> Draft:
 
 
 @message("E115")
-def no_version_line(span: Span, found: str) -> Draft:
+def no_version_line(span: Span) -> Draft:
     """The file does not begin with its version line.
 
     The first statement of a program is `dyn 1`. It says which version of the language the file is written in, so that old
     files keep their meaning.
     """
     return Draft(
-        span, f"the file begins with {found} and not with its version", "let the first line be `dyn 1`"
+        span, "the file does not begin with its version", "let the first line be `dyn 1`"
     )
 
 
@@ -366,3 +366,12 @@ def reserved_word(span: Span, word: str) -> Draft:
         f"`{word}` is a word of the language and cannot be a name",
         f"choose another name, such as `{word}_`",
     )
+
+
+@message("E130")
+def many_mistakes(span: Span | None, more: int) -> Draft:
+    """The file has more mistakes than are shown.
+
+    Two hundred are shown. A file with so many is often not a program at all: is it the right one?
+    """
+    return Draft(span, f"{more} more mistakes are not shown", "mend the first ones; is this the right file?")
