@@ -1,0 +1,83 @@
+"""The example in every docstring is a program: it is parsed, typed and evaluated."""
+
+from __future__ import annotations
+
+import re
+
+import numpy as np
+import pytest
+import torch
+
+from isocline_compiler.distributions import DISTRIBUTIONS
+from isocline_compiler.distributions.record import Distribution
+from isocline_compiler.functions import FUNCTIONS
+from isocline_compiler.functions.record import EXAMPLE_TYPES, Function
+from isocline_compiler.lower import lower
+from isocline_compiler.model import Model
+from isocline_compiler.regularizers import REGULARIZERS
+from isocline_compiler.regularizers.record import Regularizer
+from isocline_compiler.to_torch import lower_to_torch
+from isocline_dsl.diagnostics import IsoclineError, Source
+from isocline_dsl.parse import parse
+
+
+def program(example: str) -> str:
+    """The example as the one output of a model whose inputs are the names it uses."""
+    used = [name for name in EXAMPLE_TYPES if re.search(rf"\b{name}\b", example)]
+    inputs = "\n".join(f"input {name}: {EXAMPLE_TYPES[name]}" for name in used)
+    return f"dyn 1\nmodel example\n{inputs}\noutput result = {example}\n"
+
+
+def typed(text: str) -> Model:
+    source = Source(text)
+    return lower(parse(source), source)
+
+
+def arrays(model: Model) -> dict[str, torch.Tensor]:
+    """Three samples of each input, and the first values of the weights."""
+    torch.manual_seed(0)
+    given: dict[str, torch.Tensor] = {}
+    for port in model.inputs:
+        shape = (3, *map(int, port.shape))
+        given[port.name] = torch.arange(3) % 4 if port.kind == "class" else torch.rand(shape).double() * 0.9
+    generator = np.random.default_rng(0)
+    for weight in model.weights:
+        given[weight.name] = torch.as_tensor(weight.initial(generator, weight.shape)).double()
+    return given
+
+
+@pytest.mark.parametrize("function", FUNCTIONS.values(), ids=lambda item: item.name)
+def test_the_example_is_a_program(function: Function) -> None:
+    try:
+        model = typed(program(function.example))
+    except IsoclineError as mistake:
+        pytest.fail(f"{program(function.example)}\n{mistake}")
+    result = lower_to_torch(model.graph)(arrays(model))["result"]
+    declared = tuple(3 if size == "batch" else size for size in model.graph.outputs["result"].shape)
+    assert tuple(result.shape) == declared
+    assert torch.isfinite(result.double()).all()
+
+
+@pytest.mark.parametrize("distribution", DISTRIBUTIONS.values(), ids=lambda item: item.name)
+def test_the_example_of_a_prior_is_a_declaration(distribution: Distribution) -> None:
+    model = typed(f"dyn 1\nmodel example\n{distribution.example}\ninput x: real\noutput result = k*x\n")
+    (parameter,) = model.parameters
+    numbers = [float(item) for item in re.findall(r"[0-9.]+", distribution.example.partition("~")[2])]
+    assert parameter.bounds == distribution.support(numbers)
+    assert parameter.log_prior is not None
+    assert str(parameter.log_prior.type) == "real"
+
+
+@pytest.mark.parametrize("regularizer", REGULARIZERS.values(), ids=lambda item: item.name)
+def test_the_example_of_a_regularizer_is_a_setting(regularizer: Regularizer) -> None:
+    model = typed(f"""dyn 1
+        model example
+        input x: real[2]
+        target y: real[2]
+        field populations(t, h: real[2]) {{ h' = h |> dense(2) |> tanh }}
+        output result = solve populations from h = x over 0..1
+        train {{ loss mse(result, y); regularize {regularizer.example} }}
+        """)
+    assert model.training is not None
+    terms = set(model.training.losses.outputs)
+    assert (model.training.steer == 0.25) if regularizer.name == "steer" else (len(terms) > 2), terms
