@@ -48,10 +48,16 @@ def parse(source: Source) -> tree.Program:
         items, mistakes = _Reader(tokens, diagnostics, len(source.text), source.text).run()
         diagnostics = diagnostics + mistakes
         program, more = _program(items, source.text, complete=not diagnostics)
-        diagnostics += more
+        diagnostics += _not_beside(diagnostics, more, source)
     if diagnostics:
         raise IsoclineError(_first(sorted(set(diagnostics), key=_place)), source)
     return program
+
+
+def _not_beside(known: list[Diagnostic], more: list[Diagnostic], source: Source) -> list[Diagnostic]:
+    """Leave out what is found on a line that has a mistake already: most often it is the same one."""
+    lines = {source.position(d.span.start)[0] for d in known[:MOST_MISTAKES] if d.span}
+    return [d for d in more if d.span is None or source.position(d.span.start)[0] not in lines] if lines else more
 
 
 def _first(diagnostics: list[Diagnostic]) -> list[Diagnostic]:
@@ -180,7 +186,7 @@ def _header_faults(items: list[Any]) -> Iterator[Diagnostic]:
     first = items[0] if items else None
     if not isinstance(first, Version):
         where = Span(first.span.start, first.span.start + 1) if first is not None else Span()
-        yield syntax.no_version_line(where, "a declaration" if first is not None else "its end")
+        yield syntax.no_version_line(where)
     elif first.number.text != "1":
         yield syntax.unknown_version(first.number.span, first.number.text)
     elif len(items) < 2 or not isinstance(items[1], Model):

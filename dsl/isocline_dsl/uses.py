@@ -8,6 +8,7 @@ from dataclasses import dataclass, field, replace
 from isocline_dsl import tree
 from isocline_dsl.diagnostics import Diagnostic
 from isocline_dsl.messages import dynamics, names
+from isocline_dsl.messages.message import nearest
 from isocline_dsl.scopes import BUILT_IN, VALUES, Meaning, Scope
 
 
@@ -62,7 +63,15 @@ class Uses:
             place.scope.use(node.text)
             self._allowed(node, meaning, place)
         elif not place.words:
-            self.found.append(names.unknown_name(node.span, node.text, place.scope.of_kind(*VALUES)))
+            known = place.scope.of_kind(*VALUES)
+            self.found.append(names.unknown_name(node.span, node.text, known))
+            self._meant(node.text, known, place.scope)
+
+    def _meant(self, name: str, known: Collection[str], scope: Scope) -> None:
+        """The name that was most likely meant counts as used: one mistake, one message."""
+        near = nearest(name, known)
+        if near is not None:
+            scope.use(near)
 
     def _allowed(self, node: tree.Name, meaning: Meaning, place: Place) -> None:
         net = next((scope.net for scope in place.scope.enclosing() if scope.net), None)
@@ -126,8 +135,9 @@ class Uses:
         name, meaning = node.field.text, scope.find(node.field.text)
         fields = scope.of_kind("field")
         if meaning is None or meaning.kind != "field":
-            kind = f"a {meaning.kind}" if meaning else "not declared"
+            kind = f"a {meaning.kind}" if meaning else ""
             self.found.append(dynamics.solve_of_no_field(node.field.span, name, kind, fields))
+            self._meant(name, fields, scope)
             return
         scope.use(name)
         self._starts(node, self.orders.get(name, {}))

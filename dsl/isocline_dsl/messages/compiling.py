@@ -119,3 +119,12 @@ def no_scheme_reaches(span: Span | None, error: str, best: str, scheme: str) -> 
         f"no scheme reaches the error {error}; the best, {scheme}, reaches {best}",
         "allow a larger error, or make the field smoother",
     )
+
+
+@message("E612")
+def weights_unreadable(span: Span | None, file: str, reason: str) -> Draft:
+    """The file of weights cannot be read.
+
+    `isocline train` writes `weights.safetensors` into its run's folder; give that file with `--weights`.
+    """
+    return Draft(span, f"cannot read the weights in {file}: {reason}", "give the weights.safetensors that `train` wrote")

@@ -99,7 +99,8 @@ def solve_of_no_field(span: Span | None, name: str, kind: str, known: Collection
 
     path = solve populations from hare = 30 over 0..20
     """
-    return Draft(span, f"`{name}` is {kind}, not a field", did_you_mean(name, known))
+    found = f"`{name}` is {kind}, not a field" if kind else f"there is no field `{name}`"
+    return Draft(span, found, did_you_mean(name, known))
 
 
 @message("E309")

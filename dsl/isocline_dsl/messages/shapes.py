@@ -197,7 +197,7 @@ def size_name_not_capital(span: Span | None, name: str) -> Draft:
 
 @message("E226")
 def size_not_positive(span: Span | None, size: int) -> Draft:
-    """A size of an axis is zero or negative."""
+    """A size of an axis is zero or negative. Every axis has at least one entry."""
     return Draft(span, f"the size of an axis is {size}, expected at least 1")
 
 

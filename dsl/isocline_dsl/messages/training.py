@@ -50,7 +50,7 @@ def missing_data(span: Span | None) -> Draft:
 
 @message("E405")
 def unknown_optimizer(span: Span | None, name: str, known: Collection[str]) -> Draft:
-    """An optimizer that does not exist."""
+    """An optimizer that does not exist. `docs/language.md` lists those that do, with their options."""
     return Draft(span, f"there is no optimizer `{name}`", did_you_mean(name, known))
 
 
@@ -68,7 +68,7 @@ def unknown_solver(span: Span | None, name: str, known: Collection[str]) -> Draf
 
 @message("E408")
 def unknown_regularizer(span: Span | None, name: str, known: Collection[str]) -> Draft:
-    """A regularizer that does not exist."""
+    """A regularizer that does not exist. `docs/language.md` lists those that do, with their formulas."""
     return Draft(span, f"there is no regularizer `{name}`", did_you_mean(name, known))
 
 
