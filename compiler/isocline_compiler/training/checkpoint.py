@@ -1,6 +1,7 @@
 """Checkpoints that a crash cannot spoil: one safetensors file, replaced whole or not at all.
 
-Tensors are stored as tensors; everything else, with the places of the tensors in it, as JSON in the file's header.
+Tensors are stored as tensors; everything else, with the places of the tensors in it, as JSON in the file's
+header.
 """
 
 from __future__ import annotations

@@ -29,9 +29,9 @@ class AdaptiveIntegrator:
     """x(t) with x' = f(t, x), the local error of a step kept below atol + rtol |x| (rms over all samples).
 
     `allowed` bounds the evaluations of a solve. With `adjoint` the gradient is the solution of
-    a' = -(df/dx)^T a backwards in time (Chen et al. 2018), in constant memory and to the solver's own tolerance;
-    without, it is the derivative of the numerical solution.
-    Raises E452 (the solution runs away), E453 (too many evaluations), E457 (times out of order).
+    a' = -(df/dx)^T a backwards in time (Chen et al. 2018), in constant memory and to the solver's own
+    tolerance; without, it is the derivative of the numerical solution. Raises E452 (the solution runs away),
+    E453 (too many evaluations), E457 (times out of order).
     """
 
     method: str = "dopri5"

@@ -35,7 +35,8 @@ class Row:
 class Metrics:
     """Rows appended to `metrics.csv`, each flushed as it is written, so that a notebook can follow.
 
-    Opened after a checkpoint of epoch `after`: rows beyond it are cut off, and TensorBoard told to forget them.
+    Opened after a checkpoint of epoch `after`: rows beyond it are cut off, and TensorBoard told to forget
+    them.
     """
 
     def __init__(self, folder: Path, terms: Sequence[str], after: int = 0) -> None:

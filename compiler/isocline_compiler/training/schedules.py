@@ -1,7 +1,7 @@
 """The learning rate as a function of progress: rate = factor(e) lr, e the epochs done, fractions included.
 
-A schedule remembers nothing, so that a resumed run has the rates of one that was not stopped. `plateau`, which
-must look back, keeps its memory in the checkpoint.
+A schedule remembers nothing, so that a resumed run has the rates of one that was not stopped. `plateau`,
+which must look back, keeps its memory in the checkpoint.
 """
 
 from __future__ import annotations

@@ -1,0 +1,211 @@
+"""Training from first to last: weights from the seed, statistics from the data, epochs, the best weights, a file."""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors.torch import save
+from torch import Tensor
+
+from isocline_compiler.data import Dataset
+from isocline_compiler.graph import Array
+from isocline_compiler.model import Model, TrainingPlan
+from isocline_compiler.options import OPTIMIZERS
+from isocline_compiler.training.batches import Batches
+from isocline_compiler.training.checkpoint import read_checkpoint, replace_file, write_checkpoint
+from isocline_compiler.training.early_stop import EarlyStop
+from isocline_compiler.training.initial import initial_weights
+from isocline_compiler.training.loop import Loop
+from isocline_compiler.training.metrics import Metrics, read_metrics
+from isocline_compiler.training.objective import Objective
+from isocline_compiler.training.optimizers import make_optimizer
+from isocline_compiler.training.progress import Progress, Quiet
+from isocline_compiler.training.run_state import RunState
+from isocline_compiler.training.schedules import Schedule
+from isocline_compiler.training.statistics_fit import fit_statistics
+from isocline_compiler.training.step import Stepper
+from isocline_dsl.diagnostics import IsoclineError
+from isocline_dsl.messages import fitting as messages
+from isocline_dsl.tree import Block, Program
+
+
+@dataclass(frozen=True)
+class TrainingResult:
+    """The weights by name in float64 (exactly what was trained), and how they came about.
+
+    With validation samples they are those of `best_epoch`. `history` holds the rows of metrics.csv.
+    `complete` is false after Ctrl-C: the checkpoint in `folder` waits to be resumed.
+    """
+
+    weights: dict[str, Array]
+    history: list[dict[str, str]]
+    folder: Path
+    epochs: int
+    complete: bool
+    best_epoch: int | None
+    dataset: Dataset
+
+
+def train(
+    model: Model,
+    dataset: Dataset,
+    run_folder: Path,
+    *,
+    resume: bool = False,
+    device: str | None = None,
+    progress: Progress | None = None,
+    epochs: int | None = None,
+    checkpoint_every: float = 5.0,
+) -> TrainingResult:
+    """Fit every weight of `model` to `dataset`, leaving metrics, checkpoint and weights in `run_folder`.
+
+    The result is a function of the file, the data and the seed: a run that was killed and resumed ends with
+    the same bits (on one CPU and the same number of threads). Raises E45x and E46x.
+    """
+    plan = _plan(model, epochs)
+    progress = progress or Quiet()
+    if plan.validation:
+        dataset = dataset.with_validation(plan.validation, plan.seed)
+    _require_validation(plan, dataset)
+    with torch.random.fork_rng():
+        fitting = _Fitting(model, plan, dataset, run_folder, device)
+        if resume:
+            fitting.resume()
+        complete = fitting.run(progress, checkpoint_every)
+    return fitting.result(complete)
+
+
+def _plan(model: Model, epochs: int | None) -> TrainingPlan:
+    if model.training is None:
+        raise IsoclineError([messages.nothing_to_train(None)], model.source)
+    return model.training if epochs is None else dataclasses.replace(model.training, epochs=epochs)
+
+
+def _require_validation(plan: TrainingPlan, dataset: Dataset) -> None:
+    watching = plan.early_stop or (plan.schedule if plan.schedule.name == "plateau" else None)
+    if watching is not None and dataset.validation is None:
+        raise IsoclineError([messages.stop_needs_validation(watching.span or plan.span)])
+
+
+class _Fitting:
+    """The parts of one run, put together."""
+
+    def __init__(self, model: Model, plan: TrainingPlan, dataset: Dataset, folder: Path, device: str | None) -> None:
+        self.model, self.plan, self.dataset, self.folder = model, plan, dataset, folder
+        self.accelerator = make_accelerator(plan, device)
+        self.working = torch.float64 if plan.precision == "float64" else torch.float32
+        self.objective = Objective.of(plan)
+        start = initial_weights(model.weights, plan.seed)
+        self.start = fit_statistics(model.statistics, start, dataset.train, self.objective.solver)
+        self.trained = [weight.name for weight in model.weights if weight.role == "trained"]
+        self.state = self._state()
+
+    def _state(self) -> RunState:
+        weights = {name: self._tensor(name, value) for name, value in self.start.items()}
+        optimizer = make_optimizer(self.plan.optimizer, [weights[name] for name in self.trained])
+        stop = self.plan.early_stop
+        watch = EarlyStop(stop.get("epochs", 20), stop.get("least", 0.0)) if stop else EarlyStop()
+        prepared = self.accelerator.prepare(optimizer)
+        return RunState(weights, prepared, Schedule(self.plan.schedule, self.plan.epochs), watch)
+
+    def _tensor(self, name: str, value: Array) -> Tensor:
+        tensor = torch.tensor(value, dtype=self.working, device=self.accelerator.device)
+        return tensor.requires_grad_(name in self.trained)
+
+    @property
+    def checkpoint(self) -> Path:
+        return self.folder / "checkpoint.safetensors"
+
+    @property
+    def identity(self) -> dict[str, str]:
+        return {"text": text_digest(self.model.program), "data": self.dataset.digest}
+
+    def resume(self) -> None:
+        """Take up the checkpoint of the folder. Raises E458 to E461."""
+        content = read_checkpoint(self.checkpoint)
+        if content["identity"]["text"] != self.identity["text"]:
+            raise IsoclineError([messages.resumed_other_file(self.plan.span, self.folder)], self.model.source)
+        if content["identity"]["data"] != self.identity["data"]:
+            raise IsoclineError([messages.resumed_other_data(self.plan.span, self.folder)], self.model.source)
+        self.state.restore(content["state"])
+
+    def save(self) -> None:
+        write_checkpoint(self.checkpoint, {"identity": self.identity, "state": self.state.content()})
+
+    def run(self, progress: Progress, every: float) -> bool:
+        """Train to the end or to Ctrl-C, telling `progress`; true when complete."""
+        loop = self._loop(every)
+        for note in self.dataset.notes:
+            progress.say(note)
+        progress.begin(self.plan.epochs, self.state.epoch, self.dataset.train.count)
+        try:
+            with Metrics(self.folder, self.objective.terms, self.state.epoch) as metrics:
+                complete = loop.run(metrics, progress)
+        finally:
+            progress.end()
+        self._say_end(complete, progress)
+        return complete
+
+    def _loop(self, every: float) -> Loop:
+        device = self.accelerator.device
+        validation = self.dataset.validation
+        kept = self.folder / "last_finite.safetensors"
+        source = self.model.source
+        stepper = Stepper(self.plan, self.objective, self.accelerator, self.trained, source, kept)
+        train = Batches.of(self.dataset.train, self.working, device)
+        held = Batches.of(validation, self.working, device) if validation else None
+        rate = float(self.plan.optimizer.get("lr", OPTIMIZERS[self.plan.optimizer.name].defaults["lr"]))
+        return Loop(self.plan, self.objective, stepper, train, held, self.state, rate, self.save, every)
+
+    def _say_end(self, complete: bool, progress: Progress) -> None:
+        state = self.state
+        if not complete:
+            progress.say(f"stopped in epoch {state.epoch + 1}; go on with --resume")
+        elif state.epoch < self.plan.epochs:
+            progress.say(f"stopped early after epoch {state.epoch}: the best was epoch {state.stop.best_epoch}")
+
+    def result(self, complete: bool) -> TrainingResult:
+        """The weights, written to `weights.safetensors` when training is complete."""
+        final = self.state.best or self.state.weights
+        tensors = {name: tensor.detach().cpu() for name, tensor in final.items()}
+        weights = {name: tensor.to(torch.float64).numpy() for name, tensor in tensors.items()}
+        for statistic in self.model.statistics:
+            for name in (statistic.mean, statistic.deviation):
+                weights[name] = self.start[name]
+                tensors[name] = torch.from_numpy(self.start[name])
+        if complete:
+            write_weights(self.folder / "weights.safetensors", tensors)
+        best = self.state.stop.best_epoch if self.state.best is not None else None
+        history = read_metrics(self.folder / "metrics.csv")
+        return TrainingResult(weights, history, self.folder, self.state.epoch, complete, best, self.dataset)
+
+
+def write_weights(path: Path, tensors: Mapping[str, Tensor]) -> None:
+    """Weights by name; trained ones in the precision they were trained in, statistics in float64."""
+    replace_file(path, save({name: tensor.contiguous() for name, tensor in tensors.items()}))
+
+
+def make_accelerator(plan: TrainingPlan, device: str | None) -> Any:
+    """The device, and mixed precision when the plan asks for it. Raises E463 for fp16 on a CPU."""
+    from accelerate import Accelerator
+    from accelerate.state import AcceleratorState
+
+    # accelerate keeps one state a process and refuses a second precision; each training is its own.
+    AcceleratorState._reset_state(reset_partial_state=True)
+    on_cpu = device == "cpu" or not torch.cuda.is_available()
+    if plan.precision == "fp16" and on_cpu:
+        raise IsoclineError([messages.precision_needs_device(plan.span, "fp16")])
+    mixed = plan.precision if plan.precision in ("bf16", "fp16") else "no"
+    return Accelerator(mixed_precision=mixed, cpu=on_cpu)
+
+
+def text_digest(program: Program) -> str:
+    """sha256 of the declarations that training depends on: layout, comments and `deploy` may change."""
+    parts = [repr(item) for item in program.declarations if not (isinstance(item, Block) and item.kind == "deploy")]
+    return hashlib.sha256("\n".join([repr(program.name), *parts]).encode()).hexdigest()

@@ -1,0 +1,101 @@
+"""Epoch after epoch, with validation, metrics and checkpoints."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from itertools import islice
+
+from isocline_compiler.model import TrainingPlan
+from isocline_compiler.training.batches import Batch, Batches
+from isocline_compiler.training.interrupt import Interrupt
+from isocline_compiler.training.metrics import Metrics, Row
+from isocline_compiler.training.objective import Objective
+from isocline_compiler.training.progress import Progress
+from isocline_compiler.training.run_state import EpochSums, RunState
+from isocline_compiler.training.step import Stepper
+
+
+@dataclass
+class Loop:
+    """Runs `state` to its end, or to the first Ctrl-C.
+
+    `save` writes a checkpoint; it is called between two steps, `every` seconds apart, and at the end.
+    """
+
+    plan: TrainingPlan
+    objective: Objective
+    stepper: Stepper
+    train: Batches
+    validation: Batches | None
+    state: RunState
+    rate: float
+    save: Callable[[], None]
+    every: float = 5.0
+
+    def run(self, metrics: Metrics, progress: Progress) -> bool:
+        """True when training is complete, false when it was interrupted; a checkpoint is there in either case."""
+        state, saved = self.state, time.monotonic()
+        with Interrupt() as interrupt:
+            while state.epoch < self.plan.epochs and not state.stop.exhausted:
+                started = time.perf_counter()
+                for batch, count in self._rest_of_epoch():
+                    self.stepper(state, batch, count, self._rate())
+                    state.seconds += time.perf_counter() - started
+                    if interrupt.wanted:
+                        break
+                    if time.monotonic() - saved >= self.every:
+                        self.save()
+                        saved = time.monotonic()
+                    started = time.perf_counter()
+                if interrupt.wanted and state.sums.batches < self._batches():
+                    break
+                row = self._finish_epoch()
+                metrics.write(row)
+                progress.epoch(row)
+                if interrupt.wanted:
+                    break
+        self.save()
+        return state.epoch >= self.plan.epochs or state.stop.exhausted
+
+    def _rest_of_epoch(self) -> Iterator[tuple[Batch, int]]:
+        """The batches that are not done yet: all of them, but after an interrupted epoch."""
+        batches = self.train.shuffled(self.plan.batch, (self.plan.seed, 1, self.state.epoch))
+        return islice(batches, self.state.sums.batches, None)
+
+    def _batches(self) -> int:
+        return math.ceil(self.train.count / min(self.plan.batch or self.train.count, self.train.count))
+
+    def _rate(self) -> float:
+        done = self.state.epoch + self.state.sums.batches / self._batches()
+        return self.rate * self.state.schedule.factor(done)
+
+    def _finish_epoch(self) -> Row:
+        """Validate, remember the best weights, and begin the next epoch's sums."""
+        state, rate = self.state, self._rate_used()
+        state.epoch += 1
+        validation = None if self.validation is None else self._validate(self.validation)
+        sums, state.sums = state.sums, EpochSums()
+        return Row(
+            state.epoch,
+            state.step,
+            sums.mean_loss,
+            rate,
+            sums.mean_norm,
+            state.seconds,
+            validation,
+            sums.mean_terms,
+        )
+
+    def _rate_used(self) -> float:
+        return float(self.state.optimizer.param_groups[0]["lr"])
+
+    def _validate(self, samples: Batches) -> float:
+        state = self.state
+        loss = self.objective.over(state.weights, samples)
+        state.schedule.observe(loss)
+        if state.stop.observe(loss, state.epoch):
+            state.best = state.copy_weights()
+        return loss
