@@ -14,14 +14,6 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from isocline_compiler.driver import Compiled as Compiled
-    from isocline_compiler.driver import TrainingResult as TrainingResult
-    from isocline_compiler.driver import build as build
-    from isocline_compiler.driver import check as check
-    from isocline_compiler.driver import compile as compile  # noqa: A004 - the command's name
-    from isocline_compiler.driver import show as show
-    from isocline_compiler.driver import train as train
-
     from isocline.benchmark import Benchmark as Benchmark
     from isocline.benchmark import bench as bench
     from isocline.explanations import explain as explain
@@ -29,6 +21,13 @@ if TYPE_CHECKING:
     from isocline.layouts import format as format  # noqa: A004 - the command's name
     from isocline.pictures import plot as plot
     from isocline.system import doctor as doctor
+    from isocline_compiler.checking import check as check
+    from isocline_compiler.driver import Compiled as Compiled
+    from isocline_compiler.driver import TrainingResult as TrainingResult
+    from isocline_compiler.driver import build as build
+    from isocline_compiler.driver import compile as compile  # noqa: A004 - the command's name
+    from isocline_compiler.driver import show as show
+    from isocline_compiler.driver import train as train
     from isocline_compiler.model import Model as Model
     from isocline_dsl.diagnostics import Diagnostic as Diagnostic
     from isocline_dsl.diagnostics import IsoclineError as IsoclineError
@@ -39,7 +38,8 @@ if TYPE_CHECKING:
 __version__ = "0.1.0"
 
 _PUBLIC = {
-    "isocline_compiler.driver": ("Compiled", "TrainingResult", "build", "check", "compile", "show", "train"),
+    "isocline_compiler.driver": ("Compiled", "TrainingResult", "build", "compile", "show", "train"),
+    "isocline_compiler.checking": ("check",),
     "isocline_compiler.model": ("Model",),
     "isocline_dsl.diagnostics": ("Diagnostic", "IsoclineError"),
     "isocline_runtime": ("Session", "load"),

@@ -1,11 +1,68 @@
-"""A certificate in ten lines."""
+"""A certificate in some ten lines."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any, TypeAlias
+
+Facts: TypeAlias = Mapping[str, Any]
 
 
-def certificate_lines(certificate: Mapping[str, Any]) -> list[str]:
-    """What was proved, with which numbers."""
-    return [f"{key}: {value}" for key, value in certificate.items()]
+def certificate_lines(certificate: Facts) -> list[str]:
+    """What was proved, with which numbers. `certificate` is the content of `certificate.json`."""
+    lines = [
+        ("samples", certificate["samples"]),
+        *(("solve", _solve(solve)) for solve in certificate["solves"]),
+        *_errors(certificate),
+        (
+            "parity",
+            f"{_spreads(certificate['parity'])}  (float32 against float64, bound {certificate['parity_bound']:.0e})",
+        ),
+        *(("check", _check(check)) for check in certificate["checks"]),
+        *_parameters(certificate["parameters"]),
+        ("graph", f"{certificate['graph']['nodes']} nodes, {certificate['graph']['bytes']} bytes"),
+        ("latency", f"{certificate['latency']['p50_us']:.0f} µs, batch {certificate['latency']['batch']}"),
+    ]
+    width = max(len(name) for name, _ in lines)
+    return [f"{name.ljust(width)}  {text}" for name, text in lines]
+
+
+def _solve(solve: Facts) -> str:
+    cost = f"{solve['steps']} steps, {solve['evaluations']} evaluations"
+    return f"{solve['field']}: {solve['scheme']} of order {solve['order']}, {cost} ({solve['declared']})"
+
+
+def _errors(certificate: Facts) -> Iterator[tuple[str, str]]:
+    """The error of the grid, for models that are a differential equation."""
+    if certificate["discretisation"]:
+        stated = f"stated {certificate['stated_error']:.0e}, against {certificate['reference']}"
+        yield "error", f"{_spreads(certificate['discretisation'])}  ({stated})"
+    if certificate["step_halving"]:
+        moved = ", ".join(f"{name} {_number(value)}" for name, value in certificate["step_halving"].items())
+        yield "halving", f"{moved}  (when every step is halved)"
+
+
+def _spreads(spreads: Facts) -> str:
+    return ", ".join(f"{name} {_number(spread['maximum'])}" for name, spread in spreads.items())
+
+
+def _number(value: float | None) -> str:
+    return "not finite" if value is None else f"{value:.1e}"
+
+
+def _check(check: Facts) -> str:
+    left = "not finite" if check["left"] is None else f"{check['left']:.4g}"
+    return f"{check['text']}: {left}, {'holds' if check['holds'] else 'does not hold'}"
+
+
+def _parameters(parameters: Sequence[Facts]) -> Iterator[tuple[str, str]]:
+    """Fitted numbers with their standard errors; arrays are left to the report."""
+    told = [_parameter(parameter) for parameter in parameters if isinstance(parameter["value"], float)]
+    if told:
+        yield "fitted", ", ".join(told)
+
+
+def _parameter(parameter: Facts) -> str:
+    error = parameter["standard_error"]
+    spread = f" ± {error:.1g}" if isinstance(error, float) else ""
+    return f"{parameter['name']} {parameter['value']:.3g}{spread}"

@@ -17,7 +17,6 @@ from isocline.commands.options import AsJson, DataFile, DynFile, Quiet
 
 if TYPE_CHECKING:
     from isocline_compiler.driver import Compiled
-
     from isocline_compiler.training.progress import Progress
 
 RunFolder: TypeAlias = Annotated[
@@ -49,7 +48,7 @@ def train(
             file, data=data, run=run, resume=resume, device=device, epochs=epochs, progress=_progress(quiet)
         )
     if not quiet:
-        print(f"weights   {result.weights}\nmetrics   {result.metrics}")
+        print(f"weights   {result.folder / 'weights.safetensors'}\nmetrics   {result.folder / 'metrics.csv'}")
 
 
 def compile_(
@@ -95,12 +94,13 @@ def build(
 
 
 def _report(compiled: Compiled, as_json: bool, quiet: bool) -> None:
+    certificate = json.loads(compiled.certificate.to_json())
     if as_json:
-        print(json.dumps({"folder": str(compiled.folder), "certificate": compiled.certificate}, indent=2))
+        print(json.dumps({"folder": str(compiled.folder), "certificate": certificate}, indent=2))
     elif not quiet:
         from isocline.summary import certificate_lines
 
-        print("\n".join(certificate_lines(compiled.certificate)))
+        print("\n".join(certificate_lines(certificate)))
         print(f"\nartifact  {compiled.folder}\nreport    {compiled.folder / 'report.html'}")
 
 
