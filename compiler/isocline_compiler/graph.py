@@ -14,10 +14,10 @@ from types import MappingProxyType
 from typing import Any, ClassVar, TypeAlias
 
 import numpy as np
-from isocline_dsl.diagnostics import Diagnostic
-from isocline_dsl.tree import Span
 
 from isocline_compiler.tensor_type import Kind, Shape, Size, TensorType
+from isocline_dsl.diagnostics import Diagnostic
+from isocline_dsl.tree import Span
 
 Attrs: TypeAlias = Mapping[str, Any]
 Array: TypeAlias = np.ndarray[Any, np.dtype[Any]]
@@ -131,6 +131,8 @@ class Node:
         """The same operation on other arguments, or this node when they are the same."""
         if all(a is b for a, b in zip(inputs, self.inputs, strict=True)):
             return self
+        if all(a.types == b.types for a, b in zip(inputs, self.inputs, strict=True)):
+            return Node(self.op, inputs, self.attrs, self.types, self.span)
         types = self.op.infer(*(node.type for node in inputs), **self.attrs)
         return Node(self.op, inputs, self.attrs, types if isinstance(types, tuple) else (types,), self.span)
 

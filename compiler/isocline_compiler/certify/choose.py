@@ -1,0 +1,180 @@
+"""`auto`: the cheapest scheme and number of steps that meets the stated error on the samples."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+
+import numpy as np
+
+from isocline_compiler.certify.evaluation import Evaluator, intervals
+from isocline_compiler.certify.measures import relative_errors
+from isocline_compiler.graph import Node, Region, topological
+from isocline_compiler.grid import Discretisation, discretise
+from isocline_compiler.schemes import SCHEMES
+from isocline_compiler.schemes.scheme import Scheme
+from isocline_compiler.solve_node import Interval
+from isocline_dsl import messages
+from isocline_dsl.diagnostics import IsoclineError
+
+STEPS = (1, 2, 3, 4, 6, 8, 12, 16, 24, 32, 48, 64, 96, 128, 192, 256, 384, 512, 768, 1024, 1536, 2048)
+"""Steps an interval that are tried, before the search closes in on the fewest."""
+MARGIN = 0.8
+"""The part of the stated error that the samples of the sweep may use; the rest is for samples not seen."""
+MOST_NODES = 60_000
+"""More than this would make an unrolled graph that loads too slowly to be of use."""
+HALVINGS = 6
+
+
+@dataclass(frozen=True)
+class Trial:
+    """One row of the work-precision table: what it costs, what error it has. `nodes` is an estimate for the solve."""
+
+    field: str
+    scheme: str
+    order: int
+    steps: int
+    evaluations: int
+    nodes: int
+    error: float
+
+
+Progress = Callable[[str], None]
+
+
+@dataclass
+class Sweep:
+    """Trials for one solve, the others as they are in `chosen`."""
+
+    evaluator: Evaluator
+    node: Node
+    chosen: Mapping[Node, Discretisation]
+    bound: float
+    outputs: tuple[str, ...]
+    progress: Progress
+
+    def __post_init__(self) -> None:
+        self.trials: dict[tuple[str, int], Trial] = {}
+        self.slots = intervals(self.node)
+        self.size = _field_nodes(self.node.attrs["region"])
+
+    def best(self) -> Trial | None:
+        """The cheapest trial that meets the bound: fewest nodes, then fewest evaluations. None when there is none."""
+        found: Trial | None = None
+        for scheme in SCHEMES.values():
+            candidate = self._fewest(scheme, found)
+            if candidate is not None and (found is None or _cost(candidate) < _cost(found)):
+                found = candidate
+        return found
+
+    def _fewest(self, scheme: Scheme, found: Trial | None) -> Trial | None:
+        """The fewest steps with which a scheme meets the bound, if that can be cheaper than `found`."""
+        failed = 0
+        for steps in STEPS:
+            nodes = self._nodes(scheme, steps)
+            if nodes > MOST_NODES or (found is not None and failed and nodes > found.nodes):
+                return None
+            trial = self._try(scheme, steps)
+            if trial.error <= self.bound:
+                return self._between(scheme, failed, trial)
+            failed = steps
+        return None
+
+    def _between(self, scheme: Scheme, failed: int, passed: Trial) -> Trial:
+        """Bisection: more steps are taken to be more accurate, which the last trial confirms."""
+        low, high, best = failed, passed.steps // self.slots, passed
+        while high - low > 1:
+            middle = (low + high) // 2
+            trial = self._try(scheme, middle)
+            if trial.error <= self.bound:
+                high, best = middle, trial
+            else:
+                low = middle
+        return best
+
+    def _nodes(self, scheme: Scheme, steps: int) -> int:
+        return self.slots * steps * (scheme.evaluations * self.size + combination_nodes(scheme))
+
+    def _try(self, scheme: Scheme, steps: int) -> Trial:
+        key = (scheme.name, steps)
+        if key not in self.trials:
+            choice = discretisation(self.node, scheme.name, steps)
+            error = worst_error(self.evaluator, {**self.chosen, self.node: choice}, self.outputs)
+            total = steps * self.slots
+            self.trials[key] = Trial(
+                str(self.node.attrs["field"]), scheme.name, scheme.order, total, total * scheme.evaluations,
+                self._nodes(scheme, steps), error,
+            )  # fmt: skip
+            self.progress(f"{scheme.name}, {total} steps: error {error:.1e}")
+        return self.trials[key]
+
+
+def choose(
+    evaluator: Evaluator, error: float, of: tuple[str, ...] | None, progress: Progress
+) -> tuple[dict[Node, Discretisation], tuple[Trial, ...]]:
+    """A discretisation for every open solve, so that together they meet `error`, and every trial that was made.
+
+    Each solve may use an equal share of the error; when the shares do not add up, they are halved.
+    Raises E611 when no scheme reaches the error within the node limit.
+    """
+    outputs = of or tuple(evaluator.reference)
+    trials: dict[tuple[str, str, int], Trial] = {}
+    share = error * MARGIN / max(len(evaluator.open), 1)
+    for _ in range(HALVINGS):
+        chosen: dict[Node, Discretisation] = {}
+        for node in evaluator.open:
+            sweep = Sweep(evaluator, node, chosen, share, outputs, progress)
+            best = sweep.best()
+            trials.update({(item.field, item.scheme, item.steps): item for item in sweep.trials.values()})
+            if best is None:
+                raise _unreachable(evaluator, node, error, sweep)
+            chosen[node] = discretisation(node, best.scheme, best.steps // sweep.slots)
+        if not chosen or worst_error(evaluator, chosen, outputs) <= error * MARGIN:
+            return chosen, tuple(trials.values())
+        share /= 2
+    raise _unreachable(evaluator, evaluator.open[-1], error, sweep)
+
+
+def discretisation(node: Node, scheme: str, steps: int) -> Discretisation:
+    """`steps` steps of a scheme in each interval of a solve."""
+    interval: Interval = node.attrs["interval"]
+    slots = intervals(node)
+    return discretise(interval, scheme, steps * slots, intervals=slots, span=node.span)
+
+
+def worst_error(evaluator: Evaluator, choices: Mapping[Node, Discretisation], outputs: tuple[str, ...]) -> float:
+    """The largest relative error over samples and outputs, against the reference."""
+    found, reference = evaluator.run(choices), evaluator.reference
+    return max(float(error) for error in _errors(evaluator, found, reference, outputs))
+
+
+def _errors(
+    evaluator: Evaluator, found: Mapping[str, np.ndarray], reference: Mapping[str, np.ndarray], outputs: tuple[str, ...]
+) -> Iterator[float]:
+    for name in outputs:
+        batched = evaluator.graph.outputs[name].type.batched
+        if reference[name].dtype.kind == "f":
+            yield float(relative_errors(found[name], reference[name], batched).max())
+        else:
+            yield 0.0  # a class or a condition: its own scores are compared where they are outputs
+
+
+def combination_nodes(scheme: Scheme) -> int:
+    """Multiplications and additions a step that combine slopes, for a scheme with a tableau."""
+    rows = [*getattr(scheme, "a", ()), getattr(scheme, "b", ())]
+    return sum(2 * sum(1 for item in row if item) for row in rows)
+
+
+def _field_nodes(region: Region) -> int:
+    moving = set(region.arguments)
+    return sum(1 for node in topological(region.results) if node.inputs and node not in moving)
+
+
+def _cost(trial: Trial) -> tuple[int, int]:
+    return trial.nodes, trial.evaluations
+
+
+def _unreachable(evaluator: Evaluator, node: Node, error: float, sweep: Sweep) -> IsoclineError:
+    best = min(sweep.trials.values(), key=lambda item: item.error)
+    diagnostic = messages.no_scheme_reaches(node.span, f"{error:.1e}", f"{best.error:.1e}", best.scheme)
+    return IsoclineError([diagnostic], evaluator.model.source)

@@ -1,0 +1,90 @@
+"""Measurements on the emitted file itself: parity with float64, the checks of the author, latency."""
+
+from __future__ import annotations
+
+import operator
+from collections.abc import Callable, Mapping
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from isocline_compiler.certify.certificate import CheckResult
+from isocline_compiler.certify.measures import Spread, relative_errors, spread
+from isocline_compiler.certify.samples import Samples
+from isocline_compiler.graph import Array, Graph
+from isocline_compiler.model import Check
+from isocline_compiler.to_torch import TorchProgram
+from isocline_dsl import messages
+from isocline_dsl.diagnostics import Diagnostic
+from isocline_runtime import Session, measure_latency
+
+COMPARE: Mapping[str, Callable[[float, float], bool]] = {
+    "<": operator.lt,
+    "<=": operator.le,
+    ">": operator.gt,
+    ">=": operator.ge,
+}
+ROWS = 1024
+"""Samples a call when a whole split is run."""
+
+
+def run_deployed(session: Session, samples: Samples) -> dict[str, Array]:
+    """The outputs of the deployed model for all samples, in chunks."""
+    if not samples.inputs:
+        return session.run({})
+    parts = [
+        session.run({name: array[start : start + ROWS] for name, array in samples.inputs.items()})
+        for start in range(0, samples.count, ROWS)
+    ]
+    return {name: _joined([part[name] for part in parts], session, name) for name in parts[0]}
+
+
+def _joined(arrays: list[Array], session: Session, name: str) -> Array:
+    batched = next(port for port in session.outputs if port.name == name).batched
+    return np.concatenate(arrays) if batched else arrays[0]
+
+
+def compare(found: Mapping[str, Array], reference: Mapping[str, Array], graph: Graph) -> dict[str, Spread]:
+    """Relative errors of every real output, over the samples."""
+    return {
+        name: spread(relative_errors(found[name], array, graph.outputs[name].type.batched))
+        for name, array in reference.items()
+        if array.dtype.kind == "f"
+    }
+
+
+def evaluate_check(check: Check, outputs: Mapping[str, Array], samples: Samples) -> CheckResult:
+    """Both sides of a check, in float64, over what the deployed model answered for the whole split."""
+    known = {**samples.inputs, **samples.targets, **outputs}
+    names = [str(leaf.attrs["name"]) for leaf in check.graph.inputs]
+    bound = {name: torch.tensor(_wide(known[name])) for name in names}
+    sides = TorchProgram(check.graph)(bound)
+    left, right = float(sides["left"]), float(sides["right"])
+    return CheckResult(check.text, left, check.operator, right, COMPARE[check.operator](left, right))
+
+
+def _wide(array: Array) -> Array:
+    return array.astype(np.float64) if array.dtype.kind == "f" else array
+
+
+def missed_checks(checks: tuple[Check, ...], results: tuple[CheckResult, ...]) -> list[Diagnostic]:
+    """A diagnostic for each check that does not hold."""
+    return [
+        messages.check_missed(check.span, f"{result.left:.4g}", check.operator, f"{result.right:.4g}")
+        for check, result in zip(checks, results, strict=True)
+        if not result.holds
+    ]
+
+
+def latency(session: Session, batch: int) -> dict[str, Any]:
+    """How long one call takes here, in microseconds, and loading in milliseconds."""
+    return asdict(measure_latency(session, batch=batch))
+
+
+def graph_facts(session: Session, model_file: Path) -> dict[str, Any]:
+    """Operators by name and the size of the file."""
+    facts = session.facts
+    return {"nodes": facts.nodes, "opset": facts.opset, "bytes": model_file.stat().st_size}

@@ -1,0 +1,40 @@
+"""How far two answers are apart, in numbers that a certificate can state."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from isocline_compiler.graph import Array
+
+DEFINITION = (
+    "of each sample, the largest difference divided by the largest magnitude of the reference, "
+    "over all entries of the output"
+)
+
+
+@dataclass(frozen=True)
+class Spread:
+    """Relative errors over samples: the largest, and percentiles."""
+
+    maximum: float
+    p99: float
+    median: float
+    worst_sample: int
+
+
+def relative_errors(found: Array, reference: Array, batched: bool) -> Array:
+    """One number a sample: max |found - reference| / max |reference|; infinite where `found` is not finite."""
+    rows = len(reference) if batched else 1
+    a = np.asarray(found, dtype=np.float64).reshape(rows, -1)
+    b = np.asarray(reference, dtype=np.float64).reshape(rows, -1)
+    scale = np.abs(b).max(axis=1)
+    difference = np.abs(a - b).max(axis=1)
+    errors = np.where(scale > 0, difference / np.where(scale > 0, scale, 1.0), difference)
+    return np.where(np.isfinite(a).all(axis=1), errors, np.inf)
+
+
+def spread(errors: Array) -> Spread:
+    """Maximum and percentiles of errors by sample."""
+    return Spread(float(errors.max()), float(np.quantile(errors, 0.99)), float(np.median(errors)), int(errors.argmax()))

@@ -1,0 +1,90 @@
+"""The inputs that a model is proved on: held-out data, or draws from the declared bounds."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from isocline_compiler.data import Dataset
+from isocline_compiler.graph import Array
+from isocline_compiler.model import Port
+from isocline_dsl import messages
+from isocline_dsl.diagnostics import IsoclineError, Source
+
+DRAWN = 64
+"""How many starts are drawn when there is no data."""
+
+
+@dataclass(frozen=True)
+class Samples:
+    """Arrays by port, samples first, and in words where they come from."""
+
+    inputs: Mapping[str, Array]
+    targets: Mapping[str, Array]
+    origin: str
+
+    @property
+    def count(self) -> int:
+        return next((len(array) for array in self.inputs.values()), 1)
+
+    def first(self, count: int) -> Samples:
+        """At most `count` samples, spread evenly over all of them."""
+        if self.count <= count:
+            return self
+        chosen = np.linspace(0, self.count - 1, count).round().astype(int)
+        return Samples(
+            {name: array[chosen] for name, array in self.inputs.items()},
+            {name: array[chosen] for name, array in self.targets.items()},
+            self.origin,
+        )
+
+
+def held_out(dataset: Dataset, inputs: Sequence[Port], targets: Sequence[Port]) -> Samples:
+    """The held-out split. Its origin says so when there is none and the training samples had to do."""
+    split = dataset.held_out
+    arrays = {
+        name: np.broadcast_to(array, (split.count, *array.shape)) if name in split.shared else array
+        for name, array in split.arrays.items()
+    }
+    kept_aside = "the training samples (nothing was kept aside)" if dataset.held_out_is_training else "held-out samples"
+    return Samples(
+        {port.name: arrays[port.name] for port in inputs},
+        {port.name: arrays[port.name] for port in targets if port.name in arrays},
+        f"{split.count} {kept_aside}",
+    )
+
+
+def drawn(inputs: Sequence[Port], source: Source, seed: int = 0) -> Samples:
+    """Uniform draws between the declared bounds; one evaluation when there are no inputs.
+
+    Raises E607 for an input that has no finite bounds, which says how to give it some.
+    """
+    generator = np.random.default_rng(seed)
+    faults = [messages.no_starts(port.span, port.name) for port in inputs if not _drawable(port)]
+    if faults:
+        raise IsoclineError(faults, source)
+    if not inputs:
+        return Samples({}, {}, "the one trajectory of the file")
+    return Samples({port.name: _draw(port, generator) for port in inputs}, {}, f"{DRAWN} draws from the inputs' bounds")
+
+
+def _drawable(port: Port) -> bool:
+    if not all(isinstance(size, int) for size in port.shape):
+        return False
+    if port.kind in ("class", "bool"):
+        return True
+    return port.bounds is not None and all(map(math.isfinite, port.bounds))
+
+
+def _draw(port: Port, generator: np.random.Generator) -> Array:
+    shape = (DRAWN, *(int(size) for size in port.shape))
+    if port.kind == "class":
+        return generator.integers(0, port.classes or 2, shape)
+    if port.kind == "bool":
+        return generator.integers(0, 2, shape).astype(bool)
+    assert port.bounds is not None
+    values = generator.uniform(*port.bounds, shape)
+    return np.sort(values, axis=-1) if port.kind == "time" else values

@@ -1,0 +1,242 @@
+"""Compiling on one page: a typed model and its weights to a proven artifact.
+
+choose      a scheme and a grid for every solve whose scheme is open
+unroll      solves to steps
+optimise    the passes
+emit        ONNX, checked
+certify     what was emitted, against the reference, float64 and the author's checks
+write       the files, the manifest last
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import onnx
+
+from isocline_compiler.artifact_files import REPORT_FILE, manifest_of, write_folder
+from isocline_compiler.certify.certificate import Certificate, DeployedSolve, FittedParameter
+from isocline_compiler.certify.choose import MARGIN, Trial, choose
+from isocline_compiler.certify.deployed import (
+    compare,
+    evaluate_check,
+    graph_facts,
+    latency,
+    missed_checks,
+    run_deployed,
+)
+from isocline_compiler.certify.evaluation import Evaluator, reference_tolerance, scheme_steps
+from isocline_compiler.certify.samples import Samples, drawn, held_out
+from isocline_compiler.certify.stability import stability
+from isocline_compiler.certify.versions import versions
+from isocline_compiler.data import Dataset
+from isocline_compiler.graph import Array, Graph, Node
+from isocline_compiler.grid import Discretisation, halved
+from isocline_compiler.model import DeploymentPlan, Model
+from isocline_compiler.passes import optimise
+from isocline_compiler.passes.bind import bind
+from isocline_compiler.solve_node import SchemeChoice
+from isocline_compiler.to_onnx import to_onnx
+from isocline_compiler.unroll import unroll
+from isocline_dsl import messages
+from isocline_dsl.diagnostics import Diagnostic, IsoclineError
+from isocline_runtime import Session, load
+from isocline_runtime.artifact import write_atomic
+from isocline_runtime.manifest import CERTIFICATE_FILE, MODEL_FILE, Manifest
+
+SWEPT = 32
+"""Samples of the sweep; the chosen grid is then measured on more."""
+MEASURED = 512
+"""Samples on which discretisation and parity are measured."""
+
+Progress = Callable[[str], None]
+
+
+def silent(text: str) -> None:
+    """No progress."""
+
+
+@dataclass(frozen=True)
+class Compiled:
+    """An artifact on disk, and what was proved of it, as it stands in `certificate.json`."""
+
+    folder: Path
+    manifest: Manifest
+    certificate: Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class Trained:
+    """What compiling needs of training: weights by name, parameters with their errors, the file of metrics."""
+
+    weights: Mapping[str, Array]
+    parameters: tuple[FittedParameter, ...] = ()
+    metrics: Path | None = None
+
+
+@dataclass
+class Compilation:
+    """One model on its way to an artifact."""
+
+    model: Model
+    trained: Trained
+    dataset: Dataset | None
+    override: SchemeChoice | None = None
+    progress: Progress = silent
+    plan: DeploymentPlan = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.plan = self.model.deployment
+
+    def run(self, folder: Path) -> Compiled:
+        """The whole pipeline. Raises IsoclineError when a bound is missed; nothing is written then."""
+        samples = self.samples()
+        choices, trials = self.choose(samples)
+        optimised = self.optimised(choices)
+        self.progress(f"emitting {len(optimised.nodes())} operations")
+        model = self.emit(optimised)
+        with write_folder(folder) as staging:
+            write_atomic(staging / MODEL_FILE, model)
+            session = load(staging / MODEL_FILE)
+            certificate = self.certify(session, samples, choices, trials, staging / MODEL_FILE)
+            write_atomic(staging / CERTIFICATE_FILE, certificate.to_json().encode())
+            write_atomic(staging / REPORT_FILE, self.report(session, certificate, samples).encode())
+            manifest = manifest_of(self.model, choices, staging)
+        return Compiled(folder, manifest, json.loads(certificate.to_json()))
+
+    def samples(self) -> Samples:
+        """Held-out data, or draws from the inputs' bounds."""
+        if self.dataset is None:
+            return drawn(self.model.inputs, self.model.source)
+        return held_out(self.dataset, self.model.inputs, self.model.targets)
+
+    # ---------------------------------------------------------------------------------------------- the graph
+
+    def choose(self, samples: Samples) -> tuple[dict[Node, Discretisation], tuple[Trial, ...]]:
+        """A discretisation for every solve: the model's own, the author's, or the cheapest that meets the error."""
+        evaluator = self.evaluator(samples.first(SWEPT))
+        if self.override is not None:
+            return {node: scheme_steps(node, self.override) for node in evaluator.solves}, ()
+        if self.plan.solver is not None:
+            chosen = {node: scheme_steps(node, self.plan.solver) for node in evaluator.open}
+            return {**evaluator.stated, **chosen}, ()
+        found, trials = choose(evaluator, self.plan.error, self.plan.of, self.progress)
+        return {**evaluator.stated, **found}, trials
+
+    def evaluator(self, samples: Samples) -> Evaluator:
+        """The float64 model on these samples."""
+        return Evaluator(self.model, self.trained.weights, samples, self.plan.error)
+
+    def optimised(self, choices: Mapping[Node, Discretisation]) -> Graph:
+        """Unrolled, weights bound, simplified."""
+        return optimise(bind(unroll(self.model.graph, choices.__getitem__), self.trained.weights))
+
+    def emit(self, graph: Graph) -> bytes:
+        """The bytes of the ONNX file, checked by onnx itself."""
+        sizes = {"batch": self.plan.batch} if self.plan.batch else {}
+        model = to_onnx(
+            graph, self.trained.weights, opset=self.plan.opset, dtype=self.plan.dtype, name=self.model.name,
+            metadata={"source_sha256": hashlib.sha256(self.model.source.text.encode()).hexdigest()},
+            source=self.model.source, sizes=sizes,
+        )  # fmt: skip
+        onnx.checker.check_model(model, full_check=True)
+        return model.SerializeToString(deterministic=True)
+
+    # -------------------------------------------------------------------------------------------- the proof
+
+    def certify(
+        self,
+        session: Session,
+        samples: Samples,
+        choices: Mapping[Node, Discretisation],
+        trials: tuple[Trial, ...],
+        model_file: Path,
+    ) -> Certificate:
+        """Measure everything that is claimed. Raises IsoclineError with every bound that is missed."""
+        self.progress("certifying")
+        measured = samples.first(MEASURED)
+        evaluator = self.evaluator(measured)
+        exact = evaluator.run(choices)
+        deployed = run_deployed(session, measured)
+        checks = self.plan.checks
+        everything = run_deployed(session, samples) if checks else {}
+        certificate = Certificate(
+            model=self.model.name,
+            samples=samples.origin + ("" if measured is samples else f", {measured.count} of them measured"),
+            parity=compare(deployed, exact, self.model.graph),
+            parity_bound=self.plan.parity,
+            discretisation=compare(exact, evaluator.reference, self.model.graph) if evaluator.open else {},
+            stated_error=self.plan.error,
+            reference=f"dopri8, rtol = atol = {reference_tolerance(self.plan.error):.0e}",
+            solves=tuple(_deployed(node, choice) for node, choice in choices.items()),
+            work_precision=trials,
+            step_halving=self._halving(evaluator, exact, choices),
+            stability=stability(self.evaluator(samples.first(8)), choices),
+            checks=tuple(evaluate_check(check, everything, samples) for check in checks),
+            parameters=self.trained.parameters,
+            data_notes=self.dataset.notes if self.dataset else (),
+            graph=graph_facts(session, model_file),
+            latency=latency(session, self.plan.batch or 1),
+            versions=versions(),
+        )
+        missed = self._missed(certificate)
+        if missed:
+            raise IsoclineError(missed, self.model.source)
+        return certificate
+
+    def _halving(
+        self, evaluator: Evaluator, exact: Mapping[str, Array], choices: Mapping[Node, Discretisation]
+    ) -> dict[str, float]:
+        """How far the outputs move when every step of an open solve is halved."""
+        if not evaluator.open:
+            return {}
+        finer = evaluator.run({node: halved(choices[node]) for node in evaluator.open})
+        return {name: item.maximum for name, item in compare(exact, finer, self.model.graph).items()}
+
+    def _missed(self, certificate: Certificate) -> list[Diagnostic]:
+        spans = {port.name: port.span for port in self.model.outputs}
+        missed = [
+            messages.parity_missed(spans[name], name, f"{item.maximum:.1e}", f"{certificate.parity_bound:.0e}")
+            for name, item in certificate.parity.items()
+            if not item.maximum <= certificate.parity_bound
+        ]
+        bounded = self.plan.of or tuple(certificate.discretisation)
+        missed += [
+            messages.error_bound_missed(spans[name], name, f"{item.maximum:.1e}", f"{certificate.stated_error:.0e}")
+            for name, item in certificate.discretisation.items()
+            if name in bounded and self._is_bounded and not item.maximum <= certificate.stated_error
+        ]
+        return missed + missed_checks(self.plan.checks, certificate.checks)
+
+    @property
+    def _is_bounded(self) -> bool:
+        """Whether the error of the grid is a promise: the author may name a grid, and then it is a fact that is stated."""
+        return self.plan.solver is None and self.override is None
+
+    def report(self, session: Session, certificate: Certificate, samples: Samples) -> str:
+        """The page that shows all of this to a person."""
+        from isocline_compiler.report import write_report
+        from isocline_compiler.report.material import material_of
+
+        shown = samples.first(6)
+        outputs = run_deployed(session, shown)
+        return write_report(material_of(self.model, certificate, outputs, shown, self.trained.metrics))
+
+
+def _deployed(node: Node, choice: Discretisation) -> DeployedSolve:
+    from isocline_compiler.artifact_files import steps_of
+
+    steps = steps_of(node, choice)
+    declared = "continuous" if node.attrs["scheme"] is None else "discrete"
+    scheme = choice.scheme
+    return DeployedSolve(
+        str(node.attrs["field"]), declared, scheme.name, scheme.order, steps, steps * scheme.evaluations
+    )
+
+
+__all__ = ["MARGIN", "Compilation", "Compiled", "Trained", "silent"]

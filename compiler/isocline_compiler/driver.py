@@ -1,0 +1,175 @@
+"""The compiler's front door: what the commands call, each step of the pipeline in its order.
+
+parse ▶ lower ▶ (train) ▶ compile ▶ artifact
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from pathlib import Path
+
+import numpy as np
+from isocline_dsl import messages
+from isocline_dsl.diagnostics import IsoclineError
+
+from isocline_compiler.checking import check, parsed
+from isocline_compiler.compiling import Compilation, Compiled, Trained
+from isocline_compiler.data import Dataset, load_data
+from isocline_compiler.fitted import fitted_parameters
+from isocline_compiler.graph import Array
+from isocline_compiler.model import Model
+from isocline_compiler.schemes import SCHEMES
+from isocline_compiler.solve_node import SchemeChoice
+from isocline_compiler.stages import shown
+from isocline_compiler.training.fit import TrainingResult
+from isocline_compiler.training.fit import train as fit
+from isocline_compiler.training.initial import initial_weights
+from isocline_compiler.training.progress import Progress, Quiet
+
+Location = str | Path
+
+
+def train(
+    path: Location,
+    *,
+    data: Location | None = None,
+    run: Location | None = None,
+    resume: bool = False,
+    device: str | None = None,
+    epochs: int | None = None,
+    progress: Progress | None = None,
+) -> TrainingResult:
+    """Fit a model to its data; `run` (runs/NAME) gets metrics, checkpoints and `weights.safetensors`.
+
+    Raises IsoclineError; KeyboardInterrupt after the checkpoint is written.
+    """
+    model = check(path)
+    folder = Path(run) if run is not None else Path("runs") / model.name
+    dataset = dataset_of(model, Path(path).parent, data)
+    if dataset is None:
+        raise IsoclineError([messages.missing_data(model.training.span if model.training else None)], model.source)
+    return fit(model, dataset, folder, resume=resume, device=device, progress=progress, epochs=epochs)
+
+
+def compile(  # noqa: A001 - the command's name
+    path: Location,
+    *,
+    weights: Location | None = None,
+    data: Location | None = None,
+    out: Location | None = None,
+    solver: str | None = None,
+    progress: Progress | None = None,
+) -> Compiled:
+    """The artifact of a model, in `out` (build/NAME), with what was proved of it.
+
+    `weights` is what `train` wrote; a model without trained weights needs none. `solver` such as "euler(steps=16)"
+    takes the place of every scheme in the file. Raises IsoclineError; then nothing is written.
+    """
+    model = check(path)
+    dataset = dataset_of(model, Path(path).parent, data)
+    values = stored_weights(model, Path(weights)) if weights is not None else untrained_weights(model)
+    metrics = Path(weights).parent / "metrics.csv" if weights is not None else None
+    return _compiled(model, dataset, values, metrics, out, scheme_of(solver), progress)
+
+
+def build(
+    path: Location,
+    *,
+    data: Location | None = None,
+    out: Location | None = None,
+    run: Location | None = None,
+    resume: bool = False,
+    device: str | None = None,
+    epochs: int | None = None,
+    progress: Progress | None = None,
+) -> Compiled:
+    """Train when the file says how, then compile: the main job. Raises IsoclineError."""
+    model = check(path)
+    if model.training is None:
+        return compile(path, data=data, out=out, progress=progress)
+    result = train(path, data=data, run=run, resume=resume, device=device, epochs=epochs, progress=progress)
+    if not result.complete:
+        raise KeyboardInterrupt
+    metrics = result.folder / "metrics.csv"
+    return _compiled(model, result.dataset, result.weights, metrics, out, None, progress)
+
+
+def show(path: Location, stage: str = "graph", *, svg: bool = False) -> str:
+    """A stage of a model as text or as an svg drawing: tree, graph, unrolled, optimised or onnx."""
+    place = Path(path)
+    return shown(place if _is_artifact(place) else _parsed(place), stage, svg)
+
+
+def _is_artifact(path: Path) -> bool:
+    return path.is_dir() or path.suffix == ".onnx"
+
+
+def _compiled(
+    model: Model,
+    dataset: Dataset | None,
+    weights: Mapping[str, Array],
+    metrics: Path | None,
+    out: Location | None,
+    override: SchemeChoice | None,
+    progress: Progress | None,
+) -> Compiled:
+    say = (progress or Quiet()).say
+    folder = Path(out) if out is not None else Path("build") / model.name
+    parameters = fitted_parameters(model, dataset, weights)
+    trained = Trained(weights, parameters, metrics if metrics is not None and metrics.exists() else None)
+    return Compilation(model, trained, dataset, override, say).run(folder)
+
+
+def dataset_of(model: Model, folder: Path, override: Location | None = None) -> Dataset | None:
+    """The data of a model, or None when the file names none. Raises IsoclineError."""
+    if model.data is None:
+        return None
+    place = Path(override) if override is not None else None
+    return load_data(model.data, model.inputs, model.targets, folder, model.source, place)
+
+
+def stored_weights(model: Model, path: Path) -> dict[str, Array]:
+    """Weights from a safetensors file, float64. Raises E605 and E606 for a weight that is missing or has another shape."""
+    from safetensors.numpy import load_file
+
+    try:
+        stored = load_file(path)
+    except (OSError, ValueError) as problem:
+        raise IsoclineError([messages.weights_unreadable(None, str(path), str(problem))]) from None
+    faults = [
+        messages.missing_weights(weight.span, weight.name)
+        if weight.name not in stored
+        else messages.weights_shape(
+            weight.span, weight.name, str(list(stored[weight.name].shape)), str(list(weight.shape))
+        )
+        for weight in model.weights
+        if weight.name not in stored or stored[weight.name].shape != weight.shape
+    ]
+    if faults:
+        raise IsoclineError(faults, model.source)
+    return {weight.name: np.asarray(stored[weight.name], dtype=np.float64) for weight in model.weights}
+
+
+def untrained_weights(model: Model) -> dict[str, Array]:
+    """The first values of declared parameters. Raises E605 when a layer has weights: those must be trained."""
+    parameters = {parameter.name for parameter in model.parameters}
+    faults = [
+        messages.missing_weights(weight.span, weight.name) for weight in model.weights if weight.name not in parameters
+    ]
+    if faults:
+        raise IsoclineError(faults[:1], model.source)
+    return initial_weights(model.weights, 0)
+
+
+def scheme_of(text: str | None) -> SchemeChoice | None:
+    """`euler(steps=16)` given beside a file. Raises IsoclineError."""
+    if text is None:
+        return None
+    match = re.fullmatch(r"\s*(\w+)\s*\(\s*steps\s*=\s*(\d+)\s*\)\s*", text)
+    if match is None or match[1] not in SCHEMES:
+        raise IsoclineError([messages.unknown_scheme(None, text, tuple(f"{name}(steps=N)" for name in SCHEMES))])
+    return SchemeChoice(match[1], (("steps", int(match[2])),))
+
+
+__all__ = ["Compiled", "TrainingResult", "build", "check", "compile", "show", "train"]

@@ -1,0 +1,63 @@
+"""A model at each stage of compiling, for reading: `isocline show`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import onnx
+from isocline_dsl.diagnostics import Source
+from isocline_dsl.printer import to_text as program_text
+from isocline_dsl.tree import Program
+
+from isocline_compiler.drawing import to_svg
+from isocline_compiler.graph import Graph, Node
+from isocline_compiler.grid import Discretisation
+from isocline_compiler.certify.choose import discretisation
+from isocline_compiler.certify.evaluation import scheme_steps
+from isocline_compiler.lower import lower
+from isocline_compiler.model import Model
+from isocline_compiler.passes import optimise
+from isocline_compiler.text_form import to_text
+from isocline_compiler.to_onnx import to_onnx
+from isocline_compiler.training.initial import initial_weights
+from isocline_compiler.unroll import unroll
+
+SHOWN_SCHEME = "rk4"
+"""What an open solve is shown with: which scheme `auto` takes is known only when the model is compiled."""
+
+
+def shown(what: Path | tuple[Program, Source], stage: str, svg: bool) -> str:
+    """The text or the drawing of one stage. Raises IsoclineError for a file with mistakes."""
+    if isinstance(what, Path):
+        path = what / "model.onnx" if what.is_dir() else what
+        return onnx.printer.to_text(onnx.load(path, load_external_data=False))
+    program, source = what
+    if stage == "tree":
+        return program_text(program)
+    model = lower(program, source)
+    if stage == "onnx":
+        return onnx.printer.to_text(_emitted(model))
+    graph = {
+        "graph": lambda: model.graph,
+        "unrolled": lambda: _unrolled(model),
+        "optimised": lambda: optimise(_unrolled(model)),
+    }
+    chosen = graph[stage]()
+    return to_svg(chosen) if svg else to_text(chosen)
+
+
+def _unrolled(model: Model) -> Graph:
+    """Open solves with one step an interval."""
+
+    def choice(node: Node) -> Discretisation:
+        if model.deployment.solver is not None and node.attrs["scheme"] is None:
+            return scheme_steps(node, model.deployment.solver)
+        stated = node.attrs["scheme"]
+        return scheme_steps(node, stated) if stated is not None else discretisation(node, SHOWN_SCHEME, 1)
+
+    return unroll(model.graph, choice)
+
+
+def _emitted(model: Model) -> onnx.ModelProto:
+    weights = initial_weights(model.weights, 0)
+    return to_onnx(optimise(_unrolled(model)), weights, opset=model.deployment.opset, dtype=model.deployment.dtype)
