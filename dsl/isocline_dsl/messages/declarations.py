@@ -1,4 +1,4 @@
-"""Types and values of declarations, and what the settings of a block may hold: E44x."""
+"""Types and values of declarations, and what the settings of a block may hold: E423 to E425, E44x."""
 
 from __future__ import annotations
 
@@ -14,16 +14,15 @@ def at_without_step(span: Span | None) -> Draft:
 
     `at 0..20 step 1` gives 21 values, 0 and 20 included. To keep only the end, write `over 0..20`.
     """
-    return Draft(
-        span, "`at` needs the times at which the solution is kept", "write `at a..b step h`, or `over a..b`"
-    )
+    return Draft(span, "`at` needs the times at which the solution is kept", "write `at a..b step h`, or `over a..b`")
 
 
 @message("E441")
 def step_without_at(span: Span | None) -> Draft:
     """`solve ... over a..b` keeps only the end of the solution, so a step between kept times has no meaning there.
 
-    How many steps the scheme takes is said by the scheme: `with rk4(steps=20)`. To keep the solution every h, write `at`.
+    How many steps the scheme takes is said by the scheme: `with rk4(steps=20)`. To keep the solution every
+    h, write `at`.
     """
     return Draft(
         span,
@@ -43,7 +42,8 @@ def check_not_a_number(span: Span | None, found: str) -> Draft:
 
 @message("E443")
 def check_of_inner_value(span: Span | None, name: str, known: Collection[str]) -> Draft:
-    """A `check` is about what the deployed model answers, so it may use outputs, inputs and targets, nothing from inside.
+    """A `check` is about what the deployed model answers, so it may use outputs, inputs and targets,
+    nothing from inside.
 
     If a value inside matters, make it an output: `output name`.
     """
@@ -102,22 +102,21 @@ def state_type(span: Span | None, name: str) -> Draft:
 @message("E449")
 def times_not_a_list(span: Span | None, found: str) -> Draft:
     """`at` takes a range with a step, or a list of times: `at [0, 0.5, 2]`, or an input of type `time[n]`."""
-    return Draft(
-        span, f"the times of a solve are a range or a list, and this is {found}", "write `at 0..20 step 1`"
-    )
+    return Draft(span, f"the times of a solve are a range or a list, and this is {found}", "write `at 0..20 step 1`")
 
 
-@message("E450")
+@message("E423")
 def unknown_data_form(span: Span | None, found: str, known: Collection[str]) -> Draft:
     """A name in the block `data` says how its values are taken from the file.
 
-    `row(i, columns...)` is one row, `rows(columns...)` all rows as one sample, `column(c)` and `columns(a, b)` one sample a
-    row, `past(n, c)` and `future(n, c)` are windows of a series, `array(name)` is an array of an npz or safetensors file.
+    `row(i, columns...)` is one row, `rows(columns...)` all rows as one sample, `column(c)` and `columns(a,
+    b)` one sample a row, `past(n, c)` and `future(n, c)` are windows of a series, `array(name)` is an array
+    of an npz or safetensors file.
     """
     return Draft(span, f"`{found}` is not a way to take values from data", did_you_mean(found, known))
 
 
-@message("E451")
+@message("E424")
 def regularizer_setting(span: Span | None, name: str) -> Draft:
     """Some regularizers change how a solve is trained and have no value of their own, so they cannot be multiplied.
 
@@ -126,9 +125,9 @@ def regularizer_setting(span: Span | None, name: str) -> Draft:
     return Draft(span, f"`{name}` has no value: it stands alone, or as a term of a sum", None)
 
 
-@message("E452")
+@message("E425")
 def unknown_early_stop(span: Span | None, name: str, known: Collection[str]) -> Draft:
-    """`early_stop` says when to stop before the last epoch: `early_stop patience(20)` stops when the loss on the validation
-    split has not improved for 20 epochs.
+    """`early_stop` says when to stop before the last epoch: `early_stop patience(20)` stops when the loss
+    on the validation split has not improved for 20 epochs.
     """
     return Draft(span, f"there is no rule `{name}` for stopping early", did_you_mean(name, known))

@@ -10,6 +10,7 @@ from isocline_dsl.messages import (
     calls,
     compiling,
     data,
+    declarations,
     dynamics,
     fitting,
     names,
@@ -28,6 +29,7 @@ AREAS: tuple[ModuleType, ...] = (
     calls,
     dynamics,
     training,
+    declarations,
     fitting,
     data,
     compiling,
@@ -59,8 +61,6 @@ def explain(code: str) -> str:
     """The long form of a message. Raises KeyError, with a hint, when there is no such code."""
     wanted = code.strip().upper()
     if wanted not in CATALOGUE:
-        raise KeyError(
-            f"there is no message {code}; {did_you_mean(wanted, CATALOGUE) or 'codes look like E214'}"
-        )
+        raise KeyError(f"there is no message {code}; {did_you_mean(wanted, CATALOGUE) or 'codes look like E214'}")
     message = CATALOGUE[wanted]
     return f"{message.code} ({message.name.replace('_', ' ')})\n\n{message.explanation}\n"
