@@ -141,7 +141,7 @@ class DeployLowering:
                         )
                 case "of", Name(text=text):
                     if text not in self.outputs:
-                        raise LowerError(messages.unknown_output(keyword.value.span, text, tuple(self.outputs)))
+                        raise Poisoned  # unknown, or at fault: reported where names are resolved, or there
                     of = (text,)
                 case name, _:
                     raise LowerError(calls.unknown_keyword(keyword.name.span, "auto", name, ("error", "of")))
@@ -173,7 +173,7 @@ class DeployLowering:
                 node = leaf(INPUT, name, self.outputs[name].type)
             elif name in ports:
                 node = port_leaf(ports[name])
-            elif name in self.values.declared:
+            elif name in self.values.declared and name not in self.values.output_names:
                 raise LowerError(messages.check_of_inner_value(span, name, sorted({*self.outputs, *ports})))
             else:
                 raise Poisoned

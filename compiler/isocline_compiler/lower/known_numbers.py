@@ -10,7 +10,7 @@ from typing import TypeAlias
 import numpy as np
 
 from isocline_compiler.graph import Array as NumpyArray
-from isocline_compiler.lower.faults import LowerError
+from isocline_compiler.lower.faults import LowerError, Poisoned
 from isocline_compiler.tensor_type import Size
 from isocline_dsl import messages
 from isocline_dsl.tree import Array, Binary, Call, Expression, Name, Node, Number, Range, TypeName, Unary
@@ -25,11 +25,22 @@ _BINARY: Mapping[str, Callable[[Real, Real], Real]] = {
     "-": operator.sub,
     "*": operator.mul,
     "/": operator.truediv,
-    "^": operator.pow,
+    "^": lambda base, exponent: _power(base, exponent),
 }
 _CALLS: Mapping[str, Callable[[float], float]] = {
     name: getattr(math, name) for name in ("sqrt", "exp", "log", "sin", "cos", "tan", "tanh", "floor", "ceil")
 }
+
+
+LARGEST = 2**63
+"""Of whole numbers: no size, count or index is beyond."""
+
+
+def _power(base: Real, exponent: Real) -> Real:
+    """base^exponent; computed as reals where whole numbers would be too long to compute with."""
+    if isinstance(base, int) and isinstance(exponent, int) and base.bit_length() * abs(exponent) < 128:
+        return base**exponent
+    return float(base) ** exponent
 
 
 class Numbers:
@@ -37,6 +48,7 @@ class Numbers:
 
     def __init__(self, consts: Mapping[str, Expression]) -> None:
         self.consts = consts
+        self._begun: set[str] = set()
 
     def real(self, expression: Expression) -> Real:
         """The value, an `int` when it is written and computed with integers.
@@ -44,7 +56,10 @@ class Numbers:
         Raises LowerError where the expression is not known while compiling.
         """
         try:
-            return self._real(expression)
+            value = self._real(expression)
+            if isinstance(value, int) and abs(value) > LARGEST:
+                raise OverflowError("a whole number beyond 2^63")
+            return value
         except (ZeroDivisionError, OverflowError, ValueError) as problem:
             raise LowerError(messages.arithmetic_fault(expression.span, str(problem))) from None
 
@@ -55,7 +70,7 @@ class Numbers:
             case Name(text=text) if text in NAMED:
                 return NAMED[text]
             case Name(text=text) if text in self.consts:
-                return self._real(self.consts[text])
+                return self._const(text)
             case Unary(operator="-", operand=operand):
                 return -self._real(operand)
             case Binary(operator=symbol, left=left, right=right) if symbol in _BINARY:
@@ -67,11 +82,20 @@ class Numbers:
                 return _CALLS[name.text](self._real(argument))
         raise LowerError(messages.not_a_known_number(expression.span))
 
+    def _const(self, name: str) -> Real:
+        if name in self._begun:
+            raise Poisoned  # defined by itself: reported where names are resolved
+        self._begun.add(name)
+        try:
+            return self._real(self.consts[name])
+        finally:
+            self._begun.discard(name)
+
     def is_known(self, expression: Expression) -> bool:
         """Whether `real` would answer."""
         try:
             self.real(expression)
-        except LowerError:
+        except (LowerError, Poisoned):
             return False
         return True
 

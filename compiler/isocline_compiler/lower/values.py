@@ -57,6 +57,7 @@ class FileValues:
         self.declared = _declared(self.program)
         consts = {name: item.value for name, item in self.declared.items() if isinstance(item, Const)}
         self.numbers = Numbers(consts)
+        self.output_names = frozenset(item.name.text for item in self.program.declarations if isinstance(item, Output))
         self.nets = frozenset(name for name, item in self.declared.items() if isinstance(item, Net))
         self.known: dict[str, Value] = {}
         self.begun: set[str] = set()
