@@ -23,6 +23,8 @@ from isocline_compiler.graph import (
     Region,
     topological,
 )
+from isocline_compiler.ops.evaluation import Setting
+from isocline_compiler.passes.frontier import frontier
 from isocline_compiler.solve_node import PICK, SOLVE, parts
 
 Tensor: TypeAlias = torch.Tensor
@@ -70,17 +72,6 @@ def no_integrator(
 ) -> tuple[Tensor, ...]:
     """The integrator of a graph that should hold no solve."""
     raise AssertionError(f"{node!r} has to be integrated, and no integrator was given")
-
-
-@dataclass(frozen=True)
-class Setting:
-    """What the operations see as `torch`: torch itself, with the working precision and the device beside it."""
-
-    working: torch.dtype
-    device: torch.device
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(torch, name)
 
 
 def setting_of(bound: Mapping[Any, Tensor]) -> Setting:
@@ -247,27 +238,13 @@ class FieldProgram:
         arguments = region.arguments
         held = arguments[1 + states : 1 + states + captured]
         moving = (*arguments[: 1 + states], *arguments[1 + states + captured :])
-        frontier = _frontier(region.results, frozenset(moving))
-        self._once = Line(frontier, held)
-        self._each = Line(region.results, (*moving, *frontier))
+        fixed = frontier(region.results, moving)
+        self._once = Line(fixed, held)
+        self._each = Line(region.results, (*moving, *fixed))
 
     def bind(self, run: Run, captured: Sequence[Tensor]) -> Field:
         """The field for these captured values, ready to be evaluated."""
         return _BoundField(self._each, run, self._once(run, captured))
-
-
-def _frontier(roots: Sequence[Node], moving: frozenset[Node]) -> list[Node]:
-    """The nodes that do not depend on `moving` and that something which does reads, or that are roots themselves."""
-    order = topological(roots)
-    depends = set(moving)
-    frontier: dict[Node, None] = {}
-    for node in order:
-        if node in moving or not any(item in depends for item in node.inputs):
-            continue
-        depends.add(node)
-        frontier.update((item, None) for item in node.inputs if item not in depends)
-    frontier.update((root, None) for root in roots if root not in depends)
-    return list(frontier)
 
 
 class _BoundField:

@@ -1,0 +1,43 @@
+"""What a field computes from neither time nor state -> a value computed before the solve."""
+
+from __future__ import annotations
+
+from isocline_compiler.graph import ARGUMENT, Graph, Node, Region, leaf, substitute
+from isocline_compiler.passes.frontier import frontier
+from isocline_compiler.passes.prune import without_unread
+from isocline_compiler.passes.rewrite import rewrite, with_attrs
+from isocline_compiler.solve_node import SOLVE, parts
+
+
+def hoist(graph: Graph) -> Graph:
+    """A term of a field that depends on neither t, nor a state, nor a step's weights -> a captured value.
+
+    `h' = tanh(h @ (W - transpose(W)))` computes `W - transpose(W)` once a solve, not once an evaluation.
+    """
+    return rewrite(graph, _hoisted)
+
+
+def _hoisted(node: Node, inputs: tuple[Node, ...]) -> Node:
+    node = node.rebuilt(inputs)
+    if node.op is not SOLVE:
+        return node
+    region: Region = node.attrs["region"]
+    roles = parts(node)
+    first = 1 + len(roles.initial)
+    second = first + len(roles.captured)
+    moving = (*region.arguments[:first], *region.arguments[second:])
+    terms = [item for item in frontier(region.results, moving) if item.inputs]
+    if not terms:
+        return node
+    outside = substitute(terms, dict(zip(region.arguments[first:second], roles.captured, strict=True)))
+    fresh = [leaf(ARGUMENT, f"hoisted{len(roles.captured) + i}", term.type) for i, term in enumerate(terms)]
+    results = substitute(region.results, dict(zip(terms, fresh, strict=True)))
+    arguments = (*region.arguments[:second], *fresh, *region.arguments[second:])
+    times = () if roles.times is None else (roles.times,)
+    changed = with_attrs(
+        node,
+        (*roles.initial, *roles.captured, *outside, *roles.stacked, *times),
+        region=Region(arguments, results),
+        captured=len(roles.captured) + len(terms),
+    )
+    return without_unread(changed)

@@ -1,0 +1,124 @@
+"""The rules of `simplify` for operations that only move entries."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+
+from isocline_compiler.graph import Fault, Node
+from isocline_compiler.ops import OPS
+from isocline_compiler.tensor_type import Shape
+
+
+def _reshaped(x: Node, shape: Shape) -> Node | None:
+    """`x` in another shape, or None when named sizes would have to change places."""
+    try:
+        return x if x.shape == shape else OPS["reshape"](x, shape=shape)
+    except Fault:
+        return None
+
+
+def _reshape(node: Node) -> Node | None:
+    x = node.inputs[0]
+    if x.shape == node.shape:
+        return x
+    return _reshaped(x.inputs[0], node.shape) if x.op.name == "reshape" else None
+
+
+def _transpose(node: Node) -> Node | None:
+    x, perm = node.inputs[0], node.attrs["perm"]
+    if list(perm) == sorted(perm):
+        return x
+    if x.op.name == "transpose":
+        return OPS["transpose"](x.inputs[0], perm=tuple(x.attrs["perm"][i] for i in perm))
+    return None
+
+
+def _expand(node: Node) -> Node | None:
+    x = node.inputs[0]
+    if x.shape == node.shape:
+        return x
+    return OPS["expand"](x.inputs[0], shape=node.shape) if x.op.name == "expand" else None
+
+
+def _expand_like(node: Node) -> Node | None:
+    return node.inputs[0]  # kept only when nothing was repeated: a result keeps its type
+
+
+def _unchanged(node: Node) -> Node | None:
+    """No margin to pad, no axis to reduce."""
+    margins, axes = node.attrs.get("pads"), node.attrs.get("axes")
+    idle = not any(map(any, margins)) if margins is not None else not axes
+    return node.inputs[0] if idle else None
+
+
+def _concat(node: Node) -> Node | None:
+    """One part is itself; parts that are concatenations along the same axis join it."""
+    axis = node.attrs["axis"] % node.type.rank
+    if len(node.inputs) == 1:
+        return node.inputs[0]
+    if not any(_joins(item, axis) for item in node.inputs):
+        return None
+    parts = [part for item in node.inputs for part in (item.inputs if _joins(item, axis) else (item,))]
+    return OPS["concat"](*parts, axis=axis)
+
+
+def _joins(node: Node, axis: int) -> bool:
+    return node.op.name == "concat" and node.attrs["axis"] % node.type.rank == axis
+
+
+def _part_at(parts: Sequence[Node], axis: int, index: int) -> tuple[Node, int] | None:
+    """The part that entry `index` of a concatenation lies in, and its index there."""
+    for part in parts:
+        size = part.size(axis)
+        if not isinstance(size, int):
+            return None
+        if index < size:
+            return part, index
+        index -= size
+    return None
+
+
+def _select(node: Node) -> Node | None:
+    """An entry of a concatenation is an entry of one part; the only entry of an axis is the whole, reshaped."""
+    x = node.inputs[0]
+    axis, size = node.attrs["axis"] % x.type.rank, x.size(node.attrs["axis"])
+    if size == 1:
+        return _reshaped(x, node.shape)
+    if not _joins(x, axis) or not isinstance(size, int):
+        return None
+    found = _part_at(x.inputs, axis, node.attrs["index"] % size)
+    return None if found is None else OPS["select"](found[0], axis=axis, index=found[1])
+
+
+def _slice(node: Node) -> Node | None:
+    """All entries in order are the whole; a slice within one part of a concatenation is a slice of that part."""
+    x, axis = node.inputs[0], node.attrs["axis"] % node.type.rank
+    size = x.size(axis)
+    if not isinstance(size, int):
+        return None
+    chosen = range(*slice(node.attrs["start"], node.attrs["stop"], node.attrs.get("step", 1)).indices(size))
+    if chosen == range(size):
+        return x
+    if not _joins(x, axis) or not chosen or chosen.step != 1:
+        return None
+    first, last = _part_at(x.inputs, axis, chosen[0]), _part_at(x.inputs, axis, chosen[-1])
+    if first is None or last is None or first[0] is not last[0] or last[1] - first[1] != len(chosen) - 1:
+        return None
+    return OPS["slice"](first[0], axis=axis, start=first[1], stop=last[1] + 1)
+
+
+LAYOUT: Mapping[str, Callable[[Node], Node | None]] = {
+    "reshape": _reshape,
+    "transpose": _transpose,
+    "expand": _expand,
+    "expand_like": _expand_like,
+    "concat": _concat,
+    "select": _select,
+    "slice": _slice,
+    "pad": _unchanged,
+    "reduce_sum": _unchanged,
+    "reduce_mean": _unchanged,
+    "reduce_max": _unchanged,
+    "reduce_min": _unchanged,
+    "reduce_prod": _unchanged,
+}

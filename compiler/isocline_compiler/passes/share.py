@@ -1,0 +1,52 @@
+"""Equal terms -> one term."""
+
+from __future__ import annotations
+
+from collections.abc import Hashable
+
+import numpy as np
+
+from isocline_compiler.graph import ARGUMENT, WEIGHT, Graph, Node
+from isocline_compiler.passes.rewrite import rewrite
+
+_COMMUTATIVE = frozenset({"add", "mul", "minimum", "maximum", "equal", "not_equal", "and", "or"})
+
+
+def share(graph: Graph) -> Graph:
+    """Two nodes of one operation on the same arguments -> one node; literals are compared by their bytes.
+
+    Arguments of regions are never merged, nor is what draws at random while training.
+    """
+    table: dict[Hashable, Node] = {}
+    number: dict[Node, int] = {}
+
+    def visit(node: Node, inputs: tuple[Node, ...]) -> Node:
+        node = node.rebuilt(inputs)
+        key = None if node.op is ARGUMENT or node.op.training is not None else _key(node, number)
+        found = node if key is None else table.setdefault(key, node)
+        number.setdefault(found, len(number))
+        return found
+
+    return rewrite(graph, visit)
+
+
+def _key(node: Node, number: dict[Node, int]) -> Hashable:
+    """What makes two nodes equal; None for one that is equal to itself only."""
+    if node.op is WEIGHT:
+        return ("weight", node.attrs["name"])
+    arguments = [number.setdefault(item, len(number)) for item in node.inputs]
+    if node.op.name in _COMMUTATIVE:
+        arguments.sort()
+    attrs = tuple((key, _frozen(value)) for key, value in sorted(node.attrs.items()))
+    return (node.op.name, tuple(arguments), attrs)
+
+
+def _frozen(value: object) -> Hashable:
+    """A value that compares as the attribute does."""
+    if isinstance(value, np.ndarray):
+        return (value.dtype.str, value.shape, value.tobytes())
+    if isinstance(value, list | tuple):
+        return tuple(_frozen(item) for item in value)
+    if isinstance(value, float):
+        return (value, str(value))  # 0.0 == -0.0, yet they differ
+    return value if isinstance(value, Hashable) else id(value)

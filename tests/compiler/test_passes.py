@@ -1,0 +1,344 @@
+"""Each pass does what its first line says, and changes no result."""
+
+from __future__ import annotations
+
+import time
+
+import numpy as np
+import onnxruntime
+import pytest
+import torch
+from hypothesis import HealthCheck, assume, given, settings
+from hypothesis import strategies as st
+from isocline_compiler import passes
+from isocline_compiler.graph import ARGUMENT, CONSTANT, INPUT, WEIGHT, Graph, Node, Op, Region, at, constant, leaf
+from isocline_compiler.ops import OPS
+from isocline_compiler.ops.shapes import real
+from isocline_compiler.passes import CLEANING, PIPELINE, bind, fold, freeze, hoist, optimise, prune, share, simplify
+from isocline_compiler.solve_node import SOLVE, Interval, parts, pick
+from isocline_compiler.to_onnx import to_onnx
+from isocline_compiler.to_torch import evaluate
+from isocline_compiler.verify import InvalidGraph, verify
+from isocline_dsl.tree import Span
+
+X = leaf(INPUT, "x", real("batch", 3))
+Z = leaf(INPUT, "z", real("batch", 3))
+W = leaf(WEIGHT, "w", real(3, 3))
+ONES = np.ones(3)
+SIZES = {"batch": 2, "T": 2}
+TOTAL = {op for op in OPS.values() if all(example.within == ((-2.0, 2.0),) for example in op.examples)}
+
+
+def only(node: Node) -> Graph:
+    return Graph((X, Z), {"y": node})
+
+
+def result(graph: Graph) -> Node:
+    return graph.outputs["y"]
+
+
+def names(graph: Graph) -> list[str]:
+    return [node.op.name for node in graph.nodes()]
+
+
+def run(graph: Graph, bound) -> list[np.ndarray]:
+    return [value.numpy() for value in evaluate(tuple(graph.outputs.values()), bound)]
+
+
+# ---------------------------------------------------------------------------------------------------- random graphs
+
+
+@st.composite
+def graphs(draw):
+    """A graph of up to 12 operations of the table; arguments are earlier results, inputs, weights or literals."""
+    inputs: list[Node] = []
+    made: list[Node] = []
+
+    def source(type_):
+        known = [node for node in made if node.type == type_]
+        choice = draw(st.integers(0, 3))
+        if known and choice < 2:
+            return known[draw(st.integers(0, len(known) - 1))]
+        static = all(isinstance(size, int) for size in type_.shape)
+        if static and type_.kind == "real" and choice < 3:
+            value = draw(st.sampled_from([0.0, 1.0, -1.0, 2.0, 0.3]))
+            return constant(np.full(type_.shape, value))
+        inputs.append(leaf(INPUT, f"x{len(inputs)}", type_))
+        return inputs[-1]
+
+    for _ in range(draw(st.integers(1, 12))):
+        op = draw(st.sampled_from(sorted(TOTAL, key=lambda op: op.name)))
+        example = draw(st.sampled_from(op.examples))
+        made.append(op(*(source(type_) for type_ in example.types), **example.attrs))
+    return Graph(tuple(inputs), {f"y{i}": node for i, node in enumerate(made[-3:])})
+
+
+def drawn(graph: Graph, seed: int) -> dict[Node, torch.Tensor]:
+    rng = np.random.default_rng(seed)
+    bound = {}
+    for node in graph.inputs:
+        shape = [SIZES.get(size, size) for size in node.shape]
+        number = rng.uniform(-2, 2, shape)
+        bound[node] = torch.tensor({"real": number, "int": number.astype(int), "bool": number > 0}[node.type.kind])
+    return bound
+
+
+@pytest.mark.parametrize("step", [*PIPELINE, optimise], ids=lambda step: step.__name__)
+@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.filter_too_much])
+@given(graph=graphs(), seed=st.integers(0, 99))
+def test_results_stay_the_same(step, graph, seed):
+    bound = drawn(graph, seed)
+    expected = run(graph, bound)
+    assume(all(np.isfinite(value).all() for value in expected))
+    verify(graph)
+    changed = step(graph)
+    verify(changed)
+    assert [node.types for node in changed.outputs.values()] == [node.types for node in graph.outputs.values()]
+    for ours, theirs in zip(run(changed, bound), expected, strict=True):
+        np.testing.assert_allclose(ours, theirs, rtol=1e-9, atol=1e-9)
+    assert step(changed) is changed or step is not optimise
+
+
+@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@given(graph=graphs(), seed=st.integers(0, 99))
+def test_an_optimised_graph_runs_in_onnxruntime(graph, seed):
+    bound = drawn(graph, seed)
+    expected = run(graph, bound)
+    assume(all(np.isfinite(value).all() and (abs(value) < 1e3).all() for value in expected))
+    outputs = {name: node for name, node in graph.outputs.items() if node.type.kind == "real"}
+    assume(outputs and all(node.op.name not in ("floor", "ceil", "round", "sign") for node in graph.nodes()))
+    assume(not any(node.type.kind != "real" for node in graph.nodes()))
+    model = to_onnx(optimise(Graph(graph.inputs, outputs)), {})
+    options = onnxruntime.SessionOptions()
+    options.log_severity_level = 4
+    session = onnxruntime.InferenceSession(model.SerializeToString(), options, ["CPUExecutionProvider"])
+    fed = {node.attrs["name"]: value.numpy().astype(np.float32) for node, value in bound.items()}
+    found = session.run(None, fed)
+    for ours, theirs in zip(found, run(Graph(graph.inputs, outputs), bound), strict=True):
+        np.testing.assert_allclose(ours, theirs, rtol=1e-3, atol=1e-3)
+
+
+@pytest.mark.parametrize("step", [*PIPELINE, optimise], ids=lambda step: step.__name__)
+def test_the_same_object_comes_back_when_nothing_changed(step):
+    graph = only(OPS["tanh"](X @ W) + Z)
+    assert step(graph) is graph
+
+
+@pytest.mark.parametrize("step", [*PIPELINE, optimise], ids=lambda step: step.__name__)
+def test_a_long_chain_takes_seconds_and_no_recursion(step):
+    node, step_size = X, constant(0.01)
+    for _ in range(25_000):
+        node = node + OPS["tanh"](node) * (step_size * 2.0)
+    start = time.process_time()
+    changed = step(only(node))
+    assert time.process_time() - start < 12
+    assert len(changed.nodes()) <= 100_003
+
+
+def test_every_pass_states_its_rewrite():
+    for step in PIPELINE:
+        assert "->" in (step.__doc__ or "").splitlines()[0]
+        assert getattr(passes, step.__name__) is step
+
+
+# ---------------------------------------------------------------------------------------------------- one by one
+
+
+def test_fold_computes_in_float64():
+    graph = fold(only(X * (constant(1.0) / constant(3.0))))
+    assert result(graph).inputs[1].attrs["value"] == 1.0 / 3.0
+    assert names(graph) == ["input", "constant", "mul"]
+
+
+def test_fold_leaves_what_is_not_finite_or_very_large():
+    assert "log" in names(fold(only(X + OPS["log"](constant(0.0)))))
+    large = OPS["expand"](constant(1.0), shape=(1000, 1000))
+    assert result(fold(only(large))) is large
+
+
+def test_fold_works_in_fields():
+    graph = fold(only(pick(_solve(lambda t, x, c: x * (constant(2.0) + 3.0)), 0)))
+    (field,) = [node.attrs["region"] for node in graph.nodes() if node.op is SOLVE]
+    assert field.results[0].inputs[1].attrs["value"] == 5.0
+
+
+SIMPLER = {
+    "x + 0": (lambda: X + 0.0, lambda: X),
+    "0 + x": (lambda: 0.0 + X, lambda: X),
+    "x - 0": (lambda: X - 0.0, lambda: X),
+    "1 x": (lambda: X * constant(ONES), lambda: X),
+    "x / 1": (lambda: X / 1.0, lambda: X),
+    "x^1": (lambda: X**1.0, lambda: X),
+    "--x": (lambda: -(-X), lambda: X),
+    "reshape of reshape": (
+        lambda: OPS["reshape"](OPS["reshape"](X, shape=("batch", 1, 3)), shape=("batch", 3)),
+        lambda: X,
+    ),
+    "transpose identity": (lambda: OPS["transpose"](X, perm=(0, 1)), lambda: X),
+    "transpose back": (
+        lambda: OPS["transpose"](OPS["transpose"](X, perm=(1, 0)), perm=(1, 0)),
+        lambda: X,
+    ),
+    "expand to itself": (lambda: OPS["expand"](X, shape=("batch", 3)), lambda: X),
+    "all of a slice": (lambda: OPS["slice"](X, axis=1, start=0, stop=None), lambda: X),
+    "part of a concatenation": (
+        lambda: OPS["slice"](OPS["concat"](Z, X, axis=1), axis=1, start=3, stop=6),
+        lambda: X,
+    ),
+    "one concatenated": (lambda: OPS["concat"](X, axis=1), lambda: X),
+    "no margins": (lambda: OPS["pad"](X, pads=((0, 0), (0, 0)), value=1.0), lambda: X),
+    "no axes": (lambda: OPS["reduce_sum"](X, axes=()), lambda: X),
+    "cast to itself": (lambda: OPS["cast"](X, kind="real"), lambda: X),
+    "where both": (lambda: OPS["where"](OPS["less"](X, Z), X, X), lambda: X),
+    "unbounded": (lambda: OPS["clip"](X, low=-np.inf, high=np.inf), lambda: X),
+    "x + 0 z": (lambda: X + 0.0 * Z, lambda: X),
+}
+
+
+@pytest.mark.parametrize("case", SIMPLER)
+def test_simplify_leaves_the_argument(case):
+    make, expected = SIMPLER[case]
+    assert result(optimise(only(make()), (simplify,))) is expected()
+
+
+def test_simplify_keeps_the_shape():
+    small = leaf(INPUT, "s", real(1, 3))
+    for node in (small + constant(np.zeros((2, 3))), small * constant(np.ones((2, 3))), X * 0.0):
+        graph = simplify(Graph((small, X), {"y": node}))
+        assert result(graph).type == node.type
+        bound = {"s": torch.ones(1, 3, dtype=torch.float64), "x": torch.ones(4, 3, dtype=torch.float64)}
+        np.testing.assert_array_equal(run(graph, bound)[0], run(Graph((small, X), {"y": node}), bound)[0])
+
+
+def test_simplify_multiplies_literals_only_when_safe():
+    assert names(simplify(only(2.0 * (3.0 * X)))).count("mul") == 1
+    assert names(simplify(only(1e-20 * (1e-20 * X)))).count("mul") == 2
+    assert names(simplify(only(constant(2 * ONES) * (3.0 * X)))).count("mul") == 2
+
+
+def test_simplify_takes_an_entry_of_a_stack_from_its_part():
+    columns = [OPS["select"](X, axis=1, index=i) for i in range(3)]
+    stacked = OPS["concat"](*(OPS["reshape"](c, shape=("batch", 1)) for c in columns), axis=1)
+    graph = optimise(only(OPS["select"](stacked, axis=1, index=1)), (simplify,))
+    assert result(graph) is columns[1]
+
+
+def test_share_merges_equal_terms_and_no_others():
+    a, b = OPS["tanh"](X * Z), OPS["tanh"](Z * X)
+    graph = share(only(a + b * (X - Z) * (Z - X)))
+    assert names(graph).count("tanh") == 1
+    assert names(graph).count("sub") == 2
+    literals = share(only(X * constant(2.0) + Z * constant(2.0) + constant(0.0) * X + constant(-0.0) * X))
+    assert names(literals).count("constant") == 3
+
+
+def test_share_merges_leaves_of_one_weight():
+    graph = share(only(X @ W + Z @ leaf(WEIGHT, "w", real(3, 3))))
+    assert names(graph).count("weight") == 1
+
+
+def test_share_leaves_what_draws_at_random():
+    graph = only(OPS["dropout"](X, p=0.5) + OPS["dropout"](X, p=0.5))
+    assert share(graph) is graph
+
+
+def _solve(slope, *, captured=(), stacked=()):
+    """x' = slope(t, x, captured, slices) from X."""
+    t, x = leaf(ARGUMENT, "t", real()), leaf(ARGUMENT, "x", real("batch", 3))
+    held = [leaf(ARGUMENT, f"c{i}", node.type) for i, node in enumerate(captured)]
+    slices = [leaf(ARGUMENT, f"s{i}", node.type.with_shape(node.shape[1:])) for i, node in enumerate(stacked)]
+    region = Region((t, x, *held, *slices), (slope(t, x, [*held, *slices]),))
+    counts = {"states": 1, "captured": len(captured), "stacked": len(stacked)}
+    return SOLVE(X, *captured, *stacked, region=region, interval=Interval((0.0, 1.0), False), **counts)
+
+
+def _euler(node, field, initial, captured, stacked, times):
+    slope = field(torch.tensor(0.5, dtype=torch.float64), initial, [item[0] for item in stacked])
+    return tuple(x + dx for x, dx in zip(initial, slope, strict=True))
+
+
+def _field(graph: Graph) -> Node:
+    return next(node for node in graph.nodes() if node.op is SOLVE)
+
+
+def _solved(graph: Graph):
+    rng = np.random.default_rng(0)
+    bound = {"x": (2, 3), "z": (2, 3), "w": (3, 3), "steps": (4, 3)}
+    tensors = {name: torch.tensor(rng.normal(size=shape)) for name, shape in bound.items()}
+    return evaluate(tuple(graph.outputs.values()), tensors, integrator=_euler)[0]
+
+
+def test_prune_drops_captured_values_that_the_field_does_not_read():
+    steps = leaf(WEIGHT, "steps", real(4, 3))
+    graph = only(pick(_solve(lambda t, x, c: x * c[1], captured=(Z, Z + 1.0), stacked=(steps,)), 0))
+    pruned = prune(graph)
+    roles = parts(_field(pruned))
+    assert (len(roles.captured), len(roles.stacked)) == (1, 0)
+    assert "weight" not in names(pruned)
+    verify(pruned)
+    assert torch.equal(_solved(pruned), _solved(graph))
+    assert prune(pruned) is pruned
+
+
+def test_hoist_takes_out_what_depends_on_neither_time_nor_state():
+    steps = leaf(WEIGHT, "steps", real(4, 3))
+
+    def slope(t, x, c):
+        skew = W - OPS["transpose"](W, perm=(1, 0))
+        return OPS["tanh"](x @ skew) * OPS["exp"](c[0]) + (t * 2.0) * OPS["exp"](c[1])
+
+    graph = only(pick(_solve(slope, captured=(Z,), stacked=(steps,)), 0))
+    hoisted = hoist(graph)
+    verify(hoisted)
+    region = _field(hoisted).attrs["region"]
+    inside = [node.op.name for node in Graph((), dict(enumerate(region.results))).nodes()]
+    assert not {"sub", "transpose", "weight"} & set(inside)
+    assert inside.count("exp") == 1
+    assert len(parts(_field(hoisted)).captured) == 2
+    torch.testing.assert_close(_solved(hoisted), _solved(graph), rtol=1e-14, atol=1e-14)
+    assert hoist(hoisted) is hoisted
+
+
+def test_freeze_gives_what_differs_in_training_its_deployed_form():
+    statistics = [leaf(WEIGHT, name, real(3)) for name in ("gamma", "beta", "mean", "var")]
+    node = OPS["stop_gradient"](OPS["dropout"](OPS["batch_norm"](X, *statistics, eps=1e-3), p=0.3))
+    graph = only(node)
+    weights = {"gamma": ONES * 2, "beta": ONES, "mean": ONES * 0.5, "var": ONES * 4}
+    done = optimise(bind(graph, weights), check=True)
+    assert names(done) == ["input", "constant", "mul", "constant", "add"]
+    bound = {"x": torch.randn(4, 3, dtype=torch.float64)}
+    expected = run(graph, {**bound, **{name: torch.tensor(value) for name, value in weights.items()}})[0]
+    np.testing.assert_allclose(run(done, bound)[0], expected, rtol=1e-14)
+
+
+def test_bind_keeps_the_names_of_weights_that_are_used_as_they_are():
+    graph = bind(only(X @ W), {"w": np.eye(3)})
+    assert [node.attrs["name"] for node in graph.nodes() if node.op is CONSTANT] == ["w"]
+    assert [item.name for item in to_onnx(graph, {}).graph.initializer] == ["w"]
+    assert bind(only(X @ W), {}).weights()[0].attrs["name"] == "w"
+
+
+def test_cleaning_keeps_what_training_needs():
+    graph = only(OPS["dropout"](X, p=0.5))
+    assert optimise(graph, CLEANING) is graph
+
+
+def test_spans_survive():
+    with at(Span(4, 9)):
+        node = OPS["tanh"](X + 0.0) * (constant(1.0) + 1.0)
+    with at(Span(40, 90)):
+        graph = optimise(only(node))
+    assert {item.span for item in graph.nodes() if item.inputs} == {Span(4, 9)}
+
+
+def test_checking_names_the_pass_that_broke_the_graph_and_the_one_before():
+    def bad(graph: Graph) -> Graph:
+        return only(constant(np.inf) * X)
+
+    with pytest.raises(InvalidGraph, match=r"after bad \(before it: fold\): literals are finite"):
+        optimise(only(X + 1.0), (fold, bad), check=True)
+
+
+def test_the_passes_agree_that_an_op_is_a_record():
+    assert all(isinstance(op, Op) for op in TOTAL)
+    assert len(TOTAL) > 50
