@@ -29,7 +29,7 @@ def test_every_function_is_documented(function: Function) -> None:
 
 def test_the_usage_shows_defaults_in_the_words_of_the_language() -> None:
     assert FUNCTIONS["dense"].usage.startswith("dense(x, units, bias=true, init=glorot")
-    assert FUNCTIONS["concat"].usage == "concat(values..., axis=0)"
+    assert FUNCTIONS["concat"].usage == "concat(x, others..., axis=0)"
     assert FUNCTIONS["sum"].name == "sum"
 
 
@@ -91,6 +91,20 @@ def test_mistakes_in_shapes() -> None:
     assert fault("transpose", matrix, 0).startswith("E284")
     assert fault("range", 3, 3).startswith("E284")
     assert fault("broadcast_to", x, 3).startswith("E289")
+    assert fault("max", x, x, axis=0).startswith("E280")
+    assert fault("sum", x, axes=[0], axis=[0]).startswith("E283")
+    assert fault("clip", x, 3, 1).startswith("E284")
+    assert fault("exp", label).startswith("E232")
+    assert fault("concat").startswith("E282")
+
+
+def test_slips_of_the_keyboard_do_not_fill_the_memory() -> None:
+    bench = Workbench()
+    assert fault("dense", bench.normal(2, 4), 10**12).startswith("E284")
+    assert fault("zeros", 10**6, 10**6).startswith("E295")
+    assert fault("range", 10**10).startswith("E295")
+    assert fault("repeat", bench.normal(2, 4), 10**7).startswith("E295")
+    assert fault("gru", bench.normal(1, 20_000), 2).startswith("E296")
 
 
 def test_numbers_become_values() -> None:

@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 from isocline_compiler.graph import Fault, Node
 from isocline_compiler.ops import OPS
 from isocline_compiler.tensor_type import BATCH, Shape, Size, describe
+from isocline_dsl import messages
 from isocline_dsl.messages import calls, operations
 
 
@@ -91,7 +92,10 @@ def with_batch(x: Node, build: Callable[[Node], Node]) -> Node:
 
 
 def as_real(x: Node) -> Node:
-    """Whole numbers and truth values as real numbers, 0 and 1."""
+    """Truth values as the numbers 0 and 1. Raises `Fault` for a class, which is no number."""
+    if x.type.kind == "int":
+        name = x.attrs.get("name", "this value")
+        raise Fault(lambda span: messages.class_as_number(span, name))
     return x if x.type.kind == "real" else OPS["cast"](x, kind="real")
 
 

@@ -5,10 +5,11 @@ from __future__ import annotations
 import math
 
 from isocline_compiler.functions.broadcasting import align, as_real, elementwise
-from isocline_compiler.functions.kinds import Real, Value
+from isocline_compiler.functions.kinds import Bound, Value
 from isocline_compiler.functions.record import functions
-from isocline_compiler.graph import Node
+from isocline_compiler.graph import Fault, Node
 from isocline_compiler.ops import OPS
+from isocline_dsl.messages import calls
 
 
 def exp(x: Value) -> Node:
@@ -129,13 +130,15 @@ def erf(x: Value) -> Node:
     return elementwise("erf", x)
 
 
-def clip(x: Value, low: Real = -math.inf, high: Real = math.inf) -> Node:
+def clip(x: Value, low: Bound = -math.inf, high: Bound = math.inf) -> Node:
     """x, but no less than `low` and no more than `high`. The derivative outside is 0.
 
     To keep a parameter within bounds declare them: `param k: real in (0, 1)`.
 
     Example: clip(x, 0, 1)
     """
+    if low >= high:
+        raise Fault(lambda span: calls.wrong_argument(span, "clip", "high", f"more than {low:g}", f"{high:g}"))
     return OPS["clip"](as_real(x), low=low, high=high)
 
 

@@ -11,6 +11,9 @@ from isocline_compiler.graph import Node, as_node
 from isocline_compiler.tensor_type import Size, describe
 from isocline_dsl.tree import Span
 
+MOST = 10_000_000
+"""The most units, entries or steps that a file may ask for: beyond, it is a slip of the keyboard."""
+
 
 @dataclass(frozen=True)
 class WordCall:
@@ -51,13 +54,15 @@ def listed(value: Any) -> tuple[Any, ...]:
 
 
 def _is_size(value: Any) -> bool:
-    return isinstance(value, str) or (is_whole(value) and value >= 1)
+    return isinstance(value, str) or (is_whole(value) and 1 <= value <= MOST)
 
 
 Value: TypeAlias = Annotated[
     Node, ArgumentKind("value", "a value", lambda v: isinstance(v, Node) or is_number(v), as_node)
 ]
-Count: TypeAlias = Annotated[int, ArgumentKind("count", "a positive whole number", lambda v: is_whole(v) and v >= 1)]
+Count: TypeAlias = Annotated[
+    int, ArgumentKind("count", "a positive whole number", lambda v: is_whole(v) and 1 <= v <= MOST)
+]
 Integer: TypeAlias = Annotated[int, ArgumentKind("integer", "a whole number", is_whole)]
 Axis: TypeAlias = Annotated[int, ArgumentKind("axis", "an axis, a whole number", is_whole)]
 Axes: TypeAlias = Annotated[
@@ -66,16 +71,20 @@ Axes: TypeAlias = Annotated[
 ]
 Counts: TypeAlias = Annotated[
     tuple[int, ...],
-    ArgumentKind("counts", "a positive whole number or a list of them", _each(lambda n: n >= 1), listed),
+    ArgumentKind("counts", "a positive whole number or a list of them", _each(lambda n: 1 <= n <= MOST), listed),
 ]
 Paddings: TypeAlias = Annotated[
     tuple[int, ...],
-    ArgumentKind("paddings", "a whole number from 0 or a list of them", _each(lambda n: n >= 0), listed),
+    ArgumentKind("paddings", "a whole number from 0 or a list of them", _each(lambda n: 0 <= n <= MOST), listed),
 ]
 Sizes: TypeAlias = Annotated[Size, ArgumentKind("size", "a size, a positive whole number", _is_size)]
 Real: TypeAlias = Annotated[
     float,
-    ArgumentKind("real", "a number known when compiling", lambda v: is_number(v) and not math.isnan(v), float),
+    ArgumentKind("real", "a finite number known when compiling", lambda v: is_number(v) and math.isfinite(v), float),
+]
+Bound: TypeAlias = Annotated[
+    float,
+    ArgumentKind("real", "a number known when compiling, or inf", lambda v: is_number(v) and not math.isnan(v), float),
 ]
 Positive: TypeAlias = Annotated[
     float,

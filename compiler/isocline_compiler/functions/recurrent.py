@@ -26,6 +26,9 @@ from isocline_compiler.ops import OPS
 from isocline_compiler.tensor_type import describe
 from isocline_dsl.messages import calls
 
+LONGEST = 5_000
+"""The most steps of a recurrence that is written out."""
+
 
 def gru(x: Value, units: Count, sequence: Flag = False, *, scope: Scope) -> Node:
     """A gated recurrent unit over a sequence [T] or [T, k]: the last hidden state, or all of them with `sequence=true`.
@@ -143,7 +146,9 @@ def _series(callee: str, x: Node) -> Node:
     """[T] as [T, 1]; T is a number, for the recurrence is unrolled."""
     if sample_rank(x) not in (1, 2):
         raise Fault(lambda span: calls.wrong_rank(span, callee, "a sequence [T] or [T, k]", describe(x.type)))
-    known_size(callee, x.type.sample[0])
+    length = known_size(callee, x.type.sample[0])
+    if length > LONGEST:
+        raise Fault(lambda span: calls.sequence_too_long(span, callee, length, LONGEST))
     return as_real(insert_axis(x, 1) if sample_rank(x) == 1 else x)
 
 

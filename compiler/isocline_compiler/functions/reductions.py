@@ -6,6 +6,7 @@ samples too.
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Sequence
 
 from isocline_compiler.functions.broadcasting import align, as_real, elementwise, graph_axes, graph_axis
@@ -18,8 +19,16 @@ from isocline_compiler.tensor_type import describe
 from isocline_dsl.messages import calls
 
 
-def reduced_axes(callee: str, x: Node, axes: Sequence[int] | None, scope: Scope | None) -> tuple[int, ...]:
-    """The axes of the graph to reduce; all of a sample, and of the split where that is asked, for None."""
+def reduced_axes(
+    callee: str, x: Node, axes: Sequence[int] | None, scope: Scope | None, axis: Sequence[int] | None = None
+) -> tuple[int, ...]:
+    """The axes of the graph to reduce; all of a sample, and of the split where that is asked, for None.
+
+    `axis` and `axes` are two names of the same argument.
+    """
+    if axes is not None and axis is not None:
+        raise Fault(lambda span: calls.argument_given_twice(span, callee, "axes"))
+    axes = axes if axis is None else axis
     if axes is not None:
         return graph_axes(callee, x, axes)
     first = 0 if scope is not None and scope.whole_split else int(x.type.batched)
@@ -41,7 +50,7 @@ def sum_(x: Value, axes: Axes | None = None, keep: Flag = False, *, axis: Axes |
 
     Example: sum(x^2)
     """
-    return reduce("reduce_sum", x, reduced_axes("sum", x, axes if axis is None else axis, scope), keep)
+    return reduce("reduce_sum", x, reduced_axes("sum", x, axes, scope, axis), keep)
 
 
 def mean(x: Value, axes: Axes | None = None, keep: Flag = False, *, axis: Axes | None = None, scope: Scope) -> Node:
@@ -49,7 +58,7 @@ def mean(x: Value, axes: Axes | None = None, keep: Flag = False, *, axis: Axes |
 
     Example: image |> mean(axes=[1, 2])
     """
-    return reduce("reduce_mean", x, reduced_axes("mean", x, axes if axis is None else axis, scope), keep)
+    return reduce("reduce_mean", x, reduced_axes("mean", x, axes, scope, axis), keep)
 
 
 def prod(x: Value, axes: Axes | None = None, keep: Flag = False, *, axis: Axes | None = None, scope: Scope) -> Node:
@@ -57,49 +66,38 @@ def prod(x: Value, axes: Axes | None = None, keep: Flag = False, *, axis: Axes |
 
     Example: prod(x)
     """
-    return reduce("reduce_prod", x, reduced_axes("prod", x, axes if axis is None else axis, scope), keep)
+    return reduce("reduce_prod", x, reduced_axes("prod", x, axes, scope, axis), keep)
 
 
 def max_(
-    x: Value,
-    *others: Value,
-    axis: Axes | None = None,
-    axes: Axes | None = None,
-    keep: Flag = False,
-    scope: Scope,
+    x: Value, *others: Value, axes: Axes | None = None, keep: Flag = False, axis: Axes | None = None, scope: Scope
 ) -> Node:
     """The largest: of several values, entry by entry, or of one value along axes.
 
     Example: max(x, 0)
     """
-    return _extreme("max", x, others, axes if axis is None else axis, keep, scope)
+    if others:
+        return _of_several("max", (x, *others), axes or axis)
+    return reduce("reduce_max", x, reduced_axes("max", x, axes, scope, axis), keep)
 
 
 def min_(
-    x: Value,
-    *others: Value,
-    axis: Axes | None = None,
-    axes: Axes | None = None,
-    keep: Flag = False,
-    scope: Scope,
+    x: Value, *others: Value, axes: Axes | None = None, keep: Flag = False, axis: Axes | None = None, scope: Scope
 ) -> Node:
     """The smallest: of several values, entry by entry, or of one value along axes.
 
     Example: min(image, axes=[1, 2])
     """
-    return _extreme("min", x, others, axes if axis is None else axis, keep, scope)
+    if others:
+        return _of_several("min", (x, *others), axes or axis)
+    return reduce("reduce_min", x, reduced_axes("min", x, axes, scope, axis), keep)
 
 
-def _extreme(
-    name: str, x: Node, others: tuple[Node, ...], axes: Sequence[int] | None, keep: bool, scope: Scope
-) -> Node:
-    if others and axes is not None:
+def _of_several(name: str, values: tuple[Node, ...], axes: Sequence[int] | None) -> Node:
+    """Entry by entry; there is no axis to go along."""
+    if axes is not None:
         raise Fault(lambda span: calls.unknown_keyword(span, f"{name} of several values", "axis", ()))
-    if not others:
-        return reduce(f"reduce_{name}", x, reduced_axes(name, x, axes, scope), keep)
-    for other in others:
-        x = elementwise(f"{name}imum", x, other)
-    return x
+    return functools.reduce(lambda a, b: elementwise(f"{name}imum", a, b), values)
 
 
 def var(x: Value, axes: Axes | None = None, keep: Flag = False, *, axis: Axes | None = None, scope: Scope) -> Node:
@@ -107,7 +105,7 @@ def var(x: Value, axes: Axes | None = None, keep: Flag = False, *, axis: Axes | 
 
     Example: var(series, axis=0)
     """
-    return variance(x, reduced_axes("var", x, axes if axis is None else axis, scope), keep)
+    return variance(x, reduced_axes("var", x, axes, scope, axis), keep)
 
 
 def std(x: Value, axes: Axes | None = None, keep: Flag = False, *, axis: Axes | None = None, scope: Scope) -> Node:
@@ -115,7 +113,7 @@ def std(x: Value, axes: Axes | None = None, keep: Flag = False, *, axis: Axes | 
 
     Example: std(series, axis=0)
     """
-    return elementwise("sqrt", variance(x, reduced_axes("std", x, axes if axis is None else axis, scope), keep))
+    return elementwise("sqrt", variance(x, reduced_axes("std", x, axes, scope, axis), keep))
 
 
 def variance(x: Node, axes: tuple[int, ...], keep: bool = False) -> Node:
@@ -129,7 +127,7 @@ def norm(x: Value, axes: Axes | None = None, keep: Flag = False, *, axis: Axes |
 
     Example: norm(x - y)
     """
-    axes = reduced_axes("norm", x, axes if axis is None else axis, scope)
+    axes = reduced_axes("norm", x, axes, scope, axis)
     return elementwise("sqrt", reduce("reduce_sum", elementwise("square", x), axes, keep))
 
 

@@ -21,32 +21,32 @@ from isocline_compiler.functions.broadcasting import (
     sample_rank,
     spread,
 )
-from isocline_compiler.functions.kinds import Axes, Axis, Count, Integer, Paddings, Real, Sizes, Value
+from isocline_compiler.functions.kinds import MOST, Axes, Axis, Count, Integer, Paddings, Real, Sizes, Value
 from isocline_compiler.functions.record import functions
 from isocline_compiler.graph import Fault, Node, constant
 from isocline_compiler.ops import OPS
-from isocline_compiler.tensor_type import BATCH, Shape, Size, TensorType, describe
+from isocline_compiler.tensor_type import BATCH, Size, TensorType, describe
 from isocline_dsl.messages import calls
 
 
-def concat(*values: Value, axis: Axis = 0) -> Node:
+def concat(x: Value, *others: Value, axis: Axis = 0) -> Node:
     """Join along an existing axis. A single number counts as an array of one.
 
     Example: concat(x, y, t)
     """
-    nodes = _of_one_kind(*(_at_least_one_axis(value) for value in values))
+    nodes = _of_one_kind(*(_at_least_one_axis(value) for value in (x, *others)))
     place = sample_axis("concat", nodes[0], axis)
     for other in nodes[1:]:
         _check_beside("concat", nodes[0], other, place)
     return OPS["concat"](*nodes, axis=place + offset(nodes[0]))
 
 
-def stack(*values: Value, axis: Axis = 0) -> Node:
+def stack(x: Value, *others: Value, axis: Axis = 0) -> Node:
     """Join along a new axis; all values have the same shape.
 
     Example: stack(x, y, axis=-1)
     """
-    nodes = _of_one_kind(*values)
+    nodes = _of_one_kind(x, *others)
     for other in nodes[1:]:
         _check_beside("stack", nodes[0], other, None)
     place = _new_axis("stack", nodes[0], axis)
@@ -157,6 +157,7 @@ def broadcast_to(x: Value, *sizes: Sizes) -> Node:
     Example: broadcast_to(x, 3, 4)
     """
     (beside,) = align(x) if sample_rank(x) >= len(sizes) else (_raise_to(x, len(sizes)),)
+    check_entries("broadcast_to", *(size for size in sizes if isinstance(size, int)))
     shape = (BATCH, *sizes) if x.type.batched else tuple(sizes)
     if any(have not in (1, want) for have, want in zip(beside.shape, shape, strict=False)) or len(beside.shape) != len(
         shape
@@ -190,7 +191,10 @@ def repeat(x: Value, count: Count, axis: Axis = 0) -> Node:
     Example: repeat(x, 2)
     """
     x = _at_least_one_axis(x)
-    return OPS["concat"](*[x] * count, axis=graph_axis("repeat", x, axis))
+    place, shape = sample_axis("repeat", x, axis), x.type.sample
+    size = check_entries("repeat", count, known_size("repeat", shape[place]))
+    many = broadcast_to(insert_axis(x, place), *shape[:place], count, *shape[place:])
+    return reshape_sample(many, (*shape[:place], size, *shape[place + 1 :]))
 
 
 def outer(a: Value, b: Value) -> Node:
@@ -239,8 +243,17 @@ def full(value: Real, *sizes: Sizes) -> Node:
 
 
 def _filled(callee: str, value: float, sizes: Sequence[Size]) -> Node:
-    shape: Shape = tuple(known_size(callee, size) for size in sizes)
+    shape = tuple(known_size(callee, size) for size in sizes)
+    check_entries(callee, *shape)
     return constant(np.full(shape, value))
+
+
+def check_entries(callee: str, *sizes: int) -> int:
+    """How many entries an array of these sizes has. Raises `Fault` for more than fit into a model."""
+    count = math.prod(sizes)
+    if count > MOST:
+        raise Fault(lambda span: calls.too_many_entries(span, callee, count, MOST))
+    return count
 
 
 def range_(first: Integer, last: Integer | None = None) -> Node:
@@ -251,6 +264,7 @@ def range_(first: Integer, last: Integer | None = None) -> Node:
     low, high = (0, first) if last is None else (first, last)
     if high <= low:
         raise Fault(lambda span: calls.wrong_argument(span, "range", "last", f"more than {low}", str(high)))
+    check_entries("range", high - low)
     return constant(np.arange(low, high, dtype=np.float64))
 
 

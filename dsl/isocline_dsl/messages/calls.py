@@ -143,7 +143,23 @@ def not_a_class(span: Span | None, callee: str, found: str) -> Draft:
     target label: class[10]
     loss cross_entropy(logits, label)
     """
-    return Draft(span, f"the label of `{callee}` is {found}, expected a class", "declare it as `class[n]`")
+    return Draft(span, f"`{callee}` needs a class, found {found}", "declare it as `class[n]`")
+
+
+@message("E295")
+def too_many_entries(span: Span | None, callee: str, count: int, most: int) -> Draft:
+    """An array that no model needs, and that would not fit into memory. Mostly a zero too many."""
+    return Draft(span, f"`{callee}` would make {count} entries, more than {most}", "check the sizes")
+
+
+@message("E296")
+def sequence_too_long(span: Span | None, callee: str, length: int, most: int) -> Draft:
+    """A recurrent layer over a sequence so long that its graph would be.
+
+    The layer is written out step by step, so that the deployed graph holds no loop. Shorten the sequence, with a
+    strided convolution or a mean over windows, before it.
+    """
+    return Draft(span, f"`{callee}` would go over {length} steps, more than {most}", "shorten the sequence before it")
 
 
 @message("E293")
