@@ -95,9 +95,7 @@ class Clause(tree.Node):
 
 def _span(children: Sequence[Any]) -> Span:
     """From the first child to the last."""
-    spans = [
-        span_of(c) if isinstance(c, Token) else c.span for c in children if isinstance(c, (Token, tree.Node))
-    ]
+    spans = [span_of(c) if isinstance(c, Token) else c.span for c in children if isinstance(c, (Token, tree.Node))]
     return spans[0].to(spans[-1]) if spans else Span()
 
 
@@ -107,13 +105,7 @@ def _identifier(token: Token) -> tree.Identifier:
 
 def _text(token: Token) -> str:
     raw = str(token)[1:-1]
-    return (
-        raw.replace("\\\\", "\0")
-        .replace('\\"', '"')
-        .replace("\\n", "\n")
-        .replace("\\t", "\t")
-        .replace("\0", "\\")
-    )
+    return raw.replace("\\\\", "\0").replace('\\"', '"').replace("\\n", "\n").replace("\\t", "\t").replace("\0", "\\")
 
 
 def _words(children: Children) -> list[Token]:
@@ -182,18 +174,14 @@ class Builder(Transformer[Token, Any]):
         arguments, faults = typed(_nodes(c, tree.Argument))
         bounds, unit, said = _first(c, tree.Interval), _unit(c), _last_string(c)
         made = tuple(
-            tree.Input(a.name, a.type, bounds, unit, said, span=_span(c))
-            for a in arguments
-            if a.type is not None
+            tree.Input(a.name, a.type, bounds, unit, said, span=_span(c)) for a in arguments if a.type is not None
         )
         return Several(made, faults)
 
     def target(self, c: Children) -> Several:
         arguments, faults = typed(_nodes(c, tree.Argument))
         unit, said = _unit(c), _last_string(c)
-        made = tuple(
-            tree.Target(a.name, a.type, unit, said, span=_span(c)) for a in arguments if a.type is not None
-        )
+        made = tuple(tree.Target(a.name, a.type, unit, said, span=_span(c)) for a in arguments if a.type is not None)
         return Several(made, faults)
 
     def param(self, c: Children) -> tree.Param:
@@ -329,9 +317,7 @@ class Builder(Transformer[Token, Any]):
         begin = next(i for i, x in enumerate(c) if isinstance(x, Token) and x.type == "OVER")
         end = next(i for i, x in enumerate(c) if isinstance(x, Token) and x.type == "FROM")
         body = tuple(next(x for x in c if isinstance(x, Listed)).items())
-        return tree.Scan(
-            c[2].items, _expressions(c[begin:end]), _nodes(c[end:], tree.Binding), body, span=_span(c)
-        )
+        return tree.Scan(c[2].items, _expressions(c[begin:end]), _nodes(c[end:], tree.Binding), body, span=_span(c))
 
     def piped(self, c: Children) -> tree.Pipe:
         made: tree.Pipe = replace(c[2], value=c[0], span=_span(c))

@@ -88,9 +88,7 @@ def _read_part(part: tree.Node, scope: Scope, field: tree.Field, uses: Uses, noi
         uses.read(part, Place(scope))
 
 
-def _differential(
-    name: tree.Identifier, scope: Scope, field: tree.Field, uses: Uses, noises: set[str]
-) -> None:
+def _differential(name: tree.Identifier, scope: Scope, field: tree.Field, uses: Uses, noises: set[str]) -> None:
     known = {"d" + other for other in {field.time.text, *scope.of_kind("noise", "control")}}
     if name.text not in known:
         uses.found.append(dynamics.unknown_differential(name.span, name.text, known))

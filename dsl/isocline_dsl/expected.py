@@ -47,14 +47,8 @@ def unexpected_token(tokens: Sequence[Token], at: int, parser: InteractiveParser
     if previous is not None and token.type in ("NL", "RBRACE", "$END"):
         end = span_of(previous).stop
         return syntax.ends_too_soon(Span(end, end), _found(previous), _expected(accepted))
-    if (
-        previous is not None
-        and token.type in ("NAME", "NUMBER", "LPAR", "LSQB")
-        and "MINUS" in accepted
-        and "STAR" in accepted
-    ):
-        if previous.type in ("NAME", "NUMBER", "RPAR", "RSQB") and not _begins(tokens, at - 1):
-            return syntax.side_by_side(span_of(previous).to(span), previous.value, token.value)
+    if previous is not None and _side_by_side(tokens, at, accepted):
+        return syntax.side_by_side(span_of(previous).to(span), previous.value, token.value)
     return syntax.unexpected(span, _found(token), _expected(accepted))
 
 
@@ -84,6 +78,12 @@ def _statement(tokens: Sequence[Token], at: int) -> Sequence[Token]:
         if depth == 0:
             found.append(token)
     return found
+
+
+def _side_by_side(tokens: Sequence[Token], at: int, accepted: set[str]) -> bool:
+    """An operand stands directly after another, where an operator could stand."""
+    operands = tokens[at].type in ("NAME", "NUMBER", "LPAR", "LSQB") and {"MINUS", "STAR"} <= accepted
+    return operands and tokens[at - 1].type in ("NAME", "NUMBER", "RPAR", "RSQB") and not _begins(tokens, at - 1)
 
 
 def _after_comparison(tokens: Sequence[Token], at: int) -> bool:
@@ -125,9 +125,7 @@ def _expected(accepted: set[str]) -> str:
     if {"PLUS", "STAR"} <= accepted:
         parts.append("an operator")
     parts += [f"`{sign}`" for kind, sign in _SIGNS.items() if kind in accepted and _telling(kind, accepted)]
-    parts += [
-        f"`{word.lower()}`" for word in sorted(_WORDS & accepted - {"AND", "OR", "NOT", "SOLVE", "SCAN"})
-    ]
+    parts += [f"`{word.lower()}`" for word in sorted(_WORDS & accepted - {"AND", "OR", "NOT", "SOLVE", "SCAN"})]
     parts += ["a text in quotes"] if "STRING" in accepted and "an expression" not in parts else []
     parts += ["the end of the line"] if accepted & {"NL", "$END"} else []
     return _listed(parts[:5])

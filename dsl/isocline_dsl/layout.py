@@ -23,9 +23,9 @@ BLOCKS = frozenset({"data", "train", "deploy"})
 _PAIRS = {"LPAR": "RPAR", "LSQB": "RSQB", "LBRACE": "RBRACE"}
 _SIGNS = {"LPAR": "(", "LSQB": "[", "LBRACE": "{", "RPAR": ")", "RSQB": "]", "RBRACE": "}"}
 _OPENING = {closing: opening for opening, closing in _PAIRS.items()}
-_GOES_ON = frozenset(
-    ["PLUS", "MINUS", "STAR", "SLASH", "MATMUL", "CIRCUMFLEX", "COMPARE", "EQUAL", "PIPE", "RANGE", "COLON", "COMMA", "ARROW", "TILDE", "DOT"]
-) | {"LPAR", "LSQB", "AND", "OR", "NOT", "IN", "FROM", "OVER", "AT", "WITH"}
+_OPERATORS = ("PLUS", "MINUS", "STAR", "SLASH", "MATMUL", "CIRCUMFLEX", "COMPARE", "AND", "OR", "NOT", "PIPE")
+_SIGNS_BETWEEN = ("EQUAL", "RANGE", "COLON", "COMMA", "ARROW", "TILDE", "DOT", "LPAR", "LSQB")
+_GOES_ON = frozenset({*_OPERATORS, *_SIGNS_BETWEEN, "IN", "FROM", "OVER", "AT", "WITH"})
 _OPERAND_ENDS = frozenset({"NAME", "NUMBER", "STRING", "RPAR", "RSQB", "RBRACE", "PRIME"})
 
 

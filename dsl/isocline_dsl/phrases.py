@@ -118,9 +118,7 @@ def stage(node: tree.Call) -> str:
 
 def listed(nodes: Iterable[tree.Node]) -> str:
     """Expressions with commas between them."""
-    return ", ".join(
-        phrase(node, PIPE) if not isinstance(node, tree.Slice) else _slice(node) for node in nodes
-    )
+    return ", ".join(phrase(node, PIPE) if not isinstance(node, tree.Slice) else _slice(node) for node in nodes)
 
 
 def times(node: tree.Expression | tree.Range) -> str:

@@ -74,17 +74,11 @@ def _columns(line: str, begin: int, length: int) -> tuple[str, int, int]:
 def _cell(character: str) -> str:
     if character == "\t":
         return " " * TAB
-    return (
-        character
-        if character.isprintable() or unicodedata.combining(character)
-        else "\N{REPLACEMENT CHARACTER}"
-    )
+    return character if character.isprintable() or unicodedata.combining(character) else "\N{REPLACEMENT CHARACTER}"
 
 
 def _width(cell: str) -> int:
-    return sum(
-        0 if unicodedata.combining(c) else 2 if unicodedata.east_asian_width(c) in "WF" else 1 for c in cell
-    )
+    return sum(0 if unicodedata.combining(c) else 2 if unicodedata.east_asian_width(c) in "WF" else 1 for c in cell)
 
 
 def _notes(notes: tuple[Note, ...], source: Source | None) -> list[str]:

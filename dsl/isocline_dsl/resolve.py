@@ -27,8 +27,8 @@ _KINDS: dict[type[tree.Node], str] = {
 def resolve(program: tree.Program, functions: Collection[str]) -> list[Diagnostic]:
     """Mistakes in the names of a program, in the order of its text.
 
-    `functions` are the functions and layers that can be called. Declarations may stand in any order; definitions use each
-    other without circles.
+    `functions` are the functions and layers that can be called. Declarations may stand in any order;
+    definitions use each other without circles.
     """
     file = Scope()
     uses = Uses(functions)

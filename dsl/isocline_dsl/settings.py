@@ -15,7 +15,21 @@ SETTINGS = MappingProxyType(
     {
         "data": frozenset({"source", "split", "missing", "shuffle", "time", "stride"}),
         "train": frozenset(
-            ["loss", "regularize", "optimizer", "schedule", "epochs", "batch", "solver", "gradient", "clip", "early_stop", "validation", "seed", "precision"]
+            [
+                "loss",
+                "regularize",
+                "optimizer",
+                "schedule",
+                "epochs",
+                "batch",
+                "solver",
+                "gradient",
+                "clip",
+                "early_stop",
+                "validation",
+                "seed",
+                "precision",
+            ]
         ),
         "deploy": frozenset(["solver", "check", "stream", "opset", "dtype", "batch", "bound", "derivatives", "target"]),
     }
@@ -119,11 +133,7 @@ def _of_output(value: tree.Node, scope: Scope) -> Iterator[Diagnostic]:
     """`auto(error=1e-2, of=probability)`: `of` names an output."""
     known = scope.of_kind("output")
     for keyword in value.keywords if isinstance(value, tree.Call) else ():
-        if (
-            keyword.name.text == "of"
-            and isinstance(keyword.value, tree.Name)
-            and keyword.value.text not in known
-        ):
+        if keyword.name.text == "of" and isinstance(keyword.value, tree.Name) and keyword.value.text not in known:
             yield names.unknown_output(keyword.value.span, keyword.value.text, known)
 
 

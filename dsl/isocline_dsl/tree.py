@@ -13,7 +13,10 @@ from typing import TypeAlias
 
 @dataclass(frozen=True, order=True)
 class Span:
-    """Half-open range of character offsets in the source text; line and column exist only where a message is printed."""
+    """Half-open range of character offsets in the source text;
+
+    line and column exist only where a message is printed.
+    """
 
     start: int = 0
     stop: int = 0
@@ -93,7 +96,10 @@ class Name(Node):
 
 @dataclass(frozen=True)
 class Derivative(Node):
-    """`q'` in an expression: the velocity of a state that has an equation of second order. `order` counts the primes."""
+    """`q'` in an expression:
+
+    the velocity of a state that has an equation of second order. `order` counts the primes.
+    """
 
     name: Identifier
     order: int = 1
@@ -246,8 +252,8 @@ Expression: TypeAlias = (
 
 @dataclass(frozen=True)
 class TypeName(Node):
-    """`real`, `real[2, n]`, `class[10]`, `time[T]`, `bool[3]`, `brownian[5]`; sizes are expressions over numbers, consts
-    and symbolic sizes (`2 + 3`)."""
+    """`real`, `real[2, n]`, `class[10]`, `time[T]`, `bool[3]`, `brownian[5]`; sizes are expressions over
+    numbers, consts and symbolic sizes (`2 + 3`)."""
 
     kind: Identifier
     sizes: tuple[Expression, ...] = ()

@@ -16,8 +16,8 @@ from isocline_dsl.scopes import BUILT_IN, VALUES, Meaning, Scope
 class Place:
     """Where an expression stands: the names it sees, and what is allowed there.
 
-    `training`: targets may be used, and fields be named. `words`: a name that means nothing is a word, such as `zeros` in
-    `init=zeros`, and calls are not looked up.
+    `training`: targets may be used, and fields be named. `words`: a name that means nothing is a word, such
+    as `zeros` in `init=zeros`, and calls are not looked up.
     """
 
     scope: Scope
@@ -85,9 +85,7 @@ class Uses:
     def _derivative(self, node: tree.Derivative, place: Place) -> None:
         meaning = place.scope.find(node.name.text)
         if meaning is None:
-            self.found.append(
-                names.unknown_name(node.name.span, node.name.text, place.scope.of_kind("state"))
-            )
+            self.found.append(names.unknown_name(node.name.span, node.name.text, place.scope.of_kind("state")))
         elif meaning.kind != "state" or not self._second_order(node.name.text, place.scope):
             self.found.append(dynamics.derivative_of_first_order(node.span, node.name.text))
         elif node.order > 1:
@@ -148,9 +146,7 @@ class Uses:
         for binding in node.initial:
             name = binding.name.text + "'" * binding.order
             if name not in wanted:
-                self.found.append(
-                    dynamics.start_of_no_state(binding.name.span, name, node.field.text, wanted)
-                )
+                self.found.append(dynamics.start_of_no_state(binding.name.span, name, node.field.text, wanted))
             elif name in first:
                 self.found.append(dynamics.start_twice(binding.name.span, name, first[name]))
             first.setdefault(name, binding.name.span)

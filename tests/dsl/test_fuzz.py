@@ -12,18 +12,21 @@ from hypothesis import strategies as st
 from isocline_dsl import IsoclineError, Source, format_text, parse, read, render_error, resolve, to_text
 
 TEXTS = [path.read_text() for path in sorted((Path(__file__).parent / "programs").glob("*.dyn"))]
-TOKENS = sorted({token for text in TEXTS for token in re.findall(r"\w+|[^\w\s]|\n", text)}) + [
+TOKENS = [
+    *sorted({token for text in TEXTS for token in re.findall(r"\w+|[^\w\s]|\n", text)}),
     "\0", "\ufeff", "\r\n", '"', "\\", "²", "−", "\u2028", "{", "}", "(", ")", ";", "'", "…", "1.", "e", "\x85",
 ]  # fmt: skip
 
 
 def survives(text: str) -> None:
     source = Source(text, "fuzz.dyn")
+    mistakes = ""
     try:
         program = parse(source)
     except IsoclineError as error:
-        assert error.diagnostics
-        assert render_error(error).startswith("error[E1")
+        mistakes = render_error(error)
+    if mistakes:
+        assert mistakes.startswith("error[E1")
         return
     resolve(program, ("dense",))
     assert parse(Source(to_text(program))) == program
@@ -38,11 +41,12 @@ def test_any_bytes(tmp_path_factory: pytest.TempPathFactory, content: bytes) -> 
     path = tmp_path_factory.getbasetemp() / "bytes.dyn"
     path.write_bytes(content)
     try:
-        source = read(path)
-    except IsoclineError as error:
-        assert [d.code for d in error.diagnostics] == ["E113"]
+        content.decode("utf-8-sig")
+    except UnicodeDecodeError:
+        with pytest.raises(IsoclineError, match="E113"):
+            read(path)
     else:
-        survives(source.text)
+        survives(read(path).text)
 
 
 @given(st.lists(st.sampled_from(TOKENS), max_size=40), st.sampled_from(["", " "]))
@@ -70,9 +74,6 @@ def test_mutated_programs(text: str, data: st.DataObject) -> None:
     survives("".join(tokens))
 
 
-@pytest.mark.parametrize("text", ["{" * 50_000, "}" * 50_000, '"' * 50_000, "a = 1\n" * 10_000, "#" * 50_000, "\n" * 50_000])
-def test_long_texts_do_not_hang(text: str) -> None:
-    try:
-        parse(Source("dyn 1\nmodel m\n" + text))
-    except IsoclineError as error:
-        assert len(error.diagnostics) <= len(text)
+@pytest.mark.parametrize("piece", ["{", "}", '"', "#", "\n", "x", "$"])
+def test_long_texts_do_not_hang(piece: str) -> None:
+    survives("dyn 1\nmodel m\n" + piece * 20_000)

@@ -32,10 +32,12 @@ def calls(values: st.SearchStrategy[Any]) -> st.SearchStrategy[tree.Call]:
 
 def grown(e: st.SearchStrategy[Any]) -> st.SearchStrategy[Any]:
     slices = st.builds(tree.Slice, st.none() | e, st.none() | e, st.none() | e)
-    operators = st.sampled_from("+ - * / ^ @ == != < <= > >= and or".split())
+    operators = st.sampled_from(["+", "-", "*", "/", "^", "@", "==", "!=", "<", "<=", ">", ">=", "and", "or"])
     bare = st.builds(lambda v, n: tree.Pipe(v, tree.Call(n), True), e, identifiers)
     starts = several(st.builds(tree.Binding, identifiers, e, st.integers(0, 1)), 1, 2)
-    solve = st.builds(tree.Solve, identifiers, starts, e | ranges(e), st.booleans(), st.none() | calls(e), st.none() | e)
+    solve = st.builds(
+        tree.Solve, identifiers, starts, e | ranges(e), st.booleans(), st.none() | calls(e), st.none() | e
+    )
     scan_starts = several(st.builds(tree.Binding, identifiers, e), 1, 2)
     body = several(st.builds(tree.Assign, identifiers, e), 0, 2)
     return st.one_of(

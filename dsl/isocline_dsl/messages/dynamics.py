@@ -71,8 +71,8 @@ def order_too_high(span: Span | None, state: str, order: int) -> Draft:
 def derivative_of_first_order(span: Span | None, state: str) -> Draft:
     """`x'` is used as a value, but x has an equation of first order.
 
-    For an equation of second order, `q'' = -k*q - c*q'`, the velocity `q'` is a state and has a value. For one of first order,
-    `x'` is the right side of its equation: give that a name and use the name.
+    For an equation of second order, `q'' = -k*q - c*q'`, the velocity `q'` is a state and has a value.
+    For one of first order, `x'` is the right side of its equation: give that a name and use the name.
     """
     return Draft(
         span,
@@ -164,8 +164,8 @@ def unknown_scheme(span: Span | None, scheme: str, known: Collection[str]) -> Dr
 def steps_not_a_multiple(span: Span | None, steps: int, intervals: int, nearest: Sequence[int]) -> Draft:
     """The number of steps does not divide among the times of the solution.
 
-    With `at 0..20 step 1` there are twenty intervals, and every one is crossed with the same number of steps, so `steps` is a
-    positive multiple of twenty.
+    With `at 0..20 step 1` there are twenty intervals, and every one is crossed with the same number of
+    steps, so `steps` is a positive multiple of twenty.
     """
     hint = f"nearest: {' or '.join(str(n) for n in nearest)}" if nearest else None
     return Draft(span, f"{steps} steps do not divide among {intervals} intervals", hint)
@@ -211,17 +211,15 @@ def solution_needs_state(span: Span | None, states: Sequence[str]) -> Draft:
 
     Say which state: `path.hare`, or put them together: `stack(path.hare, path.lynx, axis=-1)`.
     """
-    return Draft(
-        span, "a solution with several states is used as one value", f"its states: {', '.join(states)}"
-    )
+    return Draft(span, "a solution with several states is used as one value", f"its states: {', '.join(states)}")
 
 
 @message("E321")
 def noise_in_deterministic_solve(span: Span | None, field: str, scheme: str) -> Draft:
     """A field with noise is solved by a scheme for ordinary equations.
 
-    The order of a scheme such as rk4 is lost on a Brownian path, and its result would not be a solution. Use a stochastic
-    scheme: `milstein`, `euler_maruyama`, `heun_stratonovich`.
+    The order of a scheme such as rk4 is lost on a Brownian path, and its result would not be a solution.
+    Use a stochastic scheme: `milstein`, `euler_maruyama`, `heun_stratonovich`.
     """
     return Draft(
         span,
@@ -233,9 +231,7 @@ def noise_in_deterministic_solve(span: Span | None, field: str, scheme: str) -> 
 @message("E322")
 def times_not_increasing(span: Span | None, before: str, after: str) -> Draft:
     """The times of a solution do not run in one direction. They may be listed in any spacing, each once, in order."""
-    return Draft(
-        span, f"the time {after} follows {before}", "times increase, or decrease, from first to last"
-    )
+    return Draft(span, f"the time {after} follows {before}", "times increase, or decrease, from first to last")
 
 
 @message("E323")
@@ -253,8 +249,8 @@ def scheme_needs_steps(span: Span | None, scheme: str) -> Draft:
 def scheme_does_not_fit(span: Span | None, scheme: str, reason: str) -> Draft:
     """The scheme cannot solve this field.
 
-    Partitioned schemes such as leapfrog need states in pairs, of which each changes with the other; schemes for stiff equations
-    need an equation without noise.
+    Partitioned schemes such as leapfrog need states in pairs, of which each changes with the other; schemes
+    for stiff equations need an equation without noise.
     """
     return Draft(span, f"`{scheme}` cannot solve this field: {reason}")
 
@@ -263,12 +259,10 @@ def scheme_does_not_fit(span: Span | None, scheme: str, reason: str) -> Draft:
 def adaptive_scheme_in_model(span: Span | None, scheme: str) -> Draft:
     """`with` names an adaptive solver.
 
-    `with` makes the scheme part of the model: its steps are fixed. An adaptive solver chooses them as it goes; leave `with`
-    out, and name the solver in `train`.
+    `with` makes the scheme part of the model: its steps are fixed. An adaptive solver chooses them as it
+    goes; leave `with` out, and name the solver in `train`.
     """
-    return Draft(
-        span, f"`{scheme}` with tolerances cannot be part of a model", "give it `steps=`, or leave `with` out"
-    )
+    return Draft(span, f"`{scheme}` with tolerances cannot be part of a model", "give it `steps=`, or leave `with` out")
 
 
 @message("E326")
@@ -308,9 +302,7 @@ def net_recursion(span: Span | None, cycle: Sequence[str]) -> Draft:
 @message("E330")
 def scan_carries_nothing(span: Span | None, name: str) -> Draft:
     """A `scan` starts a value that its body never changes. Assign it in the body, or use it without carrying it."""
-    return Draft(
-        span, f"the scan carries `{name}` but never changes it", f"assign `{name} = ...` in the body"
-    )
+    return Draft(span, f"the scan carries `{name}` but never changes it", f"assign `{name} = ...` in the body")
 
 
 @message("E331")

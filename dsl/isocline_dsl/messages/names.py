@@ -47,9 +47,7 @@ def duplicate_name(span: Span, name: str, first: Span | None) -> Draft:
         k = 1
         k = 2                    # choose another name
     """
-    return Draft(
-        span, f"`{name}` is declared twice", "choose another name", declared("first declared", first)
-    )
+    return Draft(span, f"`{name}` is declared twice", "choose another name", declared("first declared", first))
 
 
 @message("E204")
@@ -62,20 +60,18 @@ def definition_cycle(span: Span, cycle: Sequence[str]) -> Draft:
         a = b + 1
         b = 2*a
 
-    A relation that holds for both at once is an equation to be solved: write one of them explicitly, or make it the state
-    of a field.
+    A relation that holds for both at once is an equation to be solved: write one of them explicitly, or
+    make it the state of a field.
     """
-    return Draft(
-        span, f"`{cycle[0]}` is defined by itself: {' -> '.join([*cycle, cycle[0]])}", "break the circle"
-    )
+    return Draft(span, f"`{cycle[0]}` is defined by itself: {' -> '.join([*cycle, cycle[0]])}", "break the circle")
 
 
 @message("E205")
 def target_outside_training(span: Span, name: str, first: Span | None) -> Draft:
     """A target is used where only known values may stand.
 
-    A `target` is known in the training data and nowhere else: whoever runs the model does not have it. Only the loss, and
-    `check` in `deploy`, may use it.
+    A `target` is known in the training data and nowhere else: whoever runs the model does not have it. Only
+    the loss, and `check` in `deploy`, may use it.
 
         target pelts: real[21, 2]
         output error = forecast - pelts          # who runs the model has no pelts
@@ -83,9 +79,7 @@ def target_outside_training(span: Span, name: str, first: Span | None) -> Draft:
     Compare with the target in `train`, or declare an `input` when the caller does supply the value.
     """
     hint = "only `train` and `check` may use a target; declare an `input` if the caller supplies it"
-    return Draft(
-        span, f"the target `{name}` is used outside training", hint, declared(f"`{name}` is declared", first)
-    )
+    return Draft(span, f"the target `{name}` is used outside training", hint, declared(f"`{name}` is declared", first))
 
 
 @message("E206")
@@ -98,9 +92,7 @@ def shadowed_name(span: Span, name: str, first: Span | None) -> Draft:
         param k: positive
         field f(t, x: real) { k = 2; x' = -k*x }
     """
-    return Draft(
-        span, f"`{name}` hides a name of the file", "choose another name", declared("declared", first)
-    )
+    return Draft(span, f"`{name}` hides a name of the file", "choose another name", declared("declared", first))
 
 
 @message("E207")
@@ -110,17 +102,15 @@ def reserved_name(span: Span, name: str) -> Draft:
     `inf`, `pi`, `true` and `false` are values of the language.
     No declaration can change them.
     """
-    return Draft(
-        span, f"`{name}` already has a meaning in the language", f"choose another name, such as `{name}_`"
-    )
+    return Draft(span, f"`{name}` already has a meaning in the language", f"choose another name, such as `{name}_`")
 
 
 @message("E208")
 def not_captured(span: Span, name: str, net: str, kind: str) -> Draft:
     """A net uses a value that is not one of its arguments.
 
-    A net is a function: it knows its arguments, constants, parameters and other nets. Inputs and computed values are handed
-    to it, so that it can be called with others.
+    A net is a function: it knows its arguments, constants, parameters and other nets. Inputs and computed
+    values are handed to it, so that it can be called with others.
 
         input x: real[2]
         net f(z: real[2]) -> real = z |> dense(4) |> dense(1) + x[0]      # hand x to f as an argument
@@ -202,8 +192,8 @@ def setting_without_value(span: Span, block: str, key: str) -> Draft:
 def unknown_type(span: Span, name: str, known: Collection[str]) -> Draft:
     """A type that does not exist.
 
-    The types are `real`, `positive`, `bool`, `class[n]` and `time[n]`; the noises of a field have types of their own such as
-    `brownian[n]`.
+    The types are `real`, `positive`, `bool`, `class[n]` and `time[n]`; the noises of a field have types of
+    their own such as `brownian[n]`.
     """
     return Draft(span, f"there is no type `{name}`", did_you_mean(name, known))
 

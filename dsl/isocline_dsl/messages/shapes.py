@@ -26,9 +26,7 @@ def broadcast_mismatch(span: Span | None, left_shape: str, right_shape: str) -> 
 
 
 @message("E211")
-def shape_differs(
-    span: Span | None, name: str, found: str, expected: str, declared_at: Span | None = None
-) -> Draft:
+def shape_differs(span: Span | None, name: str, found: str, expected: str, declared_at: Span | None = None) -> Draft:
     """A value has another shape than its declaration says.
 
         output forecast: the value is real[20, 2], the target real[21, 2]
@@ -59,9 +57,7 @@ def net_argument_count(span: Span | None, net: str, found: int, expected: int) -
 
 
 @message("E214")
-def matmul_mismatch(
-    span: Span | None, left_shape: str, right_shape: str, left_size: str, right_size: str
-) -> Draft:
+def matmul_mismatch(span: Span | None, left_shape: str, right_shape: str, left_size: str, right_size: str) -> Draft:
     """The two sides of `@` do not fit.
 
     `A @ x` joins the last axis of A with the first axis of x when x is a vector, and with the last but one when it is a
@@ -129,9 +125,7 @@ def slice_of_symbolic_axis(span: Span | None, size: str) -> Draft:
 
     A size such as `T` is known only when the model runs; the entry 5 need not exist. The first entry always does.
     """
-    return Draft(
-        span, f"the size of this axis, `{size}`, is not known when compiling", "only `[0]` is sure to exist"
-    )
+    return Draft(span, f"the size of this axis, `{size}`, is not known when compiling", "only `[0]` is sure to exist")
 
 
 @message("E220")
@@ -147,8 +141,8 @@ def ragged_array(span: Span | None) -> Draft:
 def empty_array(span: Span | None) -> Draft:
     """An array without entries.
 
-    Brackets stack their entries along a new first axis; without entries there is nothing to stack. `zeros(n)` makes an array
-    of zeros.
+    Brackets stack their entries along a new first axis; without entries there is nothing to stack.
+    `zeros(n)` makes an array of zeros.
     """
     return Draft(span, "this array has no entries")
 
@@ -162,9 +156,7 @@ def not_a_known_number(span: Span | None) -> Draft:
 
         h = x |> dense(n)        # const n = 16, not param n
     """
-    return Draft(
-        span, "this is not known when compiling", "write a number, a `const`, or arithmetic over them"
-    )
+    return Draft(span, "this is not known when compiling", "write a number, a `const`, or arithmetic over them")
 
 
 @message("E223")
@@ -258,8 +250,8 @@ def attribute_of_value(span: Span | None, name: str) -> Draft:
 def class_as_number(span: Span | None, name: str) -> Draft:
     """A class is used as if it were a number.
 
-    `class[10]` is one of ten labels, and arithmetic with labels means nothing. `one_hot(label)` is a vector of zeros with a
-    one, `cross_entropy(logits, label)` the usual loss.
+    `class[10]` is one of ten labels, and arithmetic with labels means nothing. `one_hot(label)` is a vector
+    of zeros with a one, `cross_entropy(logits, label)` the usual loss.
     """
     return Draft(span, f"`{name}` is a class, not a number", "use `one_hot` or `cross_entropy`")
 

@@ -65,9 +65,7 @@ def unknown_escape(span: Span, escape: str) -> Draft:
 
         source "data\pelts.csv"       # write "data/pelts.csv"
     """
-    return Draft(
-        span, f"`{escape}` is not an escape", r"write `\\` for a backslash; `\"`, `\n` and `\t` exist"
-    )
+    return Draft(span, f"`{escape}` is not an escape", r"write `\\` for a backslash; `\"`, `\n` and `\t` exist")
 
 
 @message("E106")
@@ -171,9 +169,7 @@ def file_too_long(span: Span, length: int, limit: int) -> Draft:
 
     Programs are limited to a million characters. Numbers in bulk belong into a data file beside the program.
     """
-    return Draft(
-        span, f"the file has {length} characters; the limit is {limit}", "keep data in a csv or parquet file"
-    )
+    return Draft(span, f"the file has {length} characters; the limit is {limit}", "keep data in a csv or parquet file")
 
 
 @message("E113")
@@ -199,12 +195,10 @@ def file_not_read(name: str, reason: str) -> Draft:
 def no_version_line(span: Span) -> Draft:
     """The file does not begin with its version line.
 
-    The first statement of a program is `dyn 1`. It says which version of the language the file is written in, so that old
-    files keep their meaning.
+    The first statement of a program is `dyn 1`. It says which version of the language the file is written
+    in, so that old files keep their meaning.
     """
-    return Draft(
-        span, "the file does not begin with its version", "let the first line be `dyn 1`"
-    )
+    return Draft(span, "the file does not begin with its version", "let the first line be `dyn 1`")
 
 
 @message("E116")
@@ -254,8 +248,8 @@ def equation_outside_field(span: Span, state: str) -> Draft:
 def argument_without_type(span: Span, name: str) -> Draft:
     """An input, a target, an argument or a state has no type.
 
-    Several names may share the type that follows them: `q, p: real[2]`. The last one always needs a type; only the time of
-    a field has none.
+    Several names may share the type that follows them: `q, p: real[2]`. The last one always needs a type;
+    only the time of a field has none.
     """
     return Draft(span, f"`{name}` has no type", f"write `{name}: real`, or `real[n]` for n numbers")
 
@@ -268,9 +262,7 @@ def field_without_time(span: Span, field: str) -> Draft:
 
     Write the time even when no equation uses it.
     """
-    return Draft(
-        span, f"the first argument of `{field}` is not a time", "begin with a name without a type: `(t, ...)`"
-    )
+    return Draft(span, f"the first argument of `{field}` is not a time", "begin with a name without a type: `(t, ...)`")
 
 
 @message("E122")
@@ -279,9 +271,7 @@ def positional_after_keyword(span: Span, call: str) -> Draft:
 
     conv(kernel=3, 16)       # write conv(16, kernel=3)
     """
-    return Draft(
-        span, f"in `{call}`, an argument without a name follows one with a name", "put it first, or name it"
-    )
+    return Draft(span, f"in `{call}`, an argument without a name follows one with a name", "put it first, or name it")
 
 
 @message("E123")
@@ -304,9 +294,7 @@ def net_without_result(span: Span, net: str) -> Draft:
           h |> dense(1)
         }
     """
-    return Draft(
-        span, f"the body of `{net}` does not end in an expression", "write the result on its last line"
-    )
+    return Draft(span, f"the body of `{net}` does not end in an expression", "write the result on its last line")
 
 
 @message("E125")
@@ -341,7 +329,8 @@ def comparison_chained(span: Span) -> Draft:
 def pipeline_stage(span: Span, found: str) -> Draft:
     """The right side of `|>` is a layer or a function, alone.
 
-    `x |> f(a)` means `f(x, a)`. To go on with the result in a formula, put the pipeline in parentheses, or give it a name.
+    `x |> f(a)` means `f(x, a)`. To go on with the result in a formula, put the pipeline in parentheses, or
+    give it a name.
 
         y = x |> dense(4) + b    # write (x |> dense(4)) + b
     """
@@ -356,8 +345,8 @@ def pipeline_stage(span: Span, found: str) -> Draft:
 def reserved_word(span: Span, word: str) -> Draft:
     """A word of the language stands where a name belongs.
 
-    `solve`, `scan`, `from`, `over`, `at`, `with`, `in`, `and`, `or`, `not` and the words that begin a declaration cannot name
-    a value.
+    `solve`, `scan`, `from`, `over`, `at`, `with`, `in`, `and`, `or`, `not` and the words that begin a
+    declaration cannot name a value.
 
         at = 3                   # choose another name
     """

@@ -25,9 +25,7 @@ def missing_train(span: Span | None) -> Draft:
 
         train { loss mean((forecast - pelts)^2); optimizer adam(lr=0.01); epochs 100 }
     """
-    return Draft(
-        span, "the model has weights, but no `train` block says how to find them", "add `train { loss ... }`"
-    )
+    return Draft(span, "the model has weights, but no `train` block says how to find them", "add `train { loss ... }`")
 
 
 @message("E403")
@@ -62,7 +60,10 @@ def unknown_schedule(span: Span | None, name: str, known: Collection[str]) -> Dr
 
 @message("E407")
 def unknown_solver(span: Span | None, name: str, known: Collection[str]) -> Draft:
-    """A solver that does not exist. `train` may use adaptive solvers and schemes with fixed steps, `deploy` only the latter."""
+    """A solver that does not exist.
+
+    `train` may use adaptive solvers and schemes with fixed steps, `deploy` only the latter.
+    """
     return Draft(span, f"there is no solver `{name}`", did_you_mean(name, known))
 
 
@@ -117,9 +118,7 @@ def initial_outside_bounds(span: Span | None, name: str, value: str, low: str, h
 
         param k: positive = 0    # write a small number, 1e-3
     """
-    return Draft(
-        span, f"`{name}` starts at {value}, outside ({low}, {high})", "start strictly between the bounds"
-    )
+    return Draft(span, f"`{name}` starts at {value}, outside ({low}, {high})", "start strictly between the bounds")
 
 
 @message("E414")
@@ -157,8 +156,8 @@ def loss_not_finite(span: Span | None, epoch: int, step: int, where: str) -> Dra
     """The loss became infinite or not a number while training.
 
     Often the learning rate is too high, a state runs away before the end of the solve, or a logarithm or a root meets a
-    value that is not positive. The message names the first equation whose value was not finite, and the state just before
-    is kept in the run's folder.
+    value that is not positive. The message names the first equation whose value was not finite, and the
+    state just before is kept in the run's folder.
     """
     return Draft(
         span,
@@ -171,8 +170,8 @@ def loss_not_finite(span: Span | None, epoch: int, step: int, where: str) -> Dra
 def check_missed(span: Span | None, left: str, relation: str, right: str) -> Draft:
     """A `check` of the file does not hold on the held-out data.
 
-    The build stops: a model that misses what its author demanded is not deployed. Train longer, change the model, or change
-    the demand.
+    The build stops: a model that misses what its author demanded is not deployed. Train longer, change the
+    model, or change the demand.
     """
     return Draft(span, f"the check fails: {left} is not {relation} {right}")
 
