@@ -1,7 +1,7 @@
 """Every message of the compiler: one function each, by area; its docstring is what `isocline explain CODE` prints.
 
-The areas that every stage may need are exported here: `messages.matmul_mismatch(...)`. The messages about calls, operations
-and data stand in `messages.calls`, `messages.operations` and `messages.data`.
+The areas that every stage may need are exported here: `messages.matmul_mismatch(...)`. The messages about
+calls, operations and data stand in `messages.calls`, `messages.operations` and `messages.data`.
 """
 # ruff: noqa: F403 - each area exports its messages; the names are checked to be distinct by the tests
 

@@ -35,7 +35,8 @@ def parity_missed(span: Span | None, output: str, found: str, bound: str) -> Dra
 def too_many_nodes(span: Span | None, found: int, limit: int) -> Draft:
     """The unrolled graph has more nodes than allowed.
 
-    Every step of a solve writes its operations once more. Take fewer steps, a scheme of higher order, or a simpler field.
+    Every step of a solve writes its operations once more. Take fewer steps, a scheme of higher order, or a
+    simpler field.
     """
     return Draft(
         span,
@@ -57,12 +58,10 @@ def not_available_yet(span: Span | None, what: str) -> Draft:
 def missing_weights(span: Span | None, name: str) -> Draft:
     """A weight of the model is not in the file of weights.
 
-    The weights come from another model, or from an earlier version of this one. Train again, or compile with the weights of
-    this model.
+    The weights come from another model, or from an earlier version of this one. Train again, or compile
+    with the weights of this model.
     """
-    return Draft(
-        span, f"the weight `{name}` is missing", "train again, or give the right file with `--weights`"
-    )
+    return Draft(span, f"the weight `{name}` is missing", "train again, or give the right file with `--weights`")
 
 
 @message("E606")
@@ -91,7 +90,8 @@ def no_starts(span: Span | None, input_: str) -> Draft:
 def reference_failed(span: Span | None, field: str, reason: str) -> Draft:
     """The reference solution could not be computed.
 
-    The equations run to infinity within the time of the solve, or are so stiff that no reference solver reaches its end.
+    The equations run to infinity within the time of the solve, or are so stiff that no reference solver
+    reaches its end.
     """
     return Draft(span, f"no reference solution of `{field}`: {reason}")
 
@@ -127,4 +127,6 @@ def weights_unreadable(span: Span | None, file: str, reason: str) -> Draft:
 
     `isocline train` writes `weights.safetensors` into its run's folder; give that file with `--weights`.
     """
-    return Draft(span, f"cannot read the weights in {file}: {reason}", "give the weights.safetensors that `train` wrote")
+    return Draft(
+        span, f"cannot read the weights in {file}: {reason}", "give the weights.safetensors that `train` wrote"
+    )

@@ -25,9 +25,7 @@ def no_source(span: Span | None) -> Draft:
 
     Name a file in the block `data`, or give one on the command line with `--data`.
     """
-    return Draft(
-        span, "there are no data", 'name a file: `data { source "pelts.csv" ... }`, or give one with `--data`'
-    )
+    return Draft(span, "there are no data", 'name a file: `data { source "pelts.csv" ... }`, or give one with `--data`')
 
 
 @message("E502")
@@ -215,9 +213,7 @@ def _samples(count: int) -> str:
 @message("E519")
 def no_such_row(span: Span | None, path: object, row: int, rows: int) -> Draft:
     """A row is used that the file does not have. Rows are counted from 0, the header not included."""
-    return Draft(
-        span, f"{path} has no row {row}: it has {rows} rows", f"rows are counted from 0 to {rows - 1}"
-    )
+    return Draft(span, f"{path} has no row {row}: it has {rows} rows", f"rows are counted from 0 to {rows - 1}")
 
 
 @message("E520")
@@ -242,9 +238,7 @@ def unbound_port(span: Span | None, role: str, port: str) -> Draft:
 @message("E522")
 def all_samples_dropped(span: Span | None, path: object, count: int) -> Draft:
     """With `missing drop` no sample is left: each has a value that is missing."""
-    return Draft(
-        span, f"every one of the {count} samples of {path} has a missing value", "try `missing interpolate`"
-    )
+    return Draft(span, f"every one of the {count} samples of {path} has a missing value", "try `missing interpolate`")
 
 
 @message("E523")
@@ -259,9 +253,7 @@ def empty_split(span: Span | None, part: str, count: int) -> Draft:
 @message("E524")
 def unknown_split_word(span: Span | None, path: object, line: int, column: str, value: object) -> Draft:
     """A column that tells the split holds something else than `train`, `validation` or `test`."""
-    return Draft(
-        span, f"{path}, line {line}, column `{column}`: `{value}` is none of `train`, `validation`, `test`"
-    )
+    return Draft(span, f"{path}, line {line}, column `{column}`: `{value}` is none of `train`, `validation`, `test`")
 
 
 @message("E525")
@@ -281,17 +273,13 @@ def times_not_increasing(
 
     Sort the file; clock changes in local time repeat an hour, so that UTC is the better choice.
     """
-    return Draft(
-        span, f"{path}, line {line}, column `{column}`: {found} does not come after {before}", "sort the rows"
-    )
+    return Draft(span, f"{path}, line {line}, column `{column}`: {found} does not come after {before}", "sort the rows")
 
 
 @message("E527")
 def not_a_column(span: Span | None, path: object, name: str, shape: str) -> Draft:
     """An array of several axes is used as a column. Use `array("name")`: its first axis counts the samples."""
-    return Draft(
-        span, f"`{name}` in {path} has shape {shape}, a column has one axis", f'use `array("{name}")`'
-    )
+    return Draft(span, f"`{name}` in {path} has shape {shape}, a column has one axis", f'use `array("{name}")`')
 
 
 @message("E528")
@@ -316,6 +304,4 @@ def not_a_truth_value(span: Span | None, port: str, value: object, where: str) -
 @message("E530")
 def unknown_split(span: Span | None, name: str, known: Sequence[str]) -> Draft:
     """Data are split by `fraction`, `time`, `column` or `tail`."""
-    return Draft(
-        span, f"there is no split `{name}`", f"{_looks_like(name, known)}known are {', '.join(known)}"
-    )
+    return Draft(span, f"there is no split `{name}`", f"{_looks_like(name, known)}known are {', '.join(known)}")

@@ -15,9 +15,7 @@ def nothing_to_train(span: Span | None) -> Draft:
 
     A model of constants is complete as it is: compile it without training.
     """
-    return Draft(
-        span, "there is no `train` block", "compile the file without training, or say what to minimise"
-    )
+    return Draft(span, "there is no `train` block", "compile the file without training, or say what to minimise")
 
 
 @message("E451")
@@ -157,6 +155,4 @@ def precision_needs_device(span: Span | None, precision: str) -> Draft:
 @message("E464")
 def statistic_not_finite(span: Span | None, name: str, found: Sequence[float]) -> Draft:
     """The mean or the deviation of a value that is standardised is not finite over the training samples."""
-    return Draft(
-        span, f"`{name}` is not finite over the training samples: {', '.join(f'{v:g}' for v in found)}"
-    )
+    return Draft(span, f"`{name}` is not finite over the training samples: {', '.join(f'{v:g}' for v in found)}")

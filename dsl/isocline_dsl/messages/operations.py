@@ -19,14 +19,14 @@ def operands_do_not_fit(span: Span | None, operation: str, found: str, expected:
 
 
 @message("E251")
-def axis_absent(span: Span | None, operation: str, axis: int, type: str) -> Draft:
+def axis_absent(span: Span | None, operation: str, axis: int, shape: str) -> Draft:
     """An operation along an axis that its argument does not have.
 
         s = softmax(x, axis=2)       # x is real[3, 4]: its axes are 0 and 1
 
     Axes are counted from 0, or from -1 backwards.
     """
-    return Draft(span, f"`{operation}` works along axis {axis}, which {type} does not have")
+    return Draft(span, f"`{operation}` works along axis {axis}, which {shape} does not have")
 
 
 @message("E253")
