@@ -220,6 +220,8 @@ class FieldBody:
                 frame.lookup(item.name.text, item.name.span)
             elif isinstance(item, Equation):
                 state = item.state.text
+                if state not in frame.states:
+                    raise Poisoned  # an equation without a state: reported where names are resolved
                 for order in range(item.order - 1):
                     derivatives[state + "'" * order] = _node(frame.names[state + "'" * (order + 1)])
                 derivatives[state + "'" * (item.order - 1)] = self._right_side(item, frame, expressions)
