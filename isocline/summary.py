@@ -14,10 +14,7 @@ def certificate_lines(certificate: Facts) -> list[str]:
         ("samples", certificate["samples"]),
         *(("solve", _solve(solve)) for solve in certificate["solves"]),
         *_errors(certificate),
-        (
-            "parity",
-            f"{_spreads(certificate['parity'])}  (float32 against float64, bound {certificate['parity_bound']:.0e})",
-        ),
+        ("parity", _parity(certificate)),
         *(("check", _check(check)) for check in certificate["checks"]),
         *_parameters(certificate["parameters"]),
         ("graph", f"{certificate['graph']['nodes']} nodes, {certificate['graph']['bytes']} bytes"),
@@ -30,6 +27,11 @@ def certificate_lines(certificate: Facts) -> list[str]:
 def _solve(solve: Facts) -> str:
     cost = f"{solve['steps']} steps, {solve['evaluations']} evaluations"
     return f"{solve['field']}: {solve['scheme']} of order {solve['order']}, {cost} ({solve['declared']})"
+
+
+def _parity(certificate: Facts) -> str:
+    bound = _number(certificate["parity_bound"])
+    return f"{_spreads(certificate['parity'])}  (float32 against float64, bound {bound})"
 
 
 def _errors(certificate: Facts) -> Iterator[tuple[str, str]]:

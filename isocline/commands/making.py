@@ -94,13 +94,12 @@ def build(
 
 
 def _report(compiled: Compiled, as_json: bool, quiet: bool) -> None:
-    certificate = json.loads(compiled.certificate.to_json())
     if as_json:
-        print(json.dumps({"folder": str(compiled.folder), "certificate": certificate}, indent=2))
+        print(json.dumps({"folder": str(compiled.folder), "certificate": dict(compiled.certificate)}, indent=2))
     elif not quiet:
         from isocline.summary import certificate_lines
 
-        print("\n".join(certificate_lines(certificate)))
+        print("\n".join(certificate_lines(compiled.certificate)))
         print(f"\nartifact  {compiled.folder}\nreport    {compiled.folder / 'report.html'}")
 
 
