@@ -99,7 +99,7 @@ def test_results_stay_the_same(step, graph, seed):
     assert step(changed) is changed or step is not optimise
 
 
-@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(graph=graphs(), seed=st.integers(0, 99))
 def test_an_optimised_graph_runs_in_onnxruntime(graph, seed):
     bound = drawn(graph, seed)
@@ -107,12 +107,12 @@ def test_an_optimised_graph_runs_in_onnxruntime(graph, seed):
     assume(all(np.isfinite(value).all() and (abs(value) < 1e3).all() for value in expected))
     outputs = {name: node for name, node in graph.outputs.items() if node.type.kind == "real"}
     assume(outputs and all(node.op.name not in ("floor", "ceil", "round", "sign") for node in graph.nodes()))
-    assume(not any(node.type.kind != "real" for node in graph.nodes()))
     model = to_onnx(optimise(Graph(graph.inputs, outputs)), {})
     options = onnxruntime.SessionOptions()
     options.log_severity_level = 4
     session = onnxruntime.InferenceSession(model.SerializeToString(), options, ["CPUExecutionProvider"])
-    fed = {node.attrs["name"]: value.numpy().astype(np.float32) for node, value in bound.items()}
+    halved = {np.dtype(np.float64): np.float32}
+    fed = {n.attrs["name"]: v.numpy().astype(halved.get(v.numpy().dtype, v.numpy().dtype)) for n, v in bound.items()}
     found = session.run(None, fed)
     for ours, theirs in zip(found, run(Graph(graph.inputs, outputs), bound), strict=True):
         np.testing.assert_allclose(ours, theirs, rtol=1e-3, atol=1e-3)
@@ -127,12 +127,12 @@ def test_the_same_object_comes_back_when_nothing_changed(step):
 @pytest.mark.parametrize("step", [*PIPELINE, optimise], ids=lambda step: step.__name__)
 def test_a_long_chain_takes_seconds_and_no_recursion(step):
     node, step_size = X, constant(0.01)
-    for _ in range(25_000):
+    for _ in range(6_000):
         node = node + OPS["tanh"](node) * (step_size * 2.0)
     start = time.process_time()
     changed = step(only(node))
-    assert time.process_time() - start < 12
-    assert len(changed.nodes()) <= 100_003
+    assert time.process_time() - start < 6
+    assert len(changed.nodes()) <= 30_002
 
 
 def test_every_pass_states_its_rewrite():
