@@ -1,0 +1,157 @@
+"""The page: what is known of a model, arranged for the template."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from jinja2 import Environment, PackageLoader, StrictUndefined, Template
+from markupsafe import Markup
+
+from isocline_compiler.certify.certificate import Certificate
+from isocline_compiler.model import Model, Option, TrainingPlan
+from isocline_compiler.report import drawings, formulas, typeset
+from isocline_compiler.report.highlight import highlight
+from isocline_compiler.report.history import read_history
+from isocline_compiler.report.ink import DARK, LIGHT, Picture, to_inline
+from isocline_compiler.report.material import ReportMaterial
+from isocline_compiler.report.samples import shown
+from isocline_compiler.report.scalars import Scalar, scalars
+from isocline_compiler.report.verdict import headline, proofs
+from isocline_compiler.schemes import SCHEMES
+from isocline_compiler.schemes.tableau import Tableau
+
+MOST_SCALARS = 24
+"""Numbers of parameters that are listed and drawn one by one."""
+
+
+@dataclass(frozen=True)
+class Drawn:
+    """A picture as markup, with a heading and a sentence, either of which may be empty."""
+
+    title: str
+    caption: str
+    markup: Markup
+
+
+def write_report(material: ReportMaterial) -> str:
+    """One HTML page that needs nothing else: no network, no other file. The same material gives the same bytes.
+
+    Raises OSError when the history cannot be read.
+    """
+    model, certificate = material.model, material.certificate
+    fitted = [item for parameter in certificate.parameters for item in scalars(parameter)]
+    return _template().render(
+        model=model,
+        certificate=certificate,
+        light=LIGHT,
+        dark=DARK,
+        headline=headline(certificate),
+        proofs=proofs(certificate, model.deployment.of),
+        fields=formulas.fields(model.program, model.source),
+        source=highlight(model.source.text),
+        ports=[(kind, ports) for kind, ports in _ports(model) if ports],
+        fitted=fitted[:MOST_SCALARS],
+        unlisted=max(len(fitted) - MOST_SCALARS, 0),
+        descriptions={parameter.name: parameter.description for parameter in model.parameters},
+        weights=sum(math.prod(weight.shape) for weight in model.weights if weight.role == "trained"),
+        training=_training_facts(model.training),
+        pictures={
+            "fitted": list(_fitted(fitted[:MOST_SCALARS])),
+            "curves": list(_curves(material.history)),
+            "samples": list(_samples(material)),
+            "precision": list(_precision(certificate)),
+            "stability": list(_stability(certificate)),
+        },
+    )
+
+
+@cache
+def _template() -> Template:
+    environment = Environment(
+        loader=PackageLoader("isocline_compiler.report", "."),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        keep_trailing_newline=True,
+    )
+    environment.filters |= {
+        "number": typeset.number,
+        "quantity": typeset.quantity,
+        "facts": typeset.facts,
+        "type_text": typeset.type_text,
+    }
+    environment.globals["interval"] = typeset.interval
+    return environment.get_template("report.html.jinja")
+
+
+def _ports(model: Model) -> Iterator[tuple[str, tuple[Any, ...]]]:
+    yield "input", model.inputs
+    yield "output", model.outputs
+    yield "target", model.targets
+
+
+def _training_facts(plan: TrainingPlan | None) -> list[tuple[str, str]]:
+    """The settings of training that a reader would ask for; those that do not apply are left out."""
+    if plan is None:
+        return []
+    rows = [
+        ("optimizer", _option(plan.optimizer)),
+        ("schedule", _option(plan.schedule)),
+        ("solver", _option(plan.solver)),
+        ("gradient", plan.gradient),
+        ("epochs", str(plan.epochs)),
+        ("batch", str(plan.batch) if plan.batch else "all samples"),
+        ("clip", f"{plan.clip:g}" if plan.clip else ""),
+        ("precision", plan.precision),
+        ("seed", str(plan.seed)),
+    ]
+    return [(name, value) for name, value in rows if value]
+
+
+def _option(option: Option) -> str:
+    given = ", ".join(f"{key}={value}" for key, value in option.options.items() if value is not None)
+    return f"{option.name}({given})" if given else option.name
+
+
+def _drawn(name: str, picture: Picture, title: str, caption: str = "", label: str = "") -> Drawn:
+    return Drawn(title, caption, Markup(to_inline(picture, name, label or title)))
+
+
+def _fitted(numbers: Sequence[Scalar]) -> Iterator[Drawn]:
+    if numbers:
+        yield _drawn("parameters", drawings.parameters(numbers), "", label="Fitted parameters with their errors")
+
+
+def _curves(history: Path | None) -> Iterator[Drawn]:
+    columns = read_history(history) if history is not None else {}
+    if columns.get("epoch"):
+        yield _drawn("curves", drawings.curves(columns), "", label="Loss and learning rate over epochs")
+
+
+def _samples(material: ReportMaterial) -> Iterator[Drawn]:
+    for i, item in enumerate(shown(material)):
+        yield _drawn(f"sample{i}", item.picture, item.title, item.caption)
+
+
+def _precision(certificate: Certificate) -> Iterator[Drawn]:
+    for i, solve in enumerate(certificate.solves):
+        trials = [trial for trial in certificate.work_precision if trial.field == solve.field]
+        if trials and solve.declared == "continuous":
+            picture = drawings.work_precision(trials, solve, certificate.stated_error)
+            yield _drawn(f"precision{i}", picture, solve.field, label=f"Error against evaluations of {solve.field}")
+
+
+def _stability(certificate: Certificate) -> Iterator[Drawn]:
+    """One picture a scheme, with every solve that uses it."""
+    for name in dict.fromkeys(item.scheme for item in certificate.stability):
+        scheme = SCHEMES.get(name)
+        if isinstance(scheme, Tableau):
+            found = [item for item in certificate.stability if item.scheme == name]
+            picture = drawings.stability_region(scheme, found)
+            yield _drawn(f"stability-{name}", picture, "", label=f"Stability region of {name}")

@@ -1,0 +1,110 @@
+"""What was proved, each in a number and a sentence."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+
+from markupsafe import Markup
+
+from isocline_compiler.certify.certificate import Certificate, CheckResult
+from isocline_compiler.certify.measures import Spread
+from isocline_compiler.report.typeset import number
+
+
+@dataclass(frozen=True)
+class Proof:
+    """One card: a short name, the number with its bound, and a sentence for a person in a hurry."""
+
+    name: str
+    figure: Markup
+    sentence: Markup
+    holds: bool = True
+
+
+def proofs(certificate: Certificate, of: tuple[str, ...] | None = None) -> list[Proof]:
+    """Parity, discretisation of the outputs `of`, stability, then the checks of the file, as far as they are there."""
+    return [*_parity(certificate), *_discretisation(certificate, of), *_stability(certificate), *_checks(certificate)]
+
+
+def _parity(certificate: Certificate) -> Iterator[Proof]:
+    if certificate.parity:
+        name, worst = _worst(certificate.parity)
+        yield Proof(
+            "Same numbers",
+            _bounded(worst.maximum, "≤", certificate.parity_bound),
+            Markup(
+                "The deployed graph answers what the model answers in double precision: measured on {}, they differ by a "
+                "relative {} at most, at the output <code>{}</code>. {} was allowed."
+            ).format(certificate.samples, number(worst.maximum), name, number(certificate.parity_bound)),
+            worst.maximum <= certificate.parity_bound,
+        )
+
+
+def _discretisation(certificate: Certificate, of: tuple[str, ...] | None) -> Iterator[Proof]:
+    """The bound is a promise where the compiler chose the grid (there are trials), a fact where the author did."""
+    errors = {name: item for name, item in certificate.discretisation.items() if of is None or name in of}
+    if not errors or all(solve.declared == "discrete" for solve in certificate.solves):
+        return
+    name, worst = _worst(errors)
+    promised = bool(certificate.work_precision)
+    figure = _bounded(worst.maximum, "≤", certificate.stated_error) if promised else number(worst.maximum)
+    stated = Markup(", where {} was stated").format(number(certificate.stated_error)) if promised else ""
+    sentence = Markup(
+        "Fixed steps miss the true solution by a relative {} at most, at the output <code>{}</code>{}. "
+        "Measured on {} against {}."
+    ).format(number(worst.maximum), name, stated, certificate.samples, certificate.reference)
+    yield Proof("True to the equation", figure, sentence, not promised or worst.maximum <= certificate.stated_error)
+
+
+def _stability(certificate: Certificate) -> Iterator[Proof]:
+    if not certificate.stability:
+        return
+    worst = max(certificate.stability, key=lambda item: item.decaying)
+    if worst.decaying == 0:
+        fastest = max(certificate.stability, key=lambda item: item.largest)
+        told = Markup("No direction that was met decays; the fastest grows by {} a step, in <code>{}</code>.").format(
+            number(fastest.largest), fastest.field
+        )
+        yield Proof("Stable steps", number(fastest.largest), told)
+        return
+    kept = "What the equation makes decay, the steps make decay too"
+    lost = "Some of what the equation makes decay grows from step to step"
+    told = Markup("{}: the largest factor a step is {}, in <code>{}</code>.").format(
+        kept if worst.decaying <= 1 else lost, number(worst.decaying), worst.field
+    )
+    yield Proof("Stable steps", _bounded(worst.decaying, "≤", 1), told, worst.decaying <= 1)
+
+
+def _checks(certificate: Certificate) -> Iterator[Proof]:
+    for check in certificate.checks:
+        verb = "holds" if check.holds else "does not hold"
+        yield Proof(
+            "A check of the file",
+            _bounded(check.left, check.operator, check.right),
+            Markup("<code>{}</code> {} on what the deployed model answers.").format(_told(check), verb),
+            check.holds,
+        )
+
+
+def _told(check: CheckResult) -> str:
+    return check.text.removeprefix("check ").strip()
+
+
+def _worst(errors: Mapping[str, Spread]) -> tuple[str, Spread]:
+    return max(errors.items(), key=lambda item: item[1].maximum)
+
+
+def _bounded(value: float, sign: str, bound: float) -> Markup:
+    shown = {"<=": "≤", ">=": "≥", "==": "=", "!=": "≠"}.get(sign, sign)
+    return Markup('{} <span class="bound">{} {}</span>').format(number(value), shown, number(bound))
+
+
+def headline(certificate: Certificate) -> str:
+    """The deployed solves in a sentence."""
+    solves = [
+        f"{solve.field} by {solve.scheme} in {solve.steps:,} step{'' if solve.steps == 1 else 's'}"
+        + (" (the scheme is part of the model)" if solve.declared == "discrete" else "")
+        for solve in certificate.solves
+    ]
+    return f"Deployed: {', '.join(solves)}." if solves else ""
