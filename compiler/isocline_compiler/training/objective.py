@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -9,9 +10,11 @@ import torch
 from torch import Tensor
 
 from isocline_compiler.graph import Graph
-from isocline_compiler.model import TrainingPlan
+from isocline_compiler.model import Model, TrainingPlan
+from isocline_compiler.passes import CLEANING, optimise
 from isocline_compiler.to_torch import TorchProgram, lower_to_torch
 from isocline_compiler.training.batches import Batch, Batches
+from isocline_compiler.training.priors import LOG_PRIOR, PriorWeight, terms_of
 from isocline_compiler.training.solvers import TrainingSolver, training_solver
 
 CHUNK = 1024
@@ -28,33 +31,44 @@ class Loss:
 
 
 class Objective:
-    """L(w) = mean over the samples of a batch of `losses.outputs["loss"]`, solves included."""
+    """L(w): the mean loss of a batch, solves included; while training, less the weighted log prior."""
 
-    def __init__(self, graph: Graph, solver: TrainingSolver) -> None:
+    def __init__(self, losses: Graph, solver: TrainingSolver, prior: PriorWeight) -> None:
+        outputs = dict(losses.outputs)
+        self.terms = terms_of(outputs)
+        self.prior = prior if LOG_PRIOR in outputs else None
+        if self.prior is not None:
+            outputs.update(self.prior.outputs())
         self.solver = solver
-        self.graph = solver.unrolled(graph)
+        self.graph = optimise(solver.unrolled(Graph(losses.inputs, outputs, losses.name)), CLEANING)
         self.program: TorchProgram = lower_to_torch(self.graph)
 
     @classmethod
-    def of(cls, plan: TrainingPlan) -> Objective:
-        return cls(plan.losses, training_solver(plan))
-
-    @property
-    def terms(self) -> tuple[str, ...]:
-        return tuple(name for name in self.graph.outputs if name != "loss")
+    def of(cls, model: Model, plan: TrainingPlan, samples: int, second_order: bool = False) -> Objective:
+        """The loss of a plan. An adjoint has first derivatives only: `second_order` goes through the steps instead."""
+        if second_order:
+            plan = dataclasses.replace(plan, gradient="backprop", steer=None)
+        targets = frozenset(port.name for port in model.targets)
+        prior = PriorWeight.of(plan.losses, targets, samples, plan.likelihood)
+        return cls(plan.losses, training_solver(plan), prior)
 
     def __call__(self, weights: Mapping[str, Tensor], batch: Batch, training: bool = False) -> Loss:
-        """Evaluate. `training` turns on dropout, statistics of the batch, and random ends of solves."""
+        """Evaluate. `training` turns on priors, dropout, statistics of the batch, and random ends of solves."""
         integrator = self.solver.integrator
         integrator.steering.active = training and integrator.steering.width > 0
         result = self.program.evaluate({**weights, **batch}, training=training, integrator=integrator)
-        means = {name: value.mean() for name, value in result.outputs.items()}
-        total = means.pop("loss")
+        outputs = dict(result.outputs)
+        total = outputs["loss"].mean()
+        if self.prior is not None:
+            count = len(outputs["loss"]) if outputs["loss"].ndim else 1
+            factor = self.prior.take(outputs, count)
+            total = total - factor * outputs[LOG_PRIOR] if training else total
+        means = {name: outputs[name].mean() for name in self.terms}
         return Loss(total, means, result.updates)
 
     @torch.no_grad()
     def over(self, weights: Mapping[str, Tensor], batches: Batches) -> float:
-        """The mean loss over all samples, evaluated as deployed."""
+        """The mean loss over all samples, evaluated as deployed and without priors."""
         total = 0.0
         for batch, count in batches.chunks(CHUNK):
             total += float(self(weights, batch).total) * count

@@ -1,0 +1,101 @@
+"""The Hessian of the negative log posterior at the optimum, and its inverse."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+
+import torch
+from torch import Tensor
+
+from isocline_compiler.training.batches import Batch, Batches
+from isocline_compiler.training.objective import CHUNK, Objective
+from isocline_compiler.training.priors import LOG_PRIOR
+
+
+@dataclass(frozen=True)
+class Curvature:
+    """H and g, second and first derivatives of scale L - log p(w) by the named weights, flattened in order."""
+
+    names: tuple[str, ...]
+    sizes: tuple[int, ...]
+    hessian: Tensor
+    gradient: Tensor
+
+    @classmethod
+    def of(
+        cls, objective: Objective, bound: dict[str, Tensor], names: Sequence[str], batches: Batches, scale: float
+    ) -> Curvature:
+        """Exact second derivatives, a row a weight; L is the mean loss over all samples."""
+        sizes = tuple(bound[name].numel() for name in names)
+        flat = torch.cat([bound[name].reshape(-1) for name in names])
+        hessian = torch.zeros(len(flat), len(flat), dtype=torch.float64)
+        gradient = torch.zeros_like(flat)
+        for batch, count in batches.chunks(CHUNK):
+            share = count / batches.count
+            slope, rows = _derivatives(objective, bound, names, sizes, flat, batch, scale)
+            hessian += share * rows
+            gradient += share * slope
+        return cls(tuple(names), sizes, (hessian + hessian.T) / 2, gradient)
+
+    @cached_property
+    def eigenvalues(self) -> Tensor:
+        values: Tensor = torch.linalg.eigvalsh(self.hessian)
+        return values
+
+    def positive(self, flattest: float) -> bool:
+        """All eigenvalues are positive, and none is lost in the rounding of the largest."""
+        if not bool(torch.isfinite(self.hessian).all()):
+            return False
+        return bool(self.eigenvalues[0] > flattest * self.eigenvalues[-1].abs())
+
+    @property
+    def text(self) -> str:
+        """The range of the eigenvalues."""
+        if not bool(torch.isfinite(self.hessian).all()):
+            return "it has no finite second derivative"
+        return f"its eigenvalues go from {float(self.eigenvalues[0]):.3g} to {float(self.eigenvalues[-1]):.3g}"
+
+    @cached_property
+    def covariance(self) -> Tensor:
+        """C = H^{-1}."""
+        inverse: Tensor = torch.linalg.inv(self.hessian)
+        return inverse
+
+    def covariance_of(self, name: str) -> Tensor:
+        """The block of one weight: its marginal covariance, the others integrated out."""
+        index = self.names.index(name)
+        start = sum(self.sizes[:index])
+        stop = start + self.sizes[index]
+        return self.covariance[start:stop, start:stop]
+
+    def distance(self) -> list[str]:
+        """A warning when the optimum of the quadratic, -C g away, is more than half a standard error off."""
+        move = (self.covariance @ self.gradient).abs() / self.covariance.diagonal().sqrt()
+        worst = float(move.max())
+        return [f"training has not converged: the optimum is {worst:.1f} standard errors away"] if worst > 0.5 else []
+
+
+def _derivatives(
+    objective: Objective,
+    bound: dict[str, Tensor],
+    names: Sequence[str],
+    sizes: Sequence[int],
+    flat: Tensor,
+    batch: Batch,
+    scale: float,
+) -> tuple[Tensor, Tensor]:
+    """The gradient, and the gradient of each of its entries."""
+    free = flat.clone().requires_grad_()
+    parts = torch.split(free, list(sizes))
+    pieces = [part.reshape(bound[name].shape) for name, part in zip(names, parts, strict=True)]
+    loss = objective({**bound, **dict(zip(names, pieces, strict=True))}, batch)
+    value = scale * loss.total - loss.terms.get(LOG_PRIOR, torch.zeros(()))
+    (slope,) = torch.autograd.grad(value, free, create_graph=True)
+    rows = [
+        torch.autograd.grad(entry, free, retain_graph=True, allow_unused=True)[0] if entry.requires_grad else None
+        for entry in slope
+    ]
+    zero = torch.zeros_like(flat)
+    return slope.detach(), torch.stack([zero if row is None else row for row in rows])

@@ -1,0 +1,187 @@
+r"""Standard errors of the declared parameters, from the curvature of the loss (Laplace's approximation).
+
+The posterior is taken to be Gaussian around the optimum: its covariance is the inverse of the Hessian of the
+negative log posterior. A loss that is a negative log density a sample gives n L - log p(w). A sum of squares is taken
+as Gaussian noise of one unknown variance: with N residuals, p fitted weights and L = w SSE / n (and penalties, which
+scale with it),
+
+    sigma^2 = SSE / (N - p),   -log posterior = n L / (2 sigma^2 w) - log p(w),
+
+which for a linear model is the textbook (X^T X)^{-1} sigma^2. Of any other loss the curvature says nothing about the
+spread of the data, and no number is given.
+Bounds: the error of f(w) is |f'(w)| times that of the free weight w (delta method).
+MacKay (1992), Bayesian interpolation; Seber and Wild (2003), Nonlinear regression, 5.1.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from isocline_compiler.data import Dataset, Split
+from isocline_compiler.graph import Array, Graph
+from isocline_compiler.model import Model, Parameter, TrainingPlan
+from isocline_compiler.to_torch import evaluate, lower_to_torch
+from isocline_compiler.training.batches import Batches
+from isocline_compiler.training.curvature import Curvature
+from isocline_compiler.training.least_squares import NotSquares, Squares, sum_of_squares
+from isocline_compiler.training.objective import CHUNK, Objective
+
+JOINT_LIMIT = 300
+"""Above this many trained weights, the networks' weights are held fixed."""
+
+FLATTEST = 1e-12
+"""The least ratio of the Hessian's eigenvalues at which its inverse means anything in float64."""
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """A declared parameter: its fitted value, and its standard error, NaN where none can be given."""
+
+    parameter: Parameter
+    value: Array
+    error: Array
+
+
+@dataclass(frozen=True)
+class StandardErrors:
+    """Estimates in the order of the file, and in words what the errors assume, or why there are none."""
+
+    estimates: tuple[Estimate, ...]
+    assumptions: tuple[str, ...]
+    reason: str | None = None
+
+
+@dataclass(frozen=True)
+class _Scale:
+    """-log posterior = factor(p) n L - log p(w) for p fitted weights; the sentence says why."""
+
+    squares: float | None
+    residuals: int
+    weight: float
+    sentence: str
+
+    def factor(self, fitted: int) -> float | None:
+        """None when the variance cannot be estimated: as many weights as residuals, or a perfect fit."""
+        if self.squares is None:
+            return 1.0
+        if self.residuals <= fitted or self.squares <= 0:
+            return None
+        return (self.residuals - fitted) / (2 * self.squares * self.weight)
+
+
+def standard_errors(
+    model: Model, dataset: Dataset, weights: Mapping[str, Array]
+) -> dict[str, tuple[Array | None, str | None]]:
+    """Each declared parameter's error (None where none can be given) with what it assumes, or why there is none."""
+    found = laplace(model, dataset.train, weights)
+    if found.reason is not None:
+        return {item.parameter.name: (None, found.reason) for item in found.estimates}
+    sentence = "; ".join(found.assumptions)
+    return {item.parameter.name: (item.error, sentence) for item in found.estimates}
+
+
+def laplace(model: Model, train: Split, weights: Mapping[str, Array]) -> StandardErrors:
+    """Errors of every declared parameter at `weights`, from the training samples, in float64.
+
+    All trained weights vary together when there are at most 300 and the curvature allows it, so that a parameter's
+    error includes what the networks could take over from it; else the errors are conditional on the networks'
+    weights, and the result says so.
+    """
+    plan = model.training
+    if plan is None or not model.parameters:
+        return StandardErrors(_without(model.parameters, weights), (), None if plan else "not trained")
+    batches = Batches.of(train, torch.float64, torch.device("cpu"))
+    bound = {name: torch.tensor(value, dtype=torch.float64) for name, value in weights.items()}
+    objective = Objective.of(model, plan, train.count, second_order=True)
+    try:
+        scale = _scale(model, plan, objective, bound, batches)
+    except NotSquares as error:
+        return StandardErrors(_without(model.parameters, weights), (), str(error))
+    return _from_curvature(model, scale, objective, bound, batches)
+
+
+def _from_curvature(
+    model: Model, scale: _Scale, objective: Objective, bound: dict[str, Tensor], batches: Batches
+) -> StandardErrors:
+    """Jointly first; then given the weights of the networks."""
+    reason = None
+    for names, sentence in _choices(model):
+        fitted = sum(bound[name].numel() for name in names)
+        factor = scale.factor(fitted)
+        if factor is None:
+            reason = f"{scale.residuals} residuals are too few to estimate their variance beside {fitted} weights"
+            continue
+        curvature = Curvature.of(objective, bound, names, batches, factor * batches.count)
+        if not curvature.positive(FLATTEST):
+            reason = f"the loss is not curved upwards in every direction of the {fitted} weights: {curvature.text}"
+            continue
+        estimates = tuple(_estimate(item, bound, curvature) for item in model.parameters)
+        assumptions = (scale.sentence, sentence, *([reason] if reason else []), *curvature.distance())
+        return StandardErrors(estimates, assumptions)
+    values = {name: tensor.numpy() for name, tensor in bound.items()}
+    return StandardErrors(_without(model.parameters, values), (scale.sentence,), reason)
+
+
+def _choices(model: Model) -> list[tuple[list[str], str]]:
+    """The sets of weights that may vary, the larger first, with what that means."""
+    own = [item.name for item in model.parameters]
+    every = [weight.name for weight in model.weights if weight.role == "trained"]
+    size = sum(math.prod(weight.shape) for weight in model.weights if weight.role == "trained")
+    conditional = (own, "conditional on the weights of the networks, which are held fixed: the true errors are larger")
+    if set(own) == set(every):
+        return [(own, "all parameters together")]
+    joint = (every, "all trained weights together")
+    return [joint, conditional] if size <= JOINT_LIMIT else [conditional]
+
+
+def _scale(
+    model: Model, plan: TrainingPlan, objective: Objective, bound: Mapping[str, Tensor], batches: Batches
+) -> _Scale:
+    if plan.likelihood:
+        return _Scale(None, 0, 1.0, "the loss is a negative log density")
+    terms = sum_of_squares(plan.losses, frozenset(port.name for port in model.targets))
+    squares = _total(terms, objective, bound, batches)
+    residuals = batches.count * sum(term.count for term in terms)
+    sentence = "the residuals are independent and Gaussian, of one variance that is estimated from them"
+    return _Scale(squares, residuals, terms[0].weight, sentence)
+
+
+@torch.no_grad()
+def _total(terms: Sequence[Squares], objective: Objective, bound: Mapping[str, Tensor], batches: Batches) -> float:
+    """The sum of the squares of all residuals."""
+    graph = Graph((), {str(i): term.node for i, term in enumerate(terms)})
+    program = lower_to_torch(objective.solver.unrolled(graph))
+    total = 0.0
+    for batch, _ in batches.chunks(CHUNK):
+        values = program({**bound, **batch}, integrator=objective.solver.integrator)
+        total += sum(float(value.sum()) for value in values.values())
+    return total
+
+
+def _estimate(parameter: Parameter, bound: Mapping[str, Tensor], curvature: Curvature) -> Estimate:
+    """f(w) and sqrt(diag(J C J^T)), J = df/dw."""
+
+    def value(raw: Tensor) -> Tensor:
+        return evaluate((parameter.value,), {**bound, parameter.name: raw})[0]
+
+    raw = bound[parameter.name]
+    jacobian = torch.autograd.functional.jacobian(value, raw).reshape(-1, raw.numel())  # type: ignore[no-untyped-call]
+    covariance = curvature.covariance_of(parameter.name)
+    variance = torch.einsum("ij,jk,ik->i", jacobian, covariance, jacobian)
+    found = value(raw).detach()
+    return Estimate(parameter, found.numpy(), variance.sqrt().reshape(found.shape).numpy())
+
+
+def _without(parameters: Sequence[Parameter], weights: Mapping[str, Array]) -> tuple[Estimate, ...]:
+    """Values alone."""
+    bound = {name: torch.tensor(value, dtype=torch.float64) for name, value in weights.items()}
+    values = [evaluate((item.value,), bound)[0].numpy() for item in parameters]
+    return tuple(
+        Estimate(item, value, np.full(value.shape, np.nan)) for item, value in zip(parameters, values, strict=True)
+    )

@@ -1,0 +1,105 @@
+"""Recognise a loss as a sum of squares: L = w (sum of squares of residuals) + terms without data."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+from isocline_compiler.graph import INPUT, Graph, Node, topological, value_of
+
+TRANSPARENT = frozenset({"reshape", "spread", "expand", "identity"})
+"""Operations that leave numbers as they are."""
+
+
+@dataclass(frozen=True)
+class Squares:
+    """One term of the loss of a sample: `weight` times the sum of `node`, the squares of `count` residuals."""
+
+    node: Node
+    weight: float
+    count: int
+
+
+class NotSquares(Exception):
+    """The loss is something else; the text says what was met."""
+
+
+def sum_of_squares(graph: Graph, targets: frozenset[str]) -> tuple[Squares, ...]:
+    """The terms of the loss that see a target. Raises NotSquares when one is not a sum or a mean of squares.
+
+    Found are squares below sums, means, additions and constant factors: `mean((log(x) - log(y))^2)`,
+    `0.5*sum((x - y)^2)`.
+    """
+    loss = graph.outputs["loss"]
+    seeing = _seeing(loss, targets)
+    terms = tuple(_terms(loss, 1.0, seeing))
+    if not terms:
+        raise NotSquares("no term of the loss sees a target")
+    if max(term.weight for term in terms) > min(term.weight for term in terms) * (1 + 1e-9):
+        raise NotSquares("the loss weighs the residuals of its terms differently")
+    return terms
+
+
+def _seeing(loss: Node, targets: frozenset[str]) -> set[Node]:
+    """The nodes that depend on a target."""
+    seeing: set[Node] = set()
+    for node in topological((loss,)):
+        if (node.op is INPUT and node.attrs["name"] in targets) or any(item in seeing for item in node.inputs):
+            seeing.add(node)
+    return seeing
+
+
+def _terms(node: Node, scale: float, seeing: set[Node]) -> list[Squares]:
+    if node not in seeing:
+        return []
+    name = node.op.name
+    if name == "add":
+        return [term for item in node.inputs for term in _terms(item, scale, seeing)]
+    if name == "sub":
+        left, right = node.inputs
+        return [*_terms(left, scale, seeing), *_terms(right, -scale, seeing)]
+    if name in ("mul", "div") and not _is_square(node):
+        return _scaled(node, scale, seeing)
+    if name in TRANSPARENT:
+        return _terms(node.inputs[0], scale, seeing)
+    return [_squares(node, scale)]
+
+
+def _scaled(node: Node, scale: float, seeing: set[Node]) -> list[Squares]:
+    """A constant times a term, or a term divided by a constant."""
+    left, right = node.inputs
+    factor = value_of(right)
+    if factor is not None and factor.size == 1:
+        power = 1 if node.op.name == "mul" else -1
+        return _terms(left, scale * float(factor.reshape(())) ** power, seeing)
+    factor = value_of(left)
+    if node.op.name == "mul" and factor is not None and factor.size == 1:
+        return _terms(right, scale * float(factor.reshape(())), seeing)
+    raise NotSquares("the loss multiplies its residuals by something that is not constant")
+
+
+def _squares(node: Node, scale: float) -> Squares:
+    """Squares below at most one sum or mean over axes of the sample."""
+    inner, count = node, 1
+    if node.op.name in ("reduce_mean", "reduce_sum"):
+        inner = node.inputs[0]
+        count = _reduced(inner, node)
+    if not _is_square(inner) or scale <= 0:
+        raise NotSquares(f"the loss is not a sum of squares: it has `{inner.op.name}` where a square would be")
+    return Squares(inner, scale / count if node.op.name == "reduce_mean" else scale, count)
+
+
+def _reduced(inner: Node, node: Node) -> int:
+    sizes = [inner.size(axis) for axis in node.attrs["axes"]]
+    if not all(isinstance(size, int) for size in sizes):
+        raise NotSquares("how many residuals a sample has differs")
+    return math.prod(int(size) for size in sizes)
+
+
+def _is_square(node: Node) -> bool:
+    if node.op.name == "square":
+        return True
+    if node.op.name == "mul":
+        return node.inputs[0] is node.inputs[1]
+    exponent = value_of(node.inputs[1]) if node.op.name == "pow" else None
+    return exponent is not None and bool((exponent == 2).all())

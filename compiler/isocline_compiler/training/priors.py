@@ -1,0 +1,60 @@
+"""How much the log prior weighs beside the loss.
+
+The most probable weights minimise n L - log p(w) when L, the mean loss of a sample, is a negative log density. A mean
+of squares is none until the variance of the noise is known; with it unknown too, N residuals and L = w SSE / n,
+
+    -log posterior = (N / 2) log L - log p(w),    whose gradient is that of   L - (2 L / N) log p(w)   times N / (2 L),
+
+so that the prior weighs 2 L / N, with L held fixed: much beside a poor fit, little beside a good one.
+Box and Tiao (1973), Bayesian inference in statistical analysis, 1.3 (the noninformative prior of a variance).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from torch import Tensor
+
+from isocline_compiler.graph import Graph, Node
+from isocline_compiler.training.least_squares import NotSquares, Squares, sum_of_squares
+
+LOG_PRIOR = "log_prior"
+"""The output of a loss graph that holds the sum of the log densities of all priors."""
+
+_SQUARES = "squares of residuals "
+
+
+@dataclass(frozen=True)
+class PriorWeight:
+    """The factor of the log prior beside the mean loss of `samples` samples, which is made of `squares` if it is."""
+
+    samples: int
+    squares: tuple[Squares, ...] = ()
+
+    @classmethod
+    def of(cls, losses: Graph, targets: frozenset[str], samples: int, likelihood: bool) -> PriorWeight:
+        if likelihood:
+            return cls(samples)
+        try:
+            return cls(samples, sum_of_squares(losses, targets))
+        except NotSquares:
+            return cls(samples)
+
+    def outputs(self) -> dict[str, Node]:
+        """What must be evaluated besides the loss."""
+        return {f"{_SQUARES}{index}": term.node for index, term in enumerate(self.squares)}
+
+    def take(self, outputs: dict[str, Tensor], count: int) -> Tensor | float:
+        """The factor, from the evaluated `outputs` of `count` samples, which are taken out of the dict."""
+        if not self.squares:
+            return 1 / self.samples
+        found = [outputs.pop(name).detach().sum() for name in self.outputs()]
+        residuals = self.samples * sum(term.count for term in self.squares)
+        total: Tensor = sum(found[1:], start=found[0])
+        return 2 * self.squares[0].weight * total / (count * residuals)
+
+
+def terms_of(outputs: Mapping[str, object]) -> tuple[str, ...]:
+    """The named terms of a loss, as a report shows them."""
+    return tuple(name for name in outputs if name != "loss" and not name.startswith(_SQUARES))
