@@ -14,13 +14,13 @@ from typing import Any, Literal, NoReturn, TypeAlias
 
 import numpy as np
 import onnx
-from isocline_dsl.diagnostics import IsoclineError, Source
-from isocline_dsl.messages import operations
-from isocline_dsl.tree import Span
 from onnx import helper
 
 from isocline_compiler.graph import CONSTANT, INPUT, WEIGHT, Array, Graph, Node
 from isocline_compiler.tensor_type import Kind, Size, TensorType
+from isocline_dsl.diagnostics import IsoclineError, Source
+from isocline_dsl.messages import operations
+from isocline_dsl.tree import Span
 
 Precision: TypeAlias = Literal["float32", "float64"]
 
@@ -182,7 +182,7 @@ def _emit(emitter: Emitter, node: Node, names: Mapping[Node, str], weights: Mapp
 
 
 def _final_names(emitter: Emitter, outputs: Mapping[str, str]) -> dict[str, str]:
-    """Results that are outputs get the outputs' names; an output that is an input, a literal or another output is copied."""
+    """Results that are outputs get their names; an output that is an input, a literal or another output is copied."""
     computed = {item.output for item in emitter.nodes}
     final: dict[str, str] = {}
     emitter.span = None

@@ -31,7 +31,7 @@ Tensor: TypeAlias = torch.Tensor
 
 
 class Field(Protocol):
-    """The region of a solve, ready to be evaluated: the captured values are bound, what depends on them alone is computed.
+    """The region of a solve, ready to be evaluated: captured values are bound, what depends on them alone is computed.
 
     `parameters` are the tensors that require a gradient and that the field reads beside its arguments: what an adjoint
     method must be told of.
@@ -39,9 +39,7 @@ class Field(Protocol):
 
     parameters: tuple[Tensor, ...]
 
-    def __call__(
-        self, t: Tensor, states: Sequence[Tensor], slices: Sequence[Tensor] = ()
-    ) -> tuple[Tensor, ...]: ...
+    def __call__(self, t: Tensor, states: Sequence[Tensor], slices: Sequence[Tensor] = ()) -> tuple[Tensor, ...]: ...
 
 
 class Integrator(Protocol):
@@ -133,9 +131,7 @@ def _solve(node: Node) -> Callable[..., Any]:
     def call(run: Run, *xs: Tensor) -> tuple[Tensor, ...]:
         captured = xs[first:second]
         times = xs[third] if len(xs) > third else None
-        return run.integrator(
-            node, program.bind(run, captured), xs[:first], captured, xs[second:third], times
-        )
+        return run.integrator(node, program.bind(run, captured), xs[:first], captured, xs[second:third], times)
 
     return call
 
@@ -165,7 +161,7 @@ class Step:
 
 
 class Line:
-    """The calls that compute `roots`, in order, over numbered places; the values of `given` are filled in beforehand."""
+    """The calls that compute `roots`, in order, over numbered places; those of `given` are filled in beforehand."""
 
     def __init__(self, roots: Sequence[Node], given: Sequence[Node] = ()) -> None:
         rest = topological(roots, given)
@@ -231,8 +227,10 @@ def _steps(nodes: Sequence[Node], place: Mapping[Node, int], kept: set[int]) -> 
 
 
 class FieldProgram:
-    """A region over (t, states..., captured..., slices...) in two parts: what the captured values and the weights decide
-    is computed once a solve, the rest once an evaluation."""
+    """A region over (t, states..., captured..., slices...) in two parts.
+
+    What the captured values and the weights decide is computed once a solve, the rest once an evaluation.
+    """
 
     def __init__(self, region: Region, states: int, captured: int) -> None:
         arguments = region.arguments
@@ -254,15 +252,11 @@ class _BoundField:
         self._fixed = fixed
         self.parameters = tuple(item for item in fixed if isinstance(item, Tensor) and item.requires_grad)
 
-    def __call__(
-        self, t: Tensor, states: Sequence[Tensor], slices: Sequence[Tensor] = ()
-    ) -> tuple[Tensor, ...]:
+    def __call__(self, t: Tensor, states: Sequence[Tensor], slices: Sequence[Tensor] = ()) -> tuple[Tensor, ...]:
         return self._line(self._run, (t, *states, *slices, *self._fixed))
 
 
-def region_function(
-    region: Region, states: int, bound: Mapping[str, Tensor], captured: Sequence[Tensor] = ()
-) -> Field:
+def region_function(region: Region, states: int, bound: Mapping[str, Tensor], captured: Sequence[Tensor] = ()) -> Field:
     """The region of a solve as a function of (t, states, slices), its weights and captured values bound to tensors."""
     named = {**bound, **{str(i): item for i, item in enumerate(captured)}}
     return FieldProgram(region, states, len(captured)).bind(Run(bound, setting_of(named)), captured)

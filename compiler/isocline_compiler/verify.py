@@ -30,9 +30,9 @@ def verify(graph: Graph) -> None:
     """Raise InvalidGraph, naming the invariant and the node, unless all of these hold.
 
     Input names are distinct, and an input that is used is declared with its type. Each weight's name has one type. The
-    types of every node are those that its operation infers. Literals are float64, int64 or bool, and finite. Only `pick`
-    reads a node with several results, and one that it has. Nothing but its own arguments, weights and literals is free
-    in a region, and a solve's region fits its arguments. No argument is free in the graph.
+    types of every node are those that its operation infers. Literals are float64, int64 or bool, and finite. Only
+    `pick` reads a node with several results, and one that it has. Nothing but its own arguments, weights and literals
+    is free in a region, and a solve's region fits its arguments. No argument is free in the graph.
     """
     declared = {node.attrs["name"]: node.type for node in graph.inputs}
     _require(len(declared) == len(graph.inputs), "input names are distinct", graph.name)
@@ -71,7 +71,9 @@ def _verify_types(node: Node) -> None:
     except Fault as fault:
         raise InvalidGraph(f"arguments fit their operation: not so at {node!r}: {fault}") from fault
     _require(
-        (types if isinstance(types, tuple) else (types,)) == node.types, "the types are those the operation infers", node
+        (types if isinstance(types, tuple) else (types,)) == node.types,
+        "the types are those the operation infers",
+        node,
     )
 
 
@@ -93,7 +95,7 @@ def _verify_leaf(
 
 
 def _verify_solve(node: Node) -> None:
-    """The arguments of the region are (t, states, captured values, one slice of each stacked weight), in their types."""
+    """The region's arguments are (t, states, captured values, one slice of each stacked weight), in their types."""
     region: Region = node.attrs["region"]
     roles = parts(node)
     slices = [item.type.with_shape(item.shape[1:]) for item in roles.stacked]

@@ -7,6 +7,8 @@ import onnx
 import onnxruntime
 import pytest
 import torch
+from onnx.reference import ReferenceEvaluator
+
 from isocline_compiler.graph import INPUT, Fault, Graph, Op, Stop, constant, leaf
 from isocline_compiler.ops import OPS, index
 from isocline_compiler.ops.shapes import integer, real, truth
@@ -14,7 +16,6 @@ from isocline_compiler.tensor_type import TensorType
 from isocline_compiler.to_onnx import to_onnx
 from isocline_compiler.to_torch import evaluate
 from isocline_dsl.diagnostics import IsoclineError
-from onnx.reference import ReferenceEvaluator
 
 SIZES = {"batch": 3, "T": 2}
 CASES = [pytest.param(op, i, id=f"{op.name}-{i}") for op in OPS.values() for i in range(len(op.examples))]

@@ -8,6 +8,7 @@ import numpy as np
 import onnx
 import onnxruntime
 import pytest
+
 from isocline_compiler.graph import ARGUMENT, INPUT, WEIGHT, Graph, Region, at, constant, leaf
 from isocline_compiler.ops import OPS
 from isocline_compiler.ops.shapes import real

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
+
 from isocline_compiler.graph import ARGUMENT, INPUT, WEIGHT, Graph, Region, constant, leaf
 from isocline_compiler.ops import OPS
 from isocline_compiler.ops.shapes import integer, real
@@ -94,9 +95,7 @@ def test_the_integrator_gets_the_field_with_its_captured_values_bound():
 def test_a_field_computes_what_does_not_move_once(monkeypatch):
     calls = []
     transpose = OPS["transpose"].torch
-    object.__setattr__(
-        OPS["transpose"], "torch", lambda torch, x, perm: calls.append(1) or transpose(torch, x, perm)
-    )
+    object.__setattr__(OPS["transpose"], "torch", lambda torch, x, perm: calls.append(1) or transpose(torch, x, perm))
     try:
         w = torch.randn(3, 3, dtype=torch.float64, requires_grad=True)
         field = region_function(_decay(), 1, {"layer.w": w}, (torch.tensor(2.0, dtype=torch.float64),))
@@ -127,9 +126,7 @@ def _batch_norm_graph() -> Graph:
 def test_batch_norm_trains_as_torch_does():
     weights = {
         f"norm.{n}": v
-        for n, v in zip(
-            ("gamma", "beta", "mean", "var"), np.array([[2.0], [1], [0], [1]]) + np.zeros(3), strict=True
-        )
+        for n, v in zip(("gamma", "beta", "mean", "var"), np.array([[2.0], [1], [0], [1]]) + np.zeros(3), strict=True)
     }
     model = TorchModel(_batch_norm_graph(), weights, ["norm.gamma", "norm.beta"])
     reference = torch.nn.BatchNorm1d(3, dtype=torch.float64)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+
 from isocline_compiler.graph import ARGUMENT, CONSTANT, INPUT, WEIGHT, Graph, Node, Region, leaf
 from isocline_compiler.ops import OPS
 from isocline_compiler.ops.shapes import integer, real

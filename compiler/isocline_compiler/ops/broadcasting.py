@@ -6,7 +6,7 @@ from isocline_compiler.graph import Node
 
 
 def sum_to(g: Node, like: Node) -> Node:
-    """The gradient of an argument that was broadcast: `g` summed over the axes that broadcasting made, in `like`'s shape."""
+    """The gradient of an argument that was broadcast: `g` summed over the axes that broadcasting made."""
     lead = g.type.rank - like.type.rank
     reduce_sum = Node.algebra["reduce_sum"]
     if lead > 0:

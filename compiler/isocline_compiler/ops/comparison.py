@@ -82,7 +82,8 @@ def _grad_cast(g: Node, y: Node, x: Node, kind: Kind) -> tuple[Node | None]:
 
 
 CAST = Op(
-    "cast", _cast_type, _torch_cast, _emit_cast, _grad_cast, "The same values as another kind; to `int` rounds towards zero.",
+    "cast", _cast_type, _torch_cast, _emit_cast, _grad_cast,
+    "The same values as another kind; to `int` rounds towards zero.",
     examples=(
         Example((truth("batch", 3),), {"kind": "real"}),
         Example((integer("batch", 3),), {"kind": "real"}),

@@ -187,7 +187,8 @@ def _grad_transposed(
 
 _KERNEL = ("strides", "pads", "dilations", "group")
 CONV = Op(
-    "conv", _conv_type, _torch_conv, _emit("Conv", *_KERNEL), _grad_conv, "Cross-correlation, with a bias when there is one.",
+    "conv", _conv_type, _torch_conv, _emit("Conv", *_KERNEL), _grad_conv,
+    "Cross-correlation, with a bias when there is one.",
     examples=(
         Example((real("batch", 2, 7), real(3, 2, 3), real(3)), {"stride": 2, "pad": 1}),
         Example((real("batch", 2, 5, 6), real(3, 2, 3, 2)), {"stride": (2, 1), "pad": (1, 0), "dilation": (1, 2)}),
@@ -195,7 +196,8 @@ CONV = Op(
     ),
 )  # fmt: skip
 CONV_TRANSPOSE = Op(
-    "conv_transpose", _transposed_type, _torch_transposed, _emit("ConvTranspose", *_KERNEL, "output_padding"), _grad_transposed,
+    "conv_transpose", _transposed_type, _torch_transposed, _emit("ConvTranspose", *_KERNEL, "output_padding"),
+    _grad_transposed,
     "The transpose of `conv` as a linear map: w is (in, out / groups, *kernel).",
     examples=(
         Example((real("batch", 3, 4), real(3, 2, 3), real(2)), {"stride": 2, "pad": 1, "output_pad": 1}),

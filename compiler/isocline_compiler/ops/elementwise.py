@@ -1,6 +1,6 @@
 """Functions of one real, entry by entry.
 
-onnxruntime has no float64 kernel for many of these; `in_terms` gives the formula used then, chosen to keep full accuracy.
+onnxruntime has no float64 kernel for many of these; the formulas used then are in `wide`.
 """
 
 from __future__ import annotations

@@ -249,7 +249,8 @@ def _grad_pad(g: Node, y: Node, x: Node, pads: Sequence[tuple[int, int]], value:
 
 
 PAD = Op(
-    "pad", _padded, _torch_pad, _emit_pad, _grad_pad, "x with margins filled with a value: (before, after) for each axis.",
+    "pad", _padded, _torch_pad, _emit_pad, _grad_pad,
+    "x with margins filled with a value: (before, after) for each axis.",
     examples=(
         Example((real("batch", 3),), {"pads": ((0, 0), (1, 2)), "value": 0.0}),
         Example((real("batch", 2, 3),), {"pads": ((0, 0), (0, 1), (2, 0)), "value": -1.5}),

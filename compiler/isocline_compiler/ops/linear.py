@@ -18,7 +18,7 @@ def _mismatch(a: TensorType, b: TensorType) -> Fault:
 
 
 def _product(a: TensorType, b: TensorType) -> TensorType:
-    """Numpy's rule: the last two axes multiply, the others broadcast; a vector is a row on the left, a column on the right."""
+    """Numpy's rule: the last two axes multiply, the others broadcast; a vector is a row or a column as it stands."""
     require("`@`", ("real",), a, b)
     if not a.rank or not b.rank:
         raise _mismatch(a, b)
@@ -102,7 +102,8 @@ def _grad_linear(g: Node, y: Node, x: Node, w: Node, *b: Node) -> tuple[Node, ..
 
 
 LINEAR = Op(
-    "linear", _affine, _torch_linear, _emit_linear, _grad_linear, "x w + b on the last axis of x; w is (in, out), b may be absent.",
+    "linear", _affine, _torch_linear, _emit_linear, _grad_linear,
+    "x w + b on the last axis of x; w is (in, out), b may be absent.",
     examples=(
         Example((real("batch", 3), real(3, 4), real(4))),
         Example((real("batch", 2, 3), real(3, 4), real(4))),

@@ -128,7 +128,7 @@ def _train_batch_norm(
 def affine_form(
     x: Node, gamma: Node, beta: Node, mean: Node, var: Node, eps: float, axis: int = 1, momentum: float = 0.1
 ) -> Node:
-    """Batch normalisation as deployed: x scale + shift, with scale = gamma / sqrt(var + eps), shift = beta - mean scale."""
+    """As deployed: x scale + shift, with scale = gamma / sqrt(var + eps) and shift = beta - mean scale."""
     shape: Shape = (x.size(axis), *(1,) * (x.type.rank - 1 - axis % x.type.rank))
     scale = gamma / SQRT(var + eps)
     return x * RESHAPE(scale, shape=shape) + RESHAPE(beta - mean * scale, shape=shape)
@@ -170,7 +170,7 @@ def _grad_batch_norm(
 _STATISTICS = ((-2.0, 2.0), (0.5, 2.0), (-1.0, 1.0), (-1.0, 1.0), (0.5, 2.0))
 BATCH_NORM = Op(
     "batch_norm", _normalised, _torch_batch_norm, _emit_batch_norm, _grad_batch_norm,
-    "gamma (x - mean) / sqrt(var + eps) + beta, one statistic for each entry of `axis`; of the batch itself while training.",
+    "gamma (x - mean) / sqrt(var + eps) + beta, one statistic for each entry of `axis`; the batch's own in training.",
     _train_batch_norm,
     (
         Example((real("batch", 3), real(3), real(3), real(3), real(3)), {"eps": 1e-5}, _STATISTICS),

@@ -33,9 +33,7 @@ PIPELINE: tuple[Pass, ...] = (
 """What a deployed graph goes through."""
 
 
-def optimise(
-    graph: Graph, pipeline: Sequence[Pass] = PIPELINE, *, check: bool = False, rounds: int = 4
-) -> Graph:
+def optimise(graph: Graph, pipeline: Sequence[Pass] = PIPELINE, *, check: bool = False, rounds: int = 4) -> Graph:
     """Run the passes in order, again until none changes anything, `rounds` times at most.
 
     `check` verifies the graph after each pass; the message names the pass and the one before it. The same object comes

@@ -10,7 +10,7 @@ from isocline_compiler.graph import CONSTANT, Array, Graph, Node, constant, valu
 from isocline_compiler.passes.rewrite import rewrite
 
 _LARGEST_GROWTH = 1 << 14
-"""Entries that a literal may have beyond those it is made of: repeating one number a million times belongs in the graph."""
+"""Entries that a literal may have beyond those it is made of: a number repeated a million times stays an operation."""
 
 
 def fold(graph: Graph) -> Graph:

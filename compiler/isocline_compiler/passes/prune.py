@@ -8,7 +8,7 @@ from isocline_compiler.solve_node import SOLVE, parts
 
 
 def prune(graph: Graph) -> Graph:
-    """solve(x, captured values, ...) -> the same without the captured values and stacked weights its field does not read.
+    """solve(x, ...) -> the same without the captured values and stacked weights that its field does not read.
 
     Nothing else can be dead: a graph is what its outputs reach.
     """
@@ -38,8 +38,6 @@ def without_unread(node: Node) -> Node:
     return with_attrs(node, inputs, region=changed, captured=len(captured), stacked=len(stacked))
 
 
-def _read(
-    arguments: tuple[Node, ...], values: tuple[Node, ...], read: set[Node]
-) -> list[tuple[Node, Node]]:
+def _read(arguments: tuple[Node, ...], values: tuple[Node, ...], read: set[Node]) -> list[tuple[Node, Node]]:
     """The arguments that are read, each with its value."""
     return [(a, v) for a, v in zip(arguments, values, strict=True) if a in read]

@@ -20,7 +20,7 @@ _SAFE = (1e-30, 1e30)
 
 
 def simplify(graph: Graph) -> Graph:
-    """x + 0 -> x; x - 0 -> x; 1 x -> x; 0 x -> 0; x / 1 -> x; -(-x) -> x; a (b x) -> (a b) x; reshapes of reshapes -> one.
+    """x + 0 -> x; x - 0 -> x; 1 x -> x; 0 x -> 0; x / 1 -> x; -(-x) -> x; a (b x) -> (a b) x; two reshapes -> one.
 
     A result keeps its kind and shape: a rule that would change them does not apply. `0 x -> 0` holds for finite x.
     """
