@@ -181,7 +181,7 @@ class Compilation:
             parameters=self.trained.parameters,
             data_notes=self.dataset.notes if self.dataset else (),
             graph=graph_facts(session, model_file),
-            latency=latency(session, self.plan.batch or 1),
+            latency=latency(session, measured, self.plan.batch or 1),
             versions=versions(),
         )
         missed = self._missed(certificate)

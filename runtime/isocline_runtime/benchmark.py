@@ -36,13 +36,14 @@ def measure_latency(
     repeats: int = 200,
     seed: int = 0,
     sizes: Mapping[str, int] | None = None,
+    inputs: Mapping[str, NDArray[Any]] | None = None,
 ) -> Latency:
-    """Time `repeats` runs, after ten that are not counted, on inputs drawn inside their bounds.
+    """Time `repeats` runs, after ten that are not counted, on `inputs`, or on inputs drawn inside their bounds.
 
     `sizes` gives numbers to named sizes other than `batch`. Throughput is batch / median. Raises what
     `Session.run` raises.
     """
-    inputs = draw_inputs(session.inputs, batch, seed, sizes)
+    inputs = inputs if inputs is not None else draw_inputs(session.inputs, batch, seed, sizes)
     for _ in range(WARM_UP):
         session.run(inputs)
     times = np.array([_time_run(session, inputs) for _ in range(repeats)])

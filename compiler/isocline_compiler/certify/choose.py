@@ -61,7 +61,7 @@ class Sweep:
     def best(self) -> Trial | None:
         """The cheapest trial that meets the bound: fewest nodes, then fewest evaluations. None when there is none."""
         found: Trial | None = None
-        for scheme in SCHEMES.values():
+        for scheme in sorted(SCHEMES.values(), key=lambda item: -item.order):  # what these cost bounds the search
             candidate = self._fewest(scheme, found)
             if candidate is not None and (found is None or _cost(candidate) < _cost(found)):
                 found = candidate
