@@ -13,7 +13,7 @@ from isocline_dsl.uses import Place, Uses
 
 SETTINGS = MappingProxyType(
     {
-        "data": frozenset({"source", "split", "missing", "shuffle", "time", "stride"}),
+        "data": frozenset({"source", "split", "missing", "time", "stride"}),
         "train": frozenset(
             [
                 "loss",
@@ -31,10 +31,10 @@ SETTINGS = MappingProxyType(
                 "precision",
             ]
         ),
-        "deploy": frozenset(["solver", "check", "stream", "opset", "dtype", "batch", "bound", "derivatives", "target"]),
+        "deploy": frozenset(["solver", "check", "stream", "opset", "dtype", "batch", "bound", "derivatives", "target", "parity"]),
     }
 )
-_ALONE = frozenset({"stream", "shuffle"})
+_ALONE = frozenset({"stream"})
 _SEVERAL = frozenset({"check"})
 
 

@@ -150,7 +150,8 @@ class Uses:
             elif name in first:
                 self.found.append(dynamics.start_twice(binding.name.span, name, first[name]))
             first.setdefault(name, binding.name.span)
-        for state in wanted:
+        misspelt = any(name not in wanted for name in first)
+        for state in () if misspelt else wanted:
             if state not in first:
                 self.found.append(dynamics.state_without_start(node.span, state, node.field.text))
 

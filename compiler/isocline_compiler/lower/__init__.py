@@ -34,6 +34,7 @@ def lower(program: Program, source: Source) -> Model:
     if found or model is None:
         places = sorted(set(found), key=lambda item: (item.span.start if item.span else -1, item.code))
         raise IsoclineError(places, source)
+    assert not lowering.values.poisoned, "a name without a value, and no message that says why"
     return model
 
 
@@ -68,7 +69,7 @@ class ProgramLowering:
         node = value if isinstance(value, Node) else value.only()
         if node is None:
             assert isinstance(value, Solution)
-            raise LowerError(messages.solution_needs_state(output.span, sorted(value.states)))
+            raise LowerError(messages.solution_needs_state((output.value or output.name).span, sorted(value.states)))
         self.outputs[name] = node
         self.ports[name] = _output_port(output, node)
 

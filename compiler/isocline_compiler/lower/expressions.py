@@ -9,7 +9,7 @@ from typing import TypeAlias
 from isocline_compiler.functions import FUNCTIONS
 from isocline_compiler.functions.broadcasting import align
 from isocline_compiler.functions.record import call
-from isocline_compiler.graph import Fault, Node, at, constant
+from isocline_compiler.graph import INPUT, Fault, Node, at, constant
 from isocline_compiler.lower.calls import call_function
 from isocline_compiler.lower.faults import LowerError
 from isocline_compiler.lower.indexing import index_node
@@ -17,6 +17,7 @@ from isocline_compiler.lower.known_numbers import NAMED, Numbers
 from isocline_compiler.lower.products import product
 from isocline_compiler.lower.weights import LayerScope
 from isocline_compiler.ops import OPS
+from isocline_compiler.tensor_type import describe
 from isocline_dsl import messages
 from isocline_dsl.tree import (
     Array,
@@ -121,8 +122,10 @@ class Expressions:
                 return self.frame.lookup(text, expression.span)
             case Derivative(name=name, order=order):
                 return self._velocity(expression.span, name.text + "'" * order)
-            case Unary(operator=symbol, operand=operand):
-                return OPS["not" if symbol == "not" else "neg"](self.node(operand))
+            case Unary(operator="not", operand=operand):
+                return OPS["not"](self._condition(operand))
+            case Unary(operand=operand):
+                return OPS["neg"](self._number(operand))
             case Binary():
                 return self._binary(expression)
             case Array(items=items):
@@ -139,17 +142,36 @@ class Expressions:
         raise LowerError(messages.expression_out_of_place(expression.span, type(expression).__name__.lower()))
 
     def _binary(self, expression: Binary) -> Node:
-        left, right = self.node(expression.left), self.node(expression.right)
+        read = {"and": self._condition, "or": self._condition, "==": self.node, "!=": self.node}
+        operand = read.get(expression.operator, self._number)
+        left, right = operand(expression.left), operand(expression.right)
         if expression.operator == "@":
             return product(left, right)
         return OPS[_ELEMENTWISE[expression.operator]](*align(left, right))
+
+    def _condition(self, expression: Expression) -> Node:
+        node = self.node(expression)
+        if node.type.kind != "bool":
+            raise LowerError(messages.condition_expected(expression.span, describe(node.type)))
+        return node
+
+    def _number(self, expression: Expression) -> Node:
+        """A value to compute with: not a condition, and not a label, which is known by standing under its name."""
+        node = self.node(expression)
+        if node.type.kind == "bool":
+            raise LowerError(messages.number_expected(expression.span))
+        if node.op is INPUT and node.type.kind == "int":
+            raise LowerError(messages.class_as_number(expression.span, str(node.attrs["name"])))
+        return node
 
     def _stack(self, expression: Array, items: tuple[Expression, ...]) -> Node:
         if self.numbers.is_known(items[0]) if items else False:
             try:
                 return constant(self.numbers.array(expression))
-            except LowerError:
-                pass  # a later item is not a known number: a vector of values
+            except LowerError as error:
+                if error.diagnostic.code == messages.ragged_array.code:
+                    raise
+                # a later item is not a known number: a vector of values
         if not items:
             raise LowerError(messages.empty_array(expression.span))
         stacked = call(FUNCTIONS["stack"], [self.node(item) for item in items], [("axis", 0)], self.frame.scope)

@@ -39,7 +39,7 @@ LARGEST = 2**63
 def _power(base: Real, exponent: Real) -> Real:
     """base^exponent; computed as reals where whole numbers would be too long to compute with."""
     if isinstance(base, int) and isinstance(exponent, int) and base.bit_length() * abs(exponent) < 128:
-        return base**exponent
+        return int(base**exponent) if exponent >= 0 else float(base) ** exponent
     return float(base) ** exponent
 
 

@@ -16,7 +16,7 @@ from isocline_compiler.lower.faults import LowerError
 from isocline_compiler.lower.known_numbers import Numbers
 from isocline_compiler.lower.weights import WeightTable
 from isocline_compiler.model import Initializer, Parameter, Port
-from isocline_compiler.tensor_type import BATCH, Kind, TensorType
+from isocline_compiler.tensor_type import BATCH, Kind, TensorType, describe
 from isocline_dsl import messages
 from isocline_dsl.tree import Call, Expression, Input, Name, Param, Target, TypeName
 from isocline_dsl.tree import Interval as Bounds
@@ -136,7 +136,10 @@ class ParamLowering:
         if value.shape not in ((), shape):
             raise LowerError(
                 messages.shape_differs(
-                    expression.span, declaration.names[0].text, str(list(value.shape)), str(list(shape))
+                    expression.span,
+                    declaration.names[0].text,
+                    describe(TensorType("real", value.shape)),
+                    describe(TensorType("real", shape)),
                 )
             )
         if not ((bounds[0] < value) & (value < bounds[1])).all():

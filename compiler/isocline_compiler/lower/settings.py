@@ -118,7 +118,8 @@ class Settings:
         for key, expression in zip(choice.positional, call.arguments, strict=False):
             options[key] = self.plain(expression, choice, key)
         for keyword in call.keywords:
-            options[self._key(keyword, choice)] = self.plain(keyword.value, choice, keyword.name.text)
+            key = self._key(keyword, choice)
+            options[key] = self.plain(keyword.value, choice, key)
         for key in choice.required:
             if options[key] is None:
                 raise LowerError(calls.argument_missing(call.span, choice.name, key, usage))

@@ -12,6 +12,7 @@ from isocline_compiler.lower.expressions import Expressions, Frame, NetCall, Sol
 from isocline_compiler.lower.faults import LowerError, Poisoned
 from isocline_compiler.lower.known_numbers import Numbers
 from isocline_compiler.lower.weights import LayerScope, WeightTable
+from isocline_compiler.options import ADAPTIVE
 from isocline_compiler.schemes import SCHEMES
 from isocline_compiler.solve_node import SOLVE, Interval, SchemeChoice, pick
 from isocline_compiler.tensor_type import BATCH, Shape, TensorType, describe
@@ -55,6 +56,8 @@ class SolveLowering:
 
     def _initial(self, solve: Solve, states: Sequence[State], expressions: Expressions) -> tuple[Node, ...]:
         given: dict[str, Binding] = {item.name.text + "'" * item.order: item for item in solve.initial}
+        if not given.keys() <= {state.name for state in states}:
+            raise Poisoned  # the start of something that is no state: reported where names are resolved
         nodes = []
         for state in states:
             if state.name not in given:
@@ -124,9 +127,13 @@ def _state_shape(argument: Argument, numbers: Numbers) -> Shape:
 def scheme_choice(call: Call, numbers: Numbers) -> SchemeChoice:
     """`euler(steps=8)` with its name and options checked. Raises LowerError."""
     name = call.name.text
+    if name not in SCHEMES and name in ADAPTIVE:
+        raise LowerError(messages.adaptive_scheme_in_model(call.span, name))
     if name not in SCHEMES:
         raise LowerError(messages.unknown_scheme(call.span, name, sorted(SCHEMES)))
     options = {}
+    if name in ADAPTIVE and any(keyword.name.text in ADAPTIVE[name].defaults for keyword in call.keywords):
+        raise LowerError(messages.adaptive_scheme_in_model(call.span, name))
     for keyword in call.keywords:
         if keyword.name.text != "steps":
             raise LowerError(calls.unknown_keyword(keyword.span, name, keyword.name.text, ("steps",)))

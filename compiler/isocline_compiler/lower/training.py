@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from isocline_compiler.functions.record import bind, check
 from isocline_compiler.graph import Fault, Graph, Node, at
 from isocline_compiler.lower.calls import plain
-from isocline_compiler.lower.expressions import Expressions
-from isocline_compiler.lower.faults import LowerError
+from isocline_compiler.lower.expressions import Expressions, Value
+from isocline_compiler.lower.faults import LowerError, Poisoned
 from isocline_compiler.lower.regularization import LossContext
 from isocline_compiler.lower.settings import Settings
 from isocline_compiler.lower.values import FileValues
@@ -26,7 +26,7 @@ from isocline_compiler.regularizers import REGULARIZERS
 from isocline_compiler.regularizers.record import Setting as TrainingSetting
 from isocline_compiler.schemes import SCHEMES
 from isocline_dsl import messages
-from isocline_dsl.tree import Binary, Block, Call, Draw, Expression, Setting, walk
+from isocline_dsl.tree import Binary, Binding, Block, Call, Draw, Expression, Setting, Span, walk
 
 _FIXED = {name: Choice(name, {"steps": None}, ("steps",), ("steps",)) for name in SCHEMES}
 
@@ -39,6 +39,7 @@ class TrainLowering:
         self.values = values
         self.settings = Settings(block, values.numbers)
         self.expressions = values.expressions("loss")
+        self.expressions.frame.outer = self._with_definitions()
         self.steer: float | None = None
 
     def lower(self, inputs: Sequence[Port], targets: Sequence[Port]) -> TrainingPlan:
@@ -66,6 +67,23 @@ class TrainLowering:
             likelihood=any(isinstance(item, Call) and item.name.text == "gaussian_nll" for item in walk(self.block)),
             span=self.block.span,
         )
+
+    def _with_definitions(self) -> Callable[[str, Span], Value]:
+        """Names mean what the block defines (`d = forecast - pelts`), or what the file does."""
+        definitions = {item.name.text: item.value for item in self.settings.items(Binding)}
+        begun: set[str] = set()
+
+        def lookup(name: str, span: Span) -> Value:
+            if name not in definitions:
+                return self.values.get(name, span)
+            if name in begun:
+                raise Poisoned  # a circle, or a definition at fault: reported there
+            begun.add(name)
+            names = self.expressions.frame.names
+            names[name] = self.expressions.value(definitions[name])
+            return names[name]
+
+        return lookup
 
     def _fraction(self, key: str) -> float | None:
         number = self.settings.number(key, 0.0, None)

@@ -61,6 +61,7 @@ class FileValues:
         self.nets = frozenset(name for name, item in self.declared.items() if isinstance(item, Net))
         self.known: dict[str, Value] = {}
         self.begun: set[str] = set()
+        self.poisoned = False
 
     # ------------------------------------------------------------------------------------------------ names
 
@@ -83,7 +84,7 @@ class FileValues:
         except LowerError as error:
             self.diagnostics.append(error.diagnostic)
         except Poisoned:
-            pass  # noted where the name is declared
+            self.poisoned = True  # noted where the name is declared
         return None
 
     def _declare(self, name: str, declaration: Named) -> None:

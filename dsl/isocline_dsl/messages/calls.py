@@ -81,7 +81,7 @@ def no_such_axis(span: Span | None, callee: str, axis: int, type_: str, rank: in
     """
     if rank == 0:
         return Draft(span, f"`{callee}` has no axis {axis} to work along: the value is {type_}, a single number")
-    hint = f"the axes are 0 to {rank - 1}, or -{rank} to -1 from the end"
+    hint = "its only axis is 0" if rank == 1 else f"the axes are 0 to {rank - 1}, or -{rank} to -1 from the end"
     return Draft(span, f"`{callee}` has no axis {axis} to work along: the value is {type_}", hint)
 
 

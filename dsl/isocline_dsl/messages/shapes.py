@@ -265,6 +265,15 @@ def condition_expected(span: Span | None, found: str) -> Draft:
     return Draft(span, f"found {found}, expected a condition", "compare it: `x > 0`")
 
 
+@message("E235")
+def number_expected(span: Span | None) -> Draft:
+    """A condition stands in arithmetic, where true and false are not 1 and 0.
+
+    n = 1 + (x > 0)          # write 1 + where(x > 0, 1, 0)
+    """
+    return Draft(span, "this is a condition, expected a number", "write `where(condition, 1, 0)`")
+
+
 @message("E234")
 def output_not_batched(span: Span | None, name: str) -> Draft:
     """An output depends on no input.
