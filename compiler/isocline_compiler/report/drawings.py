@@ -32,6 +32,8 @@ if TYPE_CHECKING:
     from isocline_compiler.schemes.tableau import Tableau
 
 Column = Sequence[float | None]
+MOST_SCALARS = 24
+"""Numbers of parameters that are listed and drawn one by one."""
 DEVIATIONS = 1.96
 """Whiskers reach this many standard errors: 95 % of a normal distribution."""
 
@@ -43,8 +45,8 @@ def curves(history: Mapping[str, Column]) -> Picture:
     """
     epochs = _numbers(history["epoch"])
     with inked():
-        picture = sheet(3.6)
-        above, below = picture.subplots(2, 1, sharex=True, height_ratios=(3, 1))
+        picture = sheet(4.0)
+        above, below = picture.subplots(2, 1, sharex=True, height_ratios=(2.6, 1))
         for colour, dash, column, label in (
             (SERIES[0], DASHES[0], "loss", "training"),
             (SERIES[1], DASHES[1], "validation_loss", "validation"),
@@ -56,7 +58,8 @@ def curves(history: Mapping[str, Column]) -> Picture:
         for axes, label in ((above, "loss"), (below, "learning rate")):
             _logarithmic(axes)
             axes.set_ylabel(label)
-        above.legend(loc="upper right")
+        if len(above.lines) > 1:
+            above.legend(loc="upper right")
         below.set_xlabel("epoch")
         below.xaxis.get_major_locator().set_params(integer=True)
     return picture
@@ -126,8 +129,8 @@ def _scheme_line(axes: Any, trials: list[Trial], colour: str, place: int, chosen
 def _stated_line(axes: Any, stated: float) -> None:
     axes.axhline(stated, color=INK, linewidth=0.9, linestyle=(0, (2, 2)), gid="stated")
     axes.annotate(
-        f"stated error {short(stated)}", (1, stated), (-2, 3), xycoords=("axes fraction", "data"),
-        textcoords="offset points", ha="right", color=INK, fontsize=8,
+        f"stated error {short(stated)}", (0, stated), (3, 3), xycoords=("axes fraction", "data"),
+        textcoords="offset points", ha="left", color=INK, fontsize=8,
     )  # fmt: skip
 
 
@@ -137,8 +140,9 @@ def _ring(axes: Any, trial: Trial) -> None:
         markeredgewidth=1.3, zorder=4, gid="chosen",
     )  # fmt: skip
     axes.annotate(
-        f"deployed: {trial.scheme}, {_counted(trial.steps)}", (trial.evaluations, trial.error), (9, -12),
-        textcoords="offset points", color=INK, fontsize=8.5, fontweight="bold",
+        f"deployed: {trial.scheme}, {_counted(trial.steps)}", (trial.evaluations, trial.error), (-10, -14),
+        textcoords="offset points", ha="right", color=INK, fontsize=8.5, fontweight="bold", zorder=5,
+        bbox={"facecolor": PAPER, "edgecolor": "none", "pad": 1.5, "alpha": 0.85},
     )  # fmt: skip
 
 
@@ -151,22 +155,27 @@ def stability_region(scheme: Tableau, found: Sequence[Stability]) -> Picture:
     points = np.array([complex(*item.eigenvalue) * item.step for item in found])
     span, grid = _plane(scheme, points)
     with inked():
-        picture = sheet(3.9, 5.2)
+        picture = sheet(3.9, 6.4)
         axes = picture.subplots()
         growth = np.abs(scheme.stability(grid))
         axes.contourf(grid.real, grid.imag, growth, levels=[0, 1], colors=[SERIES[0]], alpha=0.14)
         axes.contour(grid.real, grid.imag, growth, levels=[1], colors=[SERIES[0]], linewidths=1.4)
         axes.axhline(0, color=QUIET, linewidth=0.6)
         axes.axvline(0, color=QUIET, linewidth=0.6)
-        axes.plot(points.real, -points.imag, "o", color=SERIES[1], markerfacecolor="none", markersize=6)
-        axes.plot(points.real, points.imag, "o", color=SERIES[1], markersize=6, gid="met")
-        for item, z in zip(found, points, strict=True):
-            axes.annotate(
-                f"{item.field}: |R| = {short(item.largest)}", (z.real, z.imag), (7, 5), textcoords="offset points",
-                fontsize=8.5,
-            )  # fmt: skip
-        axes.set(xlim=span[:2], ylim=span[2:], xlabel="Re hλ", ylabel="Im hλ", title=f"{scheme.name}: |R(hλ)| < 1 inside")
-        axes.set_aspect("equal")
+        for i, (item, z) in enumerate(zip(found, points, strict=True)):
+            colour, mark = SERIES[(i + 1) % len(SERIES)], MARKERS[i % len(MARKERS)]
+            label = f"{item.field}: |R| = {short(item.largest)}"
+            axes.plot([z.real], [-z.imag], mark, color=colour, markerfacecolor="none", markersize=6)
+            axes.plot([z.real], [z.imag], mark, color=colour, markersize=6, gid=f"met-{i}", label=label)
+        axes.set(
+            xlim=span[:2],
+            ylim=span[2:],
+            xlabel="Re hλ",
+            ylabel="Im hλ",
+            title=f"{scheme.name}: |R(hλ)| < 1 inside",
+        )
+        axes.set_aspect("equal", anchor="W")
+        axes.legend(loc="center left", bbox_to_anchor=(1.03, 0.5), alignment="left")
     return picture
 
 

@@ -2,23 +2,36 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from markupsafe import Markup
 
 from isocline_dsl import tree
 from isocline_dsl.diagnostics import Source
 
-LOOSENESS = {"or": 1, "and": 2, "==": 4, "!=": 4, "<": 4, "<=": 4, ">": 4, ">=": 4, "+": 5, "-": 5, "*": 7, "@": 7, "/": 7}
+LOOSENESS = {
+    "or": 1,
+    "and": 2,
+    "==": 4,
+    "!=": 4,
+    "<": 4,
+    "<=": 4,
+    ">": 4,
+    ">=": 4,
+    "+": 5,
+    "-": 5,
+    "*": 7,
+    "@": 7,
+    "/": 7,
+}
 NEGATION, POWER, ATOM = 8, 9, 10
 SIGNS = {"*": "⋅", "@": "⁢", "-": "−", "<=": "≤", ">=": "≥", "!=": "≠", "==": "="}
-GREEK = dict(
-    zip(
-        "alpha beta gamma delta epsilon zeta eta theta kappa lambda mu nu xi pi rho sigma tau phi chi psi omega".split(),
-        "αβγδεζηθκλμνξπρστφχψω",
-        strict=True,
-    )
-)
+THIN = Markup('<mspace width="0.1em"/>')
+GREEK = {
+    "alpha": "α", "beta": "β", "gamma": "γ", "delta": "δ", "epsilon": "ε", "zeta": "ζ", "eta": "η", "theta": "θ",
+    "kappa": "κ", "lambda": "λ", "mu": "μ", "nu": "ν", "xi": "ξ", "pi": "π", "rho": "ρ", "sigma": "σ", "tau": "τ",
+    "phi": "φ", "chi": "χ", "psi": "ψ", "omega": "ω",
+}  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -64,7 +77,11 @@ def _field(item: tree.Field, solves: list[tree.Solve], source: Source) -> FieldP
     typesetter = Typesetter(source)
     rows = tuple(row for statement in item.body if (row := typesetter.row(statement, item.time.text)))
     states = tuple(
-        StateRow(state.name.text, _text(state.type, source) if state.type else "real", _starts(state, solves, source))
+        StateRow(
+            state.name.text,
+            _text(state.type, source) if state.type else "real",
+            _starts(state, solves, source),
+        )
         for state in item.states
     )
     arguments = ", ".join([item.time.text, *(state.name.text for state in item.states)])
@@ -89,9 +106,13 @@ def _text(node: tree.Node, source: Source) -> str:
 
 @dataclass(frozen=True)
 class Typesetter:
-    """Expressions as MathML; a form that mathematics has no sign for is shown as it is written."""
+    """Expressions as MathML; a form that mathematics has no sign for is shown as it is written.
+
+    `flat` writes fractions with a stroke: inside calls and arrays.
+    """
 
     source: Source
+    flat: bool = False
 
     def row(self, statement: tree.Statement, time: str) -> Row | None:
         """A line of a field; None for a declaration that is no equation."""
@@ -102,17 +123,20 @@ class Typesetter:
                 return Row(_math(_name(name.text)), self.terms(value))
             case tree.Differential(state=state):
                 written = _text(statement, self.source).partition("=")[2].strip()
-                return Row(_math(_tag("mrow", "<mi>d</mi>", _name(state.text))), (_math(_words(written)),))
+                return Row(
+                    _math(_tag("mrow", '<mi mathvariant="normal">d</mi>', _name(state.text))),
+                    (_math(_words(written)),),
+                )
         return None
 
     def terms(self, value: tree.Expression) -> tuple[Markup, ...]:
         """The terms of a sum, or the stages of a pipeline, each a formula of its own."""
         match value:
             case tree.Binary(operator="+" | "-" as sign, left=left, right=right):
-                last = _tag("mrow", _sign(SIGNS.get(sign, sign)), self.inside(right, LOOSENESS[sign] + 1))
+                last = _tag("mrow", _infix(SIGNS.get(sign, sign)), self.inside(right, LOOSENESS[sign] + 1))
                 return (*self.terms(left), _math(last))
             case tree.Pipe(value=left, stage=stage, bare=bare):
-                return (*self.terms(left), _math(_tag("mrow", _sign("▹"), self.stage(stage, bare))))
+                return (*self.terms(left), _math(_tag("mrow", _infix("▹"), self.stage(stage, bare))))
         return (_math(self.show(value)),)
 
     def inside(self, value: tree.Expression, tightness: int) -> Markup:
@@ -141,12 +165,12 @@ class Typesetter:
             case tree.Attribute(value=base, name=name, order=order):
                 return _tag("mrow", self.inside(base, ATOM), _sign("."), _name(name.text), _sign("′" * order))
             case tree.Array(items=items):
-                return _fenced("[", self.listed(items), "]")
+                return _fenced("[", replace(self, flat=True).listed(items), "]", stretched=False)
         return _words(_text(value, self.source))
 
     def binary(self, value: tree.Binary) -> Markup:
         sign, left, right = value.operator, value.left, value.right
-        if sign == "/":
+        if sign == "/" and not self.flat:
             return _tag("mfrac", self.show(left), self.show(right))
         if sign == "^":
             return _tag("msup", self.inside(left, ATOM), self.show(right))
@@ -160,7 +184,8 @@ class Typesetter:
                 return _tag("msqrt", self.show(arguments[0]))
             if name == "abs":
                 return _fenced("|", self.show(arguments[0]), "|")
-        return _tag("mrow", _name(name), _fenced("(", self.listed((*arguments, *keywords)), ")"))
+        inside = replace(self, flat=True).listed((*arguments, *keywords))
+        return _tag("mrow", _name(name), _fenced("(", inside, ")", stretched=False))
 
     def stage(self, stage: tree.Call, bare: bool) -> Markup:
         return _name(stage.name.text) if bare else self.call(stage.name.text, stage.arguments, stage.keywords)
@@ -190,11 +215,11 @@ def _tightness(value: tree.Expression) -> int:
 
 def _rate(state: str, order: int, time: str) -> Markup:
     """dx/dt, d²x/dt²."""
-    d, power = Markup("<mi>d</mi>"), Markup("<mn>{}</mn>").format(order)
+    d, power = Markup('<mi mathvariant="normal">d</mi>'), Markup("<mn>{}</mn>").format(order)
     if order == 1:
-        return _tag("mfrac", _tag("mrow", d, _name(state)), _tag("mrow", d, _name(time)))
-    above = _tag("mrow", _tag("msup", d, power), _name(state))
-    return _tag("mfrac", above, _tag("mrow", d, _tag("msup", _name(time), power)))
+        return _tag("mfrac", _tag("mrow", d, THIN, _name(state)), _tag("mrow", d, THIN, _name(time)))
+    above = _tag("mrow", _tag("msup", d, power), THIN, _name(state))
+    return _tag("mfrac", above, _tag("mrow", d, THIN, _tag("msup", _name(time), power)))
 
 
 def _name(text: str) -> Markup:
@@ -225,8 +250,14 @@ def _sign(text: str) -> Markup:
     return Markup("<mo>{}</mo>").format(text)
 
 
-def _fenced(left: str, inside: Markup, right: str) -> Markup:
-    return _tag("mrow", _sign(left), inside, _sign(right))
+def _infix(text: str) -> Markup:
+    """A sign that keeps its spaces at the beginning of a formula, where a term follows one before the line's break."""
+    return Markup('<mo form="infix" lspace="0.22em" rspace="0.22em">{}</mo>').format(text)
+
+
+def _fenced(left: str, inside: Markup, right: str, *, stretched: bool = True) -> Markup:
+    sign = Markup("<mo>{}</mo>") if stretched else Markup('<mo stretchy="false">{}</mo>')
+    return _tag("mrow", sign.format(left), inside, sign.format(right))
 
 
 def _tag(tag: str, *parts: Markup | str) -> Markup:

@@ -10,7 +10,9 @@ from pathlib import Path
 def read_history(path: Path) -> dict[str, list[float | None]]:
     """Columns by name; a cell that is empty or no finite number is None. Rows that a crash cut short are left out."""
     with path.open(newline="", encoding="utf-8") as file:
-        rows = [row for row in csv.DictReader(file) if None not in row.values() and _number(row.get("epoch")) is not None]
+        rows = [
+            row for row in csv.DictReader(file) if None not in row.values() and _number(row.get("epoch")) is not None
+        ]
     return {name: [_number(row[name]) for row in rows] for name in (rows[0] if rows else ())}
 
 

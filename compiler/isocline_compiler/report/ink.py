@@ -14,7 +14,7 @@ from typing import Any, TypeAlias
 
 import matplotlib as mpl
 from matplotlib.figure import Figure
-from matplotlib.ticker import FuncFormatter
+from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 
 Picture: TypeAlias = Any
 """A `matplotlib.figure.Figure`; the package has no types."""
@@ -58,8 +58,10 @@ STYLE = {
     "ytick.labelcolor": QUIET,
     "xtick.labelsize": 8,
     "ytick.labelsize": 8,
-    "xtick.minor.size": 0,
-    "ytick.minor.size": 0,
+    "xtick.minor.size": 2,
+    "ytick.minor.size": 2,
+    "xtick.minor.pad": 5,
+    "ytick.minor.pad": 5,
     "lines.linewidth": 1.6,
     "lines.solid_capstyle": "round",
     "legend.frameon": False,
@@ -89,13 +91,16 @@ def sheet(height: float, width: float = WIDTH) -> Picture:
 
 
 def powers(axis: Any) -> None:
-    """Labels of a logarithmic axis as 10⁻³; the ticks between decades have none unless there is no decade."""
-    axis.set_major_formatter(FuncFormatter(lambda value, _: power(value)))
+    """Labels of a logarithmic axis: 10⁻³ over many decades, else 0.02, 0.05, 0.1."""
     low, high = sorted(axis.get_view_interval())
-    if low > 0 and high / low > 10:
-        axis.set_minor_formatter(FuncFormatter(lambda value, _: ""))
-    else:
-        axis.set_minor_formatter(FuncFormatter(lambda value, _: short(value)))
+    if high / low > 300:
+        axis.set_major_formatter(FuncFormatter(lambda value, _: power(value)))
+        axis.set_minor_formatter(NullFormatter())
+        return
+    within = (2, 5) if high / low > 12 else (1.5, 2, 3, 4, 5, 7)
+    axis.set_minor_locator(LogLocator(subs=within))
+    for place in (axis.set_major_formatter, axis.set_minor_formatter):
+        place(FuncFormatter(lambda value, _: short(value)))
 
 
 def power(value: float) -> str:
@@ -105,11 +110,14 @@ def power(value: float) -> str:
 
 def short(value: float) -> str:
     """Three digits: `0.0123`, `6.1×10⁻⁴`, `12,400`."""
-    text = f"{value:.3g}"
+    if value == int(value) and abs(value) < 1e6:
+        return f"{int(value):,}".replace("-", "−")
+    text = f"{value:.3g}" if abs(value) >= 1e-3 else f"{value:.2e}"
     if "e" not in text:
         return text.replace("-", "−")
     mantissa, exponent = text.split("e")
-    return f"{mantissa}×10{str(int(exponent)).translate(SUPERSCRIPTS)}".replace("-", "−")
+    times = "" if float(mantissa) == 1 else f"{float(mantissa):g}×"
+    return f"{times}10{str(int(exponent)).translate(SUPERSCRIPTS)}".replace("-", "−")
 
 
 def to_svg(picture: Picture) -> str:

@@ -20,8 +20,8 @@ class ReportMaterial:
     """Everything but the model and its certificate may be absent, and its part of the page is then left out.
 
     `history` is the `metrics.csv` of the training run. `trajectories` holds outputs of the deployed model by name,
-    samples first; `targets` and `inputs` belong to the same samples. `times` gives an output (or the solve it comes from)
-    the times of its leading axis.
+    samples first; `targets` and `inputs` belong to the same samples. `times` gives an output the times of its leading
+    axis.
     """
 
     model: Model
@@ -34,7 +34,11 @@ class ReportMaterial:
 
 
 def material_of(
-    model: Model, certificate: Certificate, outputs: Mapping[str, Array], samples: Samples, metrics: Path | None
+    model: Model,
+    certificate: Certificate,
+    outputs: Mapping[str, Array],
+    samples: Samples,
+    metrics: Path | None,
 ) -> ReportMaterial:
     """The material of a compiled model: what it answered on some samples, and the training run if there was one.
 

@@ -25,9 +25,6 @@ from isocline_compiler.report.verdict import headline, proofs
 from isocline_compiler.schemes import SCHEMES
 from isocline_compiler.schemes.tableau import Tableau
 
-MOST_SCALARS = 24
-"""Numbers of parameters that are listed and drawn one by one."""
-
 
 @dataclass(frozen=True)
 class Drawn:
@@ -55,13 +52,13 @@ def write_report(material: ReportMaterial) -> str:
         fields=formulas.fields(model.program, model.source),
         source=highlight(model.source.text),
         ports=[(kind, ports) for kind, ports in _ports(model) if ports],
-        fitted=fitted[:MOST_SCALARS],
-        unlisted=max(len(fitted) - MOST_SCALARS, 0),
+        fitted=fitted[: drawings.MOST_SCALARS],
+        unlisted=max(len(fitted) - drawings.MOST_SCALARS, 0),
         descriptions={parameter.name: parameter.description for parameter in model.parameters},
         weights=sum(math.prod(weight.shape) for weight in model.weights if weight.role == "trained"),
         training=_training_facts(model.training),
         pictures={
-            "fitted": list(_fitted(fitted[:MOST_SCALARS])),
+            "fitted": list(_fitted(fitted[: drawings.MOST_SCALARS])),
             "curves": list(_curves(material.history)),
             "samples": list(_samples(material)),
             "precision": list(_precision(certificate)),

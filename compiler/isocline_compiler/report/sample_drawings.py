@@ -1,4 +1,4 @@
-"""Pictures of what a model answers: trajectories, phase portraits, classes, images, predictions against observations."""
+"""Pictures of what a model answers: trajectories, phase portraits, classes, images, predictions beside observations."""
 
 from __future__ import annotations
 
@@ -7,9 +7,22 @@ from math import ceil
 from typing import Any
 
 import numpy as np
+from matplotlib.ticker import MaxNLocator
 
 from isocline_compiler.graph import Array
-from isocline_compiler.report.ink import DASHES, INK, MARKERS, PAPER, QUIET, RULE, SERIES, WIDTH, Picture, inked, sheet
+from isocline_compiler.report.ink import (
+    DASHES,
+    INK,
+    MARKERS,
+    PAPER,
+    QUIET,
+    RULE,
+    SERIES,
+    WIDTH,
+    Picture,
+    inked,
+    sheet,
+)
 
 LINES = 6
 """More components than this are not told apart in one picture."""
@@ -21,7 +34,13 @@ FACES = 8
 
 
 def trajectories(
-    values: Array, times: Array, labels: Sequence[str], *, target: Array | None = None, x_label: str, y_label: str
+    values: Array,
+    times: Array,
+    labels: Sequence[str],
+    *,
+    target: Array | None = None,
+    x_label: str,
+    y_label: str,
 ) -> Picture:
     """Lines over time, targets as dots: `values` and `target` are (samples, times, components), a panel a sample.
 
@@ -40,6 +59,7 @@ def trajectories(
                 axes.set_title(f"sample {sample + 1}", color=QUIET)
         for axes in panels[count:]:
             axes.remove()
+        panels[0].xaxis.set_major_locator(MaxNLocator(9 if count == 1 else 4, steps=[1, 2, 5, 10]))
         _outer_labels(panels[:count], columns, x_label, y_label)
         _legend(picture, panels[0], values.shape[2], target is not None)
     return picture
@@ -74,7 +94,7 @@ def _legend(picture: Picture, axes: Any, lines: int, observed: bool) -> None:
 
 
 def phase_portrait(values: Array, labels: Sequence[str], *, target: Array | None = None) -> Picture:
-    """The second component against the first, a line a sample from its start (a dot): `values` is (samples, times, 2)."""
+    """The second component against the first, a line a sample from its start, a dot: `values` is (samples, times, 2)."""
     with inked():
         picture = sheet(4.0, 4.6)
         axes = picture.subplots()
@@ -90,10 +110,10 @@ def phase_portrait(values: Array, labels: Sequence[str], *, target: Array | None
 
 
 def classes(scores: Array, truth: Array | None, images: Array | None, *, y_label: str) -> Picture:
-    """Bars of (samples, classes), the largest filled; the true class is marked. Images (samples, c, h, w) stand above."""
+    """Bars of (samples, classes), the largest filled, the true class marked. Images (samples, c, h, w) stand above."""
     scores = scores[:FACES]
-    count, ways = scores.shape
-    columns = min(4, count)
+    count = len(scores)
+    columns = count if count < 4 else 3 if count in (5, 6, 9) else 4
     bands = ceil(count / columns)
     heights = ((1.0,) if images is not None else ()) + (1.0,)
     with inked():
@@ -110,7 +130,14 @@ def classes(scores: Array, truth: Array | None, images: Array | None, *, y_label
             if images is not None:
                 _image(cells[0], images[place])
             true = None if truth is None else int(truth[place])
-            _bars(cells[-1], scores[place], true, top, "class" if band == bands - 1 else "", "" if column else y_label)
+            _bars(
+                cells[-1],
+                scores[place],
+                true,
+                top,
+                "class" if band == bands - 1 else "",
+                "" if column else y_label,
+            )
             cells[0].set_title(_verdict(int(scores[place].argmax()), true), color=INK)
     return picture
 

@@ -158,7 +158,12 @@ def component_labels(model: Model, name: str, count: int, target: Port | None) -
     if len(stacked) == count:
         return stacked
     for binding in model.data.bindings if model.data and target else ():
-        if target and binding.port == target.name and binding.form in ("rows", "columns") and len(binding.columns) == count:
+        if (
+            target
+            and binding.port == target.name
+            and binding.form in ("rows", "columns")
+            and len(binding.columns) == count
+        ):
             return binding.columns
     return [name] if count == 1 else [f"{name}[{i}]" for i in range(count)]
 

@@ -12,6 +12,8 @@ from isocline_compiler.model import Port
 from isocline_compiler.tensor_type import Shape
 
 UNITS = {"_us": "µs", "_ms": "ms", "_s": "s", "_bytes": "bytes"}
+SMALL = 1e-3
+"""From here down numbers are written with a power of ten."""
 EXPONENT = Markup("{}&thinsp;×&thinsp;10<sup>{}</sup>")
 
 
@@ -31,11 +33,11 @@ def _letters(value: float) -> Markup | str:
         return f"{int(value):,}".replace("-", "−")
     if abs(value) >= 1000 and abs(value) < 1e6:
         return f"{value:,.0f}".replace("-", "−")
-    text = f"{value:.3g}"
+    text = f"{value:.3g}" if abs(value) > SMALL else f"{value:.2e}"
     if "e" not in text:
         return text.replace("-", "−")
     mantissa, exponent = text.split("e")
-    raised = str(int(exponent)).replace("-", "−")
+    mantissa, raised = f"{float(mantissa):g}", str(int(exponent)).replace("-", "−")
     return EXPONENT.format(mantissa.replace("-", "−"), raised) if mantissa != "1" else _ten(raised)
 
 
@@ -100,5 +102,3 @@ def _with_unit(name: str, value: Any) -> Markup:
     unit = "bytes" if name == "bytes" else unit
     shown = quantity(value)
     return Markup("{}&nbsp;{}").format(shown, unit) if unit and isinstance(value, int | float) else shown
-
-

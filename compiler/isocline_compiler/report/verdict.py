@@ -24,7 +24,12 @@ class Proof:
 
 def proofs(certificate: Certificate, of: tuple[str, ...] | None = None) -> list[Proof]:
     """Parity, discretisation of the outputs `of`, stability, then the checks of the file, as far as they are there."""
-    return [*_parity(certificate), *_discretisation(certificate, of), *_stability(certificate), *_checks(certificate)]
+    return [
+        *_parity(certificate),
+        *_discretisation(certificate, of),
+        *_stability(certificate),
+        *_checks(certificate),
+    ]
 
 
 def _parity(certificate: Certificate) -> Iterator[Proof]:
@@ -34,8 +39,8 @@ def _parity(certificate: Certificate) -> Iterator[Proof]:
             "Same numbers",
             _bounded(worst.maximum, "≤", certificate.parity_bound),
             Markup(
-                "The deployed graph answers what the model answers in double precision: measured on {}, they differ by a "
-                "relative {} at most, at the output <code>{}</code>. {} was allowed."
+                "The deployed graph answers what the model answers in double precision: measured on {}, they differ by "
+                "a relative {} at most, at the output <code>{}</code>. {} was allowed."
             ).format(certificate.samples, number(worst.maximum), name, number(certificate.parity_bound)),
             worst.maximum <= certificate.parity_bound,
         )
