@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -28,12 +29,12 @@ def write(folder: Path, text: str, name: str = "data.csv") -> Path:
     return path
 
 
-def plan(*bindings: DataBinding, source: str = "data.csv", **settings: object) -> DataPlan:
-    return DataPlan(source, SPAN, bindings, **settings)  # type: ignore[arg-type]
+def plan(*bindings: DataBinding, source: str = "data.csv", **settings: Any) -> DataPlan:
+    return DataPlan(source, SPAN, bindings, **settings)
 
 
-def bind(port: str, form: str, *columns: str, count: int | None = None) -> DataBinding:
-    return DataBinding(port, form, columns, count, SPAN)  # type: ignore[arg-type]
+def bind(port: str, form: Any, *columns: str, count: int | None = None) -> DataBinding:
+    return DataBinding(port, form, columns, count, SPAN)
 
 
 def real(name: str, *shape: int | str, batched: bool = True) -> Port:

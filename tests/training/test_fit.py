@@ -14,7 +14,7 @@ import torch
 from safetensors.numpy import load_file
 
 from isocline_compiler.data import Dataset, Split
-from isocline_compiler.graph import INPUT, WEIGHT, leaf
+from isocline_compiler.graph import INPUT, WEIGHT, at, leaf
 from isocline_compiler.model import Option, Statistic
 from isocline_compiler.ops import OPS
 from isocline_compiler.options import OPTIMIZERS, SCHEDULES
@@ -23,7 +23,7 @@ from isocline_compiler.training.early_stop import EarlyStop
 from isocline_compiler.training.fit import train
 from isocline_compiler.training.initial import initial_weights
 from isocline_compiler.training.optimizers import OPTIMIZERS as BUILDERS
-from isocline_compiler.training.progress import Lines, duration
+from isocline_compiler.training.progress import Bar, Lines, duration
 from isocline_compiler.training.schedules import Schedule
 from isocline_dsl.diagnostics import IsoclineError
 from isocline_dsl.tree import Span
@@ -164,8 +164,6 @@ def test_statistics_are_those_of_the_training_samples(
 def test_the_equation_that_is_not_finite_is_named(tmp_path: Path) -> None:
     """log(w x) with w that falls below 0 under a large rate."""
     w, x, y = number("w"), number("x", INPUT), number("y", INPUT)
-    from isocline_compiler.graph import at
-
     with at(Span(5, 9)):
         logarithm = OPS["log"](w * x)
     tiny = model(
@@ -185,8 +183,6 @@ def test_the_equation_that_is_not_finite_is_named(tmp_path: Path) -> None:
 
 def test_a_gradient_that_is_not_finite_is_traced_to_its_equation(tmp_path: Path) -> None:
     """sqrt((w - 0.5)^2) at w = 0.5: the value is 0, the derivative 0/0."""
-    from isocline_compiler.graph import at
-
     with at(Span(10, 13)):
         root = OPS["sqrt"]((number("w") - 0.5) ** 2.0)
     tiny = model(
@@ -263,6 +259,22 @@ def test_lines_say_loss_rate_and_time_left(tmp_path: Path) -> None:
     assert len(lines) == 3
     assert lines[0].startswith("epoch 1/3  loss ")
     assert all(word in lines[0] for word in ("validation", "/s", "left"))
+
+
+def test_the_bar_shows_loss_and_rate(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    bar = Bar()
+    train(line(epochs=3), line_data(), tmp_path, device="cpu", progress=bar)
+    assert bar.bar.finished
+    shown = capsys.readouterr().err
+    assert all(word in shown for word in ("epoch 3/3", "loss ", "left"))
+
+
+def test_a_fresh_run_leaves_nothing_of_the_one_before(tmp_path: Path) -> None:
+    train(line(epochs=3), line_data(), tmp_path, device="cpu")
+    with pytest.raises(IsoclineError):
+        train(decay(solver=Option("dopri5", {"evaluations": 5})), decay_data(), tmp_path, device="cpu")
+    assert not (tmp_path / "weights.safetensors").exists()
+    assert len(list((tmp_path / "tensorboard").iterdir())) == 1
 
 
 @pytest.mark.parametrize(("seconds", "text"), [(3.2, "4 s"), (125, "2 min 05 s"), (4800, "1 h 20 min")])

@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
+from scipy.optimize import minimize
 
 from isocline_compiler.data import Dataset, Split
 from isocline_compiler.graph import ARGUMENT, INPUT, WEIGHT, Node, Region, leaf
@@ -27,11 +31,11 @@ def raw() -> Node:
     return leaf(WEIGHT, "w", TensorType("real", (3,)))
 
 
-def parameter(value: Node, **more: object) -> Parameter:
-    return Parameter("w", (3,), (-np.inf, np.inf), value, **more)  # type: ignore[arg-type]
+def parameter(value: Node, **more: Any) -> Parameter:
+    return Parameter("w", (3,), (-np.inf, np.inf), value, **more)
 
 
-def regression(loss: Node, **settings: object) -> Model:
+def regression(loss: Node, **settings: Any) -> Model:
     return model([weight("w", (3,))], plan(loss, **settings), parameters=[parameter(raw())])
 
 
@@ -72,33 +76,25 @@ def normal_prior(deviation: float) -> Node:
     return OPS["reduce_sum"](raw() ** 2.0, axes=(0,), keepdims=False) * (-0.5 / deviation**2)
 
 
-def test_a_conjugate_prior_moves_the_optimum_and_narrows_the_error() -> None:
+def test_a_conjugate_prior_moves_the_optimum_and_narrows_the_error(tmp_path: Path) -> None:
     """N(0, s^2) before, deviation 0.1 of the noise: precision X^T X / 0.01 + 1/s^2, mean as in ridge regression."""
     tiny = regression(residual() ** 2.0 / 0.02, likelihood=True)
     assert tiny.training is not None
     losses = tiny.training.losses
     losses = losses.with_outputs({**losses.outputs, "log_prior": normal_prior(0.05)})
-    settings = {"losses": losses, "optimizer": Option("lbfgs"), "epochs": 10}
-    tiny = dataclasses.replace(tiny, training=dataclasses.replace(tiny.training, **settings))
+    changes: dict[str, Any] = {"losses": losses, "optimizer": Option("lbfgs"), "epochs": 10}
+    tiny = dataclasses.replace(tiny, training=dataclasses.replace(tiny.training, **changes))
     precision = DESIGN.T @ DESIGN / 0.01 + np.eye(3) / 0.05**2
     expected = np.linalg.solve(precision, DESIGN.T @ RESPONSE / 0.01)
 
-    def fitted(folder: object) -> np.ndarray:
-        return train(tiny, line_data(), folder, device="cpu").weights["w"]  # type: ignore[arg-type]
-
-    import tempfile
-    from pathlib import Path
-
-    with tempfile.TemporaryDirectory() as folder:
-        best = fitted(Path(folder))
+    best = train(tiny, line_data(), tmp_path, device="cpu").weights["w"]
     np.testing.assert_allclose(best, expected, rtol=1e-6)
     error = laplace(tiny, line_data().train, {"w": best}).estimates[0].error
     np.testing.assert_allclose(error, np.sqrt(np.diag(np.linalg.inv(precision))), rtol=1e-6)
 
 
-def test_a_prior_beside_squares_weighs_as_the_fitted_noise_says(tmp_path_factory: pytest.TempPathFactory) -> None:
+def test_a_prior_beside_squares_weighs_as_the_fitted_noise_says(tmp_path: Path) -> None:
     """The stationary point of N/2 log SSE - log p(w), found by scipy."""
-    from scipy.optimize import minimize
 
     def objective(w: np.ndarray) -> float:
         return 32 * np.log(((RESPONSE - DESIGN @ w) ** 2).sum()) + 0.5 * (w**2).sum() / 0.05**2
@@ -109,7 +105,7 @@ def test_a_prior_beside_squares_weighs_as_the_fitted_noise_says(tmp_path_factory
     outputs = {**tiny.training.losses.outputs, "log_prior": normal_prior(0.05)}
     losses = tiny.training.losses.with_outputs(outputs)
     tiny = dataclasses.replace(tiny, training=dataclasses.replace(tiny.training, losses=losses))
-    found = train(tiny, line_data(), tmp_path_factory.mktemp("prior"), device="cpu").weights["w"]
+    found = train(tiny, line_data(), tmp_path, device="cpu").weights["w"]
     np.testing.assert_allclose(found, expected, atol=1e-4)
 
 
@@ -189,8 +185,8 @@ def test_a_point_that_is_no_optimum_is_said_to_be_none() -> None:
         lambda r: -(r**2.0) * -1.0,
     ],
 )
-def test_other_losses_say_nothing_about_the_spread(loss: object) -> None:
-    tiny = regression(loss(residual()))  # type: ignore[operator]
+def test_other_losses_say_nothing_about_the_spread(loss: Callable[[Node], Node]) -> None:
+    tiny = regression(loss(residual()))
     assert tiny.training is not None
     with pytest.raises(NotSquares):
         sum_of_squares(tiny.training.losses, frozenset({"y"}))

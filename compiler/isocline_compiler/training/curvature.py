@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -93,9 +93,22 @@ def _derivatives(
     loss = objective({**bound, **dict(zip(names, pieces, strict=True))}, batch)
     value = scale * loss.total - loss.terms.get(LOG_PRIOR, torch.zeros(()))
     (slope,) = torch.autograd.grad(value, free, create_graph=True)
-    rows = [
-        torch.autograd.grad(entry, free, retain_graph=True, allow_unused=True)[0] if entry.requires_grad else None
-        for entry in slope
-    ]
-    zero = torch.zeros_like(flat)
-    return slope.detach(), torch.stack([zero if row is None else row for row in rows])
+    return slope.detach(), _rows(slope, free)
+
+
+def _rows(values: Tensor, free: Tensor) -> Tensor:
+    """The gradient of each entry of `values`: (entries, size of free)."""
+    zero = torch.zeros(free.numel(), dtype=free.dtype)
+    rows = []
+    for entry in values.reshape(-1):
+        (row,) = (
+            torch.autograd.grad(entry, free, retain_graph=True, allow_unused=True) if entry.requires_grad else (None,)
+        )
+        rows.append(zero if row is None else row.reshape(-1))
+    return torch.stack(rows)
+
+
+def jacobian_of(function: Callable[[Tensor], Tensor], at: Tensor) -> Tensor:
+    """dy/dx at one point: (size of y, size of x)."""
+    free = at.detach().clone().requires_grad_()
+    return _rows(function(free), free)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import hashlib
+import shutil
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -33,6 +34,9 @@ from isocline_compiler.training.step import Stepper
 from isocline_dsl.diagnostics import IsoclineError
 from isocline_dsl.messages import fitting as messages
 from isocline_dsl.tree import Block, Program
+
+WEIGHTS = "weights.safetensors"
+LAST_FINITE = "last_finite.safetensors"
 
 
 @dataclass(frozen=True)
@@ -77,6 +81,8 @@ def train(
         fitting = _Fitting(model, plan, dataset, run_folder, device)
         if resume:
             fitting.resume()
+        else:
+            fitting.clear()
         complete = fitting.run(progress, checkpoint_every)
     return fitting.result(complete)
 
@@ -135,6 +141,12 @@ class _Fitting:
             raise IsoclineError([messages.resumed_other_data(self.plan.span, self.folder)], self.model.source)
         self.state.restore(content["state"])
 
+    def clear(self) -> None:
+        """Take away what an earlier run left in the folder, so that nothing of it can be resumed or read by mistake."""
+        for name in (self.checkpoint.name, WEIGHTS, LAST_FINITE):
+            (self.folder / name).unlink(missing_ok=True)
+        shutil.rmtree(self.folder / "tensorboard", ignore_errors=True)
+
     def save(self) -> None:
         write_checkpoint(self.checkpoint, {"identity": self.identity, "state": self.state.content()})
 
@@ -155,7 +167,7 @@ class _Fitting:
     def _loop(self, every: float) -> Loop:
         device = self.accelerator.device
         validation = self.dataset.validation
-        kept = self.folder / "last_finite.safetensors"
+        kept = self.folder / LAST_FINITE
         source = self.model.source
         stepper = Stepper(self.plan, self.objective, self.accelerator, self.trained, source, kept)
         train = Batches.of(self.dataset.train, self.working, device)
@@ -180,7 +192,7 @@ class _Fitting:
                 weights[name] = self.start[name]
                 tensors[name] = torch.from_numpy(self.start[name])
         if complete:
-            write_weights(self.folder / "weights.safetensors", tensors)
+            write_weights(self.folder / WEIGHTS, tensors)
         best = self.state.stop.best_epoch if self.state.best is not None else None
         history = read_metrics(self.folder / "metrics.csv")
         return TrainingResult(weights, history, self.folder, self.state.epoch, complete, best, self.dataset)

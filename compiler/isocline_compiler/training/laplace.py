@@ -28,7 +28,7 @@ from isocline_compiler.graph import Array, Graph
 from isocline_compiler.model import Model, Parameter, TrainingPlan
 from isocline_compiler.to_torch import evaluate, lower_to_torch
 from isocline_compiler.training.batches import Batches
-from isocline_compiler.training.curvature import Curvature
+from isocline_compiler.training.curvature import Curvature, jacobian_of
 from isocline_compiler.training.least_squares import NotSquares, Squares, sum_of_squares
 from isocline_compiler.training.objective import CHUNK, Objective
 
@@ -171,7 +171,7 @@ def _estimate(parameter: Parameter, bound: Mapping[str, Tensor], curvature: Curv
         return evaluate((parameter.value,), {**bound, parameter.name: raw})[0]
 
     raw = bound[parameter.name]
-    jacobian = torch.autograd.functional.jacobian(value, raw).reshape(-1, raw.numel())  # type: ignore[no-untyped-call]
+    jacobian = jacobian_of(value, raw)
     covariance = curvature.covariance_of(parameter.name)
     variance = torch.einsum("ij,jk,ik->i", jacobian, covariance, jacobian)
     found = value(raw).detach()

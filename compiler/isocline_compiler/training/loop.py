@@ -32,33 +32,43 @@ class Loop:
     validation: Batches | None
     state: RunState
     rate: float
-    save: Callable[[], None]
+    write: Callable[[], None]
     every: float = 5.0
+    saved: float = 0.0
 
     def run(self, metrics: Metrics, progress: Progress) -> bool:
         """True when training is complete, false when it was interrupted; a checkpoint is there in either case."""
-        state, saved = self.state, time.monotonic()
-        with Interrupt() as interrupt:
-            while state.epoch < self.plan.epochs and not state.stop.exhausted:
-                started = time.perf_counter()
-                for batch, count in self._rest_of_epoch():
-                    self.stepper(state, batch, count, self._rate())
-                    state.seconds += time.perf_counter() - started
-                    if interrupt.wanted:
-                        break
-                    if time.monotonic() - saved >= self.every:
-                        self.save()
-                        saved = time.monotonic()
-                    started = time.perf_counter()
-                if interrupt.wanted and state.sums.batches < self._batches():
-                    break
-                row = self._finish_epoch()
-                metrics.write(row)
-                progress.epoch(row)
-                if interrupt.wanted:
-                    break
         self.save()
-        return state.epoch >= self.plan.epochs or state.stop.exhausted
+        with Interrupt() as interrupt:
+            while not self.complete and not interrupt.wanted:
+                if self._epoch(interrupt):
+                    row = self._finish_epoch()
+                    metrics.write(row)
+                    progress.epoch(row)
+        self.save()
+        return self.complete
+
+    @property
+    def complete(self) -> bool:
+        """All epochs are done, or early stopping has ended them."""
+        return self.state.epoch >= self.plan.epochs or self.state.stop.exhausted
+
+    def _epoch(self, interrupt: Interrupt) -> bool:
+        """The batches that are not done yet; true when all are. Writes a checkpoint whenever one is due."""
+        for batch, count in self._rest_of_epoch():
+            started = time.perf_counter()
+            self.stepper(self.state, batch, count, self._rate())
+            self.state.seconds += time.perf_counter() - started
+            if interrupt.wanted:
+                break
+            if time.monotonic() - self.saved >= self.every:
+                self.save()
+        return self.state.sums.batches >= self._batches()
+
+    def save(self) -> None:
+        """Write a checkpoint now."""
+        self.write()
+        self.saved = time.monotonic()
 
     def _rest_of_epoch(self) -> Iterator[tuple[Batch, int]]:
         """The batches that are not done yet: all of them, but after an interrupted epoch."""
