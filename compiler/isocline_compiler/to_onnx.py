@@ -18,6 +18,7 @@ from onnx import helper
 
 from isocline_compiler.graph import CONSTANT, INPUT, WEIGHT, Array, Graph, Node
 from isocline_compiler.tensor_type import Kind, Size, TensorType
+from isocline_dsl import messages
 from isocline_dsl.diagnostics import IsoclineError, Source
 from isocline_dsl.messages import operations
 from isocline_dsl.tree import Span
@@ -143,8 +144,10 @@ def to_onnx(
     """The model of a graph without solves.
 
     `source` is the text that spans point into; `sizes` fixes named sizes that are not to stay symbolic. Raises
-    IsoclineError for an operation that has no form in ONNX, or none in float64.
+    IsoclineError for an operation that has no form in ONNX, or none in float64, for a weight without a value and for an
+    opset that is not emitted.
     """
+    _check_request(graph, weights, opset, source)
     emitter = Emitter(dtype, opset, source, [*_input_names(graph), *graph.outputs])
     names: dict[Node, str] = {}
     for node in graph.nodes():
@@ -159,6 +162,19 @@ def to_onnx(
     _write_nodes(model.graph, emitter.nodes, final, source)
     _write_types(model.graph, emitter, {final.get(key, key): node for node, key in names.items()}, fixed)
     return model
+
+
+def _check_request(graph: Graph, weights: Mapping[str, Array], opset: int, source: Source | None) -> None:
+    """The opset is one that is emitted, and every weight has its value."""
+    mistakes = [
+        messages.missing_weights(node.span, node.attrs["name"])
+        for node in graph.weights()
+        if node.attrs["name"] not in weights
+    ]
+    if opset not in IR_VERSIONS:
+        mistakes.append(messages.opset_out_of_range(None, opset, min(IR_VERSIONS), max(IR_VERSIONS)))
+    if mistakes:
+        raise IsoclineError(mistakes, source)
 
 
 def _input_names(graph: Graph) -> list[str]:

@@ -177,3 +177,12 @@ def test_emission_is_linear_in_time_and_size():
     assert long < 5
     assert long < 12 * short
     assert large < 5.6 * small
+
+
+def test_a_weight_without_a_value_and_an_unknown_opset_are_both_reported():
+    graph, weights = chain(1)
+    with pytest.raises(IsoclineError) as caught:
+        to_onnx(graph, {"f.w": weights["f.w"]}, opset=17)
+    first, second = (item.message for item in caught.value.diagnostics)
+    assert "f.b" in first
+    assert "17" in second
