@@ -49,8 +49,8 @@ from isocline_runtime import Session, load
 from isocline_runtime.artifact import write_atomic
 from isocline_runtime.manifest import CERTIFICATE_FILE, MODEL_FILE, Manifest
 
-SWEPT = 32
-"""Samples of the sweep; the chosen grid is then measured on more."""
+SWEPT = 512
+"""Samples of the sweep: as many as are measured, or the worst of those measured may lie beyond the worst of the sweep."""
 MEASURED = 512
 """Samples on which discretisation and parity are measured."""
 
