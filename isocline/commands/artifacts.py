@@ -74,10 +74,11 @@ def show(
 def plot(
     path: Annotated[Path, typer.Argument(metavar="RUN|ARTIFACT", help="A folder that `train` or `compile` wrote.")],
     out: Annotated[
-        Path | None, typer.Option("-o", metavar="DIR", help="Where the pictures go; the folder itself if not given.")
+        Path | None,
+        typer.Option("-o", metavar="DIR", help="Where the pictures go; if not given, into RUN or beside ARTIFACT."),
     ] = None,
 ) -> None:
-    """Training curves, trajectories, phase portraits and the work-precision curve, as svg."""
+    """Training curves of a run; work and precision, stability and parameters of an artifact, as svg."""
     for picture in isocline.plot(path, out=out):
         print(picture)
 

@@ -120,12 +120,12 @@ def short(value: float) -> str:
     return f"{times}10{str(int(exponent)).translate(SUPERSCRIPTS)}".replace("-", "−")
 
 
-def to_svg(picture: Picture) -> str:
+def to_svg(picture: Picture, background: str = "none") -> str:
     """A whole SVG file; equal figures give equal text."""
     stream = StringIO()
     with inked():
         metadata = {"Date": None, "Creator": None, "Format": None, "Type": None}
-        picture.savefig(stream, format="svg", metadata=metadata)
+        picture.savefig(stream, format="svg", metadata=metadata, facecolor=background)
     text = re.sub(r"\n?\s*<metadata>.*?</metadata>", "", stream.getvalue(), flags=re.DOTALL)
     text = re.sub(r"font: (\S+) 'DejaVu Sans'[^;\"]*", rf"font-size: \1; {FONT}", text)
     return "\n".join(line.rstrip() for line in text.splitlines()) + "\n"

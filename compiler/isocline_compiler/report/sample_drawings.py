@@ -94,7 +94,7 @@ def _legend(picture: Picture, axes: Any, lines: int, observed: bool) -> None:
 
 
 def phase_portrait(values: Array, labels: Sequence[str], *, target: Array | None = None) -> Picture:
-    """The second component against the first, a line a sample from its start, a dot: `values` is (samples, times, 2)."""
+    """The second component against the first, a line a sample that starts at a dot: `values` is (samples, times, 2)."""
     with inked():
         picture = sheet(4.0, 4.6)
         axes = picture.subplots()
