@@ -1,6 +1,6 @@
 # make demo    train, compile, certify and run the model of the Hudson Bay pelts
 # make test    the tests
-# make format lint types examples clean
+# make format lint types examples docs clean
 #
 # make PYTHON=python3.12 setup       another interpreter
 # make PIP_OPTIONS=--extra-index-url=https://download.pytorch.org/whl/cpu setup      torch without CUDA, a tenth of the size
@@ -12,7 +12,7 @@ BIN         := $(VENV)/bin
 READY       := $(VENV)/isocline-is-installed
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test examples lint types format clean
+.PHONY: help setup demo test examples lint types format docs clean
 
 help:
 	@sed -n '1,/^$$/s/^# //p' Makefile
@@ -47,6 +47,9 @@ types: setup
 format: setup
 	$(BIN)/ruff format
 	$(BIN)/ruff check --fix
+
+docs: setup
+	$(BIN)/python -m isocline_compiler.reference_tables docs/language.md
 
 clean:
 	rm -rf build dist runs .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache

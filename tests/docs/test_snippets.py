@@ -1,0 +1,143 @@
+"""Every block of code that users read is a program, or part of one, that means what the page says."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from isocline_compiler.distributions import DISTRIBUTIONS
+from isocline_compiler.functions import FUNCTIONS
+from isocline_compiler.functions.record import EXAMPLE_TYPES, Callee
+from isocline_compiler.lower import lower
+from isocline_compiler.model import Model
+from isocline_compiler.regularizers import REGULARIZERS
+from isocline_dsl import CATALOGUE, IsoclineError, Source, parse, render_error
+
+ROOT = Path(__file__).parents[2]
+PAGES = [ROOT / "README.md", *sorted(ROOT.glob("docs/*.md")), *sorted(ROOT.glob("examples/*/README.md"))]
+BLOCK = re.compile(r"(?:<!--(?P<comment>(?:(?!-->).)*)-->\n)?```dyn\n(?P<code>.*?)^```", re.DOTALL | re.MULTILINE)
+LATER = {"E604"}
+
+
+@dataclass(frozen=True)
+class Snippet:
+    """A block of code, what completes it, and the codes of the mistakes it shows."""
+
+    place: str
+    text: str
+    codes: frozenset[str]
+
+
+def snippets(page: Path) -> Iterator[Snippet]:
+    text = page.read_text("utf-8")
+    for found in BLOCK.finditer(text):
+        line = text[: found.start("code")].count("\n")
+        comment = (found["comment"] or "").strip()
+        kind, _, rest = comment.partition(":")
+        code = found["code"]
+        if not code.startswith("dyn 1"):
+            code = f"dyn 1\nmodel snippet\n{rest if kind == 'with' else ''}\n{code}"
+        codes = frozenset(rest.split()) if kind == "error" else frozenset(LATER if kind == "later" else ())
+        yield Snippet(f"{page.relative_to(ROOT)}:{line}", code, codes)
+
+
+SNIPPETS = [snippet for page in PAGES for snippet in snippets(page)]
+
+
+def read(text: str, name: str) -> Model:
+    source = Source(text, name)
+    try:
+        return lower(parse(source), source)
+    except IsoclineError as error:
+        pytest.fail(render_error(error))
+
+
+@pytest.mark.parametrize("snippet", SNIPPETS, ids=lambda snippet: snippet.place)
+def test_a_block_is_what_the_page_says(snippet: Snippet) -> None:
+    if not snippet.codes:
+        assert read(snippet.text, snippet.place).outputs
+        return
+    source = Source(snippet.text, snippet.place)
+    with pytest.raises(IsoclineError) as found:
+        lower(parse(source), source)
+    assert {item.code for item in found.value.diagnostics} == snippet.codes
+
+
+def test_blocks_are_found() -> None:
+    assert len(SNIPPETS) >= 30
+    assert len([snippet for snippet in SNIPPETS if snippet.codes]) > 8
+
+
+# ------------------------------------------------------------------------------- examples in docstrings
+
+
+def mentioned(text: str) -> list[str]:
+    return [name for name in EXAMPLE_TYPES if re.search(rf"\b{name}\b", text)]
+
+
+def of_function(example: str) -> str:
+    """The example as an output of a model with the inputs that it uses."""
+    used = mentioned(example) or ["x"]
+    inputs = "\n".join(f"input {name}: {EXAMPLE_TYPES[name]}" for name in used)
+    keep = "" if mentioned(example) else "\noutput kept = x"
+    return f"dyn 1\nmodel example\n{inputs}\noutput result = {example}{keep}\n"
+
+
+def of_metric(example: str) -> str:
+    """The example in a `check`, over the whole held-out split."""
+    inputs = "\n".join(f"input {name}: {EXAMPLE_TYPES[name]}" for name in ["x", "y", "label"])
+    outputs = "output kept = x + y + one_hot(label, 4)"
+    return f"dyn 1\nmodel example\n{inputs}\n{outputs}\ndeploy {{ check {example} < 1 }}\n"
+
+
+def of_regularizer(example: str) -> str:
+    return f"""dyn 1
+model example
+input x: real[2]
+target y: real[2]
+field populations(t, h: real[2]) {{ h' = h |> dense(2) }}
+h = solve populations from h = x over 0..1
+output h
+train {{ loss mse(h, y); regularize {example} }}
+"""
+
+
+def of_distribution(example: str) -> str:
+    return f"dyn 1\nmodel example\ninput x: real\n{example}\noutput y = k*x\n"
+
+
+def examples(table: Mapping[str, Callee], *kinds: str) -> list[Callee]:
+    return [record for record in table.values() if not kinds or getattr(record, "kind", "") in kinds]
+
+
+@pytest.mark.parametrize("record", examples(FUNCTIONS), ids=lambda record: record.name)
+def test_the_example_of_a_function(record: Callee) -> None:
+    assert record.name in record.example
+    assert read(of_function(record.example), record.name).graph.outputs["result"]
+
+
+@pytest.mark.parametrize("record", examples(FUNCTIONS, "metric", "loss"), ids=lambda record: record.name)
+def test_the_example_of_a_metric_over_a_split(record: Callee) -> None:
+    (check,) = read(of_metric(record.example), record.name).deployment.checks
+    assert check.graph.outputs["left"].shape == ()
+
+
+@pytest.mark.parametrize("record", examples(REGULARIZERS), ids=lambda record: record.name)
+def test_the_example_of_a_regularizer(record: Callee) -> None:
+    plan = read(of_regularizer(record.example), record.name).training
+    assert plan is not None
+    assert plan.steer == 0.25 or record.example in " ".join(plan.losses.outputs)
+
+
+@pytest.mark.parametrize("record", examples(DISTRIBUTIONS), ids=lambda record: record.name)
+def test_the_example_of_a_distribution(record: Callee) -> None:
+    (parameter,) = read(of_distribution(record.example), record.name).parameters
+    assert parameter.log_prior is not None
+
+
+def test_the_codes_that_pages_show_exist() -> None:
+    assert {code for snippet in SNIPPETS for code in snippet.codes} <= set(CATALOGUE)
