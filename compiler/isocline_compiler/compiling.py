@@ -110,10 +110,12 @@ class Compilation:
         return Compiled(folder, manifest, json.loads(certificate.to_json()))
 
     def samples(self) -> Samples:
-        """Held-out data, or draws from the inputs' bounds."""
+        """Held-out data, or draws from the inputs' bounds, in the precision of the deployed model."""
         if self.dataset is None:
-            return drawn(self.model.inputs, self.model.source)
-        return held_out(self.dataset, self.model.inputs, self.model.targets)
+            found = drawn(self.model.inputs, self.model.source)
+        else:
+            found = held_out(self.dataset, self.model.inputs, self.model.targets)
+        return found.rounded(self.plan.dtype)
 
     # ---------------------------------------------------------------------------------------------- the graph
 

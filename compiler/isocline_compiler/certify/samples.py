@@ -41,6 +41,17 @@ class Samples:
             self.origin,
         )
 
+    def rounded(self, dtype: str) -> Samples:
+        """Real inputs as a caller can give them to a model of this precision, still float64.
+
+        So the parity of a model is its own rounding, not how far the equations carry that of an input.
+        """
+        inputs = {
+            name: array.astype(dtype).astype(np.float64) if array.dtype.kind == "f" else array
+            for name, array in self.inputs.items()
+        }
+        return Samples(inputs, self.targets, self.origin)
+
 
 def held_out(dataset: Dataset, inputs: Sequence[Port], targets: Sequence[Port]) -> Samples:
     """The held-out split. Its origin says so when there is none and the training samples had to do."""

@@ -84,7 +84,7 @@ def work_precision(trials: Sequence[Trial], solve: DeployedSolve, stated: float)
 
     Colours tell the order of a scheme, marks and dashes the schemes of an order apart.
     """
-    shown = [trial for trial in trials if _drawable(trial.error) and trial.evaluations > 0]
+    shown = [trial for trial in trials if _drawable(trial.error) and trial.error < DIVERGED and trial.evaluations > 0]
     ordered = sorted(shown, key=lambda trial: (trial.order, trial.scheme, trial.evaluations))
     orders = sorted({trial.order for trial in ordered})
     with inked():
@@ -105,6 +105,10 @@ def work_precision(trials: Sequence[Trial], solve: DeployedSolve, stated: float)
         powers(axes.yaxis)
         axes.legend(loc="center left", bbox_to_anchor=(1.01, 0.5), title="scheme (order)", alignment="left")
     return picture
+
+
+DIVERGED = 1e2
+"""Relative errors beyond this tell nothing but that the scheme was unstable: they are not drawn."""
 
 
 def _drawable(value: float | None) -> bool:
