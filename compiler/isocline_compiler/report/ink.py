@@ -144,7 +144,8 @@ def to_inline(picture: Picture, name: str, title: str) -> str:
     box = re.search(r'viewBox="[^"]*"', head)
     assert box is not None
     width = round(100 * float(picture.get_figwidth()))
-    body = re.sub(r'\bid="([^"]*)"', rf'id="{name}-\1"', body)
+    used = set(re.findall(r'(?:url\(|xlink:href=")#([^)"]*)', body))
+    body = re.sub(r' id="([^"]*)"', lambda found: f' id="{name}-{found[1]}"' if found[1] in used else "", body)
     body = re.sub(r"url\(#([^)]*)\)", rf"url(#{name}-\1)", body)
     body = re.sub(r'xlink:href="#([^"]*)"', rf'href="#{name}-\1"', body).replace('xlink:href="', 'href="')
     body = re.sub(r"(?<=[a-z]: )#[0-9a-f]{6}(?=[;\"])", lambda found: COLOURS.get(found[0], found[0]), body)
