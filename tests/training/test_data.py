@@ -123,7 +123,7 @@ MISTAKES = {
     "empty": ("", COLUMN_X, real("x"), "E505", "no rows"),
     "only a header": ("x,y\n", COLUMN_X, real("x"), "E505", "no rows"),
     "no header": ("1,2\n3,4\n", COLUMN_X, real("x"), "E506", "line 1"),
-    "ragged": ('x,y\n1,"a\nb"\n3\n', COLUMN_X, real("x"), "E507", "line 4: 1 cells, the header has 2"),
+    "ragged": ('x,y\n1,"a\nb"\n3\n', COLUMN_X, real("x"), "E507", "line 4: 1 cell, the header has 2"),
     "repeated": ("x,x\n1,2\n", COLUMN_X, real("x"), "E508", "`x`"),
     "misspelt": ("xs,y\n1,2\n", COLUMN_X, real("x"), "E509", "`x`"),
     "no pattern": ("a,b\n1,2\n", (bind("x", "columns", "p_*"),), real("x", 2), "E510", "`p_*`"),

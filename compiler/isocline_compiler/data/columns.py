@@ -47,7 +47,7 @@ def numbers(table: Table, name: str, place: Place) -> Array:
     """One column as float64, NaN where a value is missing. Raises E509, E511, E512 or E527."""
     array = column(table, name, place)
     if array.dtype.kind == "M":
-        raise place.error(messages.dates_are_not_numbers(place.span, table.path.name, name, array[0]))
+        raise place.error(messages.dates_are_not_numbers(place.span, table.path.name, name, shown_time(array[0])))
     if array.dtype.kind in "fib":
         return array.astype(np.float64)
     return _parsed(table, name, array, place)
@@ -65,6 +65,11 @@ def _parsed(table: Table, name: str, array: Array, place: Place) -> Array:
             line = table.line(row)
             raise place.error(messages.not_a_number(place.span, table.path.name, line, name, item)) from None
     return values
+
+
+def shown_time(value: object) -> str:
+    """A time as it is written in a file: `2014-01-01 06:00:00`, without what is zero at its end."""
+    return str(value).removesuffix(".000000").removesuffix("T00:00:00").replace("T", " ")
 
 
 Fill = Callable[[Array], Array]

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from isocline_compiler.data.columns import column
+from isocline_compiler.data.columns import column, shown_time
 from isocline_compiler.data.dataset import Dataset, Split
 from isocline_compiler.data.forms import Extraction
 from isocline_compiler.data.place import Place
@@ -125,17 +125,12 @@ def _dropped(count: int, kept: int) -> list[str]:
     return [f"{gone} of {count} samples left out by `missing drop`"] if gone else []
 
 
-def _typed(
-    whole: Split, ports: Sequence[tuple[DataBinding, Port]], samples: Samples, place: Place
-) -> dict[str, Array]:
+def _typed(whole: Split, ports: Sequence[tuple[DataBinding, Port]], samples: Samples, place: Place) -> dict[str, Array]:
     def where(index: int) -> str:
         row = int(samples.begin[index]) if index < samples.count else 0
         return f"{samples.table.path.name}, line {samples.table.line(row)}"
 
-    return {
-        port.name: typed(whole.arrays[port.name], port, where, place.at(binding.span))
-        for binding, port in ports
-    }
+    return {port.name: typed(whole.arrays[port.name], port, where, place.at(binding.span)) for binding, port in ports}
 
 
 def _split(whole: Split, samples: Samples, plan: DataPlan, notes: list[str], place: Place) -> Dataset:
@@ -161,7 +156,7 @@ def _check_times(table: Table, plan: DataPlan, windows: Windows | None, place: P
     late = np.flatnonzero(~(steps > np.zeros((), dtype=steps.dtype)))
     if len(late):
         row = int(late[0]) + 1
-        facts = (table.path.name, table.line(row), plan.time, times[row], times[row - 1])
+        facts = (table.path.name, table.line(row), plan.time, shown_time(times[row]), shown_time(times[row - 1]))
         raise place.error(messages.times_not_increasing(place.span, *facts))
     odd = int((steps != np.median(steps.astype(np.float64)).astype(steps.dtype)).sum())
     return [f"{odd} steps of `{plan.time}` are not the usual one: some windows span a gap"] if odd else []

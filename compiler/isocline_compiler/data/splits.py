@@ -87,9 +87,7 @@ def by_column(samples: Samples, option: Option, place: Place) -> Parts:
             line = samples.table.line(row)
             path = samples.table.path.name
             raise place.error(messages.unknown_split_word(place.span, path, line, name, word))
-    return {
-        part: np.flatnonzero(_all_within(words == part, samples)) for part in PARTS if (words == part).any()
-    }
+    return {part: np.flatnonzero(_all_within(words == part, samples)) for part in PARTS if (words == part).any()}
 
 
 def _all_within(flags: Array, samples: Samples) -> Array:

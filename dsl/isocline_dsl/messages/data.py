@@ -83,7 +83,11 @@ def ragged_row(span: Span | None, path: object, line: int, found: int, expected:
 
     Often a comma inside a text that is not quoted, or a line that was cut off.
     """
-    return Draft(span, f"{path}, line {line}: {found} cells, the header has {expected}")
+    return Draft(span, f"{path}, line {line}: {found} {_cells(found)}, the header has {expected}")
+
+
+def _cells(count: int) -> str:
+    return "cell" if count == 1 else "cells"
 
 
 @message("E508")
