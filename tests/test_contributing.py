@@ -20,6 +20,7 @@ OPS = "compiler/isocline_compiler/ops/elementwise.py"
 LAYERS = "compiler/isocline_compiler/functions/dense.py"
 SCHEMES = "compiler/isocline_compiler/schemes/explicit.py"
 REGULARIZERS = "compiler/isocline_compiler/regularizers"
+PASSES = "compiler/isocline_compiler/passes"
 MESSAGES = "dsl/isocline_dsl/messages/shapes.py"
 
 
@@ -43,12 +44,16 @@ class Edit:
 
 @dataclass(frozen=True)
 class Recipe:
-    """`edits` to follow, the existing `tests` that must then try the toy, and a program that uses it."""
+    """`edits` to follow, the existing `tests` that must then try the toy, and programs that use it.
+
+    `explained` is a word and a part of its explanation, `shown` a program and an operation of its optimised graph.
+    """
 
     edits: tuple[Edit, ...]
     tests: tuple[str, ...] = ()
     explained: tuple[str, str] | None = None
     program: str | None = None
+    shown: tuple[str, str] | None = None
 
 
 CUBE = """CUBE = Op(
@@ -121,6 +126,31 @@ def too_square(span: Span | None, name: str) -> Draft:
 @message("E233")
 '''
 
+DOUBLE = '''"""x + x -> 2 x."""
+
+from __future__ import annotations
+
+from isocline_compiler.graph import Graph, Node
+from isocline_compiler.passes.rewrite import rewrite
+
+
+def double(graph: Graph) -> Graph:
+    """x + x -> 2 x."""
+    return rewrite(graph, _doubled)
+
+
+def _doubled(node: Node, inputs: tuple[Node, ...]) -> Node:
+    if node.op.name == "add" and inputs[0] is inputs[1]:
+        return inputs[0] * 2.0
+    return node.rebuilt(inputs)
+'''
+
+DOUBLE_PROGRAM = """dyn 1
+model toy
+input x: real[3]
+output y = x + x
+"""
+
 LAYER_PROGRAM = """dyn 1
 model toy
 input x: real[3]
@@ -174,6 +204,18 @@ RECIPES = {
         explained=("lasso", "magnitudes"),
         program=REGULARIZER_PROGRAM,
     ),
+    "a pass": Recipe(
+        edits=(
+            Edit(f"{PASSES}/double.py", "", DOUBLE),
+            Edit(
+                f"{PASSES}/__init__.py",
+                "from isocline_compiler.passes.fold import fold\n",
+                "from isocline_compiler.passes.double import double\nfrom isocline_compiler.passes.fold import fold\n",
+            ),
+            Edit(f"{PASSES}/__init__.py", "    simplify,  #", "    double,  # before simplify\n    simplify,  #"),
+        ),
+        shown=(DOUBLE_PROGRAM, "mul"),
+    ),
     "a message": Recipe(
         edits=(Edit(MESSAGES, '\n\n@message("E233")\n', TOO_SQUARE),),
         explained=("E299", "Nobody knows why"),
@@ -215,6 +257,10 @@ def test_recipe(name: str, execute: Execute, tmp_path: Path) -> None:
         program = tmp_path / "toy.dyn"
         program.write_text(recipe.program)
         execute("isocline", "check", str(program))
+    if recipe.shown:
+        program = tmp_path / "toy.dyn"
+        program.write_text(recipe.shown[0])
+        assert recipe.shown[1] in execute("isocline", "show", str(program), "--stage", "optimised")
 
 
 @pytest.mark.parametrize("name", RECIPES)
@@ -223,4 +269,4 @@ def test_the_recipe_names_the_files_it_takes(name: str) -> None:
     section = text.partition(f"## Add {name}\n")[2].partition("\n## ")[0]
     assert section, f"CONTRIBUTING.md has no recipe for {name}"
     for edit in RECIPES[name].edits:
-        assert Path(edit.file).name in section or Path(edit.file).stem == "lasso", edit.file
+        assert Path(edit.file).name in section or not edit.old, edit.file

@@ -98,7 +98,7 @@ def build(
 def show(path: Location, stage: str = "graph", *, svg: bool = False) -> str:
     """A stage of a model as text or as an svg drawing: tree, graph, unrolled, optimised or onnx."""
     place = Path(path)
-    return shown(place if _is_artifact(place) else _parsed(place), stage, svg)
+    return shown(place if _is_artifact(place) else parsed(place), stage, svg)
 
 
 def _is_artifact(path: Path) -> bool:
