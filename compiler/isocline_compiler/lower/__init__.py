@@ -7,7 +7,7 @@ from typing import Literal
 from isocline_compiler.functions import FUNCTIONS
 from isocline_compiler.graph import Graph, Node
 from isocline_compiler.lower.blocks import DataLowering, DeployLowering
-from isocline_compiler.lower.expressions import Solution
+from isocline_compiler.lower.expressions import LATER, Solution
 from isocline_compiler.lower.faults import LowerError, Poisoned
 from isocline_compiler.lower.training import TrainLowering
 from isocline_compiler.lower.values import FileValues
@@ -18,7 +18,7 @@ from isocline_dsl.diagnostics import IsoclineError, Source
 from isocline_dsl.resolve import resolve
 from isocline_dsl.tree import Block, Field, Input, Net, Output, Program, Target
 
-CALLABLE = frozenset({*FUNCTIONS, *REGULARIZERS})
+CALLABLE = frozenset({*FUNCTIONS, *REGULARIZERS, *LATER})
 """The names that may be called in a file without being declared in it."""
 
 
@@ -30,11 +30,11 @@ def lower(program: Program, source: Source) -> Model:
     resolved = resolve(program, CALLABLE)
     lowering = ProgramLowering(program, source)
     model = lowering.model()
-    found = [*resolved, *lowering.values.diagnostics]
+    found = [*resolved, *lowering.values.mistakes.found]
     if found or model is None:
         places = sorted(set(found), key=lambda item: (item.span.start if item.span else -1, item.code))
         raise IsoclineError(places, source)
-    assert not lowering.values.poisoned, "a name without a value, and no message that says why"
+    assert not lowering.values.mistakes.poisoned, "a name without a value, and no message that says why"
     return model
 
 
@@ -56,12 +56,14 @@ class ProgramLowering:
         values = self.values
         for name, declaration in values.declared.items():
             if not isinstance(declaration, Net | Field):
-                values.attempt(values.get, name, declaration.span)
+                values.mistakes.attempt(values.get, name, declaration.span)
         for item in self.program.declarations:
             if isinstance(item, Output):
-                values.attempt(self._output, item)
+                values.mistakes.attempt(self._output, item)
         self._blocks()
-        return None if values.diagnostics else self._assembled()
+        if values.mistakes.found or values.mistakes.poisoned:
+            values.rehearse()
+        return None if values.mistakes.found else self._assembled()
 
     def _output(self, output: Output) -> None:
         name = output.name.text
@@ -75,7 +77,7 @@ class ProgramLowering:
 
     def _blocks(self) -> None:
         blocks = {item.kind: item for item in self.program.declarations if isinstance(item, Block)}
-        attempt = self.values.attempt
+        attempt = self.values.mistakes.attempt
         if "data" in blocks:
             self.data = attempt(DataLowering(blocks["data"], self.values.numbers, self.source).lower)
         if "train" in blocks:

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator
+from typing import Any
+
 from isocline_compiler.graph import INPUT, Graph, Node, leaf
 from isocline_compiler.lower.expressions import Expressions, Frame, Value
-from isocline_compiler.lower.faults import LowerError, Poisoned
+from isocline_compiler.lower.faults import LowerError, Mistakes, Poisoned
 from isocline_compiler.lower.known_numbers import Numbers
 from isocline_compiler.lower.ports import port_leaf
 from isocline_compiler.lower.settings import Settings
@@ -14,6 +17,7 @@ from isocline_compiler.lower.weights import LayerScope
 from isocline_compiler.model import Check, DataBinding, DataPlan, DeploymentPlan
 from isocline_compiler.options import ADAPTIVE, MISSING, SPLITS
 from isocline_compiler.solve_node import SchemeChoice
+from isocline_compiler.tensor_type import describe
 from isocline_dsl import messages
 from isocline_dsl.diagnostics import Source
 from isocline_dsl.messages import calls, data
@@ -92,27 +96,41 @@ class DeployLowering:
 
     def lower(self) -> DeploymentPlan:
         """The plan, with every default filled in. Raises LowerError."""
-        for item in self.settings.items(Attribution):
-            raise LowerError(messages.not_available_yet(item.span, "attribution"))
+        mistakes = Mistakes()
+        for span, what in self._not_yet():
+            mistakes.attempt(_refuse, span, what)
+        found: dict[str, Any] = {key: mistakes.attempt(read) for key, read in self._readers().items()}
+        checks = tuple(mistakes.attempt(self._check, item) for item in self.settings.all("check"))
+        mistakes.settle()
+        solver, error, of = found.pop("solver")
+        return DeploymentPlan(
+            solver=solver, error=error, of=of, checks=tuple(item for item in checks if item is not None),
+            span=self.settings.block.span, **found,
+        )  # fmt: skip
+
+    def _readers(self) -> dict[str, Callable[[], Any]]:
+        """How each part of the plan is read; each is tried for itself, so that all mistakes of the block are told."""
+        read = self.settings
+        return {
+            "solver": self._solver,
+            "opset": self._opset,
+            "dtype": lambda: read.word("dtype", ("float32", "float64"), "float32"),
+            "batch": lambda: read.count("batch", 1, None),
+            "parity": lambda: read.number("parity", 0, 1e-5),
+        }
+
+    def _not_yet(self) -> Iterator[tuple[Span, str]]:
+        """What the language has and this version does not compile."""
+        yield from ((item.span, "attribution") for item in self.settings.items(Attribution))
         for key in ("stream", "derivatives", "bound", "target"):
-            for setting in self.settings.all(key):
-                raise LowerError(messages.not_available_yet(setting.span, f"`{key}`"))
-        solver, error, of = self._solver()
+            yield from ((item.span, f"`{key}`") for item in self.settings.all(key))
+
+    def _opset(self) -> int:
         opset = self.settings.count("opset", 1, 18)
         if not 18 <= opset <= 21:
             value = self.settings.value("opset")
             raise LowerError(messages.opset_out_of_range(value.span if value else None, opset, 18, 21))
-        return DeploymentPlan(
-            solver=solver,
-            error=error,
-            of=of,
-            opset=opset,
-            dtype=self.settings.word("dtype", ("float32", "float64"), "float32"),  # type: ignore[arg-type]
-            batch=self.settings.count("batch", 1, None),
-            checks=tuple(self._check(item) for item in self.settings.all("check")),
-            parity=self.settings.number("parity", 0, 1e-5),
-            span=self.settings.block.span,
-        )
+        return opset
 
     def _solver(self) -> tuple[SchemeChoice | None, float, tuple[str, ...] | None]:
         value = self.settings.value("solver")
@@ -157,7 +175,7 @@ class DeployLowering:
         for side, node in sides.items():
             if node.shape != ():
                 expression = comparison.left if side == "left" else comparison.right
-                raise LowerError(messages.check_not_a_number(expression.span, str(node.type)))
+                raise LowerError(messages.check_not_a_number(expression.span, describe(node.type)))
         graph = Graph(tuple(self._leaves.values()), sides, "check")
         return Check(graph, comparison.operator, self.values.excerpt(comparison), setting.span)
 
@@ -182,3 +200,7 @@ class DeployLowering:
 
         scope = LayerScope(self.values.table, "check", whole_split=True)
         return Expressions(Frame(scope, lookup), self.values.numbers, frozenset(), self.values.call_net)
+
+
+def _refuse(span: Span, what: str) -> None:
+    raise LowerError(messages.not_available_yet(span, what))

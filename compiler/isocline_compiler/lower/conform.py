@@ -21,11 +21,6 @@ def conform(node: Node, shape: Shape) -> Node | None:
     return OPS["add"](*align(node, constant(np.zeros([int(size) for size in shape]))))
 
 
-def depends_on_batch(node: Node) -> bool:
-    """Whether the value has a row for each sample."""
-    return node.type.batched
-
-
 def spread(node: Node, like: Node) -> Node:
     """`node` with the batch axis of `like`, the same values in each row."""
     return node if node.type.batched else OPS["spread"](node, like)

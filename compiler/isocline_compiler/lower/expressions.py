@@ -11,7 +11,7 @@ from isocline_compiler.functions.broadcasting import align
 from isocline_compiler.functions.record import call
 from isocline_compiler.graph import INPUT, Fault, Node, at, constant
 from isocline_compiler.lower.calls import call_function
-from isocline_compiler.lower.faults import LowerError
+from isocline_compiler.lower.faults import LowerError, Poisoned
 from isocline_compiler.lower.indexing import index_node
 from isocline_compiler.lower.known_numbers import NAMED, Numbers
 from isocline_compiler.lower.products import product
@@ -40,6 +40,9 @@ _ELEMENTWISE: Mapping[str, str] = {
     "<": "less", "<=": "less_equal", ">": "greater", ">=": "greater_equal",
     "==": "equal", "!=": "not_equal", "and": "and", "or": "or",
 }  # fmt: skip
+
+LATER = frozenset(["grad", "jacobian", "jvp", "vjp", "divergence", "hessian", "laplacian", "quantile", "jacobian_norm"])
+"""Functions of the language that this version does not compile."""
 
 
 @dataclass(frozen=True)
@@ -133,13 +136,20 @@ class Expressions:
             case Call():
                 return self._call(expression, None)
             case Pipe(value=value, stage=stage):
-                with at(stage.span):
-                    return self._call(stage, value)
+                return self._stage(stage, value)
             case Index(value=value, items=items):
                 return self._index(self.node(value), items)
             case Attribute():
                 return self._attribute(expression)
         raise LowerError(messages.expression_out_of_place(expression.span, type(expression).__name__.lower()))
+
+    def _stage(self, stage: Call, value: Expression) -> Node:
+        """A stage of a pipeline: its faults are marked there, not where the pipeline begins."""
+        with at(stage.span):
+            try:
+                return self._call(stage, value)
+            except Fault as fault:
+                raise LowerError(fault.make(stage.span)) from None
 
     def _binary(self, expression: Binary) -> Node:
         read = {"and": self._condition, "or": self._condition, "==": self.node, "!=": self.node}
@@ -169,7 +179,7 @@ class Expressions:
             try:
                 return constant(self.numbers.array(expression))
             except LowerError as error:
-                if error.diagnostic.code == messages.ragged_array.code:
+                if error.diagnostics[0].code == messages.ragged_array.code:
                     raise
                 # a later item is not a known number: a vector of values
         if not items:
@@ -206,7 +216,17 @@ class Expressions:
             return self.call_net(name, tuple(self.node(item) for item in arguments), call.span)
         if name in self.frame.states:
             raise LowerError(messages.not_available_yet(call.span, f"the delayed state `{name}(...)`"))
-        function = FUNCTIONS.get(name)
-        if function is None:
+        if name in LATER:
             raise LowerError(messages.not_available_yet(call.span, f"`{name}`"))
-        return call_function(function, call, arguments, self)
+        if name not in FUNCTIONS:
+            raise self._unknown(call)
+        return call_function(FUNCTIONS[name], call, arguments, self)
+
+    def _unknown(self, call: Call) -> Exception:
+        """Names in `regularize` and `check` are looked up here, all others where names are resolved."""
+        name, span = call.name.text, call.name.span
+        if self.special:
+            return LowerError(messages.unknown_regularizer(span, name, sorted(self.special)))
+        if self.frame.scope.whole_split:
+            return LowerError(messages.unknown_function(span, name, sorted(FUNCTIONS)))
+        return Poisoned()

@@ -13,7 +13,7 @@ from isocline_compiler.graph import Array as NumpyArray
 from isocline_compiler.lower.faults import LowerError, Poisoned
 from isocline_compiler.tensor_type import Size
 from isocline_dsl import messages
-from isocline_dsl.tree import Array, Binary, Call, Expression, Name, Node, Number, Range, TypeName, Unary
+from isocline_dsl.tree import Array, Binary, Call, Expression, Name, Number, Range, Span, TypeName, Unary
 
 Real: TypeAlias = float | int
 
@@ -70,7 +70,7 @@ class Numbers:
             case Name(text=text) if text in NAMED:
                 return NAMED[text]
             case Name(text=text) if text in self.consts:
-                return self._const(text)
+                return self._const(text, expression.span)
             case Unary(operator="-", operand=operand):
                 return -self._real(operand)
             case Binary(operator=symbol, left=left, right=right) if symbol in _BINARY:
@@ -82,12 +82,14 @@ class Numbers:
                 return _CALLS[name.text](self._real(argument))
         raise LowerError(messages.not_a_known_number(expression.span))
 
-    def _const(self, name: str) -> Real:
+    def _const(self, name: str, span: Span) -> Real:
         if name in self._begun:
             raise Poisoned  # defined by itself: reported where names are resolved
         self._begun.add(name)
         try:
-            return self._real(self.consts[name])
+            if isinstance(self.consts[name], Array):
+                raise LowerError(messages.not_a_known_number(span))
+            return self.real(self.consts[name])  # a fault is the declaration's, with its place
         finally:
             self._begun.discard(name)
 
@@ -129,11 +131,11 @@ class Numbers:
             raise LowerError(messages.size_not_positive(expression.span, size))
         return size
 
-    def times(self, node: Node, interval: Range) -> tuple[float, ...]:
+    def times(self, interval: Range) -> tuple[float, ...]:
         """`a..b step h` as a + i h, by integer count, with the end exactly b when the steps reach it."""
         start, stop = float(self.real(interval.start)), float(self.real(interval.stop))
         if start == stop or not math.isfinite(start) or not math.isfinite(stop):
-            raise LowerError(messages.empty_range(node.span, f"{start:g}", f"{stop:g}"))
+            raise LowerError(messages.empty_range(interval.span, f"{start:g}", f"{stop:g}"))
         if interval.step is None:
             return (start, stop)
         step = float(self.real(interval.step))
@@ -147,4 +149,4 @@ class Numbers:
             raise LowerError(messages.too_many_times(interval.span, count))
         reaches = abs(ratio - count) < 1e-9 * max(1.0, ratio)
         last = stop if reaches else start + count * step
-        return tuple(start + (last - start) * (i / count) for i in range(count)) + (last,)
+        return (*(start + (last - start) * (i / count) for i in range(count)), last)

@@ -7,9 +7,9 @@ from dataclasses import dataclass, field, replace
 from itertools import pairwise
 
 from isocline_compiler.graph import ARGUMENT, INPUT, Node, Region, at, leaf, topological
-from isocline_compiler.lower.conform import conform, depends_on_batch, spread
+from isocline_compiler.lower.conform import conform, spread
 from isocline_compiler.lower.expressions import Expressions, Frame, NetCall, Solution, Value
-from isocline_compiler.lower.faults import LowerError, Poisoned
+from isocline_compiler.lower.faults import LowerError, Mistakes, Poisoned
 from isocline_compiler.lower.known_numbers import Numbers
 from isocline_compiler.lower.weights import LayerScope, WeightTable
 from isocline_compiler.options import ADAPTIVE
@@ -54,6 +54,11 @@ class SolveLowering:
         )  # fmt: skip
         return Solution({state.name: pick(node, index) for index, state in enumerate(states)})
 
+    def rehearse(self, declaration: Field) -> None:
+        """Lower a field for itself, to find its mistakes when no solve gets as far. Raises LowerError."""
+        if not declaration.per_step:
+            FieldBody(self, declaration, _states(declaration, self.numbers), None).lower(True, False)
+
     def _initial(self, solve: Solve, states: Sequence[State], expressions: Expressions) -> tuple[Node, ...]:
         given: dict[str, Binding] = {item.name.text + "'" * item.order: item for item in solve.initial}
         if not given.keys() <= {state.name for state in states}:
@@ -79,7 +84,7 @@ class SolveLowering:
                 raise LowerError(messages.step_without_at(solve.times.step.span))
             if solve.times.step is None and solve.everywhere:
                 raise LowerError(messages.at_without_step(solve.times.span))
-            return Interval(self.numbers.times(solve, solve.times), solve.everywhere), None
+            return Interval(self.numbers.times(solve.times), solve.everywhere), None
         node = expressions.node(solve.times)
         if node.type.kind != "real" or len(node.type.sample) != 1:
             raise LowerError(messages.times_not_a_list(solve.times.span, describe(node.type)))
@@ -130,7 +135,7 @@ def scheme_choice(call: Call, numbers: Numbers) -> SchemeChoice:
     if name not in SCHEMES and name in ADAPTIVE:
         raise LowerError(messages.adaptive_scheme_in_model(call.span, name))
     if name not in SCHEMES:
-        raise LowerError(messages.unknown_scheme(call.span, name, sorted(SCHEMES)))
+        raise LowerError(messages.unknown_scheme(call.name.span, name, sorted(SCHEMES)))
     options = {}
     if name in ADAPTIVE and any(keyword.name.text in ADAPTIVE[name].defaults for keyword in call.keywords):
         raise LowerError(messages.adaptive_scheme_in_model(call.span, name))
@@ -222,21 +227,27 @@ class FieldBody:
         definitions = {item.name.text: item for item in self.declaration.body if isinstance(item, Assign)}
         frame.outer = self._with_definitions(frame, expressions, definitions, frame.outer)
         derivatives: dict[str, Node] = {}
+        mistakes = Mistakes()
         for item in self.declaration.body:
-            if isinstance(item, Assign):
-                frame.lookup(item.name.text, item.name.span)
-            elif isinstance(item, Equation):
-                state = item.state.text
-                if state not in frame.states:
-                    raise Poisoned  # an equation without a state: reported where names are resolved
-                for order in range(item.order - 1):
-                    derivatives[state + "'" * order] = _node(frame.names[state + "'" * (order + 1)])
-                derivatives[state + "'" * (item.order - 1)] = self._right_side(item, frame, expressions)
-            else:
-                raise LowerError(messages.not_available_yet(item.span, "a stochastic or controlled equation"))
+            with mistakes.noted():
+                if isinstance(item, Assign):
+                    frame.lookup(item.name.text, item.name.span)
+                elif isinstance(item, Equation):
+                    derivatives.update(self._equation(item, frame, expressions))
+                else:
+                    raise LowerError(messages.not_available_yet(item.span, "a stochastic or controlled equation"))
+        mistakes.settle()
         if any(state.name not in derivatives for state in self.states):
             raise Poisoned  # a state without an equation: reported where names are resolved
         return derivatives
+
+    def _equation(self, item: Equation, frame: Frame, expressions: Expressions) -> dict[str, Node]:
+        """The derivative of a state; with a second-order equation also that of the state's position, the velocity."""
+        state = item.state.text
+        if state not in frame.states:
+            raise Poisoned  # an equation without a state: reported where names are resolved
+        below = {state + "'" * order: _node(frame.names[state + "'" * (order + 1)]) for order in range(item.order - 1)}
+        return below | {state + "'" * (item.order - 1): self._right_side(item, frame, expressions)}
 
     def _with_definitions(
         self,
@@ -288,4 +299,5 @@ def _node(value: Value) -> Node:
 
 def _batch_source(initial: Sequence[Node], captured: Sequence[Node], times: Node | None) -> Node:
     candidates = [*initial, *captured, *(() if times is None else (times,))]
-    return next(node for node in candidates if depends_on_batch(node))
+    batched: Node = next(node for node in candidates if node.type.batched)
+    return batched

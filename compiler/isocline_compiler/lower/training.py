@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from typing import Any
 
 from isocline_compiler.functions.record import bind, check
 from isocline_compiler.graph import Fault, Graph, Node, at
 from isocline_compiler.lower.calls import plain
 from isocline_compiler.lower.expressions import Expressions, Value
-from isocline_compiler.lower.faults import LowerError, Poisoned
+from isocline_compiler.lower.faults import LowerError, Mistakes, Poisoned
 from isocline_compiler.lower.regularization import LossContext
 from isocline_compiler.lower.settings import Settings
 from isocline_compiler.lower.values import FileValues
@@ -44,29 +45,35 @@ class TrainLowering:
 
     def lower(self, inputs: Sequence[Port], targets: Sequence[Port]) -> TrainingPlan:
         """The plan, with every default filled in. Raises LowerError."""
-        for item in self.settings.items(Draw):
-            raise LowerError(messages.not_available_yet(item.span, "`draw`"))
-        losses = self._losses([*inputs, *targets])
-        settings = self.settings
-        return TrainingPlan(
-            losses=losses,
-            optimizer=settings.choice("optimizer", OPTIMIZERS, messages.unknown_optimizer)
-            or _default(OPTIMIZERS["adam"]),
-            schedule=settings.choice("schedule", SCHEDULES, messages.unknown_schedule)
-            or _default(SCHEDULES["constant"]),
-            solver=self._solver(),
-            gradient=settings.word("gradient", GRADIENTS, "backprop"),  # type: ignore[arg-type]
-            epochs=settings.count("epochs", 1, 100),
-            batch=settings.count("batch", 1, None),
-            clip=settings.number("clip", 0.0, None),
-            early_stop=settings.choice("early_stop", EARLY_STOP, messages.unknown_early_stop),
-            validation=self._fraction("validation"),
-            seed=settings.count("seed", 0, 0),
-            precision=settings.word("precision", PRECISIONS, "float32"),  # type: ignore[arg-type]
-            steer=self.steer,
-            likelihood=any(isinstance(item, Call) and item.name.text == "gaussian_nll" for item in walk(self.block)),
-            span=self.block.span,
-        )
+        mistakes = Mistakes()
+        found: dict[str, Any] = {
+            key: mistakes.attempt(read) for key, read in self._readers([*inputs, *targets]).items()
+        }
+        mistakes.settle()
+        return TrainingPlan(**found, steer=self.steer, likelihood=self._is_likelihood(), span=self.block.span)
+
+    def _readers(self, ports: Sequence[Port]) -> dict[str, Callable[[], Any]]:
+        """How each part of the plan is read; each is tried for itself, so that all mistakes of the block are told."""
+        read = self.settings
+        adam, constant = _default(OPTIMIZERS["adam"]), _default(SCHEDULES["constant"])
+        return {
+            "losses": lambda: self._losses(ports),
+            "optimizer": lambda: read.choice("optimizer", OPTIMIZERS, messages.unknown_optimizer) or adam,
+            "schedule": lambda: read.choice("schedule", SCHEDULES, messages.unknown_schedule) or constant,
+            "solver": self._solver,
+            "gradient": lambda: read.word("gradient", GRADIENTS, "backprop"),
+            "epochs": lambda: read.count("epochs", 1, 100),
+            "batch": lambda: read.count("batch", 1, None),
+            "clip": lambda: read.number("clip", 0.0, None),
+            "early_stop": lambda: read.choice("early_stop", EARLY_STOP, messages.unknown_early_stop),
+            "validation": lambda: self._fraction("validation"),
+            "seed": lambda: read.count("seed", 0, 0),
+            "precision": lambda: read.word("precision", PRECISIONS, "float32"),
+        }
+
+    def _is_likelihood(self) -> bool:
+        """Whether the loss is a negative log density already, so that its curvature needs no estimate of the noise."""
+        return any(isinstance(item, Call) and item.name.text == "gaussian_nll" for item in walk(self.block))
 
     def _with_definitions(self) -> Callable[[str, Span], Value]:
         """Names mean what the block defines (`d = forecast - pelts`), or what the file does."""
@@ -106,9 +113,11 @@ class TrainLowering:
     # ----------------------------------------------------------------------------------------------- losses
 
     def _losses(self, ports: Sequence[Port]) -> Graph:
+        for item in self.settings.items(Draw):
+            raise LowerError(messages.not_available_yet(item.span, "`draw`"))
         stated = self.settings.all("loss")
         if not stated:
-            raise LowerError(messages.missing_loss(self.block.span))
+            raise Poisoned  # reported where names are resolved
         terms: dict[str, Node] = {}
         for setting in stated:
             for value in setting.values:

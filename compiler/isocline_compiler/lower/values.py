@@ -2,23 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import TypeVar
 
-from isocline_compiler.graph import Fault, Node, at, constant
+from isocline_compiler.graph import ARGUMENT, Fault, Node, at, constant, leaf
 from isocline_compiler.lower.conform import conform
 from isocline_compiler.lower.expressions import Expressions, Frame, Solution, Value
-from isocline_compiler.lower.faults import LowerError, Poisoned
+from isocline_compiler.lower.faults import LowerError, Mistakes, Poisoned
 from isocline_compiler.lower.indexing import first
 from isocline_compiler.lower.known_numbers import Numbers
 from isocline_compiler.lower.ports import ParamLowering, port, port_leaf
 from isocline_compiler.lower.solves import SolveLowering
 from isocline_compiler.lower.weights import LayerScope, WeightTable
 from isocline_compiler.model import Parameter, Port
-from isocline_compiler.tensor_type import TensorType, describe
+from isocline_compiler.tensor_type import BATCH, TensorType, describe
 from isocline_dsl import messages
-from isocline_dsl.diagnostics import Diagnostic, Source
+from isocline_dsl.diagnostics import Source
 from isocline_dsl.tree import (
     Assign,
     Const,
@@ -38,7 +37,6 @@ from isocline_dsl.tree import (
 )
 from isocline_dsl.tree import Node as Tree
 
-T = TypeVar("T")
 Named = Const | Input | Target | Param | Net | Field | Control | Assign | Output | NoiseDeclaration
 
 
@@ -49,7 +47,7 @@ class FileValues:
     program: Program
     source: Source
     table: WeightTable = field(default_factory=WeightTable)
-    diagnostics: list[Diagnostic] = field(default_factory=list)
+    mistakes: Mistakes = field(default_factory=Mistakes)
     ports: dict[str, Port] = field(default_factory=dict)
     parameters: dict[str, Parameter] = field(default_factory=dict)
 
@@ -61,7 +59,6 @@ class FileValues:
         self.nets = frozenset(name for name, item in self.declared.items() if isinstance(item, Net))
         self.known: dict[str, Value] = {}
         self.begun: set[str] = set()
-        self.poisoned = False
 
     # ------------------------------------------------------------------------------------------------ names
 
@@ -72,20 +69,30 @@ class FileValues:
             if declaration is None or name in self.begun:
                 raise Poisoned
             self.begun.add(name)
-            self.attempt(self._declare, name, declaration)
+            self.mistakes.attempt(self._declare, name, declaration)
         if name not in self.known:
             raise Poisoned
         return self.known[name]
 
-    def attempt(self, action: Callable[..., T], *arguments: object) -> T | None:
-        """Run a step of lowering; note its mistake, if it has one, give None and go on."""
-        try:
-            return action(*arguments)
-        except LowerError as error:
-            self.diagnostics.append(error.diagnostic)
-        except Poisoned:
-            self.poisoned = True  # noted where the name is declared
-        return None
+    def rehearse(self) -> None:
+        """Lower nets and fields for themselves: in a file with mistakes, what uses them may never get as far."""
+        solving = SolveLowering(self.table, self.numbers, self.nets, self.call_net, self.get)
+        for name, declaration in self.declared.items():
+            if isinstance(declaration, Net):
+                self.mistakes.attempt(self._rehearse_net, name, declaration)
+            elif isinstance(declaration, Field):
+                self.mistakes.attempt(solving.rehearse, declaration)
+
+    def _rehearse_net(self, name: str, net: Net) -> None:
+        leaves = []
+        for argument in net.arguments:
+            if argument.type is None:
+                raise LowerError(messages.net_argument_type(argument.span, argument.name.text))
+            sizes = self.numbers.sizes(argument.type)
+            labels = argument.type.kind.text == "class"
+            type_ = TensorType("int", (BATCH,)) if labels else TensorType("real", (BATCH, *sizes))
+            leaves.append(leaf(ARGUMENT, argument.name.text, type_))
+        self.call_net(name, tuple(leaves), net.span)
 
     def _declare(self, name: str, declaration: Named) -> None:
         with at(declaration.span):
