@@ -20,7 +20,7 @@ from isocline_compiler.training.metrics import Metrics, Row, read_metrics
 from isocline_dsl.diagnostics import IsoclineError
 
 ROOT = Path(__file__).parents[2]
-EPOCHS = 40
+EPOCHS = 24
 
 
 def start(folder: Path, how: str) -> subprocess.Popen[str]:

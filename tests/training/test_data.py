@@ -300,6 +300,18 @@ def test_the_tail_is_in_order(test: float, expected: int, tmp_path: Path) -> Non
     assert data.held_out is data.test
 
 
+def test_windows_that_overlap_and_are_shuffled_are_said_to_leak(tmp_path: Path) -> None:
+    hourly(tmp_path)
+    notes = []
+    for stride in (3, 4):
+        bindings = plan(
+            bind("p", "past", "v", count=2), bind("f", "future", "v", count=4), stride=stride, split=Option("fraction")
+        )
+        notes.append(load(tmp_path, bindings, [real("p", 2)], [real("f", 4)]).notes)
+    assert "share rows" in notes[0][0]
+    assert notes[1] == ()
+
+
 def test_an_empty_part_is_an_error(tmp_path: Path) -> None:
     hourly(tmp_path)
     split = Option("time", {"column": "when", "test": "2020-01-01"})

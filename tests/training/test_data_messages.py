@@ -18,9 +18,9 @@ CASES = sorted(FOLDER.glob("*.dyn"))
 @pytest.mark.parametrize("path", CASES, ids=lambda path: path.stem)
 def test_messages_read_as_agreed(path: Path, pytestconfig: pytest.Config) -> None:
     """Rewrite the golden files with `pytest --snapshot-update`, and read the difference."""
+    model = check(path)
+    assert model.data is not None
     with pytest.raises(IsoclineError) as error:
-        model = check(path)
-        assert model.data is not None
         load_data(model.data, model.inputs, model.targets, path.parent, model.source)
     table = path.with_suffix(".csv").read_text(encoding="utf-8")
     message = render_error(error.value).replace(str(path), path.name)

@@ -138,6 +138,7 @@ def _split(whole: Split, samples: Samples, plan: DataPlan, notes: list[str], pla
         return Dataset(whole, notes=(*notes, "no split: the held-out samples are the training samples"))
     parts = split_samples(samples, plan.split, place)
     notes.extend(_left_out(parts, whole.count))
+    notes.extend(_mixed(plan, samples))
     taken = {name: whole.take(indices) for name, indices in parts.items()}
     return Dataset(taken["train"], taken.get("validation"), taken.get("test"), tuple(notes))
 
@@ -145,6 +146,14 @@ def _split(whole: Split, samples: Samples, plan: DataPlan, notes: list[str], pla
 def _left_out(parts: Parts, count: int) -> list[str]:
     gone = count - sum(len(indices) for indices in parts.values())
     return [f"{gone} samples that cross a boundary of the split left out"] if gone else []
+
+
+def _mixed(plan: DataPlan, samples: Samples) -> list[str]:
+    """Windows that overlap and are split at random have rows in common across the split: the test is too easy."""
+    overlap = samples.count > 1 and bool((samples.begin[1:] < samples.end[:-1]).any())
+    if plan.split is None or plan.split.name != "fraction" or not overlap:
+        return []
+    return ["windows that overlap are split at random: samples kept aside share rows with the training samples"]
 
 
 def _check_times(table: Table, plan: DataPlan, windows: Windows | None, place: Place) -> list[str]:

@@ -16,7 +16,11 @@ FIXED = ("epoch", "step", "loss", "validation_loss", "lr", "grad_norm", "seconds
 
 @dataclass(frozen=True)
 class Row:
-    """What one epoch came to. `step` counts updates since the beginning; `seconds` add up over resumed runs."""
+    """What one epoch came to: means over its batches, as they were met.
+
+    `loss` is what was minimised, priors included; `validation_loss` has none. `step` counts all updates,
+    `seconds` add up over resumed runs.
+    """
 
     epoch: int
     step: int
