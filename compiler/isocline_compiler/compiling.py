@@ -19,9 +19,9 @@ from typing import Any
 
 import onnx
 
-from isocline_compiler.artifact_files import REPORT_FILE, manifest_of, write_folder
+from isocline_compiler.artifact_files import REPORT_FILE, manifest_of, steps_of, write_folder
 from isocline_compiler.certify.certificate import Certificate, DeployedSolve, FittedParameter
-from isocline_compiler.certify.choose import MARGIN, Trial, choose
+from isocline_compiler.certify.choose import Trial, choose
 from isocline_compiler.certify.deployed import (
     compare,
     evaluate_check,
@@ -40,6 +40,8 @@ from isocline_compiler.grid import Discretisation, halved
 from isocline_compiler.model import DeploymentPlan, Model
 from isocline_compiler.passes import optimise
 from isocline_compiler.passes.bind import bind
+from isocline_compiler.report import write_report
+from isocline_compiler.report.material import material_of
 from isocline_compiler.solve_node import SchemeChoice
 from isocline_compiler.to_onnx import to_onnx
 from isocline_compiler.unroll import unroll
@@ -147,7 +149,8 @@ class Compilation:
             source=self.model.source, sizes=sizes,
         )  # fmt: skip
         onnx.checker.check_model(model, full_check=True)
-        return model.SerializeToString(deterministic=True)
+        content: bytes = model.SerializeToString(deterministic=True)
+        return content
 
     # -------------------------------------------------------------------------------------------- the proof
 
@@ -222,8 +225,6 @@ class Compilation:
 
     def report(self, session: Session, certificate: Certificate, samples: Samples) -> str:
         """The page that shows all of this to a person."""
-        from isocline_compiler.report import write_report
-        from isocline_compiler.report.material import material_of
 
         shown = samples.first(6)
         outputs = run_deployed(session, shown)
@@ -231,14 +232,9 @@ class Compilation:
 
 
 def _deployed(node: Node, choice: Discretisation) -> DeployedSolve:
-    from isocline_compiler.artifact_files import steps_of
-
     steps = steps_of(node, choice)
     declared = "continuous" if node.attrs["scheme"] is None else "discrete"
     scheme = choice.scheme
     return DeployedSolve(
         str(node.attrs["field"]), declared, scheme.name, scheme.order, steps, steps * scheme.evaluations
     )
-
-
-__all__ = ["MARGIN", "Compilation", "Compiled", "Trained", "silent"]

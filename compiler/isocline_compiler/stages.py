@@ -5,15 +5,12 @@ from __future__ import annotations
 from pathlib import Path
 
 import onnx
-from isocline_dsl.diagnostics import Source
-from isocline_dsl.printer import to_text as program_text
-from isocline_dsl.tree import Program
 
+from isocline_compiler.certify.choose import discretisation
+from isocline_compiler.certify.evaluation import scheme_steps
 from isocline_compiler.drawing import to_svg
 from isocline_compiler.graph import Graph, Node
 from isocline_compiler.grid import Discretisation
-from isocline_compiler.certify.choose import discretisation
-from isocline_compiler.certify.evaluation import scheme_steps
 from isocline_compiler.lower import lower
 from isocline_compiler.model import Model
 from isocline_compiler.passes import optimise
@@ -21,6 +18,9 @@ from isocline_compiler.text_form import to_text
 from isocline_compiler.to_onnx import to_onnx
 from isocline_compiler.training.initial import initial_weights
 from isocline_compiler.unroll import unroll
+from isocline_dsl.diagnostics import Source
+from isocline_dsl.printer import to_text as program_text
+from isocline_dsl.tree import Program
 
 SHOWN_SCHEME = "rk4"
 """What an open solve is shown with: which scheme `auto` takes is known only when the model is compiled."""
@@ -30,13 +30,13 @@ def shown(what: Path | tuple[Program, Source], stage: str, svg: bool) -> str:
     """The text or the drawing of one stage. Raises IsoclineError for a file with mistakes."""
     if isinstance(what, Path):
         path = what / "model.onnx" if what.is_dir() else what
-        return onnx.printer.to_text(onnx.load(path, load_external_data=False))
+        return _onnx_text(onnx.load(path, load_external_data=False))
     program, source = what
     if stage == "tree":
         return program_text(program)
     model = lower(program, source)
     if stage == "onnx":
-        return onnx.printer.to_text(_emitted(model))
+        return _onnx_text(_emitted(model))
     graph = {
         "graph": lambda: model.graph,
         "unrolled": lambda: _unrolled(model),
@@ -61,3 +61,8 @@ def _unrolled(model: Model) -> Graph:
 def _emitted(model: Model) -> onnx.ModelProto:
     weights = initial_weights(model.weights, 0)
     return to_onnx(optimise(_unrolled(model)), weights, opset=model.deployment.opset, dtype=model.deployment.dtype)
+
+
+def _onnx_text(model: onnx.ModelProto) -> str:
+    text: str = onnx.printer.to_text(model)
+    return text
