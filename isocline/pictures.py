@@ -37,17 +37,18 @@ def _written(path: Path, text: str) -> Path:
 def _curves(metrics: Path) -> str:
     from isocline_compiler.report.drawings import curves
     from isocline_compiler.report.history import read_history
-    from isocline_compiler.report.ink import to_svg
+    from isocline_compiler.report.ink import PAPER, to_svg
 
-    return to_svg(curves(read_history(metrics)))
+    return to_svg(curves(read_history(metrics)), PAPER)
 
 
 def _of_report(page: str) -> Iterator[tuple[str, str]]:
-    """The drawings of a report, each as a file of its own: with a namespace, and colours for the page's variables."""
-    from isocline_compiler.report.ink import COLOURS
+    """The drawings of a report, each a file of its own: with a namespace, paper, and colours for variables."""
+    from isocline_compiler.report.ink import COLOURS, PAPER
 
     for number, match in enumerate(re.finditer(r"<svg [^>]*aria-label=\"([^\"]*)\".*?</svg>", page, re.DOTALL)):
         text = match[0].replace("<svg ", '<svg xmlns="http://www.w3.org/2000/svg" ', 1)
+        text = text.replace(' style="', f' style="background: {PAPER}; ', 1)
         for colour, variable in COLOURS.items():
             text = text.replace(variable, colour)
         title = re.sub(r"\W+", "_", match[1].lower()).strip("_")

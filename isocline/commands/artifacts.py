@@ -78,7 +78,7 @@ def plot(
         typer.Option("-o", metavar="DIR", help="Where the pictures go; if not given, into RUN or beside ARTIFACT."),
     ] = None,
 ) -> None:
-    """Training curves of a run; work and precision, stability and parameters of an artifact, as svg."""
+    """Training curves of a run, or the pictures of an artifact's report, as svg."""
     for picture in isocline.plot(path, out=out):
         print(picture)
 

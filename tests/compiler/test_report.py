@@ -315,7 +315,7 @@ def test_the_source_is_shown_letter_by_letter(prey: Model) -> None:
     assert '<span class="keyword">solve</span>' in highlight("solve")
     assert highlight("0..20") == '<span class="number">0</span>..<span class="number">20</span>'
     assert "keyword" not in highlight("split fraction(train=0.8)")
-    assert highlight("\x00é<\"") == '\x00é<span class="mark">&lt;</span><span class="string">&#34;</span>'
+    assert highlight('\x00é<"') == '\x00é<span class="mark">&lt;</span><span class="string">&#34;</span>'
 
 
 def test_equations_are_typeset(prey: Model) -> None:

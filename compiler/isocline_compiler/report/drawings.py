@@ -51,10 +51,10 @@ def curves(history: Mapping[str, Column]) -> Picture:
             (SERIES[0], DASHES[0], "loss", "training"),
             (SERIES[1], DASHES[1], "validation_loss", "validation"),
         ):
-            values = _numbers(history.get(column, ()))
+            values = _numbers(history.get(column) or [None] * len(epochs))
             if np.isfinite(values).any():
                 above.plot(epochs, values, color=colour, linestyle=dash, label=label, **_dots(values))
-        below.plot(epochs, _numbers(history.get("lr", ())), color=QUIET, **_dots(epochs))
+        below.plot(epochs, _numbers(history.get("lr") or [None] * len(epochs)), color=QUIET, **_dots(epochs))
         for axes, label in ((above, "loss"), (below, "learning rate")):
             _logarithmic(axes)
             axes.set_ylabel(label)
@@ -77,6 +77,8 @@ def _logarithmic(axes: Any) -> None:
     if finite.size and finite.min() > 0 and finite.max() > 3 * finite.min():
         axes.set_yscale("log")
         powers(axes.yaxis)
+    elif finite.size and finite.min() >= 0:
+        axes.set_ylim(bottom=0)
 
 
 def work_precision(trials: Sequence[Trial], solve: DeployedSolve, stated: float) -> Picture:
@@ -156,7 +158,8 @@ def _counted(steps: int) -> str:
 
 def stability_region(scheme: Tableau, found: Sequence[Stability]) -> Picture:
     """The region |R(z)| < 1 of a scheme, its boundary, and z = h lambda where |R| was largest, with its conjugate."""
-    points = np.array([complex(*item.eigenvalue) * item.step for item in found])
+    found = [item for item in found if np.isfinite([*item.eigenvalue, item.step]).all()]
+    points = np.array([complex(*item.eigenvalue) * item.step for item in found], dtype=np.complex128)
     span, grid = _plane(scheme, points)
     with inked():
         picture = sheet(3.9, 6.4)
@@ -179,7 +182,8 @@ def stability_region(scheme: Tableau, found: Sequence[Stability]) -> Picture:
             title=f"{scheme.name}: |R(hλ)| < 1 inside",
         )
         axes.set_aspect("equal", anchor="W")
-        axes.legend(loc="center left", bbox_to_anchor=(1.03, 0.5), alignment="left")
+        if found:
+            axes.legend(loc="center left", bbox_to_anchor=(1.03, 0.5), alignment="left")
     return picture
 
 

@@ -75,7 +75,7 @@ def _stability(certificate: Certificate) -> Iterator[Proof]:
         return
     kept = "What the equation makes decay, the steps make decay too"
     lost = "Some of what the equation makes decay grows from step to step"
-    told = Markup("{}: the largest factor a step is {}, in <code>{}</code>.").format(
+    told = Markup("{}: where it was looked at, the largest factor a step is {}, in <code>{}</code>.").format(
         kept if worst.decaying <= 1 else lost, number(worst.decaying), worst.field
     )
     yield Proof("Stable steps", _bounded(worst.decaying, "≤", 1), told, worst.decaying <= 1)
