@@ -3,7 +3,7 @@
 # make format lint types examples docs clean
 #
 # make PYTHON=python3.12 setup       another interpreter
-# make PIP_OPTIONS=--extra-index-url=https://download.pytorch.org/whl/cpu setup      torch without CUDA, a tenth of the size
+# make PIP_OPTIONS=... setup           options for pip, such as an index that has torch without CUDA, a tenth of the size
 
 PYTHON      ?= python3
 PIP_OPTIONS ?=
