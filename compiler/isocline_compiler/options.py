@@ -6,6 +6,7 @@ not said, so that a report can print every number that was used. What a name *do
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -73,7 +74,7 @@ SPLITS = by_name(
            summary="shuffled; what is left is the test"),
     Choice("tail", {"test": 0.2, "validation": 0.0}, ("test",), summary="in order: the last ones are the test"),
     Choice("time", {"column": None, "validation": None, "test": None}, ("test",),
-           summary="what begins at or after `test` is the test, at or after `validation` the validation"),
+           ("test",), summary="what begins at or after `test` is the test, at or after `validation` the validation"),
     Choice("column", {"column": None}, ("column",), ("column",),
            summary="a column that holds train, validation or test"),
 )  # fmt: skip
@@ -82,6 +83,22 @@ EARLY_STOP = by_name(
     Choice("patience", {"epochs": 20, "least": 0.0}, ("epochs",),
            summary="stop when the validation loss has not improved by `least` for `epochs` epochs"),
 )  # fmt: skip
+
+POSITIVE = frozenset(
+    {"lr", "rtol", "atol", "evaluations", "iterations", "history", "every", "peak", "patience", "epochs", "steps"}
+)
+"""Options that cannot be 0. None can be negative, and what is counted (an integer by default) is whole."""
+
+
+def out_of_range(key: str, default: Any, value: float) -> str | None:
+    """What was expected of a number given for an option, or None when it is as expected."""
+    whole = key == "steps" or (isinstance(default, int) and not isinstance(default, bool))
+    least = "above 0" if key in POSITIVE else "from 0"
+    inside = 0 < value < math.inf if key in POSITIVE else 0 <= value < math.inf
+    if inside and (not whole or float(value).is_integer()):
+        return None
+    return f"a {'whole ' if whole else ''}number {least}"
+
 
 MISSING = ("error", "drop", "hold", "interpolate")
 PRECISIONS = ("float32", "float64", "bf16", "fp16")

@@ -31,7 +31,9 @@ SETTINGS = MappingProxyType(
                 "precision",
             ]
         ),
-        "deploy": frozenset(["solver", "check", "stream", "opset", "dtype", "batch", "bound", "derivatives", "target", "parity"]),
+        "deploy": frozenset(
+            ["solver", "check", "stream", "opset", "dtype", "batch", "bound", "derivatives", "target", "parity"]
+        ),
     }
 )
 _ALONE = frozenset({"stream"})
@@ -42,6 +44,7 @@ def read_block(block: tree.Block, file: Scope, uses: Uses) -> None:
     """All that can be said of a block without types; what is wrong goes to `uses.found`."""
     uses.found += _misplaced(block)
     uses.found += _keys(block)
+    uses.found += _bound_twice(block)
     scope = _local(block, file)
     for item in block.items:
         match item:
@@ -135,6 +138,15 @@ def _of_output(value: tree.Node, scope: Scope) -> Iterator[Diagnostic]:
     for keyword in value.keywords if isinstance(value, tree.Call) else ():
         if keyword.name.text == "of" and isinstance(keyword.value, tree.Name) and keyword.value.text not in known:
             yield names.unknown_output(keyword.value.span, keyword.value.text, known)
+
+
+def _bound_twice(block: tree.Block) -> Iterator[Diagnostic]:
+    first: dict[str, tree.Span] = {}
+    for item in block.items:
+        if isinstance(item, tree.Binding):
+            if item.name.text in first:
+                yield names.setting_twice(item.name.span, item.name.text, first[item.name.text])
+            first.setdefault(item.name.text, item.name.span)
 
 
 def _data_name(item: tree.Binding, file: Scope) -> Iterator[Diagnostic]:

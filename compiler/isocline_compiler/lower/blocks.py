@@ -14,7 +14,7 @@ from isocline_compiler.lower.settings import Settings
 from isocline_compiler.lower.solves import scheme_choice
 from isocline_compiler.lower.values import FileValues, excerpt
 from isocline_compiler.lower.weights import LayerScope
-from isocline_compiler.model import Check, DataBinding, DataPlan, DeploymentPlan
+from isocline_compiler.model import Check, DataBinding, DataPlan, DeploymentPlan, Option
 from isocline_compiler.options import ADAPTIVE, MISSING, SPLITS
 from isocline_compiler.solve_node import SchemeChoice
 from isocline_compiler.tensor_type import describe
@@ -51,17 +51,28 @@ class DataLowering:
     def lower(self) -> DataPlan:
         """The plan; columns are looked up when the data is read. Raises LowerError."""
         source = self.settings.text("source")
-        time = self.settings.value("time")
+        time = self._time()
         return DataPlan(
             source=None if source is None else source[0],
             source_span=None if source is None else source[1],
             bindings=tuple(self._binding(item) for item in self.settings.items(Binding)),
-            split=self.settings.choice("split", SPLITS, data.unknown_split),
+            split=self._split(time),
             missing=self.settings.word("missing", MISSING, "error"),
             stride=self.settings.count("stride", 1, 1),
-            time=time.text if isinstance(time, Name | String) else None,
+            time=time,
             span=self.block.span,
         )
+
+    def _time(self) -> str | None:
+        value = self.settings.value("time")
+        return None if value is None else self._column(value)
+
+    def _split(self, time: str | None) -> Option | None:
+        split = self.settings.choice("split", SPLITS, data.unknown_split)
+        if split is not None and split.name == "time" and split.get("column") is None and time is None:
+            usage = "split time(column=..., test=...)"
+            raise LowerError(calls.argument_missing(split.span, "time", "column", usage))
+        return split
 
     def _binding(self, item: Binding) -> DataBinding:
         call = item.value
@@ -149,6 +160,9 @@ class DeployLowering:
 
     def _auto(self, value: Expression) -> tuple[float, tuple[str, ...] | None]:
         error, of = 1e-3, None
+        if isinstance(value, Call) and value.arguments:
+            usage = "auto(error=1e-3, of=output)"
+            raise LowerError(calls.too_many_arguments(value.span, "auto", len(value.arguments), 0, usage))
         for keyword in value.keywords if isinstance(value, Call) else ():
             match keyword.name.text, keyword.value:
                 case "error", expression:
@@ -168,7 +182,7 @@ class DeployLowering:
     def _check(self, setting: Setting) -> Check:
         values = setting.values
         if len(values) != 1 or not isinstance(values[0], Binary) or values[0].operator not in COMPARISONS:
-            raise LowerError(messages.check_not_a_comparison(setting.span))
+            raise Poisoned  # reported where names are resolved
         comparison = values[0]
         expressions = self._whole_split()
         sides = {"left": expressions.node(comparison.left), "right": expressions.node(comparison.right)}

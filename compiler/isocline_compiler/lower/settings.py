@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Any, TypeVar
 
-from isocline_compiler.lower.faults import LowerError
+from isocline_compiler.lower.faults import LowerError, Poisoned
 from isocline_compiler.lower.known_numbers import Numbers
 from isocline_compiler.model import Option
-from isocline_compiler.options import Choice
+from isocline_compiler.options import Choice, out_of_range
 from isocline_dsl.diagnostics import Diagnostic
 from isocline_dsl.messages import calls, training
 from isocline_dsl.tree import (
@@ -50,6 +50,8 @@ class Settings:
         if not found:
             return None
         values = found[0].values
+        if not values:
+            raise Poisoned  # reported where names are resolved
         if len(values) != 1:
             raise LowerError(training.setting_value(found[0].span, key, f"{len(values)} values", "one value"))
         return values[0]
@@ -149,4 +151,7 @@ class Settings:
         if default is not None and wrong:
             expected = "true or false" if isinstance(default, bool) else "a number"
             raise LowerError(calls.wrong_argument(expression.span, choice.name, key, expected, str(found)))
+        fault = None if isinstance(found, str | bool) else out_of_range(key, default, found)
+        if fault is not None:
+            raise LowerError(calls.wrong_argument(expression.span, choice.name, key, fault, f"{found:g}"))
         return found

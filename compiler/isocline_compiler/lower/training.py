@@ -27,7 +27,8 @@ from isocline_compiler.regularizers import REGULARIZERS
 from isocline_compiler.regularizers.record import Setting as TrainingSetting
 from isocline_compiler.schemes import SCHEMES
 from isocline_dsl import messages
-from isocline_dsl.tree import Binary, Binding, Block, Call, Draw, Expression, Setting, Span, walk
+from isocline_dsl.messages import calls
+from isocline_dsl.tree import Binary, Binding, Block, Call, Draw, Expression, Field, Name, Setting, Span, walk
 
 _FIXED = {name: Choice(name, {"steps": None}, ("steps",), ("steps",)) for name in SCHEMES}
 
@@ -78,16 +79,17 @@ class TrainLowering:
     def _with_definitions(self) -> Callable[[str, Span], Value]:
         """Names mean what the block defines (`d = forecast - pelts`), or what the file does."""
         definitions = {item.name.text: item.value for item in self.settings.items(Binding)}
-        begun: set[str] = set()
+        begun: list[str] = []
 
         def lookup(name: str, span: Span) -> Value:
             if name not in definitions:
                 return self.values.get(name, span)
             if name in begun:
-                raise Poisoned  # a circle, or a definition at fault: reported there
-            begun.add(name)
+                raise LowerError(messages.definition_cycle(span, begun[begun.index(name) :]))
+            begun.append(name)
             names = self.expressions.frame.names
             names[name] = self.expressions.value(definitions[name])
+            begun.remove(name)
             return names[name]
 
         return lookup
@@ -122,6 +124,8 @@ class TrainLowering:
         for setting in stated:
             for value in setting.values:
                 terms[self.values.excerpt(value)] = self._term(value, setting)
+        if not terms:
+            raise Poisoned  # no value: reported where names are resolved
         context = LossContext(list(terms.values()), self.values.table, self.values.parameters)
         weighted = self._regularizers(context)
         outputs = dict(zip(terms, context.terms, strict=True)) | weighted
@@ -129,7 +133,8 @@ class TrainLowering:
         leaves = tuple(self._leaf(port) for port in ports)
         priors = [item.log_prior for item in self.values.parameters.values() if item.log_prior is not None]
         extra = {"log_prior": _sum(priors)} if priors else {}
-        return Graph(leaves, {"loss": total, **outputs, **extra}, "losses")
+        named = {text: node for text, node in outputs.items() if text != "loss"}
+        return Graph(leaves, {"loss": total, **named, **extra}, "losses")
 
     def _leaf(self, port: Port) -> Node:
         node = self.values.get(port.name, port.span or self.block.span)
@@ -163,13 +168,24 @@ class TrainLowering:
             raise LowerError(messages.regularizer_setting(call.span, call.name.text))
         return built
 
+    def _given(self, value: Expression, kind: str, callee: str) -> Any:
+        """The value of an argument of a regularizer; the name of a field must be one."""
+        if kind != "field":
+            return plain(value, kind, self.values.numbers)
+        name = self.values.excerpt(value)
+        if isinstance(value, Name) and name not in self.values.declared:
+            raise Poisoned  # reported where names are resolved
+        if not isinstance(self.values.declared.get(name), Field):
+            raise LowerError(calls.wrong_argument(value.span, callee, "field", "the name of a field", f"`{name}`"))
+        return name
+
     def _record(self, call: Call, context: LossContext) -> Node | None:
         """The term of a regularizer; None when it only changes how training goes. Raises LowerError."""
         record = REGULARIZERS[call.name.text]
         keywords = [(item.name.text, item.value) for item in call.keywords]
         try:
             given = {
-                parameter.name: check(record, parameter, plain(value, parameter.kind.name, self.values.numbers))
+                parameter.name: check(record, parameter, self._given(value, parameter.kind.name, record.name))
                 for parameter, value in bind(record, call.arguments, keywords)
             }
             with at(call.span):

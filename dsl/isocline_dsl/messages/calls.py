@@ -117,7 +117,7 @@ def not_square(span: Span | None, form: str, inputs: int, units: int) -> Draft:
     """
     return Draft(
         span,
-        f"an {form} weight is square, but it would map {inputs} to {units}",
+        f"{_article(form)} {form} weight is square, but it would map {inputs} to {units}",
         f"write dense({inputs}, ...)",
     )
 
@@ -186,6 +186,10 @@ def window_too_large(span: Span | None, callee: str, size: int, window: int) -> 
         f"the window of `{callee}` covers {window}, but there are only {size}",
         "make the kernel smaller, or pad",
     )
+
+
+def _article(word: str) -> str:
+    return "an" if word[:1] in "aeiou" else "a"
 
 
 def _count(most: int) -> str:
