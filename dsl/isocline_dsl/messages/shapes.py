@@ -218,9 +218,11 @@ def symbolic_size_in_weight(span: Span | None, size: str) -> Draft:
 def expression_out_of_place(span: Span | None, form: str) -> Draft:
     """A form that has no value of its own where a value belongs.
 
-    A range `0..20` belongs after `over` and `at`; `solve` and `scan` may stand on the right of an assignment.
+    A range `0..20` belongs after `over` and `at`. `solve` and `scan` stand alone on the right of a definition
+    or an output of the file, which gives the solution its name.
     """
-    return Draft(span, f"a {form} cannot stand here", "a value was expected")
+    hint = "give it a name of its own: `h = solve ...`" if form == "solve" else "a value was expected"
+    return Draft(span, f"a {form} cannot stand here", hint)
 
 
 @message("E230")
