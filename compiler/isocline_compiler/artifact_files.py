@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import os
 import shutil
 import tempfile
 from collections.abc import Iterator, Mapping
@@ -29,7 +28,7 @@ def write_folder(folder: Path) -> Iterator[Path]:
     """A staging folder beside `folder` that takes its place at the end, or disappears when something is raised."""
     folder.parent.mkdir(parents=True, exist_ok=True)
     staging = Path(tempfile.mkdtemp(prefix=f".{folder.name}.", dir=folder.parent))
-    os.chmod(staging, 0o755)
+    staging.chmod(0o755)
     try:
         yield staging
         _replace(folder, staging)
@@ -42,7 +41,7 @@ def _replace(folder: Path, staging: Path) -> None:
     folder.mkdir(exist_ok=True)
     names = sorted((path.name for path in staging.iterdir()), key=lambda name: (name == MANIFEST_FILE, name))
     for name in names:
-        os.replace(staging / name, folder / name)
+        (staging / name).replace(folder / name)
 
 
 def manifest_of(model: Model, choices: Mapping[Node, Discretisation], folder: Path) -> Manifest:

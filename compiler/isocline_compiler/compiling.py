@@ -52,7 +52,7 @@ from isocline_runtime.artifact import write_atomic
 from isocline_runtime.manifest import CERTIFICATE_FILE, MODEL_FILE, Manifest
 
 SWEPT = 512
-"""Samples of the sweep: as many as are measured, or the worst of those measured may lie beyond the worst of the sweep."""
+"""Samples of the sweep: as many as are measured, or the worst of those measured could lie beyond the sweep's worst."""
 MEASURED = 512
 """Samples on which discretisation and parity are measured."""
 
@@ -220,7 +220,7 @@ class Compilation:
 
     @property
     def _is_bounded(self) -> bool:
-        """Whether the error of the grid is a promise: the author may name a grid, and then it is a fact that is stated."""
+        """Whether the error of the grid is a promise; when the author names a grid, it is a fact that is stated."""
         return self.plan.solver is None and self.override is None
 
     def report(self, session: Session, certificate: Certificate, samples: Samples) -> str:

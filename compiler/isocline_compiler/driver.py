@@ -10,8 +10,6 @@ from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
-from isocline_dsl import messages
-from isocline_dsl.diagnostics import IsoclineError
 
 from isocline_compiler.checking import check, parsed
 from isocline_compiler.compiling import Compilation, Compiled, Trained
@@ -26,6 +24,8 @@ from isocline_compiler.training.fit import TrainingResult
 from isocline_compiler.training.fit import train as fit
 from isocline_compiler.training.initial import initial_weights
 from isocline_compiler.training.progress import Progress, Quiet
+from isocline_dsl import messages
+from isocline_dsl.diagnostics import IsoclineError
 
 Location = str | Path
 
@@ -130,7 +130,7 @@ def dataset_of(model: Model, folder: Path, override: Location | None = None) -> 
 
 
 def stored_weights(model: Model, path: Path) -> dict[str, Array]:
-    """Weights from a safetensors file, float64. Raises E605 and E606 for a weight that is missing or has another shape."""
+    """Weights from a safetensors file, float64. Raises E605 and E606 where one is missing or has another shape."""
     from safetensors.numpy import load_file
 
     try:

@@ -1,7 +1,7 @@
 """The typed dataflow graph: operations that hold their arguments, regions, and the walks over them.
 
-A `Node` is one operation; its arguments are nodes, so a value *is* the expression that makes it. Nodes are immutable and
-compared by identity; a pass never changes one, it makes new ones. A graph is what its outputs reach.
+A `Node` is one operation; its arguments are nodes, so a value *is* the expression that makes it. Nodes are immutable
+and compared by identity; a pass never changes one, it makes new ones. A graph is what its outputs reach.
 """
 
 from __future__ import annotations
@@ -73,12 +73,12 @@ class Op:
 
     `infer(*types, **attrs)` gives the type of the result (a tuple for several results) or raises `Fault`.
     `torch` is a name in torch, or a function of (torch, *tensors, **attrs).
-    `onnx` is an operator's name, or a function of (emitter, node, argument names) that returns the result's name; None for an
-    operation that must be gone before emission.
-    `vjp(g, y, *xs, **attrs)` gives the gradients of the arguments *in the graph language*, None where one is zero, or is a `Stop`;
-    None when nobody has written it yet. Its results need not be simplified: passes do that.
-    `training(torch, record, *tensors, **attrs)` replaces `torch` while training, where the two differ; `record(position, value)` asks
-    for the weight at that argument to be updated.
+    `onnx` is an operator's name, or a function of (emitter, node, argument names) that returns the result's name; None
+    for an operation that must be gone before emission.
+    `vjp(g, y, *xs, **attrs)` gives the gradients of the arguments *in the graph language*, None where one is zero, or
+    is a `Stop`; None when nobody has written it yet. Its results need not be simplified: passes do that.
+    `training(torch, record, *tensors, **attrs)` replaces `torch` while training, where the two differ;
+    `record(position, value)` asks for the weight at that argument to be updated.
     `examples` are what the tests try it on.
     """
 
@@ -179,8 +179,8 @@ Operand: TypeAlias = "Node | float | int"
 # ---------------------------------------------------------------------------------------------------- leaves
 
 
-def _stated_type(*, type: TensorType, **_: Any) -> TensorType:
-    return type
+def _stated_type(*, of: TensorType, **_: Any) -> TensorType:
+    return of
 
 
 def _never(*_: Any, **__: Any) -> Any:
@@ -197,16 +197,19 @@ def _constant_type(*, value: Array, name: str | None = None) -> TensorType:
     return TensorType(kinds[value.dtype.kind], value.shape)
 
 
-CONSTANT = Op("constant", _constant_type, _never, None, Stop("a constant"), "A literal array `value`: float64, int64 or bool; `name` when it was a weight.")
+CONSTANT = Op(
+    "constant", _constant_type, _never, None, Stop("a constant"),
+    "A literal array `value`: float64, int64 or bool; `name` when it was a weight.",
+)  # fmt: skip
 
 
 def leaf(op: Op, name: str, type_: TensorType) -> Node:
     """An `INPUT`, `WEIGHT` or `ARGUMENT`."""
-    return op(name=name, type=type_)
+    return op(name=name, of=type_)
 
 
 def constant(value: Any, name: str | None = None) -> Node:
-    """A literal: reals are kept in float64 until the graph is emitted. `name`, if any, is kept for readers of the result."""
+    """A literal: reals stay float64 until the graph is emitted. `name`, if any, is kept for readers of the result."""
     array = np.asarray(value)
     if array.dtype.kind not in "fib":
         raise TypeError(f"no constant of dtype {array.dtype}")
@@ -231,7 +234,7 @@ def value_of(node: Node) -> Array | None:
 
 @dataclass(frozen=True, eq=False)
 class Region:
-    """A function as data: `results` in terms of `arguments` (leaves of op `argument`) and of weights and constants only.
+    """A function as data: `results` in terms of `arguments` (leaves), weights and constants only.
 
     A vector field is a region over (t, states..., captured values...). Nothing else may be free in it.
     """

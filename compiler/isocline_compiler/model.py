@@ -7,12 +7,12 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 import numpy as np
-from isocline_dsl.diagnostics import Source
-from isocline_dsl.tree import Expression, Program, Span
 
 from isocline_compiler.graph import Array, Graph, Node
 from isocline_compiler.solve_node import SchemeChoice
 from isocline_compiler.tensor_type import Shape
+from isocline_dsl.diagnostics import Source
+from isocline_dsl.tree import Expression, Program, Span
 
 
 @dataclass(frozen=True)
@@ -38,8 +38,8 @@ Initializer = Callable[[np.random.Generator, tuple[int, ...]], Array]
 class Weight:
     """One array that training or fitting supplies.
 
-    `trained` weights move by gradient; `statistic` ones are fitted once on the training split (`standardize`); `running`
-    ones are updated by the forward pass while training (`batchnorm`).
+    `trained` weights move by gradient; `statistic` ones are fitted once on the training split (`standardize`);
+    `running` ones are updated by the forward pass while training (`batchnorm`).
     """
 
     name: str
@@ -51,7 +51,7 @@ class Weight:
 
 @dataclass(frozen=True)
 class Parameter:
-    """A declared `param`: `value = bijection(weight)` keeps its bounds by construction. The weight has the parameter's name."""
+    """A declared `param`: `value = bijection(weight)` keeps its bounds. The weight has the parameter's name."""
 
     name: str
     shape: tuple[int, ...]
@@ -88,7 +88,7 @@ class Option:
 
 @dataclass(frozen=True)
 class DataBinding:
-    """`pelts = rows(hare, lynx)`: where the array of a port comes from. `columns` are names in the table, `count` a row or a length."""
+    """`pelts = rows(hare, lynx)`: where an array comes from. `columns` are names, `count` is a row or a length."""
 
     port: str
     form: Literal["row", "rows", "column", "columns", "past", "future", "array"]
@@ -99,7 +99,7 @@ class DataBinding:
 
 @dataclass(frozen=True)
 class DataPlan:
-    """The `data` block. `source` is a path relative to the file; `split` e.g. Option("fraction", {train, validation, test, seed})."""
+    """The `data` block. `source` is a path relative to the file; `split` is an option such as `fraction`."""
 
     source: str | None
     source_span: Span | None

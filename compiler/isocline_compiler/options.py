@@ -51,7 +51,7 @@ SCHEDULES = by_name(
     Choice("cosine", {"final": 0.0}, summary="half a cosine from the rate to `final` times the rate"),
     Choice("step", {"every": 30, "factor": 0.1}, ("every",), summary="times `factor` each `every` epochs"),
     Choice("exponential", {"factor": 0.99}, ("factor",), summary="times `factor` each epoch"),
-    Choice("warmup_cosine", {"warmup": 5, "final": 0.0}, ("warmup",), summary="linear for `warmup` epochs, then cosine"),
+    Choice("warmup_cosine", {"warmup": 5, "final": 0.0}, ("warmup",), summary="`warmup` linear epochs, then cosine"),
     Choice("onecycle", {"peak": 10.0, "warmup": 0.3}, ("peak",),
            summary="up to `peak` times the rate within `warmup` of the training, then down; Smith (2018)"),
     Choice("plateau", {"factor": 0.5, "patience": 10}, ("factor",),
@@ -67,7 +67,7 @@ ADAPTIVE = by_name(
     Choice("fehlberg2", _TOLERANCES, summary="Fehlberg 2(1)"),
     Choice("adaptive_heun", _TOLERANCES, summary="Heun 2(1)"),
 )
-"""Adaptive solvers, for training only: `rtol` and `atol` are relative and absolute tolerances, `evaluations` a bound a solve."""
+"""Adaptive solvers, for training: `rtol`, `atol` are relative and absolute tolerances, `evaluations` bounds a solve."""
 
 SPLITS = by_name(
     Choice("fraction", {"train": 0.8, "validation": 0.0, "seed": 0}, ("train", "validation"),

@@ -5,10 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any, TypeAlias
 
-from isocline_dsl.tree import Span
-
-from isocline_compiler.graph import Node, Op, Region, Stop, here
+from isocline_compiler.graph import Node, Op, Stop, here
 from isocline_compiler.tensor_type import BATCH, Shape, Size, TensorType
+from isocline_dsl.tree import Span
 
 Options: TypeAlias = "tuple[tuple[str, Any], ...]"
 
@@ -37,7 +36,7 @@ class Interval:
     everywhere: bool
 
 
-def _solve_types(*types: TensorType, region: Region, interval: Interval, states: int, **_: Any) -> tuple[TensorType, ...]:
+def _solve_types(*types: TensorType, interval: Interval, states: int, **_: Any) -> tuple[TensorType, ...]:
     """Each state, with the time axis after the batch axis when the solution is kept everywhere."""
     if not interval.everywhere:
         return types[:states]
@@ -61,23 +60,25 @@ SOLVE = Op(
     Stop("unroll the solve first"),
     """x(t) with x' = region(t, x) from the initial states.
 
-    Arguments: the initial states, the captured values, the stacked weights (steps, ...), then the times if they are not known.
-    Attributes: `region` over (t, states..., captured..., one slice of each stacked weight...), `interval`, `states` (how many),
-    `captured` (how many), `stacked` (how many), `scheme` (a `SchemeChoice` when the author made the scheme part of the model), `field` (its name).
+    Arguments: the initial states, the captured values, the stacked weights (steps, ...), the times if not known.
+    Attributes: `region` over (t, states..., captured..., one slice of each stacked weight...), `interval`, how many
+    `states`, `captured` and `stacked` there are, `field` (its name), `scheme` (when the scheme is part of the model).
     """,
 )
 
 
-def _pick_type(*_: TensorType, index: int, type: TensorType) -> TensorType:
-    return type
+def _pick_type(*_: TensorType, index: int, of: TensorType) -> TensorType:
+    return of
 
 
-PICK = Op("pick", _pick_type, _no_torch, None, Stop("unroll the solve first"), "One result of an operation that has several.")
+PICK = Op(
+    "pick", _pick_type, _no_torch, None, Stop("unroll the solve first"), "One result of an operation with several."
+)
 
 
 def pick(node: Node, index: int) -> Node:
     """Result `index` of a node with several results."""
-    return Node(PICK, (node,), {"index": index, "type": node.types[index]}, (node.types[index],), here())
+    return Node(PICK, (node,), {"index": index, "of": node.types[index]}, (node.types[index],), here())
 
 
 @dataclass(frozen=True)
@@ -95,4 +96,5 @@ def parts(node: Node) -> SolveParts:
     states, captured, stacked = (node.attrs[key] for key in ("states", "captured", "stacked"))
     first, second = states + captured, states + captured + stacked
     inputs = node.inputs
-    return SolveParts(inputs[:states], inputs[states:first], inputs[first:second], inputs[second] if len(inputs) > second else None)
+    times = inputs[second] if len(inputs) > second else None
+    return SolveParts(inputs[:states], inputs[states:first], inputs[first:second], times)

@@ -67,8 +67,7 @@ def _gather_port(table: Table, port: Port) -> Array:
         raise _missing(table, port.name)
     indexed = _indexed_columns(table, port.name)
     sizes = [
-        size if isinstance(size, int) else _open_size(indexed, axis)
-        for axis, size in enumerate(port.sample_shape)
+        size if isinstance(size, int) else _open_size(indexed, axis) for axis, size in enumerate(port.sample_shape)
     ]
     wanted: list[Index] = []
     for index in np.ndindex(*sizes):

@@ -59,9 +59,7 @@ def _check_names(ports: Sequence[Port], given: Mapping[str, ArrayLike]) -> None:
     missing = [port for port in ports if port.name not in given]
     unknown = [name for name in given if name not in known]
     if missing:
-        raise messages.missing_input(
-            missing[0].name, _expected(missing[0]), nearest(missing[0].name, unknown)
-        )
+        raise messages.missing_input(missing[0].name, _expected(missing[0]), nearest(missing[0].name, unknown))
     if unknown:
         raise messages.unknown_input(str(unknown[0]), known, nearest(str(unknown[0]), known))
 
@@ -83,9 +81,7 @@ def _as_array(port: Port, value: ArrayLike) -> Array:
         raise messages.not_an_array(port.name, str(error)) from None
     if array.dtype.kind == "O":
         odd = next((item for item in array.flat if not isinstance(item, int | float)), "a large integer")
-        raise messages.not_an_array(
-            port.name, f"it holds {type(odd).__name__ if odd is not None else 'None'}"
-        )
+        raise messages.not_an_array(port.name, f"it holds {type(odd).__name__ if odd is not None else 'None'}")
     kind = array.dtype.kind
     if kind not in "fiub":
         raise messages.wrong_dtype(port.name, KINDS.get(kind, str(array.dtype)), port.dtype)

@@ -94,9 +94,7 @@ class FileInfo:
     bytes: int
 
     def __post_init__(self) -> None:
-        _require(
-            len(self.sha256) == 64 and set(self.sha256) <= set("0123456789abcdef"), "not a sha256 in hex"
-        )
+        _require(len(self.sha256) == 64 and set(self.sha256) <= set("0123456789abcdef"), "not a sha256 in hex")
         _require(self.bytes >= 0, "a size is not negative")
 
 

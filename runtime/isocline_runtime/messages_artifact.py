@@ -41,9 +41,7 @@ def unknown_format(file: object, found: object, supported: int) -> ArtifactError
     `format_version` grows when a field changes its meaning. A newer artifact needs a newer `isocline`.
     """
     message = f"{file}: format_version is {found}, this runtime reads {supported}"
-    return ArtifactError(
-        "E704", message, "install the version of isocline that wrote it, or compile it again"
-    )
+    return ArtifactError("E704", message, "install the version of isocline that wrote it, or compile it again")
 
 
 def unsafe_file(folder: object, name: str, reason: str) -> ArtifactError:
@@ -119,9 +117,7 @@ def foreign_domain(file: object, domain: str, where: str) -> ArtifactError:
     one runtime, and may be code of somebody else. Models that onnxruntime optimised contain such operators.
     """
     hint = "export with standard operators only; load the model as it was before onnxruntime optimised it"
-    return ArtifactError(
-        "E712", f"{file}: {where} is of the domain {domain!r}, only ai.onnx is accepted", hint
-    )
+    return ArtifactError("E712", f"{file}: {where} is of the domain {domain!r}, only ai.onnx is accepted", hint)
 
 
 def local_functions(file: object, what: str) -> ArtifactError:
@@ -150,9 +146,7 @@ def too_many_nodes(file: object, count: int, limit: int) -> ArtifactError:
     Loading a graph of millions of nodes takes minutes and gigabytes. `load(path, node_limit=...)` raises it.
     """
     message = f"{file} has {count} or more nodes, the limit is {limit}"
-    return ArtifactError(
-        "E715", message, "fewer steps, or `load(path, node_limit=...)` if you trust the file"
-    )
+    return ArtifactError("E715", message, "fewer steps, or `load(path, node_limit=...)` if you trust the file")
 
 
 def other_signature(file: object, port: str, found: str, expected: str) -> ArtifactError:
@@ -160,9 +154,7 @@ def other_signature(file: object, port: str, found: str, expected: str) -> Artif
 
     The names, kinds and shapes of inputs and outputs are compared with those that onnxruntime reports.
     """
-    return ArtifactError(
-        "E716", f"{file}: {port} is {found} in the model, {expected} in the manifest", REBUILD
-    )
+    return ArtifactError("E716", f"{file}: {port} is {found} in the model, {expected} in the manifest", REBUILD)
 
 
 def refused_model(file: object, reason: str) -> ArtifactError:
@@ -170,9 +162,7 @@ def refused_model(file: object, reason: str) -> ArtifactError:
 
     The file is an ONNX model, but it is not valid, or it needs an operator that this provider lacks.
     """
-    return ArtifactError(
-        "E717", f"onnxruntime refuses {file}: {reason}", "`isocline doctor` lists what is installed"
-    )
+    return ArtifactError("E717", f"onnxruntime refuses {file}: {reason}", "`isocline doctor` lists what is installed")
 
 
 def unreadable(path: object, reason: str) -> ArtifactError:

@@ -77,9 +77,7 @@ def not_an_array(name: str, found: str) -> InputError:
 
     Lists must be rectangular: every row has the same length.
     """
-    return InputError(
-        "E738", f"the input {name!r} is not an array: {found}", "give numbers, or lists of equal length"
-    )
+    return InputError("E738", f"the input {name!r} is not an array: {found}", "give numbers, or lists of equal length")
 
 
 def mixed_batch(without: str, with_batch: str) -> InputError:
@@ -88,6 +86,4 @@ def mixed_batch(without: str, with_batch: str) -> InputError:
     Either every input is one sample (no batch axis at all), or every input has the axis, with the same size.
     """
     message = f"the input {without!r} is a single sample, {with_batch!r} has a batch axis"
-    return InputError(
-        "E739", message, f"repeat {without!r} for every sample: `np.repeat(x[None], n, axis=0)`"
-    )
+    return InputError("E739", message, f"repeat {without!r} for every sample: `np.repeat(x[None], n, axis=0)`")

@@ -62,6 +62,4 @@ def output_not_finite(name: str, index: tuple[int, ...], found: object, count: i
     """
     place = f"{name}{list(index)}" if index else name
     message = f"the output {place} is {found} ({count} such value{'s' if count > 1 else ''})"
-    return RunError(
-        "E781", message, "`load(path, allow_nonfinite=True)` returns such values instead of stopping"
-    )
+    return RunError("E781", message, "`load(path, allow_nonfinite=True)` returns such values instead of stopping")

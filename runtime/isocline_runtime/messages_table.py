@@ -7,9 +7,7 @@ from isocline_runtime.errors import InputError
 
 def unknown_type(path: object, known: tuple[str, ...]) -> InputError:
     """The ending of the file's name is none that is read or written."""
-    return InputError(
-        "E750", f"cannot tell the type of {path} from its name", f"known endings: {', '.join(known)}"
-    )
+    return InputError("E750", f"cannot tell the type of {path} from its name", f"known endings: {', '.join(known)}")
 
 
 def unreadable_table(path: object, reason: str) -> InputError:
@@ -20,9 +18,7 @@ def unreadable_table(path: object, reason: str) -> InputError:
     return InputError("E751", f"cannot read {path}: {reason}")
 
 
-def missing_column(
-    path: object, column: str, found: tuple[str, ...], nearest: str | None = None
-) -> InputError:
+def missing_column(path: object, column: str, found: tuple[str, ...], nearest: str | None = None) -> InputError:
     """A table lacks a column of an input.
 
     One row is one sample. An input `k: real` is the column `k`; `first: real[2]` is the columns
@@ -49,9 +45,7 @@ def missing_value(path: object, column: str, row: str) -> InputError:
 
     Missing values are never replaced silently. Fill them, or leave the row out.
     """
-    return InputError(
-        "E755", f"{path}, {row}, column {column!r}: the value is missing", "fill it, or drop the row"
-    )
+    return InputError("E755", f"{path}, {row}, column {column!r}: the value is missing", "fill it, or drop the row")
 
 
 def wrong_layout(path: object, found: str, expected: str) -> InputError:

@@ -34,9 +34,7 @@ NPZ_FAULTS = (
 def read_json(path: Path, content: bytes) -> dict[str, Array]:
     """One object of names, or a list of objects, one a sample. Raises InputError E751, E755, E756, E757."""
     try:
-        value = json.loads(
-            content.decode("utf-8-sig"), object_pairs_hook=lambda pairs: _distinct(path, pairs)
-        )
+        value = json.loads(content.decode("utf-8-sig"), object_pairs_hook=lambda pairs: _distinct(path, pairs))
     except (ValueError, RecursionError) as error:  # JSONDecodeError and UnicodeDecodeError are ValueErrors
         raise messages.unreadable_table(path, f"it is not JSON: {error}") from None
     if isinstance(value, list):
@@ -89,9 +87,7 @@ def _refuse_items(path: Path, name: str, array: Array) -> NoReturn:
 
 def write_json(arrays: Mapping[str, Array]) -> bytes:
     """An object from names to nested lists, floats in their own precision; NaN and infinity are null."""
-    return (
-        json.dumps({name: _nested(array) for name, array in arrays.items()}, ensure_ascii=False) + "\n"
-    ).encode()
+    return (json.dumps({name: _nested(array) for name, array in arrays.items()}, ensure_ascii=False) + "\n").encode()
 
 
 def _nested(array: Array) -> Any:
@@ -107,9 +103,7 @@ def read_npz(path: Path, content: bytes) -> dict[str, Array]:
         with zipfile.ZipFile(io.BytesIO(content)) as archive:
             unpacked = sum(item.file_size for item in archive.infolist())
         if unpacked > UNPACKED_LIMIT:
-            raise messages.unreadable_table(
-                path, f"it unpacks to {unpacked} bytes, the limit is {UNPACKED_LIMIT}"
-            )
+            raise messages.unreadable_table(path, f"it unpacks to {unpacked} bytes, the limit is {UNPACKED_LIMIT}")
         with np.load(io.BytesIO(content), allow_pickle=False) as arrays:
             return {name: arrays[name] for name in arrays.files}
     except NPZ_FAULTS as error:

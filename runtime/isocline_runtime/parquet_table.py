@@ -57,17 +57,13 @@ class ParquetTable:
                 self.path, f"the lists of {column!r} differ in length", "equal lengths"
             ) from None
         if array.dtype.kind == "O":
-            row = next(
-                (i for i, item in enumerate(rows) if None in np.ravel(np.array(item, dtype=object))), 0
-            )
+            row = next((i for i, item in enumerate(rows) if None in np.ravel(np.array(item, dtype=object))), 0)
             raise messages.missing_value(self.path, column, f"row {row}")
         return array
 
     def is_numeric(self, column: str) -> bool:
         kind = self._table.schema.field(column).type
-        return bool(
-            self._types.is_integer(kind) or self._types.is_floating(kind) or self._types.is_boolean(kind)
-        )
+        return bool(self._types.is_integer(kind) or self._types.is_floating(kind) or self._types.is_boolean(kind))
 
     def is_nested(self, column: str) -> bool:
         kind = self._table.schema.field(column).type

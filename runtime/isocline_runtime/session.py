@@ -79,9 +79,7 @@ class Session:
         self._allow_nonfinite = allow_nonfinite
         self._backend = backend
 
-    def run(
-        self, inputs: Mapping[str, ArrayLike] | None = None, /, **named: ArrayLike
-    ) -> dict[str, NDArray[Any]]:
+    def run(self, inputs: Mapping[str, ArrayLike] | None = None, /, **named: ArrayLike) -> dict[str, NDArray[Any]]:
         """The outputs by name, for inputs given as a mapping, by keyword, or both.
 
         Inputs have a leading batch axis; when all of them leave it out, one sample is run and the

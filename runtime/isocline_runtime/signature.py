@@ -45,9 +45,7 @@ def check_signature(file: str, found: tuple[Port, ...], stated: tuple[Port, ...]
     names = [port.name for port in found]
     if names != [port.name for port in stated]:
         listed = ", ".join(port.name for port in stated)
-        raise messages.other_signature(
-            file, "the list of ports", ", ".join(names) or "empty", listed or "empty"
-        )
+        raise messages.other_signature(file, "the list of ports", ", ".join(names) or "empty", listed or "empty")
     for model, manifest in zip(found, stated, strict=True):
         if model.dtype != manifest.dtype or not _shapes_agree(model, manifest):
             raise messages.other_signature(file, repr(manifest.name), str(model), str(manifest))

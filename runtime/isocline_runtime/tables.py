@@ -66,9 +66,7 @@ def read_inputs(path: str | os.PathLike[str], ports: Sequence[Port]) -> Arrays:
     return file_type.read(source, content, ports)
 
 
-def write_outputs(
-    path: str | os.PathLike[str], outputs: Mapping[str, NDArray[Any]], ports: Sequence[Port]
-) -> None:
+def write_outputs(path: str | os.PathLike[str], outputs: Mapping[str, NDArray[Any]], ports: Sequence[Port]) -> None:
     """Write a run's outputs in the type that the name's ending says, whole or not at all.
 
     Tables hold one row a sample and the columns of `isocline_runtime.columns`. Raises InputError E750 or

@@ -1,1 +1,1 @@
-"""Proofs about a deployed model: how far it is from the true solution, from its own float64 graph, and from instability."""
+"""Proofs about a deployed model: how far it is from the true solution, from its float64 graph, and from instability."""

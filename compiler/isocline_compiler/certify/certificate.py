@@ -14,7 +14,7 @@ from isocline_compiler.certify.stability import Stability
 
 @dataclass(frozen=True)
 class DeployedSolve:
-    """One solve as deployed. `declared` is "continuous" when the model is the differential equation, else "discrete"."""
+    """One solve as deployed. `declared` is "continuous" for an equation, "discrete" where the scheme is the model."""
 
     field: str
     declared: str

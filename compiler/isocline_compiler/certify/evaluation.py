@@ -22,7 +22,7 @@ from isocline_dsl import messages
 from isocline_dsl.diagnostics import IsoclineError
 
 TIGHTER = 1e-3
-"""The reference's tolerance a step, relative to the stated error: its own error stays two orders below after many steps."""
+"""The reference's tolerance a step, relative to the stated error: its own error stays two orders below that."""
 FLOOR, CEILING = 1e-13, 1e-7
 
 

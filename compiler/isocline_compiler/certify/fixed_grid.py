@@ -82,7 +82,7 @@ class Solved:
 
 @dataclass
 class MixedIntegrator:
-    """Some solves on their grids, the others by `otherwise`, which is asked again only when a solve's inputs have changed."""
+    """Some solves on their grids, the others by `otherwise`, asked again only when a solve's inputs have changed."""
 
     choices: Choices
     otherwise: Integrator

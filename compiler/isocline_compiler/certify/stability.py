@@ -31,8 +31,8 @@ KRYLOV = 24
 class Stability:
     """The eigenvalue lambda of df/dx with the largest |R(h lambda)| that was met, and where.
 
-    `decaying` is the largest |R| among eigenvalues with a negative real part: above 1, the scheme makes grow what the equation
-    makes decay. It is 0 when there is no such eigenvalue.
+    `decaying` is the largest |R| among eigenvalues with a negative real part: above 1, the scheme makes grow what the
+    equation makes decay. It is 0 when there is no such eigenvalue.
     """
 
     field: str

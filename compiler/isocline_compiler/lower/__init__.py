@@ -1,4 +1,4 @@
-"""A program to its model: names to values, fields to regions, layers to operations, with every type checked on the way."""
+"""A program to its model: names to values, fields to regions, layers to operations, every type checked on the way."""
 
 from __future__ import annotations
 

@@ -62,7 +62,7 @@ Value: TypeAlias = "Node | Solution"
 
 @dataclass
 class Frame:
-    """What names mean in one place: local ones first, then `outer`, which raises Poisoned for a name that has no good value."""
+    """What names mean in one place: local ones first, then `outer`, which raises Poisoned where there is no value."""
 
     scope: LayerScope
     outer: Callable[[str, Span], Value]

@@ -11,7 +11,8 @@ from isocline_dsl import messages
 def product(left: Node, right: Node) -> Node:
     """`left @ right`: joins the last axis of `left` with the first (of a vector) or second-to-last axis of `right`.
 
-    Sample shapes (..., m, k) @ (..., k, n) -> (..., m, n); a vector on a side has no m or no n. Raises Fault when k differs.
+    Sample shapes (..., m, k) @ (..., k, n) -> (..., m, n); a vector on a side has no m or no n.
+    Raises Fault when k differs.
     """
     a, b = left.type.sample, right.type.sample
     if not a or not b or a[-1] != (b[0] if len(b) == 1 else b[-2]):

@@ -1,4 +1,4 @@
-"""Settings of blocks: read once each, checked against the records of what they may be, with their place for messages."""
+"""Settings of blocks: read once each, and checked against the records of what they may be."""
 
 from __future__ import annotations
 

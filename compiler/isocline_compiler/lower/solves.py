@@ -113,7 +113,7 @@ class State:
 
 
 def _states(declaration: Field, numbers: Numbers) -> tuple[State, ...]:
-    """The states in the order of the declaration, each followed by its velocity when its equation is of second order."""
+    """The states in the order of the declaration, each followed by its velocity when its equation is second order."""
     orders = {item.state.text: item.order for item in declaration.body if isinstance(item, Equation)}
     found: list[State] = []
     for argument in declaration.states:

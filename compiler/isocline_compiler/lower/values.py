@@ -1,4 +1,4 @@
-"""What the names of a file mean: lowered when they are first used, once, so that declarations may stand in any order."""
+"""What the names of a file mean: lowered when first used, once, so that declarations may stand in any order."""
 
 from __future__ import annotations
 
