@@ -336,6 +336,8 @@ def test_equations_are_typeset(prey: Model) -> None:
     [
         ("a*(b + c)", "a⋅(b+c)"),
         ("(a*b)*c", "a⋅b⋅c"),
+        ("a*(b*c)", "a⋅(b⋅c)"),
+        ("tanh(a - (b - c))", "tanh(a−(b−c))"),
         ("a - (b - c)", "a−(b−c)"),
         ("(a + b)^2", "(a+b)2"),
         ("-a^2", "−a2"),
