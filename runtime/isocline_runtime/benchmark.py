@@ -15,6 +15,7 @@ from isocline_runtime.session import Session
 
 OPEN_SIZE = 16  # for a size that has a name and no number, such as the length of a series
 WARM_UP = 10
+FEWEST = 10  # runs that a percentile needs
 
 
 @dataclass(frozen=True)
@@ -37,18 +38,23 @@ def measure_latency(
     seed: int = 0,
     sizes: Mapping[str, int] | None = None,
     inputs: Mapping[str, NDArray[Any]] | None = None,
+    seconds: float = float("inf"),
 ) -> Latency:
     """Time `repeats` runs, after ten that are not counted, on `inputs`, or on inputs drawn inside their bounds.
 
+    Once `seconds` have passed no further run begins, except that there are ten at least.
     `sizes` gives numbers to named sizes other than `batch`. Throughput is batch / median. Raises what
     `Session.run` raises.
     """
     inputs = inputs if inputs is not None else draw_inputs(session.inputs, batch, seed, sizes)
     for _ in range(WARM_UP):
         session.run(inputs)
-    times = np.array([_time_run(session, inputs) for _ in range(repeats)])
+    until = time.perf_counter() + seconds
+    times = np.array(
+        [_time_run(session, inputs) for run in range(repeats) if run < FEWEST or time.perf_counter() < until]
+    )
     p50, p99 = (float(value) for value in np.percentile(times, (50, 99)))
-    return Latency(batch, repeats, p50, p99, float(times.max()), session.load_ms, batch / p50 * 1e6)
+    return Latency(batch, len(times), p50, p99, float(times.max()), session.load_ms, batch / p50 * 1e6)
 
 
 def _time_run(session: Session, inputs: Mapping[str, NDArray[Any]]) -> float:
