@@ -7,6 +7,7 @@ from dataclasses import dataclass, field, replace
 from itertools import pairwise
 
 from isocline_compiler.graph import ARGUMENT, INPUT, Node, Region, at, leaf, topological
+from isocline_compiler.grid import discretise
 from isocline_compiler.lower.conform import conform, spread
 from isocline_compiler.lower.expressions import Expressions, Frame, NetCall, Solution, Value
 from isocline_compiler.lower.faults import LowerError, Mistakes, Poisoned
@@ -17,6 +18,7 @@ from isocline_compiler.schemes import SCHEMES
 from isocline_compiler.solve_node import SOLVE, Interval, SchemeChoice, pick
 from isocline_compiler.tensor_type import BATCH, Shape, TensorType, describe
 from isocline_dsl import messages
+from isocline_dsl.diagnostics import IsoclineError
 from isocline_dsl.messages import calls
 from isocline_dsl.tree import Argument, Assign, Binding, Call, Equation, Field, Range, Solve, Span
 
@@ -37,6 +39,8 @@ class SolveLowering:
         initial = self._initial(solve, states, expressions)
         interval, times = self._interval(solve, expressions)
         scheme = scheme_choice(solve.scheme, self.numbers) if solve.scheme is not None else None
+        if scheme is not None:
+            _check_steps(scheme, interval, times)
         if declaration.per_step and scheme is None:
             raise LowerError(messages.weights_per_step_without_scheme(solve.span, declaration.name.text))
         body = FieldBody(self, declaration, states, scheme)
@@ -92,6 +96,8 @@ class SolveLowering:
 
     def _listed(self, solve: Solve, node: Node) -> tuple[Interval, Node | None]:
         known = node.attrs.get("value")
+        if node.type.sample == (1,):
+            raise LowerError(messages.times_not_a_list(solve.times.span, "a single time"))
         if known is None:
             return Interval(None, solve.everywhere), node
         times = tuple(float(item) for item in known)
@@ -150,6 +156,17 @@ def scheme_choice(call: Call, numbers: Numbers) -> SchemeChoice:
     if call.arguments or "steps" not in options:
         raise LowerError(messages.scheme_needs_steps(call.span, name))
     return SchemeChoice(name, tuple(options.items()), call.span)
+
+
+def _check_steps(scheme: SchemeChoice, interval: Interval, times: Node | None) -> None:
+    """The steps must divide evenly among the stretches between the times. Raises LowerError."""
+    size = 2 if times is None else times.size(-1)
+    if not isinstance(size, int):
+        return  # known only when the model runs
+    try:
+        discretise(interval, scheme.name, scheme.option("steps"), intervals=size - 1, span=scheme.span)
+    except IsoclineError as error:
+        raise LowerError(*error.diagnostics) from None
 
 
 @dataclass(frozen=True)
