@@ -121,7 +121,7 @@ def _details(node: Node) -> str:
     """Constants and weights in their places among the arguments, and the attributes that are not types."""
     shown = _places(node.inputs) if any(map(_inlined, node.inputs)) else []
     attributes = [
-        f"{key}={attribute(value)}" for key, value in sorted(node.attrs.items()) if key not in ("type", "shape")
+        f"{key}={attribute(value)}" for key, value in sorted(node.attrs.items()) if key not in ("of", "shape")
     ]
     return " ".join([*shown, *attributes])
 

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from isocline_compiler.functions.activations import ACTIVATIONS
 from isocline_compiler.functions.convolution import CONVOLUTION
 from isocline_compiler.functions.dense import DENSE
+from isocline_compiler.functions.derivatives import DERIVATIVES
 from isocline_compiler.functions.elementwise import ELEMENTWISE
 from isocline_compiler.functions.losses import LOSSES
 from isocline_compiler.functions.metrics import METRICS
@@ -31,6 +32,7 @@ FUNCTIONS: Mapping[str, Function] = by_name(
     *NORMALIZATION,
     *RECURRENT,
     *SCALING,
+    *DERIVATIVES,
     *LOSSES,
     *METRICS,
 )

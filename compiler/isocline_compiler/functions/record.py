@@ -13,7 +13,7 @@ from isocline_compiler.functions.scope import Scope
 from isocline_compiler.graph import Fault, Node
 from isocline_dsl.messages import calls
 
-FunctionKind: TypeAlias = Literal["elementwise", "reduction", "shaping", "layer", "loss", "metric"]
+FunctionKind: TypeAlias = Literal["elementwise", "reduction", "shaping", "layer", "derivative", "loss", "metric"]
 Given = TypeVar("Given")
 
 

@@ -41,7 +41,7 @@ _ELEMENTWISE: Mapping[str, str] = {
     "==": "equal", "!=": "not_equal", "and": "and", "or": "or",
 }  # fmt: skip
 
-LATER = frozenset(["grad", "jacobian", "jvp", "vjp", "divergence", "hessian", "laplacian", "quantile", "jacobian_norm"])
+LATER = frozenset(["quantile", "jacobian_norm"])
 """Functions of the language that this version does not compile."""
 
 

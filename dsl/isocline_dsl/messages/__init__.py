@@ -7,6 +7,7 @@ calls, operations and data stand in `messages.calls`, `messages.operations` and 
 
 from isocline_dsl.messages.compiling import *
 from isocline_dsl.messages.declarations import *
+from isocline_dsl.messages.derivatives import *
 from isocline_dsl.messages.dynamics import *
 from isocline_dsl.messages.names import *
 from isocline_dsl.messages.shapes import *

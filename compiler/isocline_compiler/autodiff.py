@@ -1,0 +1,99 @@
+r"""Derivatives of graphs, as graphs: made of ordinary operations, they export, optimise, and differentiate again.
+
+Reverse mode walks the operations backwards once and lets each one's rule, stated beside it in the op table, pass the
+cotangent on. Forward mode is reverse mode twice: g(u) = (dy/dx)^T u is linear in u, and its own transpose at v is
+(dy/dx) v. A node that does not depend on what is differentiated with respect to is never visited, so a gradient that is
+zero is absent rather than added.
+
+Griewank, Walther (2008), Evaluating Derivatives, 2nd ed., chapters 3 and 4.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+
+from isocline_compiler.graph import ARGUMENT, Fault, Node, Stop, constant, leaf, substitute, topological
+from isocline_compiler.ops.broadcasting import broadcast_like
+from isocline_dsl import messages
+
+
+def gradient(y: Node, wrt: Sequence[Node]) -> tuple[Node, ...]:
+    """dy/dx for each x in `wrt`, in the shape of x; zeros where y does not depend on it.
+
+    y holds one number for each sample, shape (batch,), or one number, shape (). Where x has no batch axis and y has,
+    the samples' gradients are summed. Raises `Fault` for an operation without a derivative.
+    """
+    return vjp([y], [broadcast_like(constant(1.0), y)], wrt)
+
+
+def vjp(outputs: Sequence[Node], cotangents: Sequence[Node], wrt: Sequence[Node]) -> tuple[Node, ...]:
+    """sum_i (dy_i/dx)^T u_i for each x in `wrt`: u_i has the shape of y_i. Raises `Fault`."""
+    found = pull_back(outputs, cotangents, wrt)
+    return tuple(zeros_like(x) if node is None else node for x, node in zip(wrt, found, strict=True))
+
+
+def jvp(outputs: Sequence[Node], wrt: Sequence[Node], tangents: Sequence[Node]) -> tuple[Node, ...]:
+    """sum_j (dy/dx_j) v_j for each y in `outputs`: v_j has the shape of x_j. Raises `Fault`.
+
+    Where x has no batch axis and y has, v holds for every sample: the result has a row for each.
+    """
+    probes = [leaf(ARGUMENT, f"probe_{i}", y.type) for i, y in enumerate(outputs)]
+    transposed = pull_back(outputs, probes, wrt)
+    pairs = [(node, v) for node, v in zip(transposed, tangents, strict=True) if node is not None]
+    found = pull_back([node for node, _ in pairs], [v for _, v in pairs], probes)
+    # linear in the probes, so none of them is left in the result; zeros in their place settle the rest
+    none_left = {probe: zeros_like(y) for probe, y in zip(probes, outputs, strict=True)}
+    return substitute(
+        [zeros_like(y) if node is None else node for y, node in zip(outputs, found, strict=True)], none_left
+    )
+
+
+def pull_back(outputs: Sequence[Node], cotangents: Sequence[Node], wrt: Sequence[Node]) -> tuple[Node | None, ...]:
+    """Reverse accumulation; None for an x that no output depends on."""
+    order = topological(outputs)
+    depends = dependent(order, wrt)
+    sums: dict[Node, Node] = {}
+    for y, cotangent in zip(outputs, cotangents, strict=True):
+        _accumulate(sums, y, cotangent)
+    for node in reversed(order):
+        if node not in sums or not any(item in depends for item in node.inputs):
+            continue
+        for item, part in zip(node.inputs, _pulled(node, sums[node]), strict=True):
+            if part is not None and item in depends:
+                _accumulate(sums, item, part)
+    return tuple(sums.get(x) if x in depends else None for x in wrt)
+
+
+def dependent(order: Iterable[Node], wrt: Iterable[Node]) -> set[Node]:
+    """The nodes of a topological order that depend on any of `wrt`, those themselves included."""
+    found = set(wrt)
+    for node in order:
+        if any(item in found for item in node.inputs):
+            found.add(node)
+    return found
+
+
+def zeros_like(x: Node) -> Node:
+    """Zeros in the shape of x."""
+    return broadcast_like(constant(0.0), x)
+
+
+def _accumulate(sums: dict[Node, Node], node: Node, part: Node) -> None:
+    sums[node] = sums[node] + part if node in sums else part
+
+
+def _pulled(node: Node, cotangent: Node) -> tuple[Node | None, ...]:
+    """The rule of one operation, applied. A piecewise constant one has a derivative where it matters: zero."""
+    rule = node.op.vjp
+    if rule is None:
+        raise Fault(lambda span: messages.no_derivative(node.span or span, node.op.name, "its rule is not written yet"))
+    if isinstance(rule, Stop):
+        if rule.reason == PIECEWISE:
+            return (None,) * len(node.inputs)
+        raise Fault(lambda span: messages.no_derivative(node.span or span, node.op.name, rule.reason))
+    attrs: Mapping[str, object] = node.attrs
+    return rule(cotangent, node, *node.inputs, **attrs)
+
+
+PIECEWISE = "piecewise constant"
+"""The reason of operations whose derivative is zero almost everywhere: a step, a comparison, a cast."""

@@ -1,0 +1,183 @@
+"""Derivatives in the language. The result is an expression like any other: it trains, deploys, is differentiated again.
+
+A derivative is taken with respect to a *value*: a state, an argument, an input, a parameter, a name defined from them.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+import numpy as np
+
+from isocline_compiler.autodiff import dependent, gradient, pull_back
+from isocline_compiler.autodiff import jvp as push_forward
+from isocline_compiler.autodiff import vjp as pull
+from isocline_compiler.functions.broadcasting import known_sample
+from isocline_compiler.functions.kinds import Value
+from isocline_compiler.functions.record import functions
+from isocline_compiler.graph import Fault, Node, Stop, constant, topological
+from isocline_compiler.ops import OPS
+from isocline_compiler.ops.broadcasting import broadcast_like
+from isocline_compiler.solve_node import SOLVE
+from isocline_compiler.tensor_type import BATCH, Shape, describe
+from isocline_dsl import messages
+
+MOST_PASSES = 256
+"""More rows or columns than this are refused: each is a pass over the whole expression."""
+
+
+def grad(y: Value, x: Value) -> Node:
+    """The gradient of a number with respect to a value: dy/dx, in the shape of x.
+
+    With x one value for all samples, such as a parameter, there is a gradient for each sample.
+
+    Example: grad(sum(x^2), x)
+    """
+    _require_number(y)
+    _require_dependence("grad", y, x)
+    if y.type.batched and not x.type.batched:
+        return _columns("grad", y, x)
+    return gradient(y, [x])[0]
+
+
+def jacobian(y: Value, x: Value) -> Node:
+    """All derivatives of y with respect to x, of shape (y..., x...).
+
+    Computed by rows, a reverse pass each, or by columns, a forward pass each, whichever is fewer.
+
+    Example: jacobian(tanh(x), x)
+    """
+    _require_dependence("jacobian", y, x)
+    rows, columns = _count("jacobian", y), _count("jacobian", x)
+    if columns < rows or (y.type.batched and not x.type.batched):
+        return _columns("jacobian", y, x)
+    return _rows("jacobian", y, x)
+
+
+def vjp(y: Value, x: Value, u: Value) -> Node:
+    """The product (dy/dx)^T u, in the shape of x: one reverse pass. u has the shape of y.
+
+    Example: vjp(tanh(x), x, y)
+    """
+    _require_dependence("vjp", y, x)
+    _require_same("vjp", y, u)
+    return pull([y], [broadcast_like(u, y)], [x])[0]
+
+
+def jvp(y: Value, x: Value, v: Value) -> Node:
+    """The product (dy/dx) v, in the shape of y: one forward pass. v has the shape of x.
+
+    Example: jvp(tanh(x), x, y)
+    """
+    _require_dependence("jvp", y, x)
+    _require_same("jvp", x, v)
+    return push_forward([y], [x], [broadcast_like(v, x)])[0]
+
+
+def divergence(y: Value, x: Value) -> Node:
+    """The trace of dy/dx, for y and x of one shape: how fast a volume carried along y grows.
+
+    Example: divergence(tanh(x), x)
+    """
+    _require_dependence("divergence", y, x)
+    _require_same("divergence", y, x)
+    return _trace("divergence", y, x)
+
+
+def hessian(y: Value, x: Value) -> Node:
+    """The matrix of second derivatives of a number, of shape (x..., x...).
+
+    Example: hessian(sum(x^3), x)
+    """
+    return jacobian(grad(y, x), x)
+
+
+def laplacian(y: Value, x: Value) -> Node:
+    """The sum of the second derivatives of a number along each entry of x.
+
+    Example: laplacian(sum(x^3), x)
+    """
+    return _trace("laplacian", grad(y, x), x)
+
+
+# ---------------------------------------------------------------------------------------------------- passes
+
+
+def _rows(function: str, y: Node, x: Node) -> Node:
+    """One reverse pass for each entry of y, stacked: (y..., x...)."""
+    parts = [pull([y], [_unit(y, index)], [x])[0] for index in range(_count(function, y))]
+    return _arranged(parts, y.type.sample + x.type.sample, first=True)
+
+
+def _columns(function: str, y: Node, x: Node) -> Node:
+    """One forward pass for each entry of x, stacked last: (y..., x...)."""
+    parts = [push_forward([y], [x], [_unit(x, index)])[0] for index in range(_count(function, x))]
+    return _arranged(parts, y.type.sample + x.type.sample, first=False)
+
+
+def _trace(function: str, y: Node, x: Node) -> Node:
+    """sum_i dy_i/dx_i, a reverse pass each."""
+    total = constant(0.0)
+    for index in range(_count(function, x)):
+        unit = _unit(y, index)
+        product = pull([y], [unit], [x])[0] * unit
+        axes = tuple(range(int(product.type.batched), product.type.rank))
+        total = total + (OPS["reduce_sum"](product, axes=axes, keepdims=False) if axes else product)
+    return total
+
+
+def _unit(like: Node, index: int) -> Node:
+    """1 at one entry of a sample and 0 elsewhere, in the shape of `like`."""
+    values = np.zeros([int(size) for size in like.type.sample])
+    values.flat[index] = 1.0
+    return broadcast_like(constant(values), like)
+
+
+def _arranged(parts: Sequence[Node], sample: Shape, first: bool) -> Node:
+    """Passes stacked before (rows) or after (columns) the axes that each has, and given the shape of the sample."""
+    head = (BATCH,) if parts[0].type.batched else ()
+    count = math.prod(int(size) for size in parts[0].type.sample)
+    shape = (*head, 1, count) if first else (*head, count, 1)
+    joined = OPS["concat"](*(OPS["reshape"](part, shape=shape) for part in parts), axis=len(head) + (not first))
+    return OPS["reshape"](joined, shape=(*head, *sample))
+
+
+# ---------------------------------------------------------------------------------------------------- requirements
+
+
+def _require_number(y: Node) -> None:
+    if y.type.sample != ():
+        raise Fault(lambda span: messages.derivative_of_array(span, describe(y.type)))
+
+
+def _require_same(function: str, left: Node, right: Node) -> None:
+    if left.type.sample != right.type.sample:
+        raise Fault(lambda span: messages.derivative_shapes(span, function, describe(left.type), describe(right.type)))
+
+
+def _count(function: str, value: Node) -> int:
+    """Entries of a sample. Raises `Fault` when each would take a pass and they are too many."""
+    count = math.prod(known_sample(function, value))
+    if count > MOST_PASSES:
+        raise Fault(lambda span: messages.derivative_too_large(span, function, count, MOST_PASSES))
+    return count
+
+
+def _require_dependence(function: str, y: Node, x: Node) -> None:
+    """A derivative that is zero for every input is a mistake, and is told from one that cannot be computed."""
+    order = topological([y])
+    between = dependent(order, [x])
+    if x not in order:
+        raise Fault(lambda span: messages.no_dependence(span, function))
+    if any(node.op is SOLVE for node in order if node in between and node is not x):
+        raise Fault(lambda span: messages.not_available_yet(span, f"`{function}` through a solve"))
+    if pull_back([y], [broadcast_like(constant(1.0), y)], [x])[0] is None:
+        blocking = next(
+            (node for node in order if node in between and isinstance(node.op.vjp, Stop) and node is not x), y
+        )
+        reason = blocking.op.vjp.reason if isinstance(blocking.op.vjp, Stop) else "nothing of it reaches the argument"
+        raise Fault(lambda span: messages.no_derivative(blocking.span or span, blocking.op.name, reason))
+
+
+DERIVATIVES = functions("derivative", grad, jacobian, vjp, jvp, divergence, hessian, laplacian)

@@ -1,0 +1,58 @@
+"""E35x: `grad`, `jacobian` and the other derivatives of the language."""
+
+from __future__ import annotations
+
+from isocline_dsl.messages.message import Draft, message
+from isocline_dsl.tree import Span
+
+
+@message("E350")
+def no_derivative(span: Span | None, operation: str, reason: str) -> Draft:
+    """A derivative was asked for through an operation that has none.
+
+    Rounding, comparing and counting are constant between their jumps: their derivative is zero wherever it exists, and a
+    gradient that is always zero is nearly always a mistake. Use a smooth form instead, such as `sigmoid(k*x)` for a step.
+    """
+    return Draft(span, f"`{operation}` has no derivative: {reason}", "use a smooth operation in its place")
+
+
+@message("E351")
+def derivative_of_array(span: Span | None, found: str) -> Draft:
+    """`grad`, `hessian` and `laplacian` are of one number, and this is an array.
+
+    `grad(H, q)` needs H to be one number for each sample. For a vector use `jacobian(y, x)`, or sum it first.
+    """
+    return Draft(span, f"this derivative is of one number, and this is {found}", "use `jacobian`, or `sum` it first")
+
+
+@message("E352")
+def no_dependence(span: Span | None, function: str) -> Draft:
+    """The derivative is zero for every input, because nothing that is differentiated depends on the second argument.
+
+    A value is what its name stands for: `grad(H, q)` works where H was computed from q. `grad(H, x[0])` does not, since `x[0]`
+    makes a new value that H was not computed from; take `grad(H, x)[0]`.
+    """
+    return Draft(
+        span,
+        f"`{function}`: the first argument does not depend on the second",
+        "give the name of a value that the first argument was computed from",
+    )
+
+
+@message("E353")
+def derivative_shapes(span: Span | None, function: str, left: str, right: str) -> Draft:
+    """The arguments of this derivative need the same shape.
+
+    `divergence(y, x)` is the trace of dy/dx, so y and x have the same shape. In `jvp(y, x, v)` the direction v has the shape of
+    x, in `vjp(y, x, u)` u has that of y.
+    """
+    return Draft(span, f"`{function}` needs two of the same shape, and these are {left} and {right}")
+
+
+@message("E354")
+def derivative_too_large(span: Span | None, function: str, count: int, most: int) -> Draft:
+    """A matrix of derivatives is computed a row or a column at a time, each as large as the graph itself.
+
+    Ask for a product with it instead: `jvp(y, x, v)` or `vjp(y, x, u)` cost one pass each.
+    """
+    return Draft(span, f"`{function}` would take {count} passes; the limit is {most}", "use `jvp` or `vjp`")
