@@ -131,6 +131,7 @@ def _first_sentence(text: str) -> str:
 TABLES: Mapping[str, Callable[[], str]] = {
     "elementwise": lambda: callables(FUNCTIONS, "elementwise"),
     "reductions": lambda: callables(FUNCTIONS, "reduction"),
+    "derivatives": lambda: callables(FUNCTIONS, "derivative"),
     "shaping": lambda: callables(FUNCTIONS, "shaping"),
     "layers": lambda: callables(FUNCTIONS, "layer"),
     "losses": lambda: callables(FUNCTIONS, "loss"),

@@ -12,14 +12,13 @@ from isocline_compiler.lower.faults import LowerError, Poisoned
 from isocline_compiler.lower.training import TrainLowering
 from isocline_compiler.lower.values import FileValues
 from isocline_compiler.model import DataPlan, DeploymentPlan, Model, Port, TrainingPlan
-from isocline_compiler.regularizers import REGULARIZERS
 from isocline_dsl import messages
 from isocline_dsl.diagnostics import IsoclineError, Source
 from isocline_dsl.resolve import resolve
 from isocline_dsl.tree import Block, Field, Input, Net, Output, Program, Target
 
-CALLABLE = frozenset({*FUNCTIONS, *REGULARIZERS, *LATER})
-"""The names that may be called in a file without being declared in it."""
+CALLABLE = frozenset({*FUNCTIONS, *LATER})
+"""The names that may be called in an expression without being declared; `regularize` has its own."""
 
 
 def lower(program: Program, source: Source) -> Model:

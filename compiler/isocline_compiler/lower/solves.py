@@ -135,9 +135,17 @@ def _state_shape(argument: Argument, numbers: Numbers) -> Shape:
     return numbers.sizes(argument.type)
 
 
+LATER = frozenset(
+    ["leapfrog", "symplectic_euler", "lm2", "midpoint2", "dpm2", "milstein", "euler_maruyama", "heun_stratonovich"]
+)
+"""Schemes of the language that this version does not compile: partitioned, multistep, stochastic."""
+
+
 def scheme_choice(call: Call, numbers: Numbers) -> SchemeChoice:
     """`euler(steps=8)` with its name and options checked. Raises LowerError."""
     name = call.name.text
+    if name in LATER:
+        raise LowerError(messages.not_available_yet(call.span, f"the scheme `{name}`"))
     if name not in SCHEMES and name in ADAPTIVE:
         raise LowerError(messages.adaptive_scheme_in_model(call.span, name))
     if name not in SCHEMES:
