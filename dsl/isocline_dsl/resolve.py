@@ -124,6 +124,8 @@ def _read_values(declaration: tree.Declaration, file: Scope, uses: Uses) -> None
     for child in declaration.children():
         if isinstance(child, tree.Call) and isinstance(declaration, (tree.Param, tree.Control)):
             uses.read(child, Place(file, any_call=True))
+        elif isinstance(child, tree.Name) and isinstance(declaration, tree.Param):
+            uses.read(child, Place(file, words=True))  # a first value such as `ones`
         elif not isinstance(child, (tree.TypeName, tree.Identifier)):
             uses.read(child, Place(file))
 

@@ -29,7 +29,8 @@ def lower(program: Program, source: Source) -> Model:
     resolved = resolve(program, CALLABLE)
     lowering = ProgramLowering(program, source)
     model = lowering.model()
-    found = [*resolved, *lowering.values.mistakes.found]
+    told = {item.span for item in resolved}  # `dense(n)`, n unknown: that it is no number is not told besides
+    found = [*resolved, *(item for item in lowering.values.mistakes.found if item.span not in told)]
     if found or model is None:
         places = sorted(set(found), key=lambda item: (item.span.start if item.span else -1, item.code))
         raise IsoclineError(places, source)
