@@ -60,12 +60,18 @@ def held_out(dataset: Dataset, inputs: Sequence[Port], targets: Sequence[Port]) 
         name: np.broadcast_to(array, (split.count, *array.shape)) if name in split.shared else array
         for name, array in split.arrays.items()
     }
-    kept_aside = "the training samples (nothing was kept aside)" if dataset.held_out_is_training else "held-out samples"
     return Samples(
         {port.name: arrays[port.name] for port in inputs},
         {port.name: arrays[port.name] for port in targets if port.name in arrays},
-        f"{split.count} {kept_aside}",
+        _origin(split.count, dataset.held_out_is_training),
     )
+
+
+def _origin(count: int, is_training: bool) -> str:
+    samples = "sample" if count == 1 else "samples"
+    if not is_training:
+        return f"{count} held-out {samples}"
+    return f"{count} training {samples} (nothing was kept aside)"
 
 
 def drawn(inputs: Sequence[Port], source: Source, seed: int = 0) -> Samples:
