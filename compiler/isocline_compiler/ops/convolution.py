@@ -11,10 +11,11 @@ from typing import Any, TypeAlias
 import numpy as np
 
 from isocline_compiler.graph import Example, Node, Op, constant
-from isocline_compiler.ops.indexing import CONCAT, SLICE
+from isocline_compiler.ops.comparison import CAST, EQUAL
+from isocline_compiler.ops.indexing import CONCAT, PAD, SLICE
 from isocline_compiler.ops.reduction import REDUCE_SUM
 from isocline_compiler.ops.shapes import known, misfit, real, require
-from isocline_compiler.ops.shaping import TRANSPOSE
+from isocline_compiler.ops.shaping import RESHAPE, TRANSPOSE
 from isocline_compiler.tensor_type import Size, TensorType, describe
 
 Extent: TypeAlias = "int | tuple[int, ...]"
@@ -162,15 +163,20 @@ def _grad_conv(
     g: Node, y: Node, x: Node, w: Node, *b: Node,
     stride: Extent = 1, pad: Extent = 0, dilation: Extent = 1, groups: int = 1,
 ) -> tuple[Node, ...]:  # fmt: skip
-    plain = CONV_TRANSPOSE(g, w, stride=stride, pad=pad, dilation=dilation, groups=groups)
-    missing = [known("conv", a) - known("conv", c) for a, c in zip(x.shape[2:], plain.shape[2:], strict=True)]
-    to_x = plain
-    if any(missing):
-        to_x = CONV_TRANSPOSE(g, w, stride=stride, pad=pad, dilation=dilation, groups=groups, output_pad=tuple(missing))
     parts = [
         _to_kernel(_block(x, 1, i, groups), _block(g, 1, i, groups), w, stride, pad, dilation) for i in range(groups)
     ]
-    return (to_x, parts[0] if groups == 1 else CONCAT(*parts, axis=0), *_to_bias(g, b))
+    to_w = parts[0] if groups == 1 else CONCAT(*parts, axis=0)
+    return (_to_image(g, x, w, stride, pad, dilation, groups), to_w, *_to_bias(g, b))
+
+
+def _to_image(g: Node, x: Node, w: Node, stride: Extent, pad: Extent, dilation: Extent, groups: int) -> Node:
+    """dL/dx: the transposed convolution, with the margin that windows did not reach."""
+    plain = CONV_TRANSPOSE(g, w, stride=stride, pad=pad, dilation=dilation, groups=groups)
+    missing = [known("conv", a) - known("conv", c) for a, c in zip(x.shape[2:], plain.shape[2:], strict=True)]
+    if not any(missing):
+        return plain
+    return CONV_TRANSPOSE(g, w, stride=stride, pad=pad, dilation=dilation, groups=groups, output_pad=tuple(missing))
 
 
 def _grad_transposed(
@@ -229,7 +235,38 @@ def _grad_average(g: Node, y: Node, x: Node, kernel: Extent, stride: Extent, pad
     sizes = each(kernel, x.type.rank - 2)
     channels = known("pooling", x.size(1))
     w = constant(np.full((channels, 1, *sizes), 1.0 / float(np.prod(sizes))))
-    return (_grad_conv(g, y, x, w, stride=stride, pad=pad, groups=channels)[0],)
+    return (_to_image(g, x, w, stride, pad, 1, channels),)
+
+
+def _windows(x: Node, y: Node, kernel: Extent, stride: Extent, pad: Extent) -> Node:
+    """The entries of each window of x, of the shape (batch, channels, entries, *space of y); margins are -inf."""
+    rank = x.type.rank - 2
+    margins = ((0, 0), (0, 0), *((size, size) for size in each(pad, rank)))
+    padded = PAD(x, pads=margins, value=float("-inf"))
+    steps, counts = each(stride, rank), [known("pooling", size) for size in y.shape[2:]]
+    entries = []
+    for offset in np.ndindex(*each(kernel, rank)):
+        entry = padded
+        for axis, (first, step, count) in enumerate(zip(offset, steps, counts, strict=True), start=2):
+            entry = SLICE(entry, axis=axis, start=first, stop=first + (count - 1) * step + 1, step=step)
+        entries.append(RESHAPE(entry, shape=(*y.shape[:2], 1, *y.shape[2:])))
+    return CONCAT(*entries, axis=2)
+
+
+def _grad_largest(g: Node, y: Node, x: Node, kernel: Extent, stride: Extent, pad: Extent = 0) -> tuple[Node]:
+    """Entries of a window that attain its maximum share its gradient equally.
+
+    They go back to their places by the transpose of the convolution that cuts windows out: its kernels are 1 at one
+    entry of a window and 0 elsewhere.
+    """
+    sizes, channels = each(kernel, x.type.rank - 2), known("pooling", x.size(1))
+    entries = int(np.prod(sizes))
+    between = (*y.shape[:2], 1, *y.shape[2:])
+    attained = CAST(EQUAL(_windows(x, y, kernel, stride, pad), RESHAPE(y, shape=between)), kind="real")
+    shares = attained * (RESHAPE(g, shape=between) / REDUCE_SUM(attained, axes=(2,), keepdims=True))
+    cuts = constant(np.tile(np.eye(entries).reshape(entries, 1, *sizes), (channels, *(1,) * (1 + len(sizes)))))
+    flat = RESHAPE(shares, shape=(y.shape[0], channels * entries, *y.shape[2:]))
+    return (_to_image(flat, x, cuts, stride, pad, 1, channels),)
 
 
 _POOLINGS = (
@@ -238,7 +275,7 @@ _POOLINGS = (
 )
 _POOL = ("strides", "pads", "kernel_shape")
 MAX_POOL = Op(
-    "max_pool", _pooled, _torch_pool("max"), _emit("MaxPool", *_POOL), None, "The largest entry of each window.",
+    "max_pool", _pooled, _torch_pool("max"), _emit("MaxPool", *_POOL), _grad_largest, "The largest entry of each window.",
     examples=_POOLINGS,
 )  # fmt: skip
 AVG_POOL = Op(

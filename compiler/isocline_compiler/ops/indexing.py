@@ -8,7 +8,6 @@ from typing import Any
 import numpy as np
 
 from isocline_compiler.graph import Example, Fault, Node, Op, Stop, constant
-from isocline_compiler.ops.broadcasting import sum_to
 from isocline_compiler.ops.shapes import axis_in, integer, known, misfit, real
 from isocline_compiler.ops.shaping import RESHAPE, TRANSPOSE, inverse
 from isocline_compiler.tensor_type import TensorType, describe
@@ -166,20 +165,26 @@ def _emit_gather(emitter: Any, node: Node, x: str, indices: str) -> str:
 
 
 def _grad_gather(g: Node, y: Node, x: Node, indices: Node, axis: int) -> tuple[Node | None, ...]:
-    at, size = axis % x.type.rank, known("the gradient of gather", x.size(axis))
-    if indices.type.rank == 0:
-        indices = RESHAPE(indices, shape=(1,))
-        g = RESHAPE(g, shape=(*x.shape[:at], 1, *x.shape[at + 1 :]))
-    if indices.type.rank == 1:
+    """Each entry of g is added at the index it was taken from: a product with a 0-1 matrix, then a sum.
+
+    The last axis of the indices is contracted; the others, which x does not have, are summed.
+    """
+    at, size, count = axis % x.type.rank, known("the gradient of gather", x.size(axis)), indices.type.rank
+    if count == 0:
+        kept = RESHAPE(g, shape=(*x.shape[:at], 1, *x.shape[at + 1 :]))
+        return (_scattered(kept, at, RESHAPE(indices, shape=(1,)), size), None)
+    if count == 1:
         return (_scattered(g, at, indices, size), None)
-    if indices.type.rank > 2 or at != 0 or x.type.rank != 2:
-        raise misfit(
-            "the gradient of gather",
-            (x.type, indices.type),
-            "rows of a table chosen by a vector or a matrix of indices",
-        )
-    rows = TRANSPOSE(ONE_HOT(indices, depth=size), perm=(0, 2, 1))
-    return (sum_to(Node.algebra["matmul"](rows, g), x), None)
+    own = (*range(at), *range(at + count, g.type.rank))
+    moved = TRANSPOSE(g, perm=(*range(at, at + count - 1), *own, at + count - 1))
+    rows = ONE_HOT(indices, depth=size)
+    if own:
+        rows = RESHAPE(rows, shape=(*rows.shape[:-2], *(1,) * (len(own) - 1), *rows.shape[-2:]))
+    else:
+        moved = RESHAPE(moved, shape=(*moved.shape[:-1], 1, moved.shape[-1]))
+    total = Node.algebra["reduce_sum"](Node.algebra["matmul"](moved, rows), axes=tuple(range(count - 1)))
+    perm = (*range(at), len(own), *range(at, len(own)))
+    return (TRANSPOSE(total, perm=perm) if own else RESHAPE(total, shape=x.shape), None)
 
 
 GATHER = Op(
@@ -190,6 +195,9 @@ GATHER = Op(
         Example((real(4, 3), integer("batch", 2)), {"axis": 0}, ((-2.0, 2.0), (0.0, 4.0))),
         Example((real("batch", 4), integer(2)), {"axis": -1}, ((-2.0, 2.0), (0.0, 4.0))),
         Example((real("batch", 4), integer()), {"axis": 1}, ((-2.0, 2.0), (0.0, 4.0))),
+        Example((real(4), integer("batch", 2)), {"axis": 0}, ((-2.0, 2.0), (0.0, 4.0))),
+        Example((real(2, 4, 3), integer("batch", 2, 2)), {"axis": 1}, ((-2.0, 2.0), (0.0, 4.0))),
+        Example((real("batch", 2, 4), integer(2, 3)), {"axis": 2}, ((-2.0, 2.0), (0.0, 4.0))),
     ),
 )  # fmt: skip
 

@@ -45,7 +45,8 @@ def _grad_matmul(g: Node, y: Node, a: Node, b: Node) -> tuple[Node, Node]:
     full = MATMUL(left, right)
     if row or column:
         g = RESHAPE(g, shape=full.shape)
-    to_left, to_right = sum_to(MATMUL(g, _swap(right)), left), sum_to(MATMUL(_swap(left), g), right)
+    back = LINEAR(g, right, transposed=True) if right.type.rank == 2 else MATMUL(g, _swap(right))
+    to_left, to_right = sum_to(back, left), sum_to(MATMUL(_swap(left), g), right)
     return (
         RESHAPE(to_left, shape=a.shape) if row else to_left,
         RESHAPE(to_right, shape=b.shape) if column else to_right,
@@ -65,50 +66,56 @@ MATMUL = Op(
 )  # fmt: skip
 
 
-def _affine(x: TensorType, w: TensorType, b: TensorType | None = None) -> TensorType:
+def _affine(x: TensorType, w: TensorType, b: TensorType | None = None, *, transposed: bool = False) -> TensorType:
     require("a dense layer", ("real",), x, w, *((b,) if b else ()))
-    fits = w.rank == 2 and x.rank > 0 and x.shape[-1] == w.shape[0] and (b is None or b.shape == w.shape[1:])
+    ends = w.shape[::-1] if transposed else w.shape
+    fits = w.rank == 2 and x.rank > 0 and x.shape[-1] == ends[0] and (b is None or b.shape == ends[1:])
     if not fits:
         raise misfit(
             "a dense layer",
             f"{describe(x)} with weights {w}",
             "as many entries on the last axis as its weights have rows",
         )
-    return x.with_shape((*x.shape[:-1], w.shape[1]))
+    return x.with_shape((*x.shape[:-1], ends[1]))
 
 
-def _torch_linear(torch: Any, x: Any, w: Any, b: Any = None) -> Any:
+def _torch_linear(torch: Any, x: Any, w: Any, b: Any = None, transposed: bool = False) -> Any:
+    w = w.T if transposed else w
     if b is None:
         return torch.matmul(x, w)
     return torch.addmm(b, x, w) if x.ndim == 2 else torch.matmul(x, w) + b
 
 
 def _emit_linear(emitter: Any, node: Node, x: str, w: str, *b: str) -> str:
-    """Gemm for a matrix: onnxruntime loads it twice as fast as MatMul and Add."""
-    if not b:
-        return str(emitter.node("MatMul", x, w))
-    if node.type.rank == 2:
-        return str(emitter.node("Gemm", x, w, *b))
-    return str(emitter.node("Add", emitter.node("MatMul", x, w), *b))
+    """Gemm for a matrix: onnxruntime loads it twice as fast as MatMul and Add, and reads w transposed as it lies."""
+    transposed = node.attrs.get("transposed", False)
+    if node.type.rank == 2 and (b or transposed):
+        return str(emitter.node("Gemm", x, w, *b, **({"transB": 1} if transposed else {})))
+    product = emitter.node("MatMul", x, emitter.once("Transpose", w) if transposed else w)
+    return str(emitter.node("Add", product, *b) if b else product)
 
 
-def _grad_linear(g: Node, y: Node, x: Node, w: Node, *b: Node) -> tuple[Node, ...]:
-    to_x = MATMUL(g, _swap(w))
+def _grad_linear(g: Node, y: Node, x: Node, w: Node, *b: Node, transposed: bool = False) -> tuple[Node, ...]:
+    to_x = LINEAR(g, w, transposed=True) if not transposed else LINEAR(g, w)
+    left, right = (g, x) if transposed else (x, g)
     if x.type.rank == 1:
-        to_w = RESHAPE(x, shape=(*x.shape, 1)) * RESHAPE(g, shape=(1, *g.shape))
+        to_w = RESHAPE(left, shape=(*left.shape, 1)) * RESHAPE(right, shape=(1, *right.shape))
     else:
-        to_w = sum_to(MATMUL(_swap(x), g), w)
+        to_w = sum_to(MATMUL(_swap(left), right), w)
     return (to_x, to_w, *(sum_to(g, item) for item in b))
 
 
-LINEAR = Op(
+LINEAR: Op = Op(
     "linear", _affine, _torch_linear, _emit_linear, _grad_linear,
-    "x w + b on the last axis of x; w is (in, out), b may be absent.",
+    "x w + b on the last axis of x; w is (in, out), or (out, in) when `transposed`; b may be absent.",
     examples=(
         Example((real("batch", 3), real(3, 4), real(4))),
         Example((real("batch", 2, 3), real(3, 4), real(4))),
         Example((real("batch", 3), real(3, 1))),
         Example((real(3), real(3, 4), real(4))),
+        Example((real("batch", 4), real(3, 4)), {"transposed": True}),
+        Example((real("batch", 2, 4), real(3, 4), real(3)), {"transposed": True}),
+        Example((real(4), real(3, 4)), {"transposed": True}),
     ),
 )  # fmt: skip
 
