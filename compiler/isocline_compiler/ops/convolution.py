@@ -34,8 +34,11 @@ def _window(operation: str, size: Size, kernel: int, stride: int, pad: int, dila
     return span // stride + 1
 
 
-def _check(operation: str, x: TensorType, w: TensorType, b: TensorType | None, channels: tuple[Size, int]) -> None:
-    """`channels`: those of x that w expects, and those of the result, which b has too."""
+def _check(operation: str, x: TensorType, w: TensorType, b: TensorType | None, channels: tuple[Size, Size]) -> None:
+    """`channels`: those of x that w expects, and those of the result, which b has too.
+
+    In the derivative of a kernel the batch takes the place of the channels, so they need not be known.
+    """
     require(operation, ("real",), x, w, *((b,) if b else ()))
     expected, results = channels
     if x.rank != w.rank or x.rank not in (3, 4) or x.shape[1] != expected or (b and b.shape != (results,)):
@@ -51,7 +54,7 @@ def _conv_type(
     stride: Extent = 1, pad: Extent = 0, dilation: Extent = 1, groups: int = 1,
 ) -> TensorType:  # fmt: skip
     inside = w.shape[1] if groups == 1 else known("conv", w.shape[1]) * groups
-    _check("conv", x, w, b, (inside, known("conv", w.shape[0])))
+    _check("conv", x, w, b, (inside, w.shape[0]))
     rank = x.rank - 2
     settings = zip(x.shape[2:], w.shape[2:], each(stride, rank), each(pad, rank), each(dilation, rank), strict=True)
     space = (_window("conv", size, known("conv", k), s, p, d) for size, k, s, p, d in settings)
@@ -62,7 +65,7 @@ def _transposed_type(
     x: TensorType, w: TensorType, b: TensorType | None = None, *,
     stride: Extent = 1, pad: Extent = 0, dilation: Extent = 1, groups: int = 1, output_pad: Extent = 0,
 ) -> TensorType:  # fmt: skip
-    out = known("conv_transpose", w.shape[1]) * groups
+    out = w.shape[1] if groups == 1 else known("conv_transpose", w.shape[1]) * groups
     _check("conv_transpose", x, w, b, (w.shape[0], out))
     rank = x.rank - 2
     settings = zip(
@@ -146,8 +149,10 @@ def _exchange(x: Node) -> Node:
 
 def _block(x: Node, axis: int, index: int, count: int) -> Node:
     """Part `index` of `count` equal parts along an axis."""
+    if count == 1:
+        return x
     size = known("conv", x.size(axis)) // count
-    return x if count == 1 else SLICE(x, axis=axis, start=index * size, stop=(index + 1) * size)
+    return SLICE(x, axis=axis, start=index * size, stop=(index + 1) * size)
 
 
 def _to_kernel(x: Node, g: Node, w: Node, stride: Extent, pad: Extent, dilation: Extent) -> Node:
@@ -275,8 +280,8 @@ _POOLINGS = (
 )
 _POOL = ("strides", "pads", "kernel_shape")
 MAX_POOL = Op(
-    "max_pool", _pooled, _torch_pool("max"), _emit("MaxPool", *_POOL), _grad_largest, "The largest entry of each window.",
-    examples=_POOLINGS,
+    "max_pool", _pooled, _torch_pool("max"), _emit("MaxPool", *_POOL), _grad_largest,
+    "The largest entry of each window.", examples=_POOLINGS,
 )  # fmt: skip
 AVG_POOL = Op(
     "avg_pool", _pooled, _torch_pool("avg"), _emit("AveragePool", *_POOL, count_include_pad=1), _grad_average,
