@@ -147,8 +147,25 @@ class Check:
 
 
 @dataclass(frozen=True)
+class AttributionPlan:
+    """`attribute probability wrt image by saliency, smoothgrad(samples=16)`: methods with every option filled in.
+
+    With `classifier` the output holds one number for each class of a target, and the predicted class is the default.
+    """
+
+    output: str
+    wrt: tuple[str, ...]
+    methods: tuple[Option, ...]
+    classifier: bool = False
+    span: Span | None = None
+
+
+@dataclass(frozen=True)
 class DeploymentPlan:
-    """The `deploy` block. `error` belongs to `auto`; `solver` is a fixed-step choice, or None for auto."""
+    """The `deploy` block. `error` belongs to `auto`; `solver` is a fixed-step choice, or None for auto.
+
+    `derivatives` are "adjoint" and "forward": files of the model's own derivative beside it.
+    """
 
     solver: SchemeChoice | None = None
     error: float = 1e-3
@@ -158,6 +175,8 @@ class DeploymentPlan:
     batch: int | None = None
     checks: tuple[Check, ...] = ()
     parity: float = 1e-5
+    attributions: tuple[AttributionPlan, ...] = ()
+    derivatives: tuple[str, ...] = ()
     span: Span | None = None
 
 

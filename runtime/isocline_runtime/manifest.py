@@ -10,6 +10,7 @@ import json
 import math
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass
+from typing import Literal, TypeAlias
 
 FORMAT_VERSION = 1
 BATCH = "batch"
@@ -17,6 +18,7 @@ DTYPES = ("float32", "float64", "int64", "bool")
 MANIFEST_FILE = "manifest.json"
 MODEL_FILE = "model.onnx"
 CERTIFICATE_FILE = "certificate.json"
+ATTRIBUTION_FILE = "attribute.onnx"
 
 
 @dataclass(frozen=True)
@@ -86,6 +88,66 @@ class StatePair:
     initial: str | None = None
 
 
+ResultKind: TypeAlias = Literal["score", "attribution", "residual", "path", "times", "sensitivity", "deviation"]
+RESULT_KINDS: tuple[ResultKind, ...] = (
+    "score", "attribution", "residual", "path", "times", "sensitivity", "deviation",
+)  # fmt: skip
+
+
+@dataclass(frozen=True)
+class AttributionResult:
+    """One result of `attribute.onnx`: what the output `name` is.
+
+    `explains` is the model's output that is explained, `method` the word of the language ("" for the score itself).
+    `kind`: "score" is the number S that is explained, (batch,); "attribution" has the shape of the input `of`;
+    "residual" is what a complete attribution leaves of S(x) - S(baseline), (batch,); "path" is dS/dx(t_i) of the state
+    `of` = "field.state", (batch, times, *state); "times" are the t_i of the field `of`; "sensitivity" is dS/dp of the
+    parameter `of`, (batch, *parameter); "deviation" is the standard deviation of S that the parameters' errors imply.
+    """
+
+    name: str
+    explains: str
+    method: str
+    kind: ResultKind
+    of: str | None = None
+
+    def __post_init__(self) -> None:
+        _require(self.kind in RESULT_KINDS, f"kind {self.kind!r}: expected one of {', '.join(RESULT_KINDS)}")
+
+
+@dataclass(frozen=True)
+class ExplainedOutput:
+    """An output that is explained: by which methods, with respect to which inputs.
+
+    The input `index` (batch,) of `attribute.onnx` chooses the entry of the flattened output that is S; -1 is the
+    default: the predicted class when `classifier`, else the sum of all entries. `entries` is how many there are.
+    """
+
+    output: str
+    index: str
+    entries: int
+    classifier: bool
+    wrt: tuple[str, ...]
+    methods: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class AttributionInfo:
+    """What `attribute.onnx` takes and gives. `noise` names the inputs of standard normal draws, filled from a seed."""
+
+    inputs: tuple[Port, ...]
+    outputs: tuple[Port, ...]
+    explained: tuple[ExplainedOutput, ...]
+    results: tuple[AttributionResult, ...]
+    noise: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        inputs, outputs = {port.name for port in self.inputs}, {port.name for port in self.outputs}
+        _require(inputs.issuperset(self.noise), "noise names an input that is not there")
+        _require(inputs.issuperset(item.index for item in self.explained), "an index names no input")
+        _require(outputs == {item.name for item in self.results}, "every output is a result")
+
+
 @dataclass(frozen=True)
 class FileInfo:
     """What a file of the artifact must be: the sha256 of its bytes in hexadecimal, and how many there are."""
@@ -102,7 +164,8 @@ class FileInfo:
 class Manifest:
     """An artifact's signature, its solves and its files. `producer` is the version of the compiler.
 
-    `source_sha256` is that of the `.dyn` text; `noise` names the inputs that a random source fills.
+    `source_sha256` is that of the `.dyn` text; `noise` names the inputs that a random source fills; `attribution`
+    says what `attribute.onnx` holds, where there is one.
     """
 
     name: str
@@ -117,6 +180,7 @@ class Manifest:
     source_sha256: str
     state_pairs: tuple[StatePair, ...] = ()
     noise: tuple[str, ...] = ()
+    attribution: AttributionInfo | None = None
     format_version: int = FORMAT_VERSION
 
     def __post_init__(self) -> None:
@@ -125,6 +189,10 @@ class Manifest:
         _require(bool(self.outputs), "a model has at least one output")
         _require(self.dtype in ("float32", "float64"), f"dtype {self.dtype!r}: expected float32 or float64")
         _require(MODEL_FILE in self.files, f"files must list {MODEL_FILE}")
+        _require(
+            (ATTRIBUTION_FILE in self.files) == (self.attribution is not None),
+            f"{ATTRIBUTION_FILE} is described",
+        )
         _require(MANIFEST_FILE not in self.files, f"files cannot list {MANIFEST_FILE} itself")
         inputs = {port.name for port in self.inputs}
         _require(inputs.issuperset(self.noise), "noise names an input that is not there")

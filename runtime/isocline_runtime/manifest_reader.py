@@ -13,7 +13,17 @@ from dataclasses import dataclass
 from typing import Any, NoReturn
 
 from isocline_runtime import messages_artifact as messages
-from isocline_runtime.manifest import FORMAT_VERSION, FileInfo, Manifest, Port, SolveInfo, StatePair
+from isocline_runtime.manifest import (
+    FORMAT_VERSION,
+    AttributionInfo,
+    AttributionResult,
+    ExplainedOutput,
+    FileInfo,
+    Manifest,
+    Port,
+    SolveInfo,
+    StatePair,
+)
 
 
 @dataclass(frozen=True)
@@ -88,6 +98,12 @@ def _text(value: Any, place: Place) -> str:
 def _integer(value: Any, place: Place) -> int:
     if not isinstance(value, int) or isinstance(value, bool) or abs(value) >= 2**63:
         place.fail(value, "an integer")
+    return value
+
+
+def _truth(value: Any, place: Place) -> bool:
+    if not isinstance(value, bool):
+        place.fail(value, "true or false")
     return value
 
 
@@ -172,6 +188,31 @@ _solve = _record(
     },
 )
 _state_pair = _record(StatePair, {"input": _text, "output": _text, "initial": _optional(_text)})
+_result = _record(
+    AttributionResult,
+    {"name": _text, "explains": _text, "method": _text, "kind": _text, "of": _optional(_text)},
+)
+_explained = _record(
+    ExplainedOutput,
+    {
+        "output": _text,
+        "index": _text,
+        "entries": _integer,
+        "classifier": _truth,
+        "wrt": _many(_text),
+        "methods": _many(_text),
+    },
+)
+_attribution = _record(
+    AttributionInfo,
+    {
+        "inputs": _many(_port),
+        "outputs": _many(_port),
+        "explained": _many(_explained),
+        "results": _many(_result),
+        "noise": _many(_text),
+    },
+)
 _file = _record(FileInfo, {"sha256": _text, "bytes": _integer})
 _manifest = _record(
     Manifest,
@@ -189,5 +230,6 @@ _manifest = _record(
         "source_sha256": _text,
         "state_pairs": _many(_state_pair),
         "noise": _many(_text),
+        "attribution": _optional(_attribution),
     },
 )

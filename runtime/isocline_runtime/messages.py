@@ -44,6 +44,7 @@ CATALOGUE: Mapping[str, Callable[..., RuntimeFault]] = MappingProxyType(
         "E737": given.out_of_classes,
         "E738": given.not_an_array,
         "E739": given.mixed_batch,
+        "E740": given.wrong_index,
         "E750": table.unknown_type,
         "E751": table.unreadable_table,
         "E752": table.missing_column,
@@ -60,5 +61,6 @@ CATALOGUE: Mapping[str, Callable[..., RuntimeFault]] = MappingProxyType(
         "E773": run.no_pyarrow,
         "E780": run.stopped,
         "E781": run.output_not_finite,
+        "E782": run.no_attribution,
     }
 )

@@ -87,3 +87,14 @@ def mixed_batch(without: str, with_batch: str) -> InputError:
     """
     message = f"the input {without!r} is a single sample, {with_batch!r} has a batch axis"
     return InputError("E739", message, f"repeat {without!r} for every sample: `np.repeat(x[None], n, axis=0)`")
+
+
+def wrong_index(output: str, found: str, entries: int, rows: int) -> InputError:
+    """An attribution explains one entry of an output: the index of it does not exist, or is not a whole number.
+
+    The index counts the entries of the flattened output of a sample, from 0; give one number for all samples or one
+    for each. -1, the default, is the predicted class of a classifier and the sum of all entries of any other output.
+    """
+    shown = found if len(found) < 60 else found[:57] + "..."
+    expected = f"expected a whole number from -1 to {entries - 1}, or {rows} of them"
+    return InputError("E740", f"the index of {output!r} is {shown}, {expected}")

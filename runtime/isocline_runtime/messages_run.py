@@ -63,3 +63,14 @@ def output_not_finite(name: str, index: tuple[int, ...], found: object, count: i
     place = f"{name}{list(index)}" if index else name
     message = f"the output {place} is {found} ({count} such value{'s' if count > 1 else ''})"
     return RunError("E781", message, "`load(path, allow_nonfinite=True)` returns such values instead of stopping")
+
+
+def no_attribution(model: str) -> RunError:
+    """The artifact holds no explanations.
+
+    They are compiled beside the model when its file asks for them in `deploy`:
+
+        attribute forecast wrt first by saliency, integrated_gradients(steps=32)
+    """
+    hint = "ask for one in `deploy { attribute <output> wrt <input> by integrated_gradients }` and compile again"
+    return RunError("E782", f"{model} has no attribution", hint)

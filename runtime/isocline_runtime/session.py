@@ -6,6 +6,7 @@ import os
 import re
 import time
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -13,7 +14,8 @@ from numpy.typing import ArrayLike, NDArray
 
 from isocline_runtime import messages_run
 from isocline_runtime.artifact import SIZE_LIMIT, Artifact, read_artifact
-from isocline_runtime.feeds import find_nonfinite, prepare_feed
+from isocline_runtime.attribution import Attributor, Index
+from isocline_runtime.feeds import Feed, find_nonfinite, prepare_feed
 from isocline_runtime.manifest import Manifest, Port
 from isocline_runtime.model_facts import NODE_LIMIT, ModelFacts, inspect_model
 from isocline_runtime.provider import CPU, failing_node, open_session, plain_reason
@@ -45,9 +47,19 @@ def load(
         check_signature(artifact.model_file, inputs, artifact.manifest.inputs)
         check_signature(artifact.model_file, outputs, artifact.manifest.outputs)
         inputs, outputs = artifact.manifest.inputs, artifact.manifest.outputs
-    session = Session(artifact, facts, backend, inputs, outputs, allow_nonfinite)
+    limits = Limits(threads, node_limit, allow_nonfinite)
+    session = Session(artifact, facts, backend, inputs, outputs, limits)
     session.load_ms = 1e3 * (time.perf_counter() - start)
     return session
+
+
+@dataclass(frozen=True)
+class Limits:
+    """How a model may run: threads of onnxruntime, nodes of a file, whether outputs may be infinite or NaN."""
+
+    threads: int = 1
+    node_limit: int = NODE_LIMIT
+    allow_nonfinite: bool = False
 
 
 class Session:
@@ -66,7 +78,7 @@ class Session:
         backend: Any,
         inputs: tuple[Port, ...],
         outputs: tuple[Port, ...],
-        allow_nonfinite: bool = False,
+        limits: Limits,
     ) -> None:
         self.name = artifact.name
         self.path = artifact.path
@@ -76,8 +88,10 @@ class Session:
         self.inputs = inputs
         self.outputs = outputs
         self.providers: tuple[str, ...] = tuple(backend.get_providers())
-        self._allow_nonfinite = allow_nonfinite
+        self._limits = limits
         self._backend = backend
+        self._artifact = Artifact(artifact.path, b"", artifact.manifest)  # the bytes are in the backend
+        self._attributor: Attributor | None = None
 
     def run(self, inputs: Mapping[str, ArrayLike] | None = None, /, **named: ArrayLike) -> dict[str, NDArray[Any]]:
         """The outputs by name, for inputs given as a mapping, by keyword, or both.
@@ -86,19 +100,38 @@ class Session:
         outputs have none either. Raises InputError before anything runs, RunError when the model stops
         (E780) or an output is not finite (E781).
         """
-        feed = prepare_feed(self.inputs, {**(inputs or {}), **named})
+        return self._run(self._backend, self.outputs, prepare_feed(self.inputs, {**(inputs or {}), **named}))
+
+    __call__ = run
+
+    def attribute(
+        self, inputs: Mapping[str, ArrayLike], /, *, index: Index = None, seed: int = 0
+    ) -> dict[str, NDArray[Any]]:
+        """The explanations by name, as `manifest.attribution` lists them: what of the inputs the outputs depend on.
+
+        `index` chooses the entry of the flattened output that is explained: one for all samples, one for each, or
+        these by the name of the output; by default the predicted class of a classifier and the sum of all entries of
+        any other output. `seed` is that of the noise, where a method needs some. Raises E782 when the artifact has no
+        attribution, InputError (E740 for an index), RunError.
+        """
+        if self._attributor is None:
+            limits = self._limits
+            self._attributor = Attributor(self._artifact, self.providers, limits.threads, limits.node_limit)
+        attributor = self._attributor
+        return self._run(attributor.backend, attributor.info.outputs, attributor.feed(inputs, index, seed))
+
+    def _run(self, backend: Any, ports: Sequence[Port], feed: Feed) -> dict[str, NDArray[Any]]:
+        """The outputs of a checked call."""
         try:
-            values = self._backend.run([port.name for port in self.outputs], feed.arrays)
+            values = backend.run([port.name for port in ports], feed.arrays)
         except Exception as error:  # onnxruntime's exceptions have no base of their own
             raise messages_run.stopped(self.name, plain_reason(error), self._place_of(error)) from None
         outputs = {
             port.name: np.asarray(value)[0] if feed.single and port.batched else np.asarray(value)
-            for port, value in zip(self.outputs, values, strict=True)
+            for port, value in zip(ports, values, strict=True)
         }
         self._check_outputs(outputs)
         return outputs
-
-    __call__ = run
 
     def __repr__(self) -> str:
         inputs = ", ".join(f"{port.name}: {port}" for port in self.inputs)
@@ -106,7 +139,7 @@ class Session:
         return f"<Session {self.name}: ({inputs}) -> ({outputs}) on {self.providers[0]}>"
 
     def _check_outputs(self, outputs: dict[str, NDArray[Any]]) -> None:
-        wrong = None if self._allow_nonfinite else find_nonfinite(outputs)
+        wrong = None if self._limits.allow_nonfinite else find_nonfinite(outputs)
         if wrong is not None:
             raise messages_run.output_not_finite(*wrong)
 

@@ -50,6 +50,43 @@ class CheckResult:
 
 
 @dataclass(frozen=True)
+class Curve:
+    """A classifier's probability or score while the highest-ranked entries of its input go, or come.
+
+    `fractions` of the entries replaced (deletion) or restored (insertion), the mean score at each, and the area under
+    them; `random_area` is that of entries in random order. A good attribution deletes low and inserts high.
+    """
+
+    kind: str
+    fractions: tuple[float, ...]
+    scores: tuple[float, ...]
+    area: float
+    random_area: float
+
+
+@dataclass(frozen=True)
+class AttributionProof:
+    """What was measured of one result of `attribute.onnx`.
+
+    `error` is the largest relative difference from finite differences (of the deployed graph in float64) at fresh
+    perturbed samples, `bound` what it may be; `varies`: two samples have different attributions where their finite
+    differences differ; `completeness` is the largest residual, relative to |S(x) - S(baseline)|. None: not claimed of
+    this method.
+    """
+
+    result: str
+    output: str
+    method: str
+    of: str | None
+    samples: int
+    error: float | None = None
+    bound: float | None = None
+    varies: bool | None = None
+    completeness: float | None = None
+    curves: tuple[Curve, ...] = ()
+
+
+@dataclass(frozen=True)
 class Certificate:
     """Everything is relative unless it says otherwise; `definition` says relative to what."""
 
@@ -70,6 +107,7 @@ class Certificate:
     graph: Mapping[str, Any] = field(default_factory=dict)
     latency: Mapping[str, Any] = field(default_factory=dict)
     versions: Mapping[str, str] = field(default_factory=dict)
+    attribution: tuple[AttributionProof, ...] = ()
     definition: str = DEFINITION
 
     def to_json(self) -> str:

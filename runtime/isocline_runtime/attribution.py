@@ -1,0 +1,75 @@
+"""Explanations of what a model answers: `attribute.onnx`, fed with the inputs, an index and noise from a seed."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, TypeAlias
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from isocline_runtime import messages_input, messages_run
+from isocline_runtime.artifact import Artifact, read_listed
+from isocline_runtime.feeds import Feed, prepare_feed
+from isocline_runtime.manifest import ATTRIBUTION_FILE, AttributionInfo, ExplainedOutput, Port
+from isocline_runtime.model_facts import inspect_model
+from isocline_runtime.provider import open_session
+from isocline_runtime.signature import check_signature, read_ports
+
+Index: TypeAlias = "int | ArrayLike | Mapping[str, ArrayLike] | None"
+DEFAULT_INDEX = -1
+"""The predicted class of a classifier, the sum of all entries of any other output."""
+
+
+class Attributor:
+    """`attribute.onnx` of an artifact, ready to run. Raises RunError E782 when the artifact has none."""
+
+    def __init__(self, artifact: Artifact, providers: tuple[str, ...], threads: int, node_limit: int) -> None:
+        info = artifact.manifest.attribution if artifact.manifest else None
+        if artifact.manifest is None or info is None:
+            raise messages_run.no_attribution(artifact.name)
+        content = read_listed(artifact.path, ATTRIBUTION_FILE, artifact.manifest.files[ATTRIBUTION_FILE])
+        file = str(artifact.path / ATTRIBUTION_FILE)
+        inspect_model(content, file, node_limit)
+        self.info: AttributionInfo = info
+        self.backend: Any = open_session(content, file, providers, threads)
+        check_signature(file, read_ports(self.backend.get_inputs(), file), info.inputs)
+        check_signature(file, read_ports(self.backend.get_outputs(), file), info.outputs)
+
+    @property
+    def names(self) -> list[str]:
+        """The results, in order."""
+        return [port.name for port in self.info.outputs]
+
+    def feed(self, inputs: Mapping[str, ArrayLike], index: Index, seed: int) -> Feed:
+        """The arrays of a call. Raises InputError, E740 for an index that the output does not have."""
+        extra = {*self.info.noise, *(item.index for item in self.info.explained)}
+        own = tuple(port for port in self.info.inputs if port.name not in extra)
+        feed = prepare_feed(own, inputs)
+        rows = _rows(own, feed)
+        added = {item.index: _indices(item, _of(index, item.output), rows) for item in self.info.explained}
+        ports = {port.name: port for port in self.info.inputs}
+        generator = np.random.default_rng(seed)
+        for name in self.info.noise:
+            shape = (rows, *(int(size) for size in ports[name].shape[1:]))
+            added[name] = generator.standard_normal(shape).astype(ports[name].dtype)
+        return Feed({**feed.arrays, **added}, feed.single)
+
+
+def _rows(ports: tuple[Port, ...], feed: Feed) -> int:
+    """The number of samples: attributed inputs have a leading axis, named or of a fixed size."""
+    return next((len(feed.arrays[port.name]) for port in ports if port.shape), 1)
+
+
+def _of(index: Index, output: str) -> ArrayLike | None:
+    return index.get(output) if isinstance(index, Mapping) else index
+
+
+def _indices(explained: ExplainedOutput, index: ArrayLike | None, rows: int) -> NDArray[np.int64]:
+    """One entry for each sample; a single number is for all of them."""
+    given = np.asarray(DEFAULT_INDEX if index is None else index)
+    whole = given.astype(np.int64) if given.dtype.kind in "iu" else given
+    fits = given.dtype.kind in "iu" and given.shape in ((), (1,), (rows,))
+    if not fits or not bool(((whole >= -1) & (whole < explained.entries)).all()):
+        raise messages_input.wrong_index(explained.output, str(given.tolist()), explained.entries, rows)
+    return np.ascontiguousarray(np.broadcast_to(whole, (rows,)))
