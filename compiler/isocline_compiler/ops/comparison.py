@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+from functools import reduce
 from typing import Any
 
 from isocline_compiler.graph import Example, Node, Op, Stop
@@ -100,8 +102,9 @@ def _bounded(x: TensorType, *, low: float, high: float) -> TensorType:
 
 
 def _grad_clip(g: Node, y: Node, x: Node, low: float, high: float) -> tuple[Node]:
-    """1 between the bounds and on them, as torch has it."""
-    return (WHERE(AND(GREATER_EQUAL(x, low), LESS_EQUAL(x, high)), g, 0.0),)
+    """1 between the bounds and on them, as torch has it; an infinite bound is none."""
+    kept = [test(x, bound) for test, bound in ((GREATER_EQUAL, low), (LESS_EQUAL, high)) if math.isfinite(bound)]
+    return (WHERE(reduce(AND, kept), g, 0.0) if kept else g,)
 
 
 def _emit_clip(emitter: Any, node: Node, x: str) -> str:
