@@ -129,7 +129,8 @@ class Compilation:
         if self.plan.solver is not None:
             chosen = {node: scheme_steps(node, self.plan.solver) for node in evaluator.open}
             return {**evaluator.stated, **chosen}, ()
-        found, trials = choose(evaluator, self.plan.error, self.plan.of, self.progress)
+        rounding = self.plan.parity if self.plan.dtype == "float32" else float("inf")
+        found, trials = choose(evaluator, self.plan.error, self.plan.of, self.progress, rounding)
         return {**evaluator.stated, **found}, trials
 
     def evaluator(self, samples: Samples) -> Evaluator:

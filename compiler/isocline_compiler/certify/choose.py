@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 
 import numpy as np
+import torch
 
 from isocline_compiler.certify.evaluation import Evaluator, intervals
 from isocline_compiler.certify.measures import relative_errors
@@ -21,6 +22,8 @@ STEPS = (1, 2, 3, 4, 6, 8, 12, 16, 24, 32, 48, 64, 96, 128, 192, 256, 384, 512, 
 """Steps an interval that are tried, before the search closes in on the fewest."""
 MARGIN = 0.8
 """The part of the stated error that the samples of the sweep may use; the rest is for samples not seen."""
+ROUNDING = 0.7
+"""The part of the bound on parity that a trial may use: onnxruntime does not round in the order that torch does."""
 MOST_NODES = 60_000
 """More than this would make an unrolled graph that loads too slowly to be of use."""
 HALVINGS = 6
@@ -52,14 +55,16 @@ class Sweep:
     bound: float
     outputs: tuple[str, ...]
     progress: Progress
+    rounding: float = float("inf")
 
     def __post_init__(self) -> None:
         self.trials: dict[tuple[str, int], Trial] = {}
+        self.rounded: dict[Trial, bool] = {}
         self.slots = intervals(self.node)
         self.size = _field_nodes(self.node.attrs["region"])
 
     def best(self) -> Trial | None:
-        """The cheapest trial that meets the bound: fewest nodes, then fewest evaluations. None when there is none."""
+        """The cheapest trial that meets the bounds: fewest nodes, then fewest evaluations. None when there is none."""
         found: Trial | None = None
         for scheme in sorted(SCHEMES.values(), key=lambda item: -item.order):  # what these cost bounds the search
             candidate = self._fewest(scheme, found)
@@ -67,16 +72,26 @@ class Sweep:
                 found = candidate
         return found
 
+    def exactly(self) -> Sweep:
+        """The same, rounding aside: when float32 cannot keep its bound, it is the certificate that says so."""
+        self.rounding = float("inf")
+        self.rounded.clear()
+        return self
+
     def _fewest(self, scheme: Scheme, found: Trial | None) -> Trial | None:
-        """The fewest steps with which a scheme meets the bound, if that can be cheaper than `found`."""
+        """The fewest steps with which a scheme meets the bounds, if that can be cheaper than `found`."""
         failed = 0
+        patience = 2  # more steps may round better, but not much
         for steps in STEPS:
             nodes = self._nodes(scheme, steps)
             if nodes > MOST_NODES or (found is not None and failed and nodes > found.nodes):
                 return None
             trial = self._try(scheme, steps)
-            if trial.error <= self.bound:
+            if self._meets(trial):
                 return self._between(scheme, failed, trial)
+            patience -= trial.error <= self.bound
+            if not patience:
+                return None
             failed = steps
         return None
 
@@ -86,11 +101,30 @@ class Sweep:
         while high - low > 1:
             middle = (low + high) // 2
             trial = self._try(scheme, middle)
-            if trial.error <= self.bound:
+            if self._meets(trial):
                 high, best = middle, trial
             else:
                 low = middle
         return best
+
+    def _meets(self, trial: Trial) -> bool:
+        """Whether the error of the grid, and what float32 makes of it, stay within their bounds.
+
+        A long step of a scheme with large coefficients of both signs may be accurate and yet round badly.
+        """
+        if not trial.error <= self.bound:
+            return False
+        if trial not in self.rounded:
+            self.rounded[trial] = self._rounding(trial) <= self.rounding
+        return self.rounded[trial]
+
+    def _rounding(self, trial: Trial) -> float:
+        """How far float32 is from float64 on a trial's grid; 0 where none asks, or another solve has no grid yet."""
+        choices = {**self.chosen, self.node: discretisation(self.node, trial.scheme, trial.steps // self.slots)}
+        if self.rounding == float("inf") or any(node not in choices for node in self.evaluator.open):
+            return 0.0
+        exact = self.evaluator.run(choices)
+        return max(_errors(self.evaluator, self.evaluator.run(choices, torch.float32), exact, tuple(exact)))
 
     def _nodes(self, scheme: Scheme, steps: int) -> int:
         return self.slots * steps * (scheme.evaluations * self.size + combination_nodes(scheme))
@@ -110,12 +144,17 @@ class Sweep:
 
 
 def choose(
-    evaluator: Evaluator, error: float, of: tuple[str, ...] | None, progress: Progress
+    evaluator: Evaluator,
+    error: float,
+    of: tuple[str, ...] | None,
+    progress: Progress,
+    rounding: float = float("inf"),
 ) -> tuple[dict[Node, Discretisation], tuple[Trial, ...]]:
     """A discretisation for every open solve, so that together they meet `error`, and every trial that was made.
 
-    Each solve may use an equal share of the error; when the shares do not add up, they are halved.
-    Raises E611 when no scheme reaches the error within the node limit.
+    Each solve may use an equal share of the error; when the shares do not add up, they are halved. Of those that meet
+    it, one that float32 keeps within `rounding` is taken, if there is any. Raises E611 when no scheme reaches the error
+    within the node limit.
     """
     outputs = of or tuple(evaluator.reference)
     trials: dict[tuple[str, str, int], Trial] = {}
@@ -123,8 +162,8 @@ def choose(
     for _ in range(HALVINGS):
         chosen: dict[Node, Discretisation] = {}
         for node in evaluator.open:
-            sweep = Sweep(evaluator, node, chosen, share, outputs, progress)
-            best = sweep.best()
+            sweep = Sweep(evaluator, node, chosen, share, outputs, progress, rounding * ROUNDING)
+            best = sweep.best() or sweep.exactly().best()
             trials.update({(item.field, item.scheme, item.steps): item for item in sweep.trials.values()})
             if best is None:
                 raise _unreachable(evaluator, node, error, sweep)

@@ -93,11 +93,15 @@ class Evaluator:
         tolerance = reference_tolerance(self.error)
         return AdaptiveIntegrator("dopri8", rtol=tolerance, atol=tolerance, allowed=1_000_000)
 
-    def run(self, choices: Choices, *, program: TorchProgram | None = None) -> dict[str, Array]:
-        """The outputs with these solves on their grids, schemes of the model as stated, the rest solved tightly."""
+    def run(self, choices: Choices, dtype: torch.dtype = torch.float64) -> dict[str, Array]:
+        """The outputs with these solves on their grids, schemes of the model as stated, the rest solved tightly.
+
+        In float32 every solve must be on a grid.
+        """
         integrator = MixedIntegrator({**self.stated, **choices}, self.tight, self.solved)
+        bound = {name: item.to(dtype) if item.is_floating_point() else item for name, item in self.bound.items()}
         with torch.no_grad():
-            outputs = (program or self.program)(self.bound, integrator=integrator)
+            outputs = self.program(bound, integrator=integrator)
         return {name: tensor.detach().cpu().numpy() for name, tensor in outputs.items()}
 
     @cached_property
