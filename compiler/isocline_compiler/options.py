@@ -90,14 +90,20 @@ POSITIVE = frozenset(
 """Options that cannot be 0. None can be negative, and what is counted (an integer by default) is whole."""
 
 
+MOST_STEPS = 1_000_000
+"""Steps of one solve: each becomes operations of a graph, and no graph of more than this is of use."""
+
+
 def out_of_range(key: str, default: Any, value: float) -> str | None:
     """What was expected of a number given for an option, or None when it is as expected."""
     whole = key == "steps" or (isinstance(default, int) and not isinstance(default, bool))
     least = "above 0" if key in POSITIVE else "from 0"
-    inside = 0 < value < math.inf if key in POSITIVE else 0 <= value < math.inf
+    most = MOST_STEPS if key == "steps" else math.inf
+    inside = 0 < value <= most and value < math.inf if key in POSITIVE else 0 <= value < math.inf
     if inside and (not whole or float(value).is_integer()):
         return None
-    return f"a {'whole ' if whole else ''}number {least}"
+    up_to = f" to {MOST_STEPS}" if key == "steps" else ""
+    return f"a {'whole ' if whole else ''}number {least}{up_to}"
 
 
 MISSING = ("error", "drop", "hold", "interpolate")

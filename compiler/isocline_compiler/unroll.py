@@ -6,12 +6,14 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
-from isocline_compiler.graph import Graph, Node, at, constant, everything, regions_of, transform
+from isocline_compiler.graph import Graph, Node, at, constant, everything, regions_of, topological, transform
 from isocline_compiler.grid import Discretisation, Grid
 from isocline_compiler.ops import OPS
 from isocline_compiler.schemes.scheme import Field, Scheme, State, Stride, stride
 from isocline_compiler.solve_node import PICK, SOLVE, Interval, SolveParts, parts
 from isocline_compiler.tensor_type import BATCH
+from isocline_dsl import messages
+from isocline_dsl.diagnostics import IsoclineError
 
 Choose = Callable[[Node], Discretisation | None]
 """The scheme and the grid of a solve; None leaves it as it is, for a solver that is not ours."""
@@ -46,12 +48,24 @@ def unrolled(node: Node, choice: Discretisation) -> State:
     """
     assert not any(inner.op is SOLVE for r in regions_of(node) for inner in everything(r.results)), "a solve in a field"
     travel = _Travel.of(node, choice)
+    _refuse_too_many(node, travel.steps * choice.scheme.evaluations)
     kept = list(_walk(choice.scheme, travel, _fields(node, travel.steps)))
     interval: Interval = node.attrs["interval"]
     results = tuple(map(_stack, zip(*kept, strict=True))) if interval.everywhere else kept[-1]
     found = tuple(result.type for result in results)
     assert found == node.types, f"the grid keeps {found}, the solve has {node.types}"
     return results
+
+
+MOST_NODES = 2_000_000
+"""Operations of one unrolled solve; onnxruntime takes minutes to load a tenth of that."""
+
+
+def _refuse_too_many(node: Node, evaluations: int) -> None:
+    """Raises IsoclineError for a solve whose graph no machine would load."""
+    count = evaluations * len(topological(node.attrs["region"].results))
+    if count > MOST_NODES:
+        raise IsoclineError([messages.too_many_nodes(node.span, count, MOST_NODES)])
 
 
 @dataclass(frozen=True)

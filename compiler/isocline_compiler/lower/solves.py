@@ -13,7 +13,7 @@ from isocline_compiler.lower.expressions import Expressions, Frame, NetCall, Sol
 from isocline_compiler.lower.faults import LowerError, Mistakes, Poisoned
 from isocline_compiler.lower.known_numbers import Numbers
 from isocline_compiler.lower.weights import LayerScope, WeightTable
-from isocline_compiler.options import ADAPTIVE
+from isocline_compiler.options import ADAPTIVE, MOST_STEPS
 from isocline_compiler.schemes import SCHEMES
 from isocline_compiler.solve_node import SOLVE, Interval, SchemeChoice, pick
 from isocline_compiler.tensor_type import BATCH, Shape, TensorType, describe
@@ -157,9 +157,9 @@ def scheme_choice(call: Call, numbers: Numbers) -> SchemeChoice:
         if keyword.name.text != "steps":
             raise LowerError(calls.unknown_keyword(keyword.span, name, keyword.name.text, ("steps",)))
         options["steps"] = numbers.integer(keyword.value)
-        if options["steps"] < 1:
+        if not 1 <= options["steps"] <= MOST_STEPS:
             raise LowerError(
-                calls.wrong_argument(keyword.value.span, name, "steps", "a whole number from 1", str(options["steps"]))
+                calls.wrong_argument(keyword.value.span, name, "steps", f"from 1 to {MOST_STEPS}", str(options["steps"]))
             )
     if call.arguments or "steps" not in options:
         raise LowerError(messages.scheme_needs_steps(call.span, name))
