@@ -47,6 +47,8 @@ def train(
         result = isocline.train(
             file, data=data, run=run, resume=resume, device=device, epochs=epochs, progress=_progress(quiet)
         )
+        if not result.complete:
+            raise KeyboardInterrupt
     if not quiet:
         print(f"weights   {result.folder / 'weights.safetensors'}\nmetrics   {result.folder / 'metrics.csv'}")
 
