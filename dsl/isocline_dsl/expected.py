@@ -49,7 +49,9 @@ def unexpected_token(tokens: Sequence[Token], at: int, parser: InteractiveParser
         return syntax.ends_too_soon(Span(end, end), _found(previous), _expected(accepted))
     if previous is not None and _side_by_side(tokens, at, accepted):
         return syntax.side_by_side(span_of(previous).to(span), previous.value, token.value)
-    return syntax.unexpected(span, _found(token), _expected(accepted))
+    doubled = previous is not None and token.type == previous.type == "STAR"
+    hint = "powers are written with `^`: `x^2`" if doubled else None
+    return syntax.unexpected(span, _found(token), _expected(accepted), hint)
 
 
 def accepts(parser: InteractiveParser) -> set[str]:
@@ -59,7 +61,7 @@ def accepts(parser: InteractiveParser) -> set[str]:
 
 
 def _continues(previous: Token | None) -> bool:
-    return previous is not None and previous.type in ("RPAR", "RSQB", "NUMBER")
+    return previous is not None and previous.type in ("RPAR", "RSQB", "NUMBER", "NAME")
 
 
 def _begins(tokens: Sequence[Token], at: int) -> bool:

@@ -99,7 +99,7 @@ def _instead(character: str) -> str | None:
 
 
 @message("E107")
-def unexpected(span: Span, found: str, expected: str) -> Draft:
+def unexpected(span: Span, found: str, expected: str, hint: str | None = None) -> Draft:
     """Something stands where something else belongs.
 
     The message says what was found and what could have stood there. The mistake is often just before the place that is
@@ -107,7 +107,7 @@ def unexpected(span: Span, found: str, expected: str) -> Draft:
 
         param k real = 1         # expected `:` before the type
     """
-    return Draft(span, f"found {found}, expected {expected}")
+    return Draft(span, f"found {found}, expected {expected}", hint)
 
 
 @message("E108")
