@@ -6,7 +6,8 @@ parse ▶ lower ▶ (train) ▶ compile ▶ artifact
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
@@ -49,7 +50,8 @@ def train(
     dataset = dataset_of(model, Path(path).parent, data)
     if dataset is None:
         raise IsoclineError([messages.missing_data(model.training.span if model.training else None)], model.source)
-    return fit(model, dataset, folder, resume=resume, device=device, progress=progress, epochs=epochs)
+    with pointing_into(model.source):
+        return fit(model, dataset, folder, resume=resume, device=device, progress=progress, epochs=epochs)
 
 
 def compile(  # noqa: A001 - the command's name
@@ -118,7 +120,17 @@ def _compiled(
     folder = Path(out) if out is not None else Path("build") / model.name
     parameters = fitted_parameters(model, dataset, weights)
     trained = Trained(weights, parameters, metrics if metrics is not None and metrics.exists() else None)
-    return Compilation(model, trained, dataset, override, say).run(folder)
+    with pointing_into(model.source):
+        return Compilation(model, trained, dataset, override, say).run(folder)
+
+
+@contextmanager
+def pointing_into(source: Source) -> Iterator[None]:
+    """Mistakes that were found far from the text of the file still show its lines."""
+    try:
+        yield
+    except IsoclineError as error:
+        raise IsoclineError(error.diagnostics, error.source or source) from None
 
 
 def dataset_of(model: Model, folder: Path, override: Location | None = None) -> Dataset | None:
