@@ -126,8 +126,9 @@ class Compilation:
         evaluator = self.evaluator(samples.first(SWEPT))
         if self.override is not None:
             return {node: scheme_steps(node, self.override) for node in evaluator.solves}, ()
-        if self.plan.solver is not None:
-            chosen = {node: scheme_steps(node, self.plan.solver) for node in evaluator.open}
+        if self.plan.solver is not None or not evaluator.open:
+            named = self.plan.solver
+            chosen = {node: scheme_steps(node, named) for node in evaluator.open if named is not None}
             return {**evaluator.stated, **chosen}, ()
         rounding = self.plan.parity if self.plan.dtype == "float32" else float("inf")
         found, trials = choose(evaluator, self.plan.error, self.plan.of, self.progress, rounding)

@@ -26,7 +26,7 @@ from isocline_compiler.training.fit import train as fit
 from isocline_compiler.training.initial import initial_weights
 from isocline_compiler.training.progress import Progress, Quiet
 from isocline_dsl import messages
-from isocline_dsl.diagnostics import IsoclineError
+from isocline_dsl.diagnostics import IsoclineError, Source
 
 Location = str | Path
 
