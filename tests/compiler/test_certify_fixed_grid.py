@@ -57,7 +57,7 @@ def test_each_step_has_its_own_weights(tmp_path: Path) -> None:
     assert not evaluator.open
     ((walked, unrolled),) = both(evaluator, None, 0)
     np.testing.assert_allclose(walked, unrolled, rtol=1e-13, atol=1e-14)
-    first = {name: array for name, array in evaluator.weights.items()}
+    first = dict(evaluator.weights)
     for array in first.values():
         array[1:] = array[:1]
     ((same, _),) = both(Evaluator(evaluator.model, first, evaluator.samples), None, 0)

@@ -1,0 +1,102 @@
+"""`auto` takes the cheapest trial of its own table that keeps every bound, and says so when there is none."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from isocline_compiler.certify.choose import MARGIN, Trial, choose, discretisation, worst_error
+from isocline_compiler.certify.evaluation import Evaluator
+from isocline_compiler.certify.samples import drawn
+from isocline_compiler.checking import check
+from isocline_dsl.diagnostics import IsoclineError
+
+ROTATION = """dyn 1
+model rotation
+input start: real[2] in (0.5, 1)
+field turn(t, x, y: real) {{ x' = -{speed}*y; y' = {speed}*x }}
+field fade(t, z: real) {{ z' = -z }}
+path = solve turn from x = start[0], y = start[1] over 0..1
+faded = solve fade from z = path.x over 0..1
+output turned = path.y
+output faded
+deploy {{ solver auto(error={error}{of}) }}
+"""
+
+
+def evaluator_of(folder: Path, speed: float = 3, error: float = 1e-4, of: str = "") -> Evaluator:
+    file = folder / "rotation.dyn"
+    file.write_text(ROTATION.format(speed=speed, error=error, of=of))
+    model = check(file)
+    return Evaluator(model, {}, drawn(model.inputs, model.source).first(32), error)
+
+
+def chosen(evaluator: Evaluator, error: float, of: tuple[str, ...] | None = None) -> tuple[dict, tuple[Trial, ...]]:
+    return choose(evaluator, error, of, lambda text: None)
+
+
+def test_several_solves_share_the_error(tmp_path: Path) -> None:
+    evaluator = evaluator_of(tmp_path)
+    choices, trials = chosen(evaluator, 1e-4)
+    assert set(choices) == set(evaluator.open)
+    assert len(choices) == 2
+    assert worst_error(evaluator, choices, ("turned", "faded")) <= MARGIN * 1e-4
+    assert {trial.field for trial in trials} == {"turn", "fade"}
+
+
+def test_no_trial_of_the_table_is_cheaper_and_as_good(tmp_path: Path) -> None:
+    """Of the last solve, whose trials are measured with all others on their grids."""
+    evaluator = evaluator_of(tmp_path)
+    choices, trials = chosen(evaluator, 1e-4)
+    last = evaluator.open[-1]
+    mine = [trial for trial in trials if trial.field == "fade"]
+    taken = next(
+        trial for trial in mine if (trial.scheme, trial.steps) == (choices[last].scheme.name, choices[last].grid.steps)
+    )
+    good = [trial for trial in mine if trial.error <= MARGIN * 1e-4 / 2]
+    assert taken in good
+    assert min((trial.nodes, trial.evaluations) for trial in good) == (taken.nodes, taken.evaluations)
+
+
+def test_a_trial_states_the_error_that_its_grid_has(tmp_path: Path) -> None:
+    evaluator = evaluator_of(tmp_path)
+    choices, trials = chosen(evaluator, 1e-3)
+    first, last = evaluator.open
+    for trial in [item for item in trials if item.field == "fade"][::5]:
+        again = {first: choices[first], last: discretisation(last, trial.scheme, trial.steps)}
+        assert trial.error == pytest.approx(worst_error(evaluator, again, ("turned", "faded")), rel=1e-12)
+
+
+def test_of_restricts_which_outputs_count(tmp_path: Path) -> None:
+    """`faded` alone asks less of the grid than `turned`, whose field turns ten times as fast."""
+    evaluator = evaluator_of(tmp_path)
+    strict, _ = chosen(evaluator, 1e-5)
+    loose, _ = chosen(evaluator, 1e-5, ("turned",))
+    last = evaluator.open[-1]
+    assert loose[last].grid.steps == 1, "`turned` does not depend on the second solve"
+    assert strict[last].scheme.evaluations * strict[last].grid.steps > loose[last].scheme.evaluations
+
+
+def test_float32_vetoes_a_grid_that_rounds_badly(tmp_path: Path) -> None:
+    """With a bound on rounding the winner changes, or there was no better one and the error's winner stays."""
+    model = check(Path(__file__).parents[1] / "acceptance" / "models" / "fitzhugh_nagumo.dyn")
+    evaluator = Evaluator(model, {}, drawn(model.inputs, model.source).rounded("float32").first(32))
+    (node,) = evaluator.open
+    free, _ = choose(evaluator, 1e-3, None, lambda text: None)
+    kept, _ = choose(evaluator, 1e-3, None, lambda text: None, rounding=1e-5)
+    assert (free[node].scheme.name, free[node].grid.steps) != (kept[node].scheme.name, kept[node].grid.steps)
+    none, _ = choose(evaluator, 1e-3, None, lambda text: None, rounding=1e-12)
+    assert none[node] == free[node]
+
+
+def test_an_error_out_of_reach_is_e611_at_the_solve(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("isocline_compiler.certify.choose.MOST_NODES", 300)
+    evaluator = evaluator_of(tmp_path, speed=20)
+    with pytest.raises(IsoclineError) as caught:
+        chosen(evaluator, 1e-4)
+    (diagnostic,) = caught.value.diagnostics
+    assert diagnostic.code == "E611"
+    assert diagnostic.span is not None
+    assert caught.value.source is not None
+    assert caught.value.source.text[diagnostic.span.start :].startswith("solve turn")
