@@ -14,13 +14,14 @@ FOLDER = Path(__file__).parent
 
 @dataclass(frozen=True)
 class Example:
-    """`fetch` is the module that gets the data, None where they are beside the file."""
+    """`fetch` gets the data, None where they are beside the file. The folder is `name` unless `folder` says another."""
 
     name: str
     fetch: str | None = None
+    folder: str | None = None
 
     def commands(self) -> list[list[str]]:
-        file = FOLDER / self.name / f"{self.name}.dyn"
+        file = FOLDER / (self.folder or self.name) / f"{self.name}.dyn"
         build = [
             sys.executable,
             "-m",
@@ -40,6 +41,8 @@ EXAMPLES = (
     Example("load_forecast", fetch="examples.load_forecast.fetch"),
     Example("digits", fetch="examples.digits.fetch"),
     Example("resnet", fetch="examples.digits.fetch"),
+    Example("pendulum", fetch="examples.pendulum.simulate"),
+    Example("unconstrained", fetch="examples.pendulum.simulate", folder="pendulum"),
 )
 
 

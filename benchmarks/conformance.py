@@ -1,0 +1,215 @@
+"""Run every built example on every engine and write docs/conformance.md: how far each is from double precision.
+
+    python -m benchmarks.conformance [-o docs/conformance.md] [--build build]
+
+The reference is the evaluator of the onnx package on the same file with every float32 made float64. Exit status 1 when
+an installed engine is further from it than the bound, or refuses a model.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+import tempfile
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import onnx
+from onnx import TensorProto, numpy_helper
+
+import isocline
+from benchmarks.engines import Array, Arrays, Engine, engines, run_reference
+from isocline_compiler.certify.measures import DEFINITION, relative_errors
+from isocline_compiler.certify.samples import drawn, held_out
+from isocline_compiler.driver import dataset_of
+from isocline_runtime.artifact import read_artifact
+from isocline_runtime.manifest import ATTRIBUTION_FILE, MODEL_FILE, Manifest, Port
+
+EXAMPLES = Path(__file__).parents[1] / "examples"
+FILES = {
+    "hare_lynx": EXAMPLES / "hare_lynx" / "hare_lynx.dyn",
+    "digits": EXAMPLES / "digits" / "digits.dyn",
+    "resnet": EXAMPLES / "resnet" / "resnet.dyn",
+    "load_forecast": EXAMPLES / "load_forecast" / "load_forecast.dyn",
+    "pendulum": EXAMPLES / "pendulum" / "pendulum.dyn",
+    "unconstrained": EXAMPLES / "pendulum" / "unconstrained.dyn",
+}
+BOUND = 1e-5
+SAMPLES = 8
+
+
+@dataclass(frozen=True)
+class Case:
+    """A file of an artifact, with inputs for it; `scales` names, for a result near zero, the one whose size it has."""
+
+    artifact: str
+    model: Path
+    feeds: Arrays
+    scales: Mapping[str, str]
+
+    @property
+    def title(self) -> str:
+        return f"{self.artifact}/{self.model.name}"
+
+
+@dataclass(frozen=True)
+class Found:
+    """What one engine did with one case: its largest error, or why there is none."""
+
+    error: float | None
+    reason: str = ""
+
+    @property
+    def agrees(self) -> bool:
+        return self.error is not None and self.error <= BOUND
+
+    def __str__(self) -> str:
+        if self.error is None:
+            return self.reason
+        return f"{self.error:.1e}" if self.agrees else f"**{self.error:.1e}**"
+
+
+NOT_INSTALLED = Found(None, "not installed")
+
+
+def cases_of(name: str, folder: Path) -> Iterator[Case]:
+    """`model.onnx` and, where there is one, `attribute.onnx`, on held-out samples."""
+    manifest = read_artifact(folder / name).manifest
+    assert manifest is not None
+    inputs = sample_inputs(FILES[name], manifest)
+    yield Case(name, folder / name / MODEL_FILE, inputs, {})
+    if manifest.attribution is not None:
+        extra = {port.name: _extra(port) for port in manifest.attribution.inputs if port.name not in inputs}
+        yield Case(name, folder / name / ATTRIBUTION_FILE, {**inputs, **extra}, _scales(manifest))
+
+
+def sample_inputs(file: Path, manifest: Manifest) -> dict[str, Array]:
+    """Some held-out samples of a model, or draws from its bounds, in the types that the artifact takes."""
+    model = isocline.check(file)
+    dataset = dataset_of(model, file.parent)
+    samples = held_out(dataset, model.inputs, model.targets) if dataset else drawn(model.inputs, model.source)
+    few = samples.first(SAMPLES)
+    return {port.name: few.inputs[port.name].astype(port.dtype) for port in manifest.inputs}
+
+
+def _extra(port: Port) -> Array:
+    """The index asks for the default, the noise is normal."""
+    shape = (SAMPLES, *(int(size) for size in port.sample_shape))
+    if port.dtype == "int64":
+        return np.full(shape, -1)
+    return np.random.default_rng(0).standard_normal(shape).astype(port.dtype)
+
+
+def _scales(manifest: Manifest) -> dict[str, str]:
+    """A residual is what is left of a difference of scores: it is measured in scores."""
+    assert manifest.attribution is not None
+    results = manifest.attribution.results
+    score = {item.explains: item.name for item in results if item.kind == "score"}
+    return {item.name: score[item.explains] for item in results if item.kind == "residual"}
+
+
+def in_double(model: onnx.ModelProto) -> onnx.ModelProto:
+    """The same model with every float32 made float64: weights, constants, casts, and the types of its ports."""
+    wide = onnx.ModelProto()
+    wide.CopyFrom(model)
+    graph = wide.graph
+    for tensor in graph.initializer:
+        _widen(tensor)
+    for node in graph.node:
+        for attribute in node.attribute:
+            if attribute.type == onnx.AttributeProto.TENSOR:
+                _widen(attribute.t)
+            elif attribute.name == "to" and attribute.i == TensorProto.FLOAT:
+                attribute.i = TensorProto.DOUBLE
+    for port in (*graph.input, *graph.output, *graph.value_info):
+        if port.type.tensor_type.elem_type == TensorProto.FLOAT:
+            port.type.tensor_type.elem_type = TensorProto.DOUBLE
+    return wide
+
+
+def _widen(tensor: TensorProto) -> None:
+    if tensor.data_type == TensorProto.FLOAT:
+        tensor.CopyFrom(numpy_helper.from_array(numpy_helper.to_array(tensor).astype(np.float64), tensor.name))
+
+
+def reference_of(case: Case) -> dict[str, Array]:
+    """The outputs in double precision."""
+    feeds = {
+        name: array.astype(np.float64) if array.dtype == np.float32 else array for name, array in case.feeds.items()
+    }
+    with tempfile.TemporaryDirectory() as folder:
+        wide = Path(folder) / "double.onnx"
+        onnx.save(in_double(onnx.load(case.model)), wide)
+        return run_reference(wide, feeds)
+
+
+def measured(engine: Engine, case: Case, reference: Arrays) -> Found:
+    """The largest relative error of all outputs and samples."""
+    if engine.version is None:
+        return NOT_INSTALLED
+    try:
+        outputs = engine.run(case.model, case.feeds)
+    except Exception as problem:  # every engine has exceptions of its own; each is an entry of the table
+        return Found(None, f"fails: {_first_line(problem)}")
+    return Found(max(_error(name, outputs, reference, case.scales) for name in reference))
+
+
+def _first_line(problem: Exception) -> str:
+    return f"{type(problem).__name__}: {problem}".splitlines()[0][:100].replace("|", "/")
+
+
+def _error(name: str, outputs: Arrays, reference: Arrays, scales: Mapping[str, str]) -> float:
+    expected, found = reference[name], outputs[name]
+    if found.shape != expected.shape:
+        return float("inf")
+    batched = expected.shape[:1] == (SAMPLES,)
+    if name in scales:
+        return float(np.max(np.abs(found - expected) / np.abs(reference[scales[name]])))
+    return float(relative_errors(found, expected, batched).max())
+
+
+INTRODUCTION = f"""# Conformance
+
+Made by `make conformance`: every file of every built example, on {SAMPLES} held-out samples, by every engine. The
+numbers are relative errors: {DEFINITION};
+the largest of all samples and outputs. The bound is {BOUND:.0e}; what misses it is **bold**. The residual of a complete
+attribution is near zero by construction, so it is measured relative to the score that it is left of.
+
+The reference is the evaluator of the onnx package on the same file with every float32 made float64, so an engine is
+held to what the file says, not to another engine's rounding.
+
+tract has no `Loop`. The graphs of this table have none either: their solves are unrolled.
+"""
+
+
+def page(tools: Sequence[Engine], rows: Mapping[str, Sequence[Found]], absent: Sequence[str]) -> str:
+    """The document."""
+    versions = [f"| {tool.name} | {tool.version or 'not installed: ' + tool.install} |" for tool in tools]
+    head = "| | " + " | ".join(tool.name for tool in tools) + " |"
+    body = [f"| `{title}` | " + " | ".join(map(str, found)) + " |" for title, found in rows.items()]
+    missing = [f"Not built, so not tried: {', '.join(absent)}.", ""] if absent else []
+    lines = ["| engine | version |", "| --- | --- |", *versions, "", head, "| --- |" + " --- |" * len(tools), *body]
+    return "\n".join([INTRODUCTION, *lines, "", *missing])
+
+
+def main(arguments: Sequence[str]) -> int:
+    parser = argparse.ArgumentParser(description="Run the built examples on every engine.")
+    parser.add_argument("-o", dest="out", type=Path, default=EXAMPLES.parent / "docs" / "conformance.md")
+    parser.add_argument("--build", type=Path, default=Path("build"), help="the folder of the artifacts")
+    options = parser.parse_args(arguments)
+    tools = engines()
+    absent = [name for name in FILES if not (options.build / name / MODEL_FILE).is_file()]
+    rows: dict[str, list[Found]] = {}
+    for case in (case for name in FILES if name not in absent for case in cases_of(name, options.build)):
+        reference = reference_of(case)
+        rows[case.title] = [measured(tool, case, reference) for tool in tools]
+        print(f"{case.title:32}", *(f"{found!s:>14}" for found in rows[case.title]), flush=True)
+    options.out.write_text(page(tools, rows, absent).rstrip() + "\n", encoding="utf-8")
+    wrong = [found for row in rows.values() for found in row if found is not NOT_INSTALLED and not found.agrees]
+    return 1 if wrong or not rows else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
