@@ -13,6 +13,19 @@ BATCH = "batch"
 """The name of the implicit leading axis of everything that depends on an input."""
 
 
+def points_of(batch: str, count: int) -> str:
+    """The name of a batch axis that holds `count` points for each sample.
+
+    It differs from the plain one: onnxruntime may reuse a buffer between values whose named sizes are equal.
+    """
+    return f"{batch}_x{count}"
+
+
+def is_batch(size: Size) -> bool:
+    """Whether a leading axis of this size counts samples, or points of samples."""
+    return isinstance(size, str) and (size == BATCH or size.startswith(f"{BATCH}_x"))
+
+
 @dataclass(frozen=True)
 class TensorType:
     """`real[batch, 3]`. `real` is the working precision: float64 while compiling, float32 or float64 when deployed."""
@@ -26,7 +39,7 @@ class TensorType:
 
     @property
     def batched(self) -> bool:
-        return bool(self.shape) and self.shape[0] == BATCH
+        return bool(self.shape) and is_batch(self.shape[0])
 
     @property
     def sample(self) -> Shape:

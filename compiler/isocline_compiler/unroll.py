@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import pairwise
 
 from isocline_compiler.graph import Graph, Node, at, constant, everything, regions_of, topological, transform
@@ -18,13 +18,17 @@ from isocline_dsl.diagnostics import IsoclineError
 Choose = Callable[[Node], Discretisation | None]
 """The scheme and the grid of a solve; None leaves it as it is, for a solver that is not ours."""
 
+Record = Callable[[Node, "tuple[Node, ...]", "tuple[State, ...]"], None]
+"""Takes a solve with the times of its grid and the states at each of them, as nodes of the unrolled graph."""
 
-def unroll(graph: Graph, choose: Choose) -> Graph:
+
+def unroll(graph: Graph, choose: Choose, record: Record | None = None) -> Graph:
     """solve -> the steps of `choose(solve)`, one after another; what does not depend on state, time or step
     stays one node.
 
     The combinations of slopes carry the span of the solve, the nodes of the field their own. The graph grows
-    linearly with the number of steps. The same graph comes back when it holds no solve.
+    linearly with the number of steps. The same graph comes back when it holds no solve. `record` is told the states at
+    every node of each grid.
     """
     results: dict[Node, State] = {}
 
@@ -32,7 +36,7 @@ def unroll(graph: Graph, choose: Choose) -> Graph:
         choice = choose(node) if node.op is SOLVE else None
         if choice is not None:
             with at(node.span):
-                results[node] = unrolled(node.rebuilt(inputs), choice)
+                results[node] = unrolled(node.rebuilt(inputs), choice, record)
             return _first(results[node])
         if node.op is PICK and node.inputs[0] in results:
             return _node(results[node.inputs[0]][node.attrs["index"]])
@@ -42,14 +46,22 @@ def unroll(graph: Graph, choose: Choose) -> Graph:
     return graph.with_outputs(dict(zip(graph.outputs, outputs, strict=True)))
 
 
-def unrolled(node: Node, choice: Discretisation) -> State:
+def unrolled(node: Node, choice: Discretisation, record: Record | None = None) -> State:
     """The results of one solve node: each state at the end, or at all kept times on an axis after the batch
     axis.
+
+    For `record` the first states are nodes of their own (x * 1), so that a use of the same value elsewhere is not
+    taken for one of the state.
     """
     assert not any(inner.op is SOLVE for r in regions_of(node) for inner in everything(r.results)), "a solve in a field"
     travel = _Travel.of(node, choice)
     _refuse_too_many(node, travel.steps * choice.scheme.evaluations)
-    kept = list(_walk(choice.scheme, travel, _fields(node, travel.steps)))
+    if record is not None:
+        travel = replace(travel, initial=tuple(OPS["mul"](x, 1.0) for x in travel.initial))
+    walked = tuple(_walk(choice.scheme, travel, _fields(node, travel.steps)))
+    kept = [x for i, x in enumerate(walked) if i in travel.keep]
+    if record is not None:
+        record(node, travel.times, walked)
     interval: Interval = node.attrs["interval"]
     results = tuple(map(_stack, zip(*kept, strict=True))) if interval.everywhere else kept[-1]
     found = tuple(result.type for result in results)
@@ -79,6 +91,11 @@ class _Travel:
     @property
     def steps(self) -> int:
         return len(self.strides)
+
+    @property
+    def times(self) -> tuple[Node, ...]:
+        """The times of the grid's nodes: literals, or one value a sample."""
+        return tuple(_node(time) for time in (*(item.t for item in self.strides), self.strides[-1].end))
 
     @classmethod
     def of(cls, node: Node, choice: Discretisation) -> _Travel:
@@ -144,19 +161,17 @@ def _fields(node: Node, steps: int) -> Iterator[Field]:
 
 
 def _walk(scheme: Scheme, travel: _Travel, fields: Iterator[Field]) -> Iterator[State]:
-    """The states wherever they are kept."""
+    """The states at every node of the grid."""
     x = travel.initial
     memory = None
-    if 0 in travel.keep:
-        yield x
+    yield x
     for i, (here, field) in enumerate(zip(travel.strides, fields, strict=True)):
         if i == 0:
             memory = scheme.start(field, x)
         memory, x = scheme.advance(memory, field, here, x)
         if i == 0:
             _check_types(travel.initial, x)
-        if i + 1 in travel.keep:
-            yield x
+        yield x
 
 
 def _check_types(before: Sequence[Node], after: Sequence[Node]) -> None:

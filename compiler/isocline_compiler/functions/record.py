@@ -242,6 +242,11 @@ def _shown(default: Any) -> str:
             return found(default)
 
 
+def call_text(name: str, options: Mapping[str, Any]) -> str:
+    """A call as an author would write it with every option: `smoothgrad(samples=16, std=0.1)`."""
+    return f"{name}({', '.join(f'{key}={_shown(value)}' for key, value in options.items())})" if options else name
+
+
 def _split(build: Callable[..., Any]) -> tuple[str, str]:
     """The docstring without the paragraph that begins with `Example:`, and the example."""
     paragraphs = inspect.cleandoc(build.__doc__ or "").split("\n\n")

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 from isocline_compiler.graph import INPUT, Graph, Node, leaf
+from isocline_compiler.lower.attribution import AttributionLowering
 from isocline_compiler.lower.expressions import Expressions, Frame, Value
 from isocline_compiler.lower.faults import LowerError, Mistakes, Poisoned
 from isocline_compiler.lower.known_numbers import Numbers
@@ -111,12 +112,14 @@ class DeployLowering:
         for span, what in self._not_yet():
             mistakes.attempt(_refuse, span, what)
         found: dict[str, Any] = {key: mistakes.attempt(read) for key, read in self._readers().items()}
+        lowering = AttributionLowering(self.values, self.outputs)
+        attributions = lowering.lower(self.settings.items(Attribution), mistakes)
         checks = tuple(mistakes.attempt(self._check, item) for item in self.settings.all("check"))
         mistakes.settle()
         solver, error, of = found.pop("solver")
         return DeploymentPlan(
             solver=solver, error=error, of=of, checks=tuple(item for item in checks if item is not None),
-            span=self.settings.block.span, **found,
+            attributions=attributions, span=self.settings.block.span, **found,
         )  # fmt: skip
 
     def _readers(self) -> dict[str, Callable[[], Any]]:
@@ -132,7 +135,6 @@ class DeployLowering:
 
     def _not_yet(self) -> Iterator[tuple[Span, str]]:
         """What the language has and this version does not compile."""
-        yield from ((item.span, "attribution") for item in self.settings.items(Attribution))
         for key in ("stream", "derivatives", "bound", "target"):
             yield from ((item.span, f"`{key}`") for item in self.settings.all(key))
 

@@ -9,7 +9,7 @@ from typing import Any
 from isocline_compiler.graph import Example, Node, Op
 from isocline_compiler.ops.broadcasting import sum_to
 from isocline_compiler.ops.shapes import misfit, real
-from isocline_compiler.tensor_type import BATCH, Shape, Size, TensorType, broadcast, describe
+from isocline_compiler.tensor_type import Shape, Size, TensorType, broadcast, describe
 
 
 def _names(shape: Shape) -> list[str]:
@@ -149,7 +149,7 @@ EXPAND_LIKE = Op(
 def _spread_type(x: TensorType, like: TensorType) -> TensorType:
     if x.batched or not like.batched:
         raise misfit("spread", f"{describe(x)} and {describe(like)}", "a value without a batch axis, and one with it")
-    return x.with_shape((BATCH, *x.shape))
+    return x.with_shape((like.shape[0], *x.shape))
 
 
 def _emit_spread(emitter: Any, node: Node, x: str, like: str) -> str:

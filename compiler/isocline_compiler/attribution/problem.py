@@ -1,0 +1,167 @@
+"""What is to be explained: one number S of each sample, as a function of some inputs, on the unrolled graph."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from functools import cached_property
+from typing import Any
+
+from isocline_compiler.autodiff import pull_back, zeros_like
+from isocline_compiler.graph import INPUT, Array, Fault, Graph, Node, constant, leaf, topological, transform
+from isocline_compiler.model import Parameter
+from isocline_compiler.ops import OPS
+from isocline_compiler.ops.broadcasting import broadcast_like
+from isocline_compiler.tensor_type import BATCH, Shape, TensorType, is_batch, points_of
+from isocline_dsl import messages
+
+Background = Callable[[str, int], Array]
+
+
+@dataclass(frozen=True, eq=False)
+class Trajectory:
+    """One solve on its grid: the times of the nodes, one value or literal each, and each state at every node."""
+
+    field: str
+    times: tuple[Node, ...]
+    states: Mapping[str, tuple[Node, ...]]
+
+
+@dataclass(frozen=True, eq=False)
+class Points:
+    """m points of each sample evaluated in one pass: their inputs, (batch m, ...), and S at each, (batch m,)."""
+
+    count: int
+    inputs: Mapping[str, Node]
+    score: Node
+
+    def split(self, node: Node) -> Node:
+        """(batch m, ...) as (batch, m, ...)."""
+        return OPS["split_points"](node, count=self.count)
+
+
+@dataclass(frozen=True, eq=False)
+class Problem:
+    """The unrolled graph, the output that is explained, and the inputs it is explained by.
+
+    `label` begins the names of further inputs (noise). `background(input, count)` are stored samples of the training
+    data. `covariance` is that of the declared parameters, flattened and in order, where it is known.
+    """
+
+    graph: Graph
+    output: str
+    wrt: tuple[str, ...]
+    index: Node
+    classifier: bool = False
+    label: str = ""
+    background: Background | None = None
+    trajectories: tuple[Trajectory, ...] = ()
+    parameters: tuple[Parameter, ...] = ()
+    covariance: Array | None = None
+    inputs: Mapping[str, Node] = field(init=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "inputs", {str(node.attrs["name"]): node for node in self.graph.inputs})
+
+    @property
+    def entries(self) -> int:
+        """How many entries the output of a sample has."""
+        return math.prod(int(size) for size in self.graph.outputs[self.output].type.sample)
+
+    def about(self, wrt: tuple[str, ...], label: str) -> Problem:
+        """The same score with respect to these inputs; what it has computed already is kept."""
+        found = replace(self, wrt=wrt, label=label)
+        for shared in ("selector", "score"):
+            found.__dict__[shared] = getattr(self, shared)
+        return found
+
+    def shape(self, name: str) -> tuple[int, ...]:
+        """The shape of a sample of an input."""
+        return tuple(int(size) for size in self.inputs[name].type.sample)
+
+    @cached_property
+    def selector(self) -> Node:
+        """(batch, n): 1 at the entries of the flattened output that S sums.
+
+        The one of the index; for an index of -1 the largest when the output scores classes, else all of them.
+        """
+        flat = self._flat(self.graph.outputs[self.output])
+        chosen = OPS["one_hot"](self.index, depth=self.entries)
+        if self.classifier:
+            default = OPS["one_hot"](OPS["argmax"](flat, axis=1), depth=self.entries)
+        else:
+            default = broadcast_like(constant(1.0), flat)
+        given = OPS["greater_equal"](self.index, constant(0))
+        return OPS["where"](OPS["reshape"](given, shape=(BATCH, 1)), chosen, default)
+
+    @cached_property
+    def score(self) -> Node:
+        """S = sum(selector * flat(output)), (batch,)."""
+        return self._selected(self.graph.outputs[self.output], self.selector)
+
+    def gradients(self, score: Node, values: Sequence[Node]) -> tuple[Node, ...]:
+        """dS/dv of each sample, or zeros where S does not depend on v. Raises `Fault`."""
+        found = pull_back([score], [broadcast_like(constant(1.0), score)], values)
+        return tuple(zeros_like(v) if g is None else g for v, g in zip(values, found, strict=True))
+
+    def input_gradients(self) -> dict[str, Node]:
+        """dS/dx of each attributed input. Raises `Fault` where S does not depend on one of them."""
+        values = [self.inputs[name] for name in self.wrt]
+        found = pull_back([self.score], [broadcast_like(constant(1.0), self.score)], values)
+        for name, node in zip(self.wrt, found, strict=True):
+            if node is None:
+                raise self._independent(name)
+        return {name: node for name, node in zip(self.wrt, found, strict=True) if node is not None}
+
+    def at(self, points: Mapping[str, Node]) -> Points:
+        """S at other values of some inputs, (batch, m, *input) each; the other inputs stay, and so does the entry."""
+        count = next(int(node.size(1)) for node in points.values())
+        merged = {name: OPS["merge_points"](points[name]) for name in points}
+        output = self.graph.outputs[self.output]
+        used = {node for node in topological([output]) if node.op is INPUT}
+        known = {
+            node: merged[name] if name in merged else OPS["merge_points"](repeated(node, count))
+            for name, node in self.inputs.items()
+            if node in used or name in merged
+        }
+        (moved,) = transform([output], _enlarge(count), known)
+        selector = OPS["merge_points"](repeated(self.selector, count))
+        return Points(count, merged, self._selected(moved, selector))
+
+    def noise(self, name: str, draws: int) -> Node:
+        """A further input of standard normal draws for an input, (batch, draws, *input)."""
+        shape = (BATCH, draws, *self.inputs[name].type.sample)
+        return leaf(INPUT, f"{self.label}_noise_{name}", TensorType("real", shape))
+
+    def _flat(self, output: Node) -> Node:
+        return OPS["reshape"](output, shape=(output.shape[0], self.entries))
+
+    def _selected(self, output: Node, selector: Node) -> Node:
+        return OPS["reduce_sum"](selector * self._flat(output), axes=(1,), keepdims=False)
+
+    def _independent(self, name: str) -> Fault:
+        return Fault(lambda span: messages.nothing_to_attribute(span, self.output, name))
+
+
+def repeated(x: Node, count: int) -> Node:
+    """(batch, ...) as (batch, m, ...), the same m times."""
+    single = OPS["reshape"](x, shape=(x.shape[0], 1, *x.type.sample))
+    return OPS["expand"](single, shape=(x.shape[0], count, *x.type.sample))
+
+
+def _enlarge(count: int) -> Callable[[Node, tuple[Node, ...]], Node]:
+    """Rebuilds operations on m points a sample: shapes that name the batch axis name the larger one."""
+
+    def visit(node: Node, inputs: tuple[Node, ...]) -> Node:
+        shape = node.attrs.get("shape")
+        if shape is None or all(a is b for a, b in zip(inputs, node.inputs, strict=True)):
+            return node.rebuilt(inputs)
+        attrs: dict[str, Any] = {**node.attrs, "shape": _renamed(shape, count)}
+        return node.op(*inputs, **attrs)
+
+    return visit
+
+
+def _renamed(shape: Shape, count: int) -> Shape:
+    return tuple(points_of(str(size), count) if is_batch(size) else size for size in shape)

@@ -1,0 +1,52 @@
+"""Several points for each sample, as samples of their own: what evaluates a whole path in one pass."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from isocline_compiler.graph import Example, Node, Op
+from isocline_compiler.ops.shapes import misfit, real
+from isocline_compiler.tensor_type import BATCH, TensorType, describe, points_of
+
+
+def _merged(x: TensorType) -> TensorType:
+    if not x.batched or x.rank < 2 or not all(isinstance(size, int) for size in x.sample):
+        raise misfit("merge_points", (x,), "a value for each sample, with known sizes, its points first")
+    return x.with_shape((points_of(str(x.shape[0]), int(x.shape[1])), *x.shape[2:]))
+
+
+def _split(x: TensorType, *, count: int) -> TensorType:
+    suffix = points_of("", count)
+    if not x.batched or not str(x.shape[0]).endswith(suffix) or not all(isinstance(size, int) for size in x.sample):
+        raise misfit("split_points", f"{describe(x)} in {count} points", "a value for each point")
+    return x.with_shape((str(x.shape[0]).removesuffix(suffix), count, *x.sample))
+
+
+def _torch_merge(torch: Any, x: Any) -> Any:
+    return x.reshape(-1, *x.shape[2:])
+
+
+def _torch_split(torch: Any, x: Any, count: int) -> Any:
+    return x.reshape(-1, count, *x.shape[1:])
+
+
+def _emit(emitter: Any, node: Node, x: str) -> str:
+    """The leading size is inferred: the others are known."""
+    return str(emitter.node("Reshape", x, emitter.ints([-1, *node.shape[1:]])))
+
+
+MERGE_POINTS: Op = Op(
+    "merge_points", _merged, _torch_merge, _emit,
+    lambda g, y, x: (SPLIT_POINTS(g, count=x.size(1)),),
+    "(batch, m, ...) as (batch m, ...): m points of each sample become samples.",
+    examples=(Example((real(BATCH, 2, 4),)), Example((real(BATCH, 2),))),
+)  # fmt: skip
+
+SPLIT_POINTS: Op = Op(
+    "split_points", _split, _torch_split, _emit,
+    lambda g, y, x, count: (MERGE_POINTS(g),),
+    "(batch m, ...) as (batch, m, ...): what `merge_points` did, undone.",
+    examples=(Example((real("batch_x2", 4),), {"count": 2}), Example((real("batch_x2"),), {"count": 2})),
+)  # fmt: skip
+
+POINTS = (MERGE_POINTS, SPLIT_POINTS)
