@@ -1,0 +1,183 @@
+"""The cost of a gradient: the adjoint graph beside the forward graph, and beside the package onnx-ad on the same one.
+
+    python benchmarks/gradient.py [--steps 20,100] [--rounds 15] [--out build/benchmarks]
+
+A field of two hidden layers (64 units, tanh) over four numbers, solved by the classic Runge-Kutta scheme; the gradient of
+the sum of the result with respect to the start, batch 1, onnxruntime with one thread. All models take their turn in
+every round; a round's time is the fastest of its repetitions, and the median of the rounds is shown. Of loads the
+fastest of five is.
+onnx-ad (`pip install onnx-ad`) is left out when it is not installed, and the result says so.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import statistics
+import time
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import numpy as np
+import onnx
+import onnxruntime
+from isocline_compiler.autodiff import gradient
+from isocline_compiler.certify.choose import discretisation
+from isocline_compiler.graph import Array, Graph
+from isocline_compiler.lower import lower
+from isocline_compiler.ops import OPS
+from isocline_compiler.passes import bind, optimise
+from isocline_compiler.to_onnx import to_onnx
+from isocline_compiler.training.initial import initial_weights
+from isocline_compiler.unroll import unroll
+from isocline_dsl import Source, parse
+
+MODEL = """dyn 1
+model gradient
+input start: real[4] in (-1, 1)
+field f(t, x: real[4]) { x' = x |> dense(64) |> tanh |> dense(64) |> tanh |> dense(4) }
+x = solve f from x = start over 0..1
+output x
+"""
+STEPS = (20, 100)
+GOAL = 3.5
+"""The adjoint graph takes at most this many times as long as the forward graph."""
+LEVEL = onnxruntime.GraphOptimizationLevel.ORT_ENABLE_ALL
+
+
+@dataclass(frozen=True)
+class Row:
+    """One model at one number of steps: milliseconds a run and a load, and what it is made of."""
+
+    model: str
+    steps: int
+    nodes: int
+    kilobytes: float
+    load_ms: float
+    run_ms: float
+    ratio: float
+
+
+@dataclass
+class Contender:
+    """A model in onnxruntime, its times a round."""
+
+    name: str
+    content: bytes
+    feeds: dict[str, Array]
+
+    def __post_init__(self) -> None:
+        self.loads: list[float] = []
+        self.runs: list[float] = []
+        self.nodes = len(onnx.load_from_string(self.content).graph.node)
+        self.session = self.load()
+
+    def load(self) -> onnxruntime.InferenceSession:
+        options = onnxruntime.SessionOptions()
+        options.intra_op_num_threads = options.inter_op_num_threads = 1
+        options.graph_optimization_level = LEVEL
+        options.log_severity_level = 3
+        start = time.perf_counter()
+        session = onnxruntime.InferenceSession(self.content, options, ["CPUExecutionProvider"])
+        self.loads.append(time.perf_counter() - start)
+        return session
+
+    def outputs(self) -> list[Array]:
+        return list(self.session.run(None, self.feeds))
+
+    def take_turn(self, repetitions: int) -> None:
+        """One round: the fastest of a few runs."""
+        times = []
+        for _ in range(repetitions):
+            start = time.perf_counter()
+            self.session.run(None, self.feeds)
+            times.append(time.perf_counter() - start)
+        self.runs.append(min(times))
+
+
+def forward_graph(steps: int) -> tuple[Graph, dict[str, Array]]:
+    """The unrolled solve, and its weights."""
+    source = Source(MODEL, "gradient.dyn")
+    model = lower(parse(source), source)
+    graph = unroll(model.graph, lambda node: discretisation(node, "rk4", steps))
+    return graph, initial_weights(model.weights, 0)
+
+
+def with_gradient(graph: Graph) -> Graph:
+    """The same, with the gradient of the sum of the result beside it."""
+    (start,), (y,) = graph.inputs, graph.outputs.values()
+    (g,) = gradient(OPS["reduce_sum"](y, axes=(1,)), [start])
+    return Graph(graph.inputs, {**graph.outputs, "gradient": g}, "gradient")
+
+
+def emitted(graph: Graph, weights: dict[str, Array]) -> onnx.ModelProto:
+    return to_onnx(optimise(bind(graph, weights)), {}, sizes={"batch": 1})
+
+
+def contenders(steps: int) -> list[Contender]:
+    """Forward, our adjoint, and onnx-ad's, each checked to give the same gradient."""
+    graph, weights = forward_graph(steps)
+    start = np.linspace(-1, 1, 4, dtype=np.float32)[None]
+    forward = emitted(graph, weights)
+    adjoint = emitted(with_gradient(graph), weights)
+    found = [
+        Contender("forward", forward.SerializeToString(), {"start": start}),
+        Contender("adjoint", adjoint.SerializeToString(), {"start": start}),
+    ]
+    other = by_onnx_ad(forward, start)
+    if other is not None:
+        np.testing.assert_allclose(other.outputs()[-1].ravel(), found[1].outputs()[-1].ravel(), rtol=1e-4, atol=1e-6)
+        found.append(other)
+    return found
+
+
+def by_onnx_ad(forward: onnx.ModelProto, start: Array) -> Contender | None:
+    try:
+        import onnx_ad
+    except ImportError:
+        return None
+    content = onnx_ad.reverse(forward, layout="onnx").SerializeToString()
+    return Contender("onnx-ad", content, {"start": start, "adj_x": np.ones((1, 4, 1), np.float32)})
+
+
+def measured(steps: int, rounds: int) -> list[Row]:
+    """Interleaved rounds of all models at one size."""
+    found = contenders(steps)
+    for round_ in range(rounds):
+        for contender in found:
+            contender.take_turn(max(5, 2000 // steps))
+            if round_ < 5:
+                contender.load()
+    base = statistics.median(found[0].runs)
+    return [
+        Row(
+            item.name, steps, item.nodes, len(item.content) / 1024, 1e3 * min(item.loads),
+            1e3 * statistics.median(item.runs), statistics.median(item.runs) / base,
+        )
+        for item in found
+    ]  # fmt: skip
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--steps", default=",".join(map(str, STEPS)))
+    parser.add_argument("--rounds", type=int, default=15)
+    parser.add_argument("--out", type=Path, default=Path("build/benchmarks"))
+    options = parser.parse_args()
+    rows = [row for steps in map(int, options.steps.split(",")) for row in measured(steps, options.rounds)]
+    print(f"{'model':10}{'steps':>6}{'nodes':>8}{'KiB':>9}{'load ms':>10}{'run ms':>10}{'ratio':>8}")
+    for row in rows:
+        print(
+            f"{row.model:10}{row.steps:6}{row.nodes:8}{row.kilobytes:9.0f}{row.load_ms:10.1f}{row.run_ms:10.3f}"
+            f"{row.ratio:8.2f}"
+        )
+    if not any(row.model == "onnx-ad" for row in rows):
+        print("onnx-ad is not installed: pip install onnx-ad")
+    options.out.mkdir(parents=True, exist_ok=True)
+    (options.out / "gradient.json").write_text(json.dumps([asdict(row) for row in rows], indent=1))
+    missed = [row for row in rows if row.model == "adjoint" and row.ratio > GOAL]
+    return 1 if missed else 0
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())
