@@ -254,7 +254,7 @@ def test_a_gradient_survives_the_passes(graph: Graph, seed: int) -> None:
         alike(ours, expected)
 
 
-# ---------------------------------------------------------------------------------------------------- what it looks like
+# --------------------------------------------------------------------------------------------------- what it looks like
 
 X = leaf(INPUT, "x", real("batch", 3))
 Z = leaf(INPUT, "z", real("batch", 3))

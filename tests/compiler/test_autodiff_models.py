@@ -1,0 +1,122 @@
+"""The gradients of whole models, unrolled and emitted, against torch's tape on the same model."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import onnxruntime
+import pytest
+import torch
+
+from isocline_compiler.autodiff import gradient
+from isocline_compiler.certify.choose import discretisation
+from isocline_compiler.certify.evaluation import scheme_steps
+from isocline_compiler.graph import Array, Graph, Node, constant
+from isocline_compiler.grid import Discretisation
+from isocline_compiler.lower import lower
+from isocline_compiler.model import Model
+from isocline_compiler.ops import OPS
+from isocline_compiler.passes import bind, optimise, share
+from isocline_compiler.to_onnx import to_onnx
+from isocline_compiler.to_torch import evaluate
+from isocline_compiler.training.initial import initial_weights
+from isocline_compiler.unroll import unroll
+from isocline_dsl import parse, read
+from tests.compiler.test_ops import NOT_IN_FLOAT64
+
+ROOT = Path(__file__).parents[2]
+LONG = {"examples/pendulum/pendulum.dyn", "examples/pendulum/unconstrained.dyn"}
+"""Hundreds of kept times: minutes for what `models/pendulum.dyn` shows in a second."""
+FILES = sorted(
+    path
+    for folder in ("examples/*", "tests/acceptance/programs", "tests/acceptance/models")
+    for path in ROOT.glob(f"{folder}/*.dyn")
+    if str(path.relative_to(ROOT)) not in LONG and "input" in path.read_text(encoding="utf-8")
+)
+SAMPLES = 3
+
+
+def chosen(node: Node) -> Discretisation:
+    stated = node.attrs["scheme"]
+    return scheme_steps(node, stated) if stated is not None else discretisation(node, "rk4", 1)
+
+
+def unrolled(path: Path) -> tuple[Model, Graph]:
+    source = read(path)
+    model = lower(parse(source), source)
+    return model, unroll(model.graph, chosen)
+
+
+def moved_weights(model: Model) -> dict[str, Array]:
+    """First values, moved: layers that start at zero would make a gradient trivial."""
+    rng = np.random.default_rng(0)
+    return {
+        name: value + 0.05 * rng.uniform(size=value.shape) for name, value in initial_weights(model.weights, 0).items()
+    }
+
+
+def height(graph: Graph) -> Node:
+    """One number for each sample: all real outputs, each entry weighted by a number of its own."""
+    rng, result = np.random.default_rng(1), constant(0.0)
+    for node in graph.outputs.values():
+        if node.type.kind == "real":
+            weights = constant(rng.uniform(0.5, 1.5, [int(size) for size in node.type.sample]))
+            first = int(node.type.batched)
+            result = result + OPS["reduce_sum"](node * weights, axes=tuple(range(first, node.type.rank)))
+    return result
+
+
+def inputs_of(graph: Graph) -> dict[str, torch.Tensor]:
+    """Values between 0.3 and 1; times, where a model takes them, in order."""
+    rng, made = np.random.default_rng(2), {}
+    for node in graph.inputs:
+        shape = [SAMPLES if size == "batch" else size for size in node.shape]
+        values = np.sort(rng.uniform(0.3, 1.0, shape), axis=-1) if shape[1:] else rng.uniform(0.3, 1.0, shape)
+        made[node.attrs["name"]] = torch.tensor(values if node.type.kind == "real" else values.astype(np.int64))
+    return made
+
+
+def relative(ours: Array, theirs: Array) -> float:
+    """The largest difference by the largest magnitude of a gradient."""
+    return float(np.max(np.abs(ours - theirs)) / max(float(np.max(np.abs(theirs))), 1e-12))
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda path: path.stem)
+def test_the_gradient_of_a_model_is_that_of_torch(path: Path) -> None:
+    """In float64, and in float32 by onnxruntime as it would be deployed."""
+    model, graph = unrolled(path)
+    graph = share(graph)
+    weights, values = moved_weights(model), inputs_of(graph)
+    wrt = [node for node in graph.inputs if node.type.kind == "real"]
+    y = height(graph)
+    derivatives = Graph(graph.inputs, {f"d_{x.attrs['name']}": g for x, g in zip(wrt, gradient(y, wrt), strict=True)})
+    bound = {**{name: torch.tensor(value) for name, value in weights.items()}, **values}
+    leaves = {x.attrs["name"]: bound[x.attrs["name"]].clone().requires_grad_() for x in wrt}
+    (total,) = evaluate([y], {**bound, **leaves})
+    expected = [item.numpy() for item in torch.autograd.grad(total.sum(), list(leaves.values()))]
+    with torch.no_grad():
+        exact = evaluate(tuple(derivatives.outputs.values()), bound)
+    assert any(np.abs(item).max() > 1e-6 for item in expected)
+    for ours, theirs in zip(exact, expected, strict=True):
+        assert relative(ours.numpy(), theirs) <= 1e-6
+    optimised = optimise(bind(derivatives, weights))
+    deployed = in_onnxruntime(optimised, values, "float32")
+    for ours, theirs in zip(deployed, expected, strict=True):
+        assert relative(ours, theirs) <= 1e-4
+    if not {node.op.name for node in graph.nodes()} & NOT_IN_FLOAT64:
+        wide = in_onnxruntime(optimised, values, "float64")
+        for ours, theirs in zip(wide, expected, strict=True):
+            assert relative(ours, theirs) <= 1e-6
+
+
+def in_onnxruntime(graph: Graph, values: dict[str, torch.Tensor], dtype: str) -> list[Array]:
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = 1
+    options.log_severity_level = 3
+    content = to_onnx(graph, {}, dtype=dtype).SerializeToString()
+    session = onnxruntime.InferenceSession(content, options, ["CPUExecutionProvider"])
+    given = {item.name for item in session.get_inputs()}
+    fed = {name: item.numpy() for name, item in values.items() if name in given}
+    cast = {name: item.astype(dtype) if item.dtype.kind == "f" else item for name, item in fed.items()}
+    return list(session.run(None, cast))
