@@ -2,8 +2,8 @@
 
     python benchmarks/gradient.py [--steps 20,100] [--rounds 15] [--out build/benchmarks]
 
-A field of two hidden layers (64 units, tanh) over four numbers, solved by the classic Runge-Kutta scheme; the gradient of
-the sum of the result with respect to the start, batch 1, onnxruntime with one thread. All models take their turn in
+A field of two hidden layers (64 units, tanh) over four numbers, solved by the classic Runge-Kutta scheme; the gradient
+of the sum of the result with respect to the start, batch 1, onnxruntime with one thread. All models take their turn in
 every round; a round's time is the fastest of its repetitions, and the median of the rounds is shown. Of loads the
 fastest of five is.
 onnx-ad (`pip install onnx-ad`) is left out when it is not installed, and the result says so.
@@ -21,6 +21,7 @@ from pathlib import Path
 import numpy as np
 import onnx
 import onnxruntime
+
 from isocline_compiler.autodiff import gradient
 from isocline_compiler.certify.choose import discretisation
 from isocline_compiler.graph import Array, Graph
