@@ -67,7 +67,7 @@ def phosphorylation(given: Inputs) -> Outputs:
         return matrix @ (rates * there[reactants[0]] * there[reactants[1]])
 
     start = [given["substrate"], 0, 0, 0, given["kinase"], given["phosphatase"], *6 * [0]]
-    x = integrated(slopes, start, [0, 3, 6])
+    x = integrated(slopes, start, [0, 4])
     return {"free": x[:4].T, "enzymes": x[4:6].T, "bound": x[6:].T}
 
 
