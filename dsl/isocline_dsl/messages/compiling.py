@@ -26,9 +26,15 @@ def error_bound_missed(span: Span | None, output: str, found: str, bound: str) -
 def parity_missed(span: Span | None, output: str, found: str, bound: str) -> Draft:
     """onnxruntime in float32 and the graph in float64 differ by more than the bound.
 
-    Rounding grew along the way: a difference of large numbers, an exponential of a large one, a long unstable solve.
+    Rounding grew along the way: a difference of large numbers, an exponential of a large one, a long unstable solve. Narrow
+    the inputs' bounds to what really occurs, deploy in double precision (`deploy { dtype float64 }`), or, when the difference
+    does not matter for the use, state a larger bound (`deploy { parity 1e-4 }`).
     """
-    return Draft(span, f"`{output}` in float32 differs from float64 by {found}; the bound is {bound}")
+    return Draft(
+        span,
+        f"`{output}` in float32 differs from float64 by {found}; the bound is {bound}",
+        "narrow the inputs' bounds, deploy with `dtype float64`, or state another bound with `parity`",
+    )
 
 
 @message("E603")
@@ -116,8 +122,8 @@ def no_scheme_reaches(span: Span | None, error: str, best: str, scheme: str) -> 
     """
     return Draft(
         span,
-        f"no scheme reaches the error {error}; the best, {scheme}, reaches {best}",
-        "allow a larger error, or make the field smoother",
+        f"no scheme that fits into a graph of reasonable size reaches the error {error}; the best, {scheme}, reaches {best}",
+        "allow a larger error, shorten the solve, or make the field smoother",
     )
 
 
