@@ -63,7 +63,7 @@ def out_of_bounds(name: str, index: tuple[int, ...], found: object, interval: st
     manifest.
     """
     place = f"{name}{list(index)}" if index else name
-    return InputError("E736", f"{place} is {found}, expected a number in {interval}")
+    return InputError("E736", f"{place} is {found}, expected a number strictly inside {interval}")
 
 
 def out_of_classes(name: str, index: tuple[int, ...], found: object, classes: int) -> InputError:

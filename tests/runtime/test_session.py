@@ -105,7 +105,7 @@ def test_the_manifest_lists_the_models_outputs(write_artifact) -> None:
 def test_inputs_are_checked_before_the_model_runs(write_artifact, monkeypatch: pytest.MonkeyPatch) -> None:
     model = load(write_artifact())
     monkeypatch.setattr(model, "_backend", None)
-    with pytest.raises(InputError, match=r"E736.*first\[1\] is 11.0, expected a number in \(0, 10\) m"):
+    with pytest.raises(InputError, match=r"E736.*first\[1\] is 11.0, expected a number strictly inside \(0, 10\) m"):
         model.run(first=[1, 11])
 
 
