@@ -122,7 +122,7 @@ def no_scheme_reaches(span: Span | None, error: str, best: str, scheme: str) -> 
     """
     return Draft(
         span,
-        f"no scheme that fits into a graph of reasonable size reaches the error {error}; the best, {scheme}, reaches {best}",
+        f"no scheme reaches the error {error} in a graph of reasonable size; the best, {scheme}, reaches {best}",
         "allow a larger error, shorten the solve, or make the field smoother",
     )
 
