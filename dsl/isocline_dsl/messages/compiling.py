@@ -26,9 +26,9 @@ def error_bound_missed(span: Span | None, output: str, found: str, bound: str) -
 def parity_missed(span: Span | None, output: str, found: str, bound: str) -> Draft:
     """onnxruntime in float32 and the graph in float64 differ by more than the bound.
 
-    Rounding grew along the way: a difference of large numbers, an exponential of a large one, a long unstable solve. Narrow
-    the inputs' bounds to what really occurs, deploy in double precision (`deploy { dtype float64 }`), or, when the difference
-    does not matter for the use, state a larger bound (`deploy { parity 1e-4 }`).
+    Rounding grew along the way: a difference of large numbers, an exponential of a large one, a long unstable solve.
+    Narrow the inputs' bounds to what really occurs, deploy in double precision (`deploy { dtype float64 }`), or, when
+    the difference does not matter for the use, state a larger bound (`deploy { parity 1e-4 }`).
     """
     return Draft(
         span,
