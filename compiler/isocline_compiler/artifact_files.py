@@ -10,13 +10,14 @@ from contextlib import contextmanager
 from importlib.metadata import version
 from pathlib import Path
 
+from isocline_compiler.attributing import Explanations
 from isocline_compiler.certify.evaluation import intervals
 from isocline_compiler.graph import Node
 from isocline_compiler.grid import Discretisation, Grid
-from isocline_compiler.model import Model, Port
+from isocline_compiler.model import DeploymentPlan, Model, Port
 from isocline_compiler.tensor_type import BATCH
 from isocline_runtime.artifact import describe_file, write_atomic
-from isocline_runtime.manifest import MANIFEST_FILE, Manifest, SolveInfo, to_json
+from isocline_runtime.manifest import MANIFEST_FILE, AttributionInfo, Manifest, SolveInfo, to_json
 from isocline_runtime.manifest import Port as ManifestPort
 
 REPORT_FILE = "report.html"
@@ -44,7 +45,9 @@ def _replace(folder: Path, staging: Path) -> None:
         (staging / name).replace(folder / name)
 
 
-def manifest_of(model: Model, choices: Mapping[Node, Discretisation], folder: Path) -> Manifest:
+def manifest_of(
+    model: Model, choices: Mapping[Node, Discretisation], folder: Path, explanations: Explanations | None = None
+) -> Manifest:
     """The manifest of the files in `folder`, written there too."""
     deployment = model.deployment
     manifest = Manifest(
@@ -58,6 +61,7 @@ def manifest_of(model: Model, choices: Mapping[Node, Discretisation], folder: Pa
         solves=tuple(_solve(node, choice) for node, choice in choices.items()),
         files={path.name: describe_file(path.read_bytes()) for path in sorted(folder.iterdir())},
         source_sha256=hashlib.sha256(model.source.text.encode()).hexdigest(),
+        attribution=None if explanations is None else _attribution(model, explanations),
     )
     write_atomic(folder / MANIFEST_FILE, to_json(manifest).encode())
     return manifest
@@ -75,6 +79,25 @@ def _port(port: Port, dtype: str, batch: int | None) -> ManifestPort:
         high=_finite(high),
         classes=port.classes,
     )
+
+
+def _attribution(model: Model, explanations: Explanations) -> AttributionInfo:
+    """What `attribute.onnx` takes and gives: the model's own inputs as they are, then indices and noise."""
+    own = {port.name: port for port in model.inputs}
+    deployment = model.deployment
+    inputs = (
+        _port(own[name], deployment.dtype, deployment.batch) if name in own else _value(name, node, deployment)
+        for name, node in ((str(leaf.attrs["name"]), leaf) for leaf in explanations.graph.inputs)
+    )
+    outputs = (_value(name, node, deployment) for name, node in explanations.graph.outputs.items())
+    return AttributionInfo(
+        tuple(inputs), tuple(outputs), explanations.explained, explanations.results, explanations.noise
+    )
+
+
+def _value(name: str, node: Node, deployment: DeploymentPlan) -> ManifestPort:
+    shape = tuple((deployment.batch or BATCH) if size == BATCH else size for size in node.shape)
+    return ManifestPort(name, "int64" if node.type.kind == "int" else deployment.dtype, shape)
 
 
 def _finite(bound: float | None) -> float | None:

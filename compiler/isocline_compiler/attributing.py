@@ -9,9 +9,12 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 
+import numpy as np
+
 from isocline_compiler.attribution import METHODS
 from isocline_compiler.attribution.problem import Background, Problem, Trajectory
 from isocline_compiler.attribution.record import Method, Result
+from isocline_compiler.data import Split
 from isocline_compiler.functions.record import call_text
 from isocline_compiler.graph import INPUT, Array, Fault, Graph, Node, at, leaf, topological
 from isocline_compiler.grid import Discretisation
@@ -72,6 +75,23 @@ class Explanations:
         methods = dict.fromkeys(call_text(item.option.name, item.option.options) for item in own)
         index = str(problem.index.attrs["name"])
         return ExplainedOutput(problem.output, index, problem.entries, problem.classifier, tuple(wrt), tuple(methods))
+
+
+@dataclass(frozen=True, eq=False)
+class StoredSamples:
+    """Samples of the training data: `count` of them, drawn with a fixed seed, or all."""
+
+    train: Split
+
+    def __call__(self, name: str, count: int | None) -> Array:
+        array = self.train.arrays[name]
+        if name in self.train.shared:
+            return np.broadcast_to(array, (count or 1, *array.shape))
+        if count is None:
+            return array
+        rows = np.random.default_rng(0).choice(len(array), count, replace=count > len(array))
+        chosen: Array = array[rows]
+        return chosen
 
 
 def explain(

@@ -4,6 +4,7 @@ choose      a scheme and a grid for every solve whose scheme is open
 unroll      solves to steps
 optimise    the passes
 emit        ONNX, checked
+explain     the same steps and their derivatives, where the file asks for attributions
 certify     what was emitted, against the reference, float64 and the author's checks
 write       the files, the manifest last
 """
@@ -20,7 +21,9 @@ from typing import Any
 import onnx
 
 from isocline_compiler.artifact_files import REPORT_FILE, manifest_of, steps_of, write_folder
-from isocline_compiler.certify.certificate import Certificate, DeployedSolve, FittedParameter
+from isocline_compiler.attributing import Explanations, StoredSamples, explain, sizes_of
+from isocline_compiler.certify.attribution import missed_attributions, prove_attribution
+from isocline_compiler.certify.certificate import AttributionProof, Certificate, DeployedSolve, FittedParameter
 from isocline_compiler.certify.choose import Trial, choose
 from isocline_compiler.certify.deployed import (
     compare,
@@ -49,7 +52,7 @@ from isocline_dsl import messages
 from isocline_dsl.diagnostics import Diagnostic, IsoclineError
 from isocline_runtime import Session, load
 from isocline_runtime.artifact import write_atomic
-from isocline_runtime.manifest import CERTIFICATE_FILE, MODEL_FILE, Manifest
+from isocline_runtime.manifest import ATTRIBUTION_FILE, CERTIFICATE_FILE, MODEL_FILE, Manifest
 
 SWEPT = 512
 """Samples of the sweep: as many as are measured, or the worst of those measured could lie beyond the sweep's worst."""
@@ -102,13 +105,15 @@ class Compilation:
         optimised = self.optimised(choices)
         self.progress(f"emitting {len(optimised.nodes())} operations")
         model = self.emit(optimised)
+        explanations = self.explanations(choices)
         with write_folder(folder) as staging:
             write_atomic(staging / MODEL_FILE, model)
             session = load(staging / MODEL_FILE)
-            certificate = self.certify(session, samples, choices, trials, staging / MODEL_FILE)
+            proofs = self.prove_attribution(explanations, samples, staging) if explanations is not None else ()
+            certificate = self.certify(session, samples, choices, trials, staging / MODEL_FILE, proofs)
             write_atomic(staging / CERTIFICATE_FILE, certificate.to_json().encode())
             write_atomic(staging / REPORT_FILE, self.report(session, certificate, samples).encode())
-            manifest = manifest_of(self.model, choices, staging)
+            manifest = manifest_of(self.model, choices, staging, explanations)
         return Compiled(folder, manifest, json.loads(certificate.to_json()))
 
     def samples(self) -> Samples:
@@ -144,17 +149,34 @@ class Compilation:
 
     def emit(self, graph: Graph) -> bytes:
         """The bytes of the ONNX file, checked by onnx itself."""
-        sizes = {"batch": self.plan.batch} if self.plan.batch else {}
         model = to_onnx(
-            graph, self.trained.weights, opset=self.plan.opset, dtype=self.plan.dtype, name=self.model.name,
+            graph, self.trained.weights, opset=self.plan.opset, dtype=self.plan.dtype, name=graph.name,
             metadata={"source_sha256": hashlib.sha256(self.model.source.text.encode()).hexdigest()},
-            source=self.model.source, sizes=sizes,
+            source=self.model.source, sizes=sizes_of(graph, self.plan.batch),
         )  # fmt: skip
         onnx.checker.check_model(model, full_check=True)
         content: bytes = model.SerializeToString(deterministic=True)
         return content
 
+    def explanations(self, choices: Mapping[Node, Discretisation]) -> Explanations | None:
+        """What the file asks to be explained, on the same steps."""
+        background = StoredSamples(self.dataset.train) if self.dataset else None
+        return explain(self.model, choices, self.trained.weights, background)
+
     # -------------------------------------------------------------------------------------------- the proof
+
+    def prove_attribution(
+        self, explanations: Explanations, samples: Samples, staging: Path
+    ) -> tuple[AttributionProof, ...]:
+        """Write `attribute.onnx`, run it and measure what it answers. Raises IsoclineError."""
+        self.progress(f"explaining with {len(explanations.graph.nodes())} operations")
+        write_atomic(staging / ATTRIBUTION_FILE, self.emit(explanations.graph))
+        session = load(staging / ATTRIBUTION_FILE)
+        proofs = prove_attribution(self.model, explanations, self.trained.weights, session, samples)
+        missed = missed_attributions(self.model, proofs)
+        if missed:
+            raise IsoclineError(missed, self.model.source)
+        return proofs
 
     def certify(
         self,
@@ -163,6 +185,7 @@ class Compilation:
         choices: Mapping[Node, Discretisation],
         trials: tuple[Trial, ...],
         model_file: Path,
+        explained: tuple[AttributionProof, ...] = (),
     ) -> Certificate:
         """Measure everything that is claimed. Raises IsoclineError with every bound that is missed."""
         self.progress("certifying")
@@ -190,6 +213,7 @@ class Compilation:
             graph=graph_facts(session, model_file),
             latency=latency(session, measured, self.plan.batch or 1),
             versions=versions(),
+            attribution=explained,
         )
         missed = self._missed(certificate)
         if missed:

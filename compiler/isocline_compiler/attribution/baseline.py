@@ -14,8 +14,6 @@ from isocline_dsl.messages import calls
 
 ZEROS = WordCall("zeros")
 WORDS = ("zeros", "mean")
-AVERAGED = 1024
-"""Stored samples that the mean is taken over, at most."""
 
 
 def check_baseline(method: str, word: WordCall) -> None:
@@ -28,7 +26,7 @@ def baseline_of(method: str, word: WordCall, background: Background | None, name
     """`zeros`, or the `mean` of the training samples, in the shape of the input."""
     if word.name == "zeros":
         return np.zeros(shape)
-    mean: Array = known_background(method, background)(name, AVERAGED).mean(axis=0)
+    mean: Array = known_background(method, background)(name, None).mean(axis=0)
     return mean
 
 

@@ -59,7 +59,8 @@ def _column(values: Array, rank: int) -> Array:
 
 def _definition(samples: Count = SAMPLES) -> Definition:
     def measure(oracle: Oracle) -> Mapping[str, Array]:
-        stored = {name: oracle.background(name, samples) for name in oracle.inputs}
+        background = known_background(NAME, oracle.background)
+        stored = {name: background(name, samples) for name in oracle.inputs}
         away = {name: x[:, None] - stored[name] for name, x in oracle.inputs.items()}
         path = {name: b + _column(fractions(samples), b.ndim) * away[name] for name, b in stored.items()}
         return {
@@ -75,4 +76,5 @@ EXPECTED_GRADIENTS = Method(
     cost="samples gradients, in one pass",
     definition=_definition,
     compares_with_data=True,
+    shares=True,
 )

@@ -35,5 +35,9 @@ def _definition() -> Definition:
 
 
 INPUT_X_GRADIENT = Method(
-    input_x_gradient, axioms=("implementation invariance", "linearity"), cost="one gradient", definition=_definition
+    input_x_gradient,
+    axioms=("implementation invariance", "linearity"),
+    cost="one gradient",
+    definition=_definition,
+    shares=True,
 )

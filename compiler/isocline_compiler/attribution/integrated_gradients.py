@@ -7,7 +7,7 @@ from collections.abc import Mapping
 import numpy as np
 
 from isocline_compiler.attribution.baseline import ZEROS, baseline_of, check_baseline, chosen, shapes_of
-from isocline_compiler.attribution.problem import Problem
+from isocline_compiler.attribution.problem import Points, Problem
 from isocline_compiler.attribution.record import Build, Definition, Method, Oracle, Result
 from isocline_compiler.functions.kinds import Count, Word
 from isocline_compiler.graph import Array, Node, constant
@@ -35,14 +35,14 @@ def integrated_gradients(steps: Count = STEPS, baseline: Word = ZEROS) -> Build:
             name: constant(baseline_of(NAME, baseline, problem.background, name, problem.shape(name)))
             for name in problem.wrt
         }
-        nodes, weights = gauss_legendre(steps)
+        nodes, weights = (np.insert(item, 0, 0.0) for item in gauss_legendre(steps))  # S(x0) comes in the same pass
         differences = {name: problem.inputs[name] - starts[name] for name in problem.wrt}
         path = problem.at({name: starts[name] + _along(differences[name], nodes) for name in problem.wrt})
         shares = {}
         for name, g in zip(path.inputs, problem.gradients(path.score, list(path.inputs.values())), strict=True):
             weighted = path.split(g) * constant(_column(weights, differences[name].type.rank))
             shares[name] = differences[name] * OPS["reduce_sum"](weighted, axes=(1,), keepdims=False)
-        residual = _residual(problem, starts, shares)
+        residual = _residual(problem, path, shares)
         return (
             *(Result("attribution", node, name) for name, node in shares.items()),
             Result("residual", residual),
@@ -68,10 +68,9 @@ def _along(difference: Node, nodes: Array) -> Node:
     return single * constant(_column(nodes, difference.type.rank))
 
 
-def _residual(problem: Problem, starts: Mapping[str, Node], shares: Mapping[str, Node]) -> Node:
-    """S(x) - S(x0) - sum of all shares, (batch,)."""
-    origin = problem.at({name: _along(problem.inputs[name], np.zeros(1)) + starts[name] for name in problem.wrt})
-    left = problem.score - OPS["reduce_sum"](origin.split(origin.score), axes=(1,), keepdims=False)
+def _residual(problem: Problem, path: Points, shares: Mapping[str, Node]) -> Node:
+    """S(x) - S(x0) - sum of all shares, (batch,); x0 is the first point of the path."""
+    left = problem.score - OPS["select"](path.split(path.score), axis=1, index=0)
     for node in shares.values():
         axes = tuple(range(1, node.type.rank))
         left = left - (OPS["reduce_sum"](node, axes=axes, keepdims=False) if axes else node)
@@ -98,4 +97,5 @@ INTEGRATED_GRADIENTS = Method(
     axioms=("completeness", "sensitivity", "implementation invariance", "linearity", "symmetry"),
     cost="steps gradients, in one pass",
     definition=_definition,
+    shares=True,
 )

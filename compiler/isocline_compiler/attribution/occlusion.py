@@ -98,4 +98,5 @@ OCCLUSION = Method(
     axioms=("implementation invariance", "linearity"),
     cost="one evaluation a patch, in one pass",
     definition=_definition,
+    shares=True,
 )

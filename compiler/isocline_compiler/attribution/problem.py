@@ -16,7 +16,8 @@ from isocline_compiler.ops.broadcasting import broadcast_like
 from isocline_compiler.tensor_type import BATCH, Shape, TensorType, is_batch, points_of
 from isocline_dsl import messages
 
-Background = Callable[[str, int], Array]
+Background = Callable[[str, "int | None"], Array]
+"""Samples of the training data of an input: so many, drawn once and for all, or all of them."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -45,8 +46,7 @@ class Points:
 class Problem:
     """The unrolled graph, the output that is explained, and the inputs it is explained by.
 
-    `label` begins the names of further inputs (noise). `background(input, count)` are stored samples of the training
-    data. `covariance` is that of the declared parameters, flattened and in order, where it is known.
+    `label` begins the names of further inputs (noise). `background` are samples of the training data. `covariance` is that of the declared parameters, flattened and in order, where it is known.
     """
 
     graph: Graph

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any, Protocol, TypeAlias
+from typing import Any, Literal, Protocol, TypeAlias
 
-from isocline_compiler.attribution.problem import Problem
+from isocline_compiler.attribution.problem import Background, Problem
 from isocline_compiler.functions.kinds import WordCall
 from isocline_compiler.functions.record import Callee, call
 from isocline_compiler.graph import Array, Node
-from isocline_runtime.manifest import ResultKind
+
+ResultKind: TypeAlias = Literal["attribution", "residual", "path", "times", "sensitivity", "deviation"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -46,8 +47,9 @@ class Oracle(Protocol):
         """By input, the draws that the method was given, (N, draws, *input)."""
         ...
 
-    def background(self, name: str, count: int) -> Array:
-        """The stored samples of an input, (count, *input)."""
+    @property
+    def background(self) -> Background | None:
+        """The stored samples, where there are data."""
         ...
 
     def score(self, points: Mapping[str, Array]) -> Array:
@@ -68,13 +70,14 @@ class Method(Callee):
     """`build` takes the author's options and gives a function of the problem; `definition` gives that of the oracle.
 
     `axioms` are those the method satisfies, in the words of Sundararajan, Taly, Yan (2017) where they are theirs;
-    `cost` is in evaluations of the model, a gradient counting as three.
+    `cost` is in evaluations of the model, a gradient counting as three. `shares` of the score are in its units.
     """
 
     axioms: tuple[str, ...] = ()
     cost: str = ""
     definition: Callable[..., Definition] | None = None
     compares_with_data: bool = False
+    shares: bool = False
 
     def results(self, problem: Problem, options: Mapping[str, Any]) -> tuple[Result, ...]:
         """The results for a problem. Raises `Fault`."""

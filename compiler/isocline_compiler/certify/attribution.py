@@ -1,0 +1,168 @@
+"""Explanations proved: what `attribute.onnx` answers, against definitions made of scores and finite differences."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from isocline_compiler.attributing import Explained, Explanations
+from isocline_compiler.attribution.baseline import ZEROS, baseline_of
+from isocline_compiler.attribution.record import Result
+from isocline_compiler.certify.certificate import AttributionProof, Curve
+from isocline_compiler.certify.curves import curves
+from isocline_compiler.certify.fresh_samples import FreshSamples, fresh_samples
+from isocline_compiler.certify.oracle import DeployedOracle
+from isocline_compiler.certify.samples import Samples
+from isocline_compiler.graph import Array
+from isocline_compiler.model import Model
+from isocline_dsl import messages
+from isocline_dsl.diagnostics import Diagnostic
+from isocline_runtime import Session
+
+BOUNDS: Mapping[str, float] = {"float32": 1e-3, "float64": 1e-6}
+"""The largest relative difference from finite differences, by the precision of the deployed model."""
+ROWS, MEASURED, ENTRIES, NODES = 32, 6, 6, 3
+"""Samples that are explained; of those, how many are measured at so many entries of an input or nodes of a grid."""
+LEAST_SHARE = 1e-2
+"""Shares smaller than this part of the score are measured against that part: float32 subtracts scores."""
+SAME = 1e-6
+"""Attributions of two samples that differ relatively by less are the same."""
+
+
+def prove_attribution(
+    model: Model, explanations: Explanations, weights: Mapping[str, Array], session: Session, samples: Samples
+) -> tuple[AttributionProof, ...]:
+    """Every result of `attribute.onnx` measured, on fresh samples."""
+    rows = model.deployment.batch or min(ROWS, samples.count)
+    fresh = fresh_samples(model, explanations, weights, samples, rows)
+    found = {name: array.astype(np.float64) for name, array in session.run(fresh.feed()).items()}
+    trial = Trial(weights, fresh, found, BOUNDS[model.deployment.dtype])
+    return tuple(proof for item in explanations.applied for proof in trial.proofs(item))
+
+
+def missed_attributions(model: Model, proofs: Sequence[AttributionProof]) -> list[Diagnostic]:
+    """A diagnostic for each result that misses its bound, or is constant where it should not be."""
+    spans = {plan.output: plan.span for plan in model.deployment.attributions}
+    missed = []
+    for proof in proofs:
+        span = spans[proof.output]
+        if proof.error is not None and proof.bound is not None and not proof.error <= proof.bound:
+            missed.append(messages.attribution_missed(span, proof.result, f"{proof.error:.1e}", f"{proof.bound:.0e}"))
+        if proof.varies is False:
+            missed.append(messages.attribution_constant(span, proof.result))
+    return missed
+
+
+@dataclass(frozen=True, eq=False)
+class Trial:
+    """One run of `attribute.onnx`: what was given, what was found, and the bound that it is held to."""
+
+    weights: Mapping[str, Array]
+    fresh: FreshSamples
+    found: Mapping[str, Array]
+    bound: float
+
+    def proofs(self, item: Explained) -> list[AttributionProof]:
+        """Of the results of one method."""
+        oracle = self.oracle(item, MEASURED)
+        pairs = self._pairs(item, oracle)
+        found = [self._compared(item, name, *pair, oracle) for name, pair in pairs.items()]
+        residuals = [name for name, result in item.results.items() if result.kind == "residual"]
+        return found + [self._completeness(item, name) for name in residuals]
+
+    def oracle(self, item: Explained, rows: int) -> DeployedOracle:
+        """Scores at the first samples, for the method's own noise."""
+        prefix = f"{item.problem.label}_noise_"
+        noise = {name.removeprefix(prefix): a[:rows] for name, a in self.fresh.noise.items() if name.startswith(prefix)}
+        known = {name: array[:rows] for name, array in self.fresh.inputs.items()}
+        index = self.fresh.index[str(item.problem.index.attrs["name"])][:rows]
+        entries = {
+            str(result.of): _entries(self.found[name][:rows])
+            for name, result in item.results.items()
+            if result.kind == "attribution"
+        }
+        return DeployedOracle(item.problem, self.weights, known, index, entries, noise)
+
+    def _pairs(self, item: Explained, oracle: DeployedOracle) -> dict[str, tuple[Array, Array]]:
+        """By result: what was found at some entries, and what it should be, (N, k) each."""
+        definition = item.method.defined(item.option.options)
+        defined = definition(oracle) if definition is not None else {}
+        pairs: dict[str, tuple[Array, Array]] = {}
+        for name, result in item.results.items():
+            found = self.found[name][: len(oracle.index)]
+            of = str(result.of)
+            if result.kind == "attribution" and of in defined:
+                pairs[name] = np.take(found.reshape(len(found), -1), oracle.entries[of], axis=1), defined[of]
+            elif result.kind == "path":
+                pairs[name] = _along_path(item, result, found, oracle)
+            elif result.kind == "sensitivity":
+                pairs[name] = _by_parameter(item, result, found, oracle)
+        return pairs
+
+    def _compared(
+        self, item: Explained, name: str, found: Array, expected: Array, oracle: DeployedOracle
+    ) -> AttributionProof:
+        rows, result = len(found), item.results[name]
+        scale = np.maximum(np.abs(self.found[name][:rows]).reshape(rows, -1).max(axis=1), np.abs(expected).max(axis=1))
+        if item.method.shares:
+            score = oracle.score({key: array[:, None] for key, array in oracle.inputs.items()})[:, 0]
+            scale = np.maximum(scale, LEAST_SHARE * np.abs(score))
+        error = np.abs(found - expected).max(axis=1) / np.where(scale > 0, scale, 1.0)
+        return AttributionProof(
+            name, item.plan.output, item.method.name, result.of, rows,
+            error=float(error.max()) if np.isfinite(error).all() else float("inf"), bound=self.bound,
+            varies=_vary(found) if _vary(expected) else None, curves=self._curves(item, name, result),
+        )  # fmt: skip
+
+    def _curves(self, item: Explained, name: str, result: Result) -> tuple[Curve, ...]:
+        """Of a classifier's inputs with more than one entry."""
+        if not item.problem.classifier or result.kind != "attribution" or self.found[name][0].size < 2:
+            return ()
+        oracle, of = self.oracle(item, self.fresh.count), str(result.of)
+        word = item.option.options.get("baseline", ZEROS)
+        baseline = baseline_of(item.method.name, word, item.problem.background, of, item.problem.shape(of))
+        return curves(lambda points: oracle.score({of: points}), self.fresh.inputs[of], self.found[name], baseline)
+
+    def _completeness(self, item: Explained, name: str) -> AttributionProof:
+        """|S(x) - S(x0) - sum of the shares|, relative to |S(x) - S(x0)|."""
+        shares = [self.found[key] for key, result in item.results.items() if result.kind == "attribution"]
+        residual = self.found[name]
+        change = np.abs(residual + sum(array.reshape(len(array), -1).sum(axis=1) for array in shares))
+        relative = np.abs(residual) / np.where(change > 0, change, 1.0)
+        largest = float(relative.max())
+        return AttributionProof(name, item.plan.output, item.method.name, None, len(residual), completeness=largest)
+
+
+def _entries(found: Array) -> Array:
+    """Flat entries to measure: half of them those with the largest attributions, the others at random."""
+    size = np.abs(found.reshape(len(found), -1)).max(axis=0)
+    ranked = np.argsort(-size, kind="stable")
+    others = np.random.default_rng(0).permutation(ranked[ENTRIES // 2 :])
+    return np.concatenate([ranked[: ENTRIES // 2], others[: ENTRIES - ENTRIES // 2]])
+
+
+def _along_path(item: Explained, result: Result, found: Array, oracle: DeployedOracle) -> tuple[Array, Array]:
+    """dS/dx(t_i) at the first, a middle and the last node of the grid, at one entry each."""
+    field, _, state = str(result.of).rpartition(".")
+    trajectory = next(one for one in item.problem.trajectories if one.field == field)
+    nodes = trajectory.states[state]
+    places = sorted({0, len(nodes) // 2, len(nodes) - 1})[:NODES]
+    here = found.reshape(len(found), len(nodes), -1)
+    entries = [int(np.abs(here[:, place]).max(axis=0).argmax()) for place in places]
+    measured = [oracle.node_slopes(nodes[i], np.array([entry])) for i, entry in zip(places, entries, strict=True)]
+    return here[:, places, entries], np.concatenate(measured, axis=1)
+
+
+def _by_parameter(item: Explained, result: Result, found: Array, oracle: DeployedOracle) -> tuple[Array, Array]:
+    """dS/dp at the numbers of a declared parameter that matter most."""
+    parameter = next(one for one in item.problem.parameters if one.name == result.of)
+    entries = _entries(found)[:NODES]
+    return np.take(found.reshape(len(found), -1), entries, axis=1), oracle.node_slopes(parameter.value, entries)
+
+
+def _vary(values: Array) -> bool:
+    """Whether two samples differ."""
+    scale = float(np.abs(values).max())
+    return bool(np.ptp(values, axis=0).max() > SAME * scale)

@@ -1,0 +1,124 @@
+"""The score of the deployed graph in float64, anywhere: what attributions are measured against."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from isocline_compiler.attribution.problem import Background, Problem
+from isocline_compiler.graph import Array, Graph, Node
+from isocline_compiler.to_torch import TorchProgram, evaluate
+
+STEP = 1e-5
+"""Of a central difference, relative to the magnitude of what is moved: rounding and curvature both stay below 1e-9."""
+ROWS = 2048
+"""Points evaluated at a time."""
+
+
+@dataclass(frozen=True, eq=False)
+class DeployedOracle:
+    """Scores and their slopes at the samples of `known`, all inputs of the model, for one entry of the output each."""
+
+    problem: Problem
+    weights: Mapping[str, Array]
+    known: Mapping[str, Array]
+    index: Array
+    entries: Mapping[str, Array]
+    noise: Mapping[str, Array]
+
+    @property
+    def background(self) -> Background | None:
+        return self.problem.background
+
+    @cached_property
+    def inputs(self) -> dict[str, Array]:
+        return {name: self.known[name] for name in self.problem.wrt}
+
+    def score(self, points: Mapping[str, Array]) -> Array:
+        """S at m points of each sample, (N, m)."""
+        rows, count = next((len(array), array.shape[1]) for array in points.values())
+        flat = {name: array.reshape(rows * count, *array.shape[2:]) for name, array in points.items()}
+        others = {**self.known, str(self.problem.index.attrs["name"]): self.index}
+        for name, array in others.items():
+            if name not in flat:
+                flat[name] = np.repeat(array, count, axis=0)
+        found = [self._evaluated({name: array[part] for name, array in flat.items()}) for part in _parts(rows * count)]
+        return np.concatenate(found).reshape(rows, count)
+
+    def slopes(self, name: str, points: Mapping[str, Array]) -> Array:
+        """dS/d(entry) at each point, (N, m, k)."""
+        h = STEP * _magnitude(self.known[name])
+        columns = []
+        for entry in self.entries[name]:
+            moved = [self.score({**points, name: _moved(points[name], int(entry), sign * h)}) for sign in (1, -1)]
+            columns.append((moved[0] - moved[1]) / (2 * h))
+        return np.stack(columns, axis=-1)
+
+    def node_slopes(self, node: Node, entries: Array) -> Array:
+        """dS/d(entry) of any value inside the graph: (N, k). One without a batch axis moves for all samples at once."""
+        value = self._values([node], {})[0].numpy()
+        h = STEP * _magnitude(value)
+        columns = []
+        for entry in entries:
+            moved = value.reshape(len(value), -1) if node.type.batched else value.reshape(1, -1)
+            shift = np.zeros_like(moved)
+            shift[:, int(entry)] = h
+            pair = [(moved + sign * shift).reshape(value.shape) for sign in (1, -1)]
+            above, below = (self._values([self.problem.score], {node: torch.tensor(item)})[0].numpy() for item in pair)
+            columns.append((above - below) / (2 * h))
+        return np.stack(columns, axis=-1)
+
+    @cached_property
+    def _program(self) -> TorchProgram:
+        return TorchProgram(Graph(self.problem.graph.inputs, {"score": self.problem.score}))
+
+    @cached_property
+    def _bound(self) -> dict[str, Tensor]:
+        return {name: torch.tensor(np.asarray(array, dtype=np.float64)) for name, array in self.weights.items()}
+
+    def _evaluated(self, arrays: Mapping[str, Array]) -> Array:
+        bound = {**self._bound, **{name: _tensor(array) for name, array in arrays.items()}}
+        with torch.no_grad():
+            found: Array = self._program(bound)["score"].numpy()
+        return found
+
+    def _values(self, nodes: list[Node], given: Mapping[Node, Tensor]) -> tuple[Tensor, ...]:
+        arrays = {**self.known, str(self.problem.index.attrs["name"]): self.index}
+        bound: dict[Node | str, Tensor] = {}
+        bound.update(self._bound.items())
+        bound.update(given.items())
+        bound.update({name: _tensor(array) for name, array in arrays.items()})
+        with torch.no_grad():
+            return evaluate(nodes, bound)
+
+
+def flat_output(problem: Problem, weights: Mapping[str, Array], arrays: Mapping[str, Array]) -> Array:
+    """The output that is explained, flattened, for samples of all inputs: (N, entries)."""
+    bound = {name: _tensor(np.asarray(array)) for name, array in {**weights, **arrays}.items()}
+    with torch.no_grad():
+        (found,) = evaluate([problem.graph.outputs[problem.output]], bound)
+    return found.reshape(len(found), -1).numpy()
+
+
+def _tensor(array: Array) -> Tensor:
+    return torch.tensor(np.asarray(array, dtype=np.float64) if array.dtype.kind == "f" else array)
+
+
+def _parts(rows: int) -> Iterator[slice]:
+    return (slice(start, start + ROWS) for start in range(0, rows, ROWS))
+
+
+def _magnitude(values: Array) -> float:
+    return max(float(np.abs(values).mean()), 1e-3)
+
+
+def _moved(points: Array, entry: int, by: float) -> Array:
+    """(N, m, *input) with one flat entry moved."""
+    moved = points.astype(np.float64, copy=True)
+    moved.reshape(*moved.shape[:2], -1)[:, :, entry] += by
+    return moved
