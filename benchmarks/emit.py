@@ -104,7 +104,7 @@ def exporters(folder: Path) -> dict[str, Exporter]:
 
 
 def measured(export: Exporter, steps: int) -> dict[str, float]:
-    """Seconds of the processor, bytes, and the answer at one input, so that all are known to have exported the same function."""
+    """Seconds of the processor, bytes, and the answer at one input: all must have exported the same function."""
     seconds = []
     while len(seconds) < REPEATS and sum(seconds) < PATIENCE:
         gc.collect()
