@@ -171,7 +171,7 @@ class Compilation:
         """Write `attribute.onnx`, run it and measure what it answers. Raises IsoclineError."""
         self.progress(f"explaining with {len(explanations.graph.nodes())} operations")
         write_atomic(staging / ATTRIBUTION_FILE, self.emit(explanations.graph))
-        session = load(staging / ATTRIBUTION_FILE)
+        session = load(staging / ATTRIBUTION_FILE, allow_nonfinite=True)
         proofs = prove_attribution(self.model, explanations, self.trained.weights, session, samples)
         missed = missed_attributions(self.model, proofs)
         if missed:

@@ -35,12 +35,14 @@ def integrated_gradients(steps: Count = STEPS, baseline: Word = ZEROS) -> Build:
             name: constant(baseline_of(NAME, baseline, problem.background, name, problem.shape(name)))
             for name in problem.wrt
         }
-        nodes, weights = (np.insert(item, 0, 0.0) for item in gauss_legendre(steps))  # S(x0) comes in the same pass
+        nodes, weights = gauss_legendre(steps)
         differences = {name: problem.inputs[name] - starts[name] for name in problem.wrt}
-        path = problem.at({name: starts[name] + _along(differences[name], nodes) for name in problem.wrt})
+        places = np.insert(nodes, 0, 0.0)  # S(x0) comes in the same pass; its gradient may be infinite, and is not used
+        path = problem.at({name: starts[name] + _along(differences[name], places) for name in problem.wrt})
         shares = {}
         for name, g in zip(path.inputs, problem.gradients(path.score, list(path.inputs.values())), strict=True):
-            weighted = path.split(g) * constant(_column(weights, differences[name].type.rank))
+            inner = OPS["slice"](path.split(g), axis=1, start=1, stop=None)
+            weighted = inner * constant(_column(weights, differences[name].type.rank))
             shares[name] = differences[name] * OPS["reduce_sum"](weighted, axes=(1,), keepdims=False)
         residual = _residual(problem, path, shares)
         return (

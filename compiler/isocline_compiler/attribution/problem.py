@@ -46,7 +46,8 @@ class Points:
 class Problem:
     """The unrolled graph, the output that is explained, and the inputs it is explained by.
 
-    `label` begins the names of further inputs (noise). `background` are samples of the training data. `covariance` is that of the declared parameters, flattened and in order, where it is known.
+    `label` begins the names of further inputs (noise). `background` are samples of the training data. `covariance` is
+    that of the declared parameters, flattened and in order, where it is known.
     """
 
     graph: Graph

@@ -48,7 +48,9 @@ def missed_attributions(model: Model, proofs: Sequence[AttributionProof]) -> lis
     missed = []
     for proof in proofs:
         span = spans[proof.output]
-        if proof.error is not None and proof.bound is not None and not proof.error <= proof.bound:
+        if float("inf") in (proof.error, proof.completeness):
+            missed.append(messages.attribution_not_finite(span, proof.result))
+        elif proof.error is not None and proof.bound is not None and not proof.error <= proof.bound:
             missed.append(messages.attribution_missed(span, proof.result, f"{proof.error:.1e}", f"{proof.bound:.0e}"))
         if proof.varies is False:
             missed.append(messages.attribution_constant(span, proof.result))
@@ -112,7 +114,7 @@ class Trial:
         error = np.abs(found - expected).max(axis=1) / np.where(scale > 0, scale, 1.0)
         return AttributionProof(
             name, item.plan.output, item.method.name, result.of, rows,
-            error=float(error.max()) if np.isfinite(error).all() else float("inf"), bound=self.bound,
+            error=_largest(error), bound=self.bound,
             varies=_vary(found) if _vary(expected) else None, curves=self._curves(item, name, result),
         )  # fmt: skip
 
@@ -131,8 +133,13 @@ class Trial:
         residual = self.found[name]
         change = np.abs(residual + sum(array.reshape(len(array), -1).sum(axis=1) for array in shares))
         relative = np.abs(residual) / np.where(change > 0, change, 1.0)
-        largest = float(relative.max())
-        return AttributionProof(name, item.plan.output, item.method.name, None, len(residual), completeness=largest)
+        return AttributionProof(
+            name, item.plan.output, item.method.name, None, len(residual), completeness=_largest(relative)
+        )
+
+
+def _largest(errors: Array) -> float:
+    return float(errors.max()) if np.isfinite(errors).all() else float("inf")
 
 
 def _entries(found: Array) -> Array:

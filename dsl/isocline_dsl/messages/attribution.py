@@ -83,3 +83,13 @@ def too_many_points(span: Span | None, method: str, found: int, limit: int) -> D
         f"`{method}` needs {found} points of each sample; the limit is {limit}",
         "take larger patches, fewer samples",
     )
+
+
+@message("E627")
+def attribution_not_finite(span: Span | None, result: str) -> Draft:
+    """An attribution is infinite or not a number when it is tried.
+
+    Nearly always the model has no value at the baseline: a logarithm or a quotient of zeros. Compare with
+    `baseline=mean`, the mean of the training samples, instead of `zeros`.
+    """
+    return Draft(span, f"`{result}` is not finite", "try `baseline=mean`")
