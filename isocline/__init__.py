@@ -14,6 +14,8 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from isocline.attribution import Attribution as Attribution
+    from isocline.attribution import attribute as attribute
     from isocline.benchmark import Benchmark as Benchmark
     from isocline.benchmark import bench as bench
     from isocline.explanations import explain as explain
@@ -44,6 +46,7 @@ _PUBLIC = {
     "isocline_dsl.diagnostics": ("Diagnostic", "IsoclineError"),
     "isocline_runtime": ("Session", "load"),
     "isocline_runtime.errors": ("RuntimeFault",),
+    "isocline.attribution": ("Attribution", "attribute"),
     "isocline.benchmark": ("Benchmark", "bench"),
     "isocline.explanations": ("explain",),
     "isocline.layouts": ("Layout", "format"),

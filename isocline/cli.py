@@ -10,6 +10,7 @@ import typer
 from isocline import __version__
 from isocline.commands.about import doctor, explain
 from isocline.commands.artifacts import bench, plot, run, show
+from isocline.commands.attributing import attribute
 from isocline.commands.boundary import Front
 from isocline.commands.making import build, compile_, train
 from isocline.commands.sources import check, fmt
@@ -50,6 +51,7 @@ COMMANDS = (
     (MAKING, "train", train),
     (MAKING, "compile", compile_),
     (USING, "run", run),
+    (USING, "attribute", attribute),
     (USING, "show", show),
     (USING, "plot", plot),
     (USING, "bench", bench),
