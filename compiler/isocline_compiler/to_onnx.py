@@ -16,7 +16,7 @@ import numpy as np
 import onnx
 from onnx import helper
 
-from isocline_compiler.graph import CONSTANT, INPUT, WEIGHT, Array, Graph, Node
+from isocline_compiler.graph import CONSTANT, INPUT, WEIGHT, Array, Graph, Node, uncollected
 from isocline_compiler.tensor_type import Kind, Size, TensorType
 from isocline_dsl import messages
 from isocline_dsl.diagnostics import IsoclineError, Source
@@ -130,6 +130,7 @@ class Emitter:
 # ---------------------------------------------------------------------------------------------------- the walk
 
 
+@uncollected()
 def to_onnx(
     graph: Graph,
     weights: Mapping[str, Array],

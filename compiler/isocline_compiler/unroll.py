@@ -6,7 +6,17 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import pairwise
 
-from isocline_compiler.graph import Graph, Node, at, constant, everything, regions_of, topological, transform
+from isocline_compiler.graph import (
+    Graph,
+    Node,
+    at,
+    constant,
+    everything,
+    regions_of,
+    topological,
+    transform,
+    uncollected,
+)
 from isocline_compiler.grid import Discretisation, Grid
 from isocline_compiler.ops import OPS
 from isocline_compiler.schemes.scheme import Field, Scheme, State, Stride, stride
@@ -22,6 +32,7 @@ Record = Callable[[Node, "tuple[Node, ...]", "tuple[State, ...]"], None]
 """Takes a solve with the times of its grid and the states at each of them, as nodes of the unrolled graph."""
 
 
+@uncollected()
 def unroll(graph: Graph, choose: Choose, record: Record | None = None) -> Graph:
     """solve -> the steps of `choose(solve)`, one after another; what does not depend on state, time or step
     stays one node.

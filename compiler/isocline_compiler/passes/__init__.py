@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import TypeAlias
 
-from isocline_compiler.graph import Graph
+from isocline_compiler.graph import Graph, uncollected
 from isocline_compiler.passes.bind import bind
 from isocline_compiler.passes.fold import fold
 from isocline_compiler.passes.freeze import freeze
@@ -33,6 +33,7 @@ PIPELINE: tuple[Pass, ...] = (
 """What a deployed graph goes through."""
 
 
+@uncollected()
 def optimise(graph: Graph, pipeline: Sequence[Pass] = PIPELINE, *, check: bool = False, rounds: int = 4) -> Graph:
     """Run the passes in order, again until none changes anything, `rounds` times at most.
 
