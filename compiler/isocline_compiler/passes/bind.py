@@ -6,10 +6,11 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from isocline_compiler.graph import WEIGHT, Array, Graph, Node, constant
+from isocline_compiler.graph import WEIGHT, Array, Graph, Node, constant, uncollected
 from isocline_compiler.passes.rewrite import rewrite
 
 
+@uncollected()
 def bind(graph: Graph, weights: Mapping[str, Array]) -> Graph:
     """weight `w` -> literal with the entries of `w`, named `w`.
 
