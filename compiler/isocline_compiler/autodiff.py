@@ -2,7 +2,8 @@ r"""Derivatives of graphs, as graphs: made of ordinary operations, they export, 
 
 Reverse mode walks the operations backwards once and lets each one's rule, stated beside it in the op table, pass the
 cotangent on. Forward mode is reverse mode twice: g(u) = (dy/dx)^T u is linear in u, and its own transpose at v is
-(dy/dx) v. A node that does not depend on what is differentiated with respect to is never visited, so a gradient that is
+(dy/dx) v. Through a solve only the forward mode goes, as another solve (`variations`); once the solve is unrolled, both
+do. A node that does not depend on what is differentiated with respect to is never visited, so a gradient that is
 zero is absent rather than added.
 
 Griewank, Walther (2008), Evaluating Derivatives, 2nd ed., chapters 3 and 4.
@@ -14,6 +15,9 @@ from collections.abc import Iterable, Mapping, Sequence
 
 from isocline_compiler.graph import ARGUMENT, Fault, Node, Stop, constant, leaf, substitute, topological
 from isocline_compiler.ops.broadcasting import broadcast_like
+from isocline_compiler.solve_node import PICK, SOLVE, pick
+from isocline_compiler.tensor_type import BATCH
+from isocline_compiler.variations import Tangents, mentions, varied
 from isocline_dsl import messages
 
 
@@ -23,7 +27,15 @@ def gradient(y: Node, wrt: Sequence[Node]) -> tuple[Node, ...]:
     y holds one number for each sample, shape (batch,), or one number, shape (). Where x has no batch axis and y has,
     the samples' gradients are summed. Raises `Fault` for an operation without a derivative.
     """
-    return vjp([y], [broadcast_like(constant(1.0), y)], wrt)
+    return vjp([y], [_ones(y, wrt)], wrt)
+
+
+def _ones(y: Node, wrt: Sequence[Node]) -> Node:
+    """1 for each sample, counted on what is differentiated by, so that y itself need not be computed."""
+    batched = next((x for x in wrt if x.type.batched), None)
+    if batched is not None and y.shape == (BATCH,):
+        return Node.algebra["spread"](constant(1.0), batched)
+    return broadcast_like(constant(1.0), y)
 
 
 def vjp(outputs: Sequence[Node], cotangents: Sequence[Node], wrt: Sequence[Node]) -> tuple[Node, ...]:
@@ -37,26 +49,62 @@ def jvp(outputs: Sequence[Node], wrt: Sequence[Node], tangents: Sequence[Node]) 
 
     Where x has no batch axis and y has, v holds for every sample: the result has a row for each.
     """
+    return jvps(outputs, wrt, [tangents])[0]
+
+
+def jvps(outputs: Sequence[Node], wrt: Sequence[Node], directions: Sequence[Sequence[Node]]) -> list[tuple[Node, ...]]:
+    """The same along several directions, which share what they can: a solve is walked once for all of them."""
+    return [
+        tuple(zeros_like(y) if node is None else node for y, node in zip(outputs, found, strict=True))
+        for found in push_forward(outputs, wrt, [tuple(direction) for direction in directions])
+    ]
+
+
+def push_forward(outputs: Sequence[Node], wrt: Sequence[Node], directions: Sequence[Tangents]) -> list[Tangents]:
+    """Forward accumulation along each direction, solve after solve; None for zero."""
+    order = topological(outputs)
+    depends = dependent(order, wrt)
+    reached, moved = list(wrt), [list(direction) for direction in directions]
+    cut: list[Node] = []
+    for solve in [node for node in order if node.op is SOLVE and node in depends and node not in wrt]:
+        tangents = [_straight(solve.inputs, reached, along, cut) for along in moved]
+        free = [(x, tuple(along[i] for along in moved)) for i, x in enumerate(wrt) if mentions(solve, {x})]
+        together, count = varied(solve, tangents, free, push_forward), solve.attrs["states"]
+        for node in [item for item in order if item.op is PICK and item.inputs[0] is solve and item not in wrt]:
+            cut.append(node)
+            reached.append(node)
+            for i, along in enumerate(moved):
+                along.append(pick(together, count * (1 + i) + node.attrs["index"]))
+    return [_straight(outputs, reached, along, cut) for along in moved]
+
+
+def _straight(
+    outputs: Sequence[Node], wrt: Sequence[Node], tangents: Sequence[Node | None], cut: Sequence[Node]
+) -> Tangents:
+    """Forward accumulation where no solve lies between: the reverse mode, and its transpose."""
+    known = [(x, v) for x, v in zip(wrt, tangents, strict=True) if v is not None]
     probes = [leaf(ARGUMENT, f"probe_{i}", y.type) for i, y in enumerate(outputs)]
-    transposed = pull_back(outputs, probes, wrt)
-    pairs = [(node, v) for node, v in zip(transposed, tangents, strict=True) if node is not None]
+    transposed = pull_back(outputs, probes, [x for x, _ in known], cut)
+    pairs = [(node, v) for node, (_, v) in zip(transposed, known, strict=True) if node is not None]
     found = pull_back([node for node, _ in pairs], [v for _, v in pairs], probes)
     # linear in the probes, so none of them is left in the result; zeros in their place settle the rest
     none_left = {probe: zeros_like(y) for probe, y in zip(probes, outputs, strict=True)}
-    return substitute(
-        [zeros_like(y) if node is None else node for y, node in zip(outputs, found, strict=True)], none_left
-    )
+    results = substitute([node for node in found if node is not None], none_left)
+    rest = iter(results)
+    return tuple(None if node is None else next(rest) for node in found)
 
 
-def pull_back(outputs: Sequence[Node], cotangents: Sequence[Node], wrt: Sequence[Node]) -> tuple[Node | None, ...]:
-    """Reverse accumulation; None for an x that no output depends on."""
-    order = topological(outputs)
+def pull_back(
+    outputs: Sequence[Node], cotangents: Sequence[Node], wrt: Sequence[Node], cut: Sequence[Node] = ()
+) -> Tangents:
+    """Reverse accumulation; None for an x that no output depends on. What lies behind the `cut` is held constant."""
+    order = topological(outputs, cut)
     depends = dependent(order, wrt)
     sums: dict[Node, Node] = {}
     for y, cotangent in zip(outputs, cotangents, strict=True):
         _accumulate(sums, y, cotangent)
     for node in reversed(order):
-        if node not in sums or not any(item in depends for item in node.inputs):
+        if node not in sums or not _moves(node, depends):
             continue
         for item, part in zip(node.inputs, _pulled(node, sums[node]), strict=True):
             if part is not None and item in depends:
@@ -68,9 +116,14 @@ def dependent(order: Iterable[Node], wrt: Iterable[Node]) -> set[Node]:
     """The nodes of a topological order that depend on any of `wrt`, those themselves included."""
     found = set(wrt)
     for node in order:
-        if any(item in found for item in node.inputs):
+        if _moves(node, found):
             found.add(node)
     return found
+
+
+def _moves(node: Node, found: set[Node]) -> bool:
+    """Whether a node depends on any of `found` by an argument, or a solve by what its field is written in."""
+    return any(item in found for item in node.inputs) or (node.op is SOLVE and mentions(node, found))
 
 
 def zeros_like(x: Node) -> Node:
@@ -86,7 +139,7 @@ def _pulled(node: Node, cotangent: Node) -> tuple[Node | None, ...]:
     """The rule of one operation, applied. A piecewise constant one has a derivative where it matters: zero."""
     rule = node.op.vjp
     if rule is None:
-        raise Fault(lambda span: messages.no_derivative(node.span or span, node.op.name, "its rule is not written yet"))
+        raise Fault(lambda span: messages.no_derivative(node.span or span, node.op.name, "without a rule"))
     if isinstance(rule, Stop):
         if rule.reason == PIECEWISE:
             return (None,) * len(node.inputs)

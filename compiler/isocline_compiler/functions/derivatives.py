@@ -10,8 +10,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from isocline_compiler.autodiff import dependent, gradient, pull_back
-from isocline_compiler.autodiff import jvp as push_forward
+from isocline_compiler.autodiff import dependent, gradient, jvps, pull_back
 from isocline_compiler.autodiff import vjp as pull
 from isocline_compiler.functions.broadcasting import known_sample
 from isocline_compiler.functions.kinds import Value
@@ -26,6 +25,11 @@ from isocline_dsl import messages
 MOST_PASSES = 256
 """More rows or columns than this are refused: each is a pass over the whole expression."""
 
+SPELLED = {
+    "less": "<", "less_equal": "<=", "greater": ">", "greater_equal": ">=", "equal": "==", "not_equal": "!=",
+}  # fmt: skip
+"""Operations that a file writes as signs."""
+
 
 def grad(y: Value, x: Value) -> Node:
     """The gradient of a number with respect to a value: dy/dx, in the shape of x.
@@ -36,7 +40,7 @@ def grad(y: Value, x: Value) -> Node:
     """
     _require_number(y)
     _require_dependence("grad", y, x)
-    if y.type.batched and not x.type.batched:
+    if _by_columns(y, x):
         return _columns("grad", y, x)
     return gradient(y, [x])[0]
 
@@ -49,8 +53,7 @@ def jacobian(y: Value, x: Value) -> Node:
     Example: jacobian(tanh(x), x)
     """
     _require_dependence("jacobian", y, x)
-    rows, columns = _count("jacobian", y), _count("jacobian", x)
-    if columns < rows or (y.type.batched and not x.type.batched):
+    if _by_columns(y, x) or math.prod(known_sample("jacobian", x)) < math.prod(known_sample("jacobian", y)):
         return _columns("jacobian", y, x)
     return _rows("jacobian", y, x)
 
@@ -62,6 +65,8 @@ def vjp(y: Value, x: Value, u: Value) -> Node:
     """
     _require_dependence("vjp", y, x)
     _require_same("vjp", y, u)
+    if _by_columns(y, x):
+        return _joined([_inner(column, u) for column in _pushed("vjp", y, x)], x.type.sample)
     return pull([y], [broadcast_like(u, y)], [x])[0]
 
 
@@ -72,7 +77,7 @@ def jvp(y: Value, x: Value, v: Value) -> Node:
     """
     _require_dependence("jvp", y, x)
     _require_same("jvp", x, v)
-    return push_forward([y], [x], [broadcast_like(v, x)])[0]
+    return jvps([y], [x], [[broadcast_like(v, x)]])[0][0]
 
 
 def divergence(y: Value, x: Value) -> Node:
@@ -110,21 +115,40 @@ def _rows(function: str, y: Node, x: Node) -> Node:
     return _arranged(parts, y.type.sample + x.type.sample, first=True)
 
 
+def _pushed(function: str, y: Node, x: Node) -> list[Node]:
+    """dy/dx_i in the shape of y for each entry of x: a forward pass each."""
+    units = [[_unit(x, index)] for index in range(_count(function, x))]
+    return [column for (column,) in jvps([y], [x], units)]
+
+
 def _columns(function: str, y: Node, x: Node) -> Node:
     """One forward pass for each entry of x, stacked last: (y..., x...)."""
-    parts = [push_forward([y], [x], [_unit(x, index)])[0] for index in range(_count(function, x))]
-    return _arranged(parts, y.type.sample + x.type.sample, first=False)
+    return _arranged(_pushed(function, y, x), y.type.sample + x.type.sample, first=False)
 
 
 def _trace(function: str, y: Node, x: Node) -> Node:
-    """sum_i dy_i/dx_i, a reverse pass each."""
+    """sum_i dy_i/dx_i: a pass each, forwards where there is a solve between."""
+    count = _count(function, x)
+    units = [_unit(y, index) for index in range(count)]
+    passes = _pushed(function, y, x) if _by_columns(y, x) else [pull([y], [unit], [x])[0] for unit in units]
     total = constant(0.0)
-    for index in range(_count(function, x)):
-        unit = _unit(y, index)
-        product = pull([y], [unit], [x])[0] * unit
-        axes = tuple(range(int(product.type.batched), product.type.rank))
-        total = total + (OPS["reduce_sum"](product, axes=axes, keepdims=False) if axes else product)
+    for part, unit in zip(passes, units, strict=True):
+        total = total + _inner(part, unit)
     return total
+
+
+def _inner(left: Node, right: Node) -> Node:
+    """The sum of the products of entries: one number for each sample."""
+    product = left * right
+    axes = tuple(range(int(product.type.batched), product.type.rank))
+    return OPS["reduce_sum"](product, axes=axes, keepdims=False) if axes else product
+
+
+def _joined(numbers: Sequence[Node], sample: Shape) -> Node:
+    """Numbers of a sample as one array."""
+    head = (BATCH,) if numbers[0].type.batched else ()
+    columns = [OPS["reshape"](number, shape=(*head, 1)) for number in numbers]
+    return OPS["reshape"](OPS["concat"](*columns, axis=len(head)), shape=(*head, *sample))
 
 
 def _unit(like: Node, index: int) -> Node:
@@ -164,20 +188,37 @@ def _count(function: str, value: Node) -> int:
     return count
 
 
+def _solves(y: Node, x: Node) -> bool:
+    """Whether a solve lies between."""
+    return any(node.op is SOLVE for node in dependent(topological([y]), [x]) - {x})
+
+
+def _by_columns(y: Node, x: Node) -> bool:
+    """Whether only the forward mode does: through a solve, and for the samples' gradients of a common value."""
+    return (y.type.batched and not x.type.batched) or _solves(y, x)
+
+
 def _require_dependence(function: str, y: Node, x: Node) -> None:
     """A derivative that is zero for every input is a mistake, and is told from one that cannot be computed."""
     order = topological([y])
     between = dependent(order, [x])
-    if x not in order:
+    if y not in between:
         raise Fault(lambda span: messages.no_dependence(span, function))
-    if any(node.op is SOLVE for node in order if node in between and node is not x):
-        raise Fault(lambda span: messages.not_available_yet(span, f"`{function}` through a solve"))
+    if any(node.op is SOLVE for node in between - {x}):
+        return
     if pull_back([y], [broadcast_like(constant(1.0), y)], [x])[0] is None:
-        blocking = next(
-            (node for node in order if node in between and isinstance(node.op.vjp, Stop) and node is not x), y
-        )
-        reason = blocking.op.vjp.reason if isinstance(blocking.op.vjp, Stop) else "nothing of it reaches the argument"
-        raise Fault(lambda span: messages.no_derivative(blocking.span or span, blocking.op.name, reason))
+        blocking = next((node for node in order if node in between and node is not x and _blocks(node)), None)
+        if blocking is None:
+            raise Fault(lambda span: messages.no_dependence(span, function))
+        name = SPELLED.get(blocking.op.name, blocking.op.name)
+        raise Fault(lambda span: messages.no_derivative(blocking.span or span, name, _blocks(blocking)))
+
+
+def _blocks(node: Node) -> str:
+    """Why nothing passes an operation backwards; empty where something does."""
+    if node.op is OPS["stop_gradient"]:
+        return "there to stop derivatives"
+    return node.op.vjp.reason if isinstance(node.op.vjp, Stop) else ""
 
 
 DERIVATIVES = functions("derivative", grad, jacobian, vjp, jvp, divergence, hessian, laplacian)

@@ -13,7 +13,7 @@ def no_derivative(span: Span | None, operation: str, reason: str) -> Draft:
     Rounding, comparing and counting are constant between their jumps: their derivative is zero wherever it exists, and a
     gradient that is always zero is nearly always a mistake. Use a smooth form instead, such as `sigmoid(k*x)` for a step.
     """
-    return Draft(span, f"`{operation}` has no derivative: {reason}", "use a smooth operation in its place")
+    return Draft(span, f"`{operation}` has no derivative: it is {reason}", "use a smooth operation in its place")
 
 
 @message("E351")
@@ -27,14 +27,14 @@ def derivative_of_array(span: Span | None, found: str) -> Draft:
 
 @message("E352")
 def no_dependence(span: Span | None, function: str) -> Draft:
-    """The derivative is zero for every input, because nothing that is differentiated depends on the second argument.
+    """The derivative is zero for every input: what is differentiated does not depend on the second argument.
 
-    A value is what its name stands for: `grad(H, q)` works where H was computed from q. `grad(H, x[0])` does not, since `x[0]`
-    makes a new value that H was not computed from; take `grad(H, x)[0]`.
+    A value is what its name stands for: `grad(H, q)` works where H was computed from q. `grad(H, q[0])` does not, since `q[0]`
+    makes a new value that H was not computed from; take `grad(H, q)[0]`. A second derivative of what is linear is zero, too.
     """
     return Draft(
         span,
-        f"`{function}`: the first argument does not depend on the second",
+        f"`{function}` is zero for every input: its first argument does not depend on the second",
         "give the name of a value that the first argument was computed from",
     )
 
@@ -46,13 +46,15 @@ def derivative_shapes(span: Span | None, function: str, left: str, right: str) -
     `divergence(y, x)` is the trace of dy/dx, so y and x have the same shape. In `jvp(y, x, v)` the direction v has the shape of
     x, in `vjp(y, x, u)` u has that of y.
     """
-    return Draft(span, f"`{function}` needs two of the same shape, and these are {left} and {right}")
+    return Draft(span, f"`{function}` needs two values of the same shape, and these are {left} and {right}")
 
 
 @message("E354")
 def derivative_too_large(span: Span | None, function: str, count: int, most: int) -> Draft:
-    """A matrix of derivatives is computed a row or a column at a time, each as large as the graph itself.
+    """A matrix of derivatives is computed a row or a column at a time, whichever are fewer, each as large as the graph.
 
     Ask for a product with it instead: `jvp(y, x, v)` or `vjp(y, x, u)` cost one pass each.
     """
-    return Draft(span, f"`{function}` would take {count} passes; the limit is {most}", "use `jvp` or `vjp`")
+    return Draft(
+        span, f"`{function}` would take {count} passes through the graph; the limit is {most}", "use `jvp` or `vjp`"
+    )
