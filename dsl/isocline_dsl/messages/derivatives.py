@@ -10,8 +10,9 @@ from isocline_dsl.tree import Span
 def no_derivative(span: Span | None, operation: str, reason: str) -> Draft:
     """A derivative was asked for through an operation that has none.
 
-    Rounding, comparing and counting are constant between their jumps: their derivative is zero wherever it exists, and a
-    gradient that is always zero is nearly always a mistake. Use a smooth form instead, such as `sigmoid(k*x)` for a step.
+    Rounding, comparing and counting are constant between their jumps: their derivative is zero wherever it exists,
+    and a gradient that is always zero is nearly always a mistake. Use a smooth form instead, such as `sigmoid(k*x)`
+    for a step.
     """
     return Draft(span, f"`{operation}` has no derivative: it is {reason}", "use a smooth operation in its place")
 
@@ -29,8 +30,9 @@ def derivative_of_array(span: Span | None, found: str) -> Draft:
 def no_dependence(span: Span | None, function: str) -> Draft:
     """The derivative is zero for every input: what is differentiated does not depend on the second argument.
 
-    A value is what its name stands for: `grad(H, q)` works where H was computed from q. `grad(H, q[0])` does not, since `q[0]`
-    makes a new value that H was not computed from; take `grad(H, q)[0]`. A second derivative of what is linear is zero, too.
+    A value is what its name stands for: `grad(H, q)` works where H was computed from q. `grad(H, q[0])` does not,
+    since `q[0]` makes a new value that H was not computed from; take `grad(H, q)[0]`. A second derivative of what
+    is linear is zero, too.
     """
     return Draft(
         span,
@@ -43,8 +45,8 @@ def no_dependence(span: Span | None, function: str) -> Draft:
 def derivative_shapes(span: Span | None, function: str, left: str, right: str) -> Draft:
     """The arguments of this derivative need the same shape.
 
-    `divergence(y, x)` is the trace of dy/dx, so y and x have the same shape. In `jvp(y, x, v)` the direction v has the shape of
-    x, in `vjp(y, x, u)` u has that of y.
+    `divergence(y, x)` is the trace of dy/dx, so y and x have the same shape. In `jvp(y, x, v)` the direction v has
+    the shape of x, in `vjp(y, x, u)` u has that of y.
     """
     return Draft(span, f"`{function}` needs two values of the same shape, and these are {left} and {right}")
 
