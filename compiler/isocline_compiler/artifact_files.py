@@ -61,7 +61,7 @@ def manifest_of(
         solves=tuple(_solve(node, choice) for node, choice in choices.items()),
         files={path.name: describe_file(path.read_bytes()) for path in sorted(folder.iterdir())},
         source_sha256=hashlib.sha256(model.source.text.encode()).hexdigest(),
-        attribution=None if explanations is None else _attribution(model, explanations),
+        attribution=None if explanations is None else attribution_info(model, explanations),
     )
     write_atomic(folder / MANIFEST_FILE, to_json(manifest).encode())
     return manifest
@@ -81,7 +81,7 @@ def _port(port: Port, dtype: str, batch: int | None) -> ManifestPort:
     )
 
 
-def _attribution(model: Model, explanations: Explanations) -> AttributionInfo:
+def attribution_info(model: Model, explanations: Explanations) -> AttributionInfo:
     """What `attribute.onnx` takes and gives: the model's own inputs as they are, then indices and noise."""
     own = {port.name: port for port in model.inputs}
     deployment = model.deployment

@@ -20,7 +20,7 @@ from typing import Any
 
 import onnx
 
-from isocline_compiler.artifact_files import REPORT_FILE, manifest_of, steps_of, write_folder
+from isocline_compiler.artifact_files import REPORT_FILE, attribution_info, manifest_of, steps_of, write_folder
 from isocline_compiler.attributing import Explanations, StoredSamples, explain, sizes_of
 from isocline_compiler.certify.attribution import missed_attributions, prove_attribution
 from isocline_compiler.certify.certificate import AttributionProof, Certificate, DeployedSolve, FittedParameter
@@ -34,7 +34,8 @@ from isocline_compiler.certify.deployed import (
     run_deployed,
 )
 from isocline_compiler.certify.evaluation import Evaluator, reference_tolerance, scheme_steps
-from isocline_compiler.certify.samples import Samples, drawn, held_out
+from isocline_compiler.certify.measures import Spread
+from isocline_compiler.certify.samples import Samples, are_drawable, drawn, held_out
 from isocline_compiler.certify.stability import stability
 from isocline_compiler.certify.versions import versions
 from isocline_compiler.data import Dataset
@@ -44,6 +45,8 @@ from isocline_compiler.model import DeploymentPlan, Model
 from isocline_compiler.passes import optimise
 from isocline_compiler.passes.bind import bind
 from isocline_compiler.report import write_report
+from isocline_compiler.report.explanations import Explanations as ReportedExplanations
+from isocline_compiler.report.explanations import explanations_of
 from isocline_compiler.report.material import material_of
 from isocline_compiler.solve_node import SchemeChoice
 from isocline_compiler.to_onnx import to_onnx
@@ -73,6 +76,14 @@ class Compiled:
     folder: Path
     manifest: Manifest
     certificate: Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class Explainer:
+    """`attribute.onnx`: its graph, and the file ready to run."""
+
+    explanations: Explanations
+    session: Session
 
 
 @dataclass(frozen=True)
@@ -109,10 +120,11 @@ class Compilation:
         with write_folder(folder) as staging:
             write_atomic(staging / MODEL_FILE, model)
             session = load(staging / MODEL_FILE)
-            proofs = self.prove_attribution(explanations, samples, staging) if explanations is not None else ()
+            explainer = self.explainer(explanations, staging) if explanations is not None else None
+            proofs = self.prove_attribution(explainer, samples) if explainer is not None else ()
             certificate = self.certify(session, samples, choices, trials, staging / MODEL_FILE, proofs)
             write_atomic(staging / CERTIFICATE_FILE, certificate.to_json().encode())
-            write_atomic(staging / REPORT_FILE, self.report(session, certificate, samples).encode())
+            write_atomic(staging / REPORT_FILE, self.report(session, certificate, samples, explainer).encode())
             manifest = manifest_of(self.model, choices, staging, explanations)
         return Compiled(folder, manifest, json.loads(certificate.to_json()))
 
@@ -165,14 +177,16 @@ class Compilation:
 
     # -------------------------------------------------------------------------------------------- the proof
 
-    def prove_attribution(
-        self, explanations: Explanations, samples: Samples, staging: Path
-    ) -> tuple[AttributionProof, ...]:
-        """Write `attribute.onnx`, run it and measure what it answers. Raises IsoclineError."""
+    def explainer(self, explanations: Explanations, staging: Path) -> Explainer:
+        """Write `attribute.onnx` and load it."""
         self.progress(f"explaining with {len(explanations.graph.nodes())} operations")
         write_atomic(staging / ATTRIBUTION_FILE, self.emit(explanations.graph))
-        session = load(staging / ATTRIBUTION_FILE, allow_nonfinite=True)
-        proofs = prove_attribution(self.model, explanations, self.trained.weights, session, samples)
+        return Explainer(explanations, load(staging / ATTRIBUTION_FILE, allow_nonfinite=True))
+
+    def prove_attribution(self, explainer: Explainer, samples: Samples) -> tuple[AttributionProof, ...]:
+        """Measure what `attribute.onnx` answers. Raises IsoclineError."""
+        weights = self.trained.weights
+        proofs = prove_attribution(self.model, explainer.explanations, weights, explainer.session, samples)
         missed = missed_attributions(self.model, proofs)
         if missed:
             raise IsoclineError(missed, self.model.source)
@@ -214,6 +228,8 @@ class Compilation:
             latency=latency(session, measured, self.plan.batch or 1),
             versions=versions(),
             attribution=explained,
+            deployed=compare(deployed, evaluator.reference, self.model.graph) if evaluator.open else {},
+            beyond=self._beyond(choices) if evaluator.open else {},
         )
         missed = self._missed(certificate)
         if missed:
@@ -229,6 +245,20 @@ class Compilation:
         finer = evaluator.run({node: halved(choices[node]) for node in evaluator.open})
         return {name: item.maximum for name, item in compare(exact, finer, self.model.graph).items()}
 
+    def _beyond(self, choices: Mapping[Node, Discretisation]) -> dict[str, Spread]:
+        """The error of the grid on draws from the inputs' bounds: data may cover little of what a caller may give.
+
+        Empty without data (then the samples are such draws already), without finite bounds, and where no reference
+        solution can be had.
+        """
+        if self.dataset is None or not are_drawable(self.model.inputs):
+            return {}
+        evaluator = self.evaluator(drawn(self.model.inputs, self.model.source).rounded(self.plan.dtype))
+        try:
+            return compare(evaluator.run(choices), evaluator.reference, self.model.graph)
+        except IsoclineError:
+            return {}  # the bounds reach where the equations have no solution: nothing is claimed there
+
     def _missed(self, certificate: Certificate) -> list[Diagnostic]:
         spans = {port.name: port.span for port in self.model.outputs}
         missed = [
@@ -236,10 +266,10 @@ class Compilation:
             for name, item in certificate.parity.items()
             if not item.maximum <= certificate.parity_bound
         ]
-        bounded = self.plan.of or tuple(certificate.discretisation)
+        bounded = self.plan.of or tuple(certificate.deployed)
         missed += [
             messages.error_bound_missed(spans[name], name, f"{item.maximum:.1e}", f"{certificate.stated_error:.0e}")
-            for name, item in certificate.discretisation.items()
+            for name, item in certificate.deployed.items()
             if name in bounded and self._is_bounded and not item.maximum <= certificate.stated_error
         ]
         return missed + missed_checks(self.plan.checks, certificate.checks)
@@ -249,12 +279,19 @@ class Compilation:
         """Whether the error of the grid is a promise; when the author names a grid, it is a fact that is stated."""
         return self.plan.solver is None and self.override is None
 
-    def report(self, session: Session, certificate: Certificate, samples: Samples) -> str:
+    def report(
+        self, session: Session, certificate: Certificate, samples: Samples, explainer: Explainer | None = None
+    ) -> str:
         """The page that shows all of this to a person."""
-
         shown = samples.first(6)
         outputs = run_deployed(session, shown)
-        return write_report(material_of(self.model, certificate, outputs, shown, self.trained.metrics))
+        why = self.explained(explainer, shown, outputs) if explainer is not None else None
+        return write_report(material_of(self.model, certificate, outputs, shown, self.trained.metrics, why))
+
+    def explained(self, explainer: Explainer, shown: Samples, outputs: Mapping[str, Array]) -> ReportedExplanations:
+        """Why the deployed model answered so."""
+        info = attribution_info(self.model, explainer.explanations)
+        return explanations_of(self.model, info, explainer.session, shown, outputs)
 
 
 def _deployed(node: Node, choice: Discretisation) -> DeployedSolve:

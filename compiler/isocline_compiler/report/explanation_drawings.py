@@ -20,6 +20,11 @@ MOST_BARS = 16
 LINES = 4
 
 
+def plain(value: float, digits: int = 3) -> str:
+    """A number with so many digits, without a power of ten where none is needed."""
+    return short(float(f"{value:.{digits}g}"))
+
+
 def overlays(figure: Any, images: Array, attributions: Mapping[str, Array], labels: Sequence[str], score: str) -> None:
     """A row a sample: the image (c, h, w), then for each method its attribution (h, w) laid over it.
 
@@ -75,13 +80,9 @@ def _colour_bar(figure: Any, axes: Any, scale: float, label: str) -> None:
     bar = figure.colorbar(
         ScalarMappable(Normalize(-scale, scale), DIVERGING), ax=list(axes), location="bottom", shrink=0.8, aspect=24
     )
-    bar.set_ticks([-scale, 0, scale], labels=[short(_rounded(-scale)), "0", short(_rounded(scale))])
+    bar.set_ticks([-scale, 0, scale], labels=[plain(-scale, 2), "0", plain(scale, 2)])
     bar.set_label(label, fontsize=8)
     bar.outline.set_visible(False)
-
-
-def _rounded(value: float) -> float:
-    return float(f"{value:.2g}")
 
 
 def series(
@@ -118,7 +119,7 @@ def _bars_over(axes: Any, places: Array, bars: Array) -> None:
 
 def _short_ticks(axis: Any) -> None:
     axis.set_major_locator(MaxNLocator(4))
-    axis.set_major_formatter(FuncFormatter(lambda value, _: short(float(f"{value:.6g}"))))
+    axis.set_major_formatter(FuncFormatter(lambda value, _: plain(value, 6)))
 
 
 def rows(
@@ -133,7 +134,7 @@ def rows(
     shown = min(values.shape[1], MOST_BARS)
     grid = figure.subplots(len(values), len(attributions), squeeze=False, sharex="col", sharey="row")
     for place in range(len(values)):
-        texts = [f"{names[i]} = {short(float(f'{values[place, i]:.3g}'))}" for i in range(shown)]
+        texts = [f"{names[i]} = {plain(values[place, i])}" for i in range(shown)]
         for column, bars in enumerate(attributions.values()):
             _named_bars(grid[place, column], bars[place, :shown], texts)
         grid[place, 0].set_title(labels[place], color=INK)
@@ -152,7 +153,7 @@ def _named_bars(axes: Any, bars: Array, texts: Sequence[str]) -> None:
     axes.margins(x=0.3)
     for place, value in zip(places, bars, strict=True):
         axes.annotate(
-            short(float(f"{value:.3g}")), (value, place), (-3 if value < 0 else 3, 0), textcoords="offset points",
+            plain(value), (value, place), (-3 if value < 0 else 3, 0), textcoords="offset points",
             ha="right" if value < 0 else "left", va="center", fontsize=7.5, color=INK,
         )  # fmt: skip
     axes.xaxis.set_major_locator(MaxNLocator(4))
@@ -184,7 +185,7 @@ def sensitivities(
     grid = figure.subplots(len(labels), 1, squeeze=False, sharex=True)[:, 0]
     for place, axes in enumerate(grid):
         _named_bars(axes, np.array([values[place] for values in found.values()]), list(found))
-        spread = "" if deviation is None else f" ± {short(float(f'{deviation[place]:.2g}'))}"
+        spread = "" if deviation is None else f" ± {plain(deviation[place], 2)}"
         axes.set_title(labels[place] + spread, color=INK)
         axes.set_xscale("symlog", linthresh=_smallest(found))
         axes.xaxis.set_major_locator(MaxNLocator(1))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
@@ -9,9 +10,12 @@ from typing import Any
 
 import numpy as np
 
+from isocline_compiler.certify.samples import Samples
 from isocline_compiler.graph import Array
+from isocline_compiler.model import Model
 from isocline_compiler.report import explanation_drawings as draw
-from isocline_compiler.report.ink import Picture, inked, sheet, short
+from isocline_compiler.report.ink import Picture, inked, sheet
+from isocline_runtime import Session
 from isocline_runtime.manifest import AttributionInfo, AttributionResult, ExplainedOutput
 
 FEW = 8
@@ -35,6 +39,29 @@ class Explanations:
     index: Mapping[str, Array] = field(default_factory=dict)
     units: Mapping[str, str | None] = field(default_factory=dict)
     names: Mapping[str, Sequence[str]] = field(default_factory=dict)
+
+
+def explanations_of(
+    model: Model, info: AttributionInfo, session: Session, samples: Samples, outputs: Mapping[str, Array]
+) -> Explanations:
+    """What `attribute.onnx`, loaded as `session`, answers for samples to which the model answered `outputs`."""
+    rows = model.deployment.batch or samples.count
+    inputs = {name: np.resize(array, (rows, *array.shape[1:])) for name, array in samples.inputs.items()}
+    shapes = {port.name: (rows, *(int(size) for size in port.sample_shape)) for port in info.inputs}
+    generator = np.random.default_rng(0)
+    noise = {name: generator.standard_normal(shapes[name]) for name in info.noise}
+    index = {item.index: np.full(rows, -1) for item in info.explained}
+    results = session.run({**inputs, **index, **noise})
+    units = {port.name: port.unit for port in (*model.inputs, *model.outputs)}
+    units |= {parameter.name: parameter.unit for parameter in model.parameters}
+    return Explanations(info, inputs, outputs, results, units=units, names=_columns(model))
+
+
+def _columns(model: Model) -> dict[str, tuple[str, ...]]:
+    """The columns of the data that the entries of an input are."""
+    bindings = model.data.bindings if model.data else ()
+    sizes = {port.name: math.prod(int(size) for size in port.shape if isinstance(size, int)) for port in model.inputs}
+    return {item.port: tuple(item.columns) for item in bindings if sizes.get(item.port) == len(item.columns)}
 
 
 @dataclass(frozen=True)
@@ -115,7 +142,8 @@ class _View:
     def labels(self) -> list[str]:
         """What is explained of each sample."""
         return [
-            f"{self._subject(entry)}: {short(score)}" for entry, score in zip(self.entries, self.scores, strict=True)
+            f"{self._subject(entry)}: {draw.plain(score, 4)}"
+            for entry, score in zip(self.entries, self.scores, strict=True)
         ]
 
     def _subject(self, entry: int) -> str:
@@ -181,7 +209,7 @@ class _View:
     def _completeness(self) -> str:
         """What the methods whose shares add up leave over."""
         left = {label: float(np.abs(array).max()) for label, array in self.of("residual").items()}
-        parts = [f"{label} leaves {short(value)}" for label, value in left.items()]
+        parts = [f"{label} leaves {draw.plain(value, 2)}" for label, value in left.items()]
         return f"Of the change of the score, {', '.join(parts)} at most." if parts else ""
 
     def path_panels(self) -> Iterator[Panel]:

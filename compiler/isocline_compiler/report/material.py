@@ -12,6 +12,7 @@ from isocline_compiler.certify.certificate import Certificate
 from isocline_compiler.certify.samples import Samples
 from isocline_compiler.graph import Array, Node, topological
 from isocline_compiler.model import Model
+from isocline_compiler.report.explanations import Explanations
 from isocline_compiler.solve_node import SOLVE, Interval
 
 
@@ -21,7 +22,7 @@ class ReportMaterial:
 
     `history` is the `metrics.csv` of the training run. `trajectories` holds outputs of the deployed model by name,
     samples first; `targets` and `inputs` belong to the same samples. `times` gives an output the times of its leading
-    axis.
+    axis. `explanations` are those of some samples.
     """
 
     model: Model
@@ -31,6 +32,7 @@ class ReportMaterial:
     targets: Mapping[str, Array] = field(default_factory=dict)
     inputs: Mapping[str, Array] = field(default_factory=dict)
     times: Mapping[str, tuple[float, ...]] = field(default_factory=dict)
+    explanations: Explanations | None = None
 
 
 def material_of(
@@ -39,6 +41,7 @@ def material_of(
     outputs: Mapping[str, Array],
     samples: Samples,
     metrics: Path | None,
+    explanations: Explanations | None = None,
 ) -> ReportMaterial:
     """The material of a compiled model: what it answered on some samples, and the training run if there was one.
 
@@ -47,7 +50,9 @@ def material_of(
     batched = {port.name: port.batched for port in model.outputs}
     answers = {name: array if batched.get(name, True) else np.asarray(array)[None] for name, array in outputs.items()}
     history = metrics if metrics is not None and metrics.is_file() else None
-    return ReportMaterial(model, certificate, history, answers, samples.targets, samples.inputs, times_of(model))
+    return ReportMaterial(
+        model, certificate, history, answers, samples.targets, samples.inputs, times_of(model), explanations
+    )
 
 
 def times_of(model: Model) -> dict[str, tuple[float, ...]]:

@@ -15,6 +15,7 @@ from markupsafe import Markup
 from isocline_compiler.certify.certificate import Certificate
 from isocline_compiler.model import Model, Option, TrainingPlan
 from isocline_compiler.report import drawings, formulas, typeset
+from isocline_compiler.report.explanations import panels
 from isocline_compiler.report.highlight import highlight
 from isocline_compiler.report.history import read_history
 from isocline_compiler.report.ink import DARK, LIGHT, Picture, to_inline
@@ -61,6 +62,7 @@ def write_report(material: ReportMaterial) -> str:
             "fitted": list(_fitted(fitted[: drawings.MOST_SCALARS])),
             "curves": list(_curves(material.history)),
             "samples": list(_samples(material)),
+            "explanations": list(_explanations(material)),
             "precision": list(_precision(certificate)),
             "stability": list(_stability(certificate)),
         },
@@ -134,6 +136,12 @@ def _curves(history: Path | None) -> Iterator[Drawn]:
 def _samples(material: ReportMaterial) -> Iterator[Drawn]:
     for i, item in enumerate(shown(material)):
         yield _drawn(f"sample{i}", item.picture, item.title, item.caption)
+
+
+def _explanations(material: ReportMaterial) -> Iterator[Drawn]:
+    if material.explanations is not None:
+        for i, panel in enumerate(panels(material.explanations)):
+            yield _drawn(f"why{i}", panel.picture, panel.title, panel.caption)
 
 
 def _precision(certificate: Certificate) -> Iterator[Drawn]:

@@ -48,7 +48,7 @@ def _parity(certificate: Certificate) -> Iterator[Proof]:
 
 def _discretisation(certificate: Certificate, of: tuple[str, ...] | None) -> Iterator[Proof]:
     """The bound is a promise where the compiler chose the grid (there are trials), a fact where the author did."""
-    errors = {name: item for name, item in certificate.discretisation.items() if of is None or name in of}
+    errors = {name: item for name, item in certificate.deployed.items() if of is None or name in of}
     if not errors or all(solve.declared == "discrete" for solve in certificate.solves):
         return
     name, worst = _worst(errors)
@@ -56,10 +56,20 @@ def _discretisation(certificate: Certificate, of: tuple[str, ...] | None) -> Ite
     figure = _bounded(worst.maximum, "≤", certificate.stated_error) if promised else number(worst.maximum)
     stated = Markup(", where {} was stated").format(number(certificate.stated_error)) if promised else ""
     sentence = Markup(
-        "Fixed steps miss the true solution by a relative {} at most, at the output <code>{}</code>{}. "
-        "Measured on {} against {}."
-    ).format(number(worst.maximum), name, stated, certificate.samples, certificate.reference)
+        "Fixed steps and rounding miss the true solution by a relative {} at most, at the output <code>{}</code>{}. "
+        "Measured on {} against {}.{}"
+    ).format(number(worst.maximum), name, stated, certificate.samples, certificate.reference, _beyond(certificate))
     yield Proof("True to the equation", figure, sentence, not promised or worst.maximum <= certificate.stated_error)
+
+
+def _beyond(certificate: Certificate) -> Markup:
+    """What is known outside the data, which nothing promises."""
+    if not certificate.beyond:
+        return Markup("")
+    _, worst = _worst(certificate.beyond)
+    return Markup(
+        " On draws from the inputs' declared bounds, which reach further, the grid misses it by up to {}."
+    ).format(number(worst.maximum))
 
 
 def _stability(certificate: Certificate) -> Iterator[Proof]:
