@@ -38,7 +38,12 @@ def _errors(certificate: Facts) -> Iterator[tuple[str, str]]:
     """The error of the grid, for models that are a differential equation."""
     if certificate["discretisation"]:
         stated = f"stated {certificate['stated_error']:.0e}, against {certificate['reference']}"
-        yield "error", f"{_spreads(certificate['discretisation'])}  ({stated})"
+        yield "error", f"{_spreads(certificate['deployed'])}  ({stated})"
+    if certificate["beyond"]:
+        yield (
+            "bounds",
+            f"{_spreads(certificate['beyond'])}  (the grid's, on draws from the inputs' bounds; not promised)",
+        )
     if certificate["step_halving"]:
         moved = ", ".join(f"{name} {_number(value)}" for name, value in certificate["step_halving"].items())
         yield "halving", f"{moved}  (when every step is halved)"

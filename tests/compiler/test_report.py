@@ -69,6 +69,7 @@ CERTIFICATE = Certificate(
     parity={"forecast": Spread(3.1415e-7, 2.7182e-7, 1.4142e-7, 11)},
     parity_bound=1.1e-5,
     discretisation={"forecast": Spread(6.0221e-4, 5.5551e-4, 1.6161e-4, 29)},
+    deployed={"forecast": Spread(6.0221e-4, 5.5551e-4, 1.6161e-4, 29)},
     stated_error=1.3e-3,
     reference="dopri8, rtol = atol = 1e-06",
     solves=(DeployedSolve("populations", "continuous", "rk4", 4, 63, 252),),
@@ -304,7 +305,7 @@ def test_the_error_of_a_grid_that_the_author_chose_is_no_promise() -> None:
 
 def test_only_the_outputs_that_are_bounded_count() -> None:
     errors = {"loose": Spread(0.5, 0.5, 0.5, 0), "tight": Spread(1e-4, 1e-4, 1e-4, 0)}
-    certificate = replace(CERTIFICATE, discretisation=errors)
+    certificate = replace(CERTIFICATE, discretisation=errors, deployed=errors)
     assert [proof.holds for proof in proofs(certificate)][1] is False
     assert [proof.holds for proof in proofs(certificate, ("tight",))][1] is True
 

@@ -88,7 +88,12 @@ class AttributionProof:
 
 @dataclass(frozen=True)
 class Certificate:
-    """Everything is relative unless it says otherwise; `definition` says relative to what."""
+    """Everything is relative unless it says otherwise; `definition` says relative to what.
+
+    `discretisation` is the float64 grid against the reference, `deployed` the emitted file against the same reference:
+    discretisation and rounding together, which is what a caller meets and what the stated error bounds. `beyond` is the
+    grid's error on draws from the inputs' declared bounds, where the samples are data: a fact, not a promise.
+    """
 
     model: str
     samples: str
@@ -108,6 +113,8 @@ class Certificate:
     latency: Mapping[str, Any] = field(default_factory=dict)
     versions: Mapping[str, str] = field(default_factory=dict)
     attribution: tuple[AttributionProof, ...] = ()
+    deployed: Mapping[str, Spread] = field(default_factory=dict)
+    beyond: Mapping[str, Spread] = field(default_factory=dict)
     definition: str = DEFINITION
 
     def to_json(self) -> str:

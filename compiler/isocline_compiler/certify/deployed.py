@@ -16,6 +16,7 @@ from isocline_compiler.certify.measures import Spread, relative_errors, spread
 from isocline_compiler.certify.samples import Samples
 from isocline_compiler.graph import Array, Graph
 from isocline_compiler.model import Check
+from isocline_compiler.tensor_type import BATCH
 from isocline_compiler.to_torch import TorchProgram
 from isocline_dsl import messages
 from isocline_dsl.diagnostics import Diagnostic
@@ -37,16 +38,19 @@ def run_deployed(session: Session, samples: Samples) -> dict[str, Array]:
     """The outputs of the deployed model for all samples, in chunks."""
     if not samples.inputs:
         return session.run({})
-    parts = [
-        session.run({name: array[start : start + ROWS] for name, array in samples.inputs.items()})
-        for start in range(0, samples.count, ROWS)
-    ]
-    return {name: _joined([part[name] for part in parts], session, name) for name in parts[0]}
-
-
-def _joined(arrays: list[Array], session: Session, name: str) -> Array:
-    batched = next(port for port in session.outputs if port.name == name).batched
-    return np.concatenate(arrays) if batched else arrays[0]
+    fixed = next((port.shape[0] for port in session.inputs if isinstance(port.shape[0], int)), None)
+    rows = ROWS if fixed is None else int(fixed)
+    parts = []
+    for start in range(0, samples.count, rows):
+        chunk = {name: array[start : start + rows] for name, array in samples.inputs.items()}
+        if fixed is not None:  # the last ones are repeated to fill the batch, and left out again
+            chunk = {name: np.resize(array, (rows, *array.shape[1:])) for name, array in chunk.items()}
+        parts.append(session.run(chunk))
+    batched = {port.name: bool(port.shape) and port.shape[0] in (BATCH, fixed) for port in session.outputs}
+    return {
+        name: np.concatenate([part[name] for part in parts])[: samples.count] if batched[name] else parts[0][name]
+        for name in parts[0]
+    }
 
 
 def compare(found: Mapping[str, Array], reference: Mapping[str, Array], graph: Graph) -> dict[str, Spread]:

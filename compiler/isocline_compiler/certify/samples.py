@@ -88,6 +88,11 @@ def drawn(inputs: Sequence[Port], source: Source, seed: int = 0) -> Samples:
     return Samples({port.name: _draw(port, generator) for port in inputs}, {}, f"{DRAWN} draws from the inputs' bounds")
 
 
+def are_drawable(inputs: Sequence[Port]) -> bool:
+    """Whether every input has finite bounds to draw between."""
+    return bool(inputs) and all(_drawable(port) for port in inputs)
+
+
 def _drawable(port: Port) -> bool:
     if not all(isinstance(size, int) for size in port.shape):
         return False
