@@ -2,11 +2,14 @@
 
     python benchmarks/gradient.py [--steps 20,100] [--rounds 15] [--out build/benchmarks]
 
-A field of two hidden layers (64 units, tanh) over four numbers, solved by the classic Runge-Kutta scheme; the gradient
-of the sum of the result with respect to the start, batch 1, onnxruntime with one thread. All models take their turn in
-every round; a round's time is the fastest of its repetitions, and the median of the rounds is shown. Of loads the
-fastest of five is.
-onnx-ad (`pip install onnx-ad`) is left out when it is not installed, and the result says so.
+A field of two hidden layers (64 units, tanh) over four numbers, solved by the classic Runge-Kutta scheme; the
+gradient of the sum of the result with respect to the start, batch 1, onnxruntime with one thread. All models take
+their turn in every round; a round's time is the fastest of its repetitions, and the median of the rounds is shown. Of
+loads the fastest of six is.
+
+Then integrated gradients of the same result, 32 points, batch 1: ours in onnxruntime, and captum's in eager torch on
+the same equations and weights, one thread each. onnx-ad and captum (the extra `bench`) are left out when they are
+not installed, and the result says so.
 """
 
 from __future__ import annotations
@@ -15,19 +18,26 @@ import argparse
 import json
 import statistics
 import time
+from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import numpy as np
 import onnx
 import onnxruntime
+import torch
+from torch import Tensor
 
+from isocline_compiler.attributing import sizes_of
+from isocline_compiler.attribution import METHODS
+from isocline_compiler.attribution.problem import Problem
 from isocline_compiler.autodiff import gradient
 from isocline_compiler.certify.choose import discretisation
-from isocline_compiler.graph import Array, Graph
+from isocline_compiler.graph import INPUT, Array, Graph, leaf
 from isocline_compiler.lower import lower
 from isocline_compiler.ops import OPS
 from isocline_compiler.passes import bind, optimise
+from isocline_compiler.tensor_type import TensorType
 from isocline_compiler.to_onnx import to_onnx
 from isocline_compiler.training.initial import initial_weights
 from isocline_compiler.unroll import unroll
@@ -41,6 +51,8 @@ x = solve f from x = start over 0..1
 output x
 """
 STEPS = (20, 100)
+POINTS = 32
+"""Of the rule that integrates."""
 GOAL = 3.5
 """The adjoint graph takes at most this many times as long as the forward graph."""
 LEVEL = onnxruntime.GraphOptimizationLevel.ORT_ENABLE_ALL
@@ -159,6 +171,59 @@ def measured(steps: int, rounds: int) -> list[Row]:
     ]  # fmt: skip
 
 
+def integrated(steps: int, rounds: int) -> list[Row]:
+    """Integrated gradients at one size: ours, then captum's when it is there, which must agree to 1e-4."""
+    graph, weights = forward_graph(steps)
+    index = leaf(INPUT, "index", TensorType("int", ("batch",)))
+    problem = Problem(graph, "x", ("start",), index)
+    found = {item.kind: item.node for item in METHODS["integrated_gradients"].build(steps=POINTS)(problem)}
+    whole = optimise(bind(Graph((*graph.inputs, index), {"attribution": found["attribution"]}), weights))
+    content = to_onnx(whole, {}, sizes=sizes_of(whole, 1)).SerializeToString()
+    start = np.linspace(-1, 1, 4, dtype=np.float32)[None]
+    ours = Contender("integrated", content, {"start": start, "index": np.array([-1])})
+    theirs = captum_of(weights, steps, start)
+    if theirs is not None:
+        np.testing.assert_allclose(ours.outputs()[0], theirs(), rtol=1e-4, atol=1e-5)
+    times: list[float] = []
+    for _ in range(rounds):
+        ours.take_turn(5)
+        if theirs is not None:
+            begin = time.perf_counter()
+            theirs()
+            times.append(time.perf_counter() - begin)
+    own = statistics.median(ours.runs)
+    rows = [Row(ours.name, steps, ours.nodes, len(content) / 1024, 1e3 * min(ours.loads), 1e3 * own, 1.0)]
+    if times:
+        rows.append(Row("captum", steps, 0, 0.0, 0.0, 1e3 * statistics.median(times), statistics.median(times) / own))
+    return rows
+
+
+def captum_of(weights: dict[str, Array], steps: int, start: Array) -> Callable[[], Array] | None:
+    """Captum's integrated gradients of the same scheme in eager torch."""
+    try:
+        from captum.attr import IntegratedGradients
+    except ImportError:
+        return None
+    torch.set_num_threads(1)
+    layers = [torch.tensor(item, dtype=torch.float32) for item in weights.values()]
+    h = 1 / steps
+
+    def slope(x: Tensor) -> Tensor:
+        first, b1, second, b2, third, b3 = layers
+        return torch.tanh(torch.tanh(x @ first + b1) @ second + b2) @ third + b3
+
+    def total(x: Tensor) -> Tensor:
+        for _ in range(steps):
+            k1 = slope(x)
+            k2 = slope(x + h / 2 * k1)
+            k3 = slope(x + h / 2 * k2)
+            x = x + h / 6 * (k1 + 2 * k2 + 2 * k3 + slope(x + h * k3))
+        return x.sum(1)
+
+    method, given = IntegratedGradients(total), torch.tensor(start)
+    return lambda: np.asarray(method.attribute(given, n_steps=POINTS).numpy())
+
+
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--steps", default=",".join(map(str, STEPS)))
@@ -166,14 +231,16 @@ def main() -> int:
     parser.add_argument("--out", type=Path, default=Path("build/benchmarks"))
     options = parser.parse_args()
     rows = [row for steps in map(int, options.steps.split(",")) for row in measured(steps, options.rounds)]
-    print(f"{'model':10}{'steps':>6}{'nodes':>8}{'KiB':>9}{'load ms':>10}{'run ms':>10}{'ratio':>8}")
+    rows += [row for steps in map(int, options.steps.split(",")) for row in integrated(steps, options.rounds)]
+    print(f"{'model':12}{'steps':>6}{'nodes':>8}{'KiB':>9}{'load ms':>10}{'run ms':>10}{'ratio':>8}")
     for row in rows:
         print(
-            f"{row.model:10}{row.steps:6}{row.nodes:8}{row.kilobytes:9.0f}{row.load_ms:10.1f}{row.run_ms:10.3f}"
+            f"{row.model:12}{row.steps:6}{row.nodes:8}{row.kilobytes:9.0f}{row.load_ms:10.1f}{row.run_ms:10.3f}"
             f"{row.ratio:8.2f}"
         )
-    if not any(row.model == "onnx-ad" for row in rows):
-        print("onnx-ad is not installed: pip install onnx-ad")
+    for package in ("onnx-ad", "captum"):
+        if not any(row.model == package for row in rows):
+            print(f"{package} is not installed: pip install {package}")
     options.out.mkdir(parents=True, exist_ok=True)
     (options.out / "gradient.json").write_text(json.dumps([asdict(row) for row in rows], indent=1))
     missed = [row for row in rows if row.model == "adjoint" and row.ratio > GOAL]
