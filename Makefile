@@ -49,7 +49,7 @@ format: setup
 	$(BIN)/ruff check --fix
 
 docs: setup
-	$(BIN)/python -m isocline_compiler.reference_tables docs/language.md
+	$(BIN)/python -m isocline_compiler.reference_tables docs/language.md docs/attribution.md
 
 clean:
 	rm -rf build dist runs .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache

@@ -90,8 +90,13 @@ def sample_inputs(file: Path, manifest: Manifest) -> dict[str, Array]:
     model = isocline.check(file)
     dataset = dataset_of(model, file.parent)
     samples = held_out(dataset, model.inputs, model.targets) if dataset else drawn(model.inputs, model.source)
-    few = samples.first(SAMPLES)
-    return {port.name: few.inputs[port.name].astype(port.dtype) for port in manifest.inputs}
+    few = samples.first(SAMPLES).inputs
+    return {port.name: _rows(few[port.name]).astype(port.dtype) for port in manifest.inputs}
+
+
+def _rows(array: Array) -> Array:
+    """As many samples as are run, the same ones again where there are fewer."""
+    return np.resize(array, (SAMPLES, *array.shape[1:]))
 
 
 def _extra(port: Port) -> Array:

@@ -14,6 +14,7 @@ from types import ModuleType
 import numpy as np
 
 from isocline_compiler import options
+from isocline_compiler.attribution import METHODS
 from isocline_compiler.distributions import DISTRIBUTIONS
 from isocline_compiler.functions import FUNCTIONS
 from isocline_compiler.functions.initializers import INITIALIZERS
@@ -61,6 +62,24 @@ def callables(records: Mapping[str, Callee], kind: str | None = None) -> str:
 
 def _callable(record: Callee) -> Sequence[str]:
     return code(record.usage), prose(record.documentation), code(record.example)
+
+
+# ---------------------------------------------------------------------------------------------- attribution
+
+
+def attribution() -> str:
+    """Usage, what it is, what it satisfies, what it costs, and whether its numbers are shares or slopes."""
+    rows = (
+        (
+            code(item.usage),
+            prose(item.documentation),
+            ", ".join(item.axioms),
+            item.cost,
+            "the score" if item.shares else "score per unit",
+        )
+        for item in METHODS.values()
+    )
+    return table(("method", "what it is", "satisfies", "cost", "in units of"), rows)
 
 
 # -------------------------------------------------------------------------------------------------- schemes
@@ -138,6 +157,7 @@ TABLES: Mapping[str, Callable[[], str]] = {
     "metrics": lambda: callables(FUNCTIONS, "metric"),
     "initializers": lambda: callables(INITIALIZERS),
     "forms": lambda: callables(FORMS),
+    "attribution": attribution,
     "regularizers": lambda: callables(REGULARIZERS),
     "distributions": lambda: callables(DISTRIBUTIONS),
     "schemes": schemes,

@@ -25,7 +25,9 @@ def plain(value: float, digits: int = 3) -> str:
     return short(float(f"{value:.{digits}g}"))
 
 
-def overlays(figure: Any, images: Array, attributions: Mapping[str, Array], labels: Sequence[str], score: str) -> None:
+def overlays(
+    figure: Any, images: Array, attributions: Mapping[str, Array], labels: Sequence[str], scores: Mapping[str, str]
+) -> None:
     """A row a sample: the image (c, h, w), then for each method its attribution (h, w) laid over it.
 
     One scale of colours a method, even around 0, for all samples.
@@ -43,7 +45,7 @@ def overlays(figure: Any, images: Array, attributions: Mapping[str, Array], labe
             _show(grid[place, column], image, faint=True)
             _lay_over(grid[place, column], values[place], scale)
         grid[0, column].set_title(label, color=QUIET)
-        _colour_bar(figure, grid[:, column], scale, score)
+        _colour_bar(figure, grid[:, column], scale, scores[label])
     for axes in grid[:, 1 + len(attributions) :].ravel():
         axes.remove()
 
@@ -91,7 +93,7 @@ def series(
     attributions: Mapping[str, Array],
     labels: Sequence[str],
     name: str,
-    score: str,
+    scores: Mapping[str, str],
 ) -> None:
     """A column a sample: the series (times, components) as lines, below it for each method bars (times,)."""
     count = min(len(values), 3)
@@ -107,9 +109,8 @@ def series(
         grid[-1, column].xaxis.set_major_locator(MaxNLocator(5, integer=True))
     grid[0, 0].set_ylabel(name)
     for row, label in enumerate(attributions, start=1):
-        grid[row, 0].set_ylabel(label.replace("_", "\n"))
+        grid[row, 0].set_ylabel(label.replace("_", "\n") + f"\n{scores[label]}", fontsize=8)
         _short_ticks(grid[row, 0].yaxis)
-    figure.supylabel(f"attribution, in {score}", fontsize=8, color=QUIET)
 
 
 def _bars_over(axes: Any, places: Array, bars: Array) -> None:
@@ -128,7 +129,7 @@ def rows(
     attributions: Mapping[str, Array],
     labels: Sequence[str],
     names: Sequence[str],
-    score: str,
+    scores: Mapping[str, str],
 ) -> None:
     """A row a sample, a column a method: a bar for each number, named with the value that it had."""
     shown = min(values.shape[1], MOST_BARS)
@@ -139,7 +140,7 @@ def rows(
             _named_bars(grid[place, column], bars[place, :shown], texts)
         grid[place, 0].set_title(labels[place], color=INK)
     for column, label in enumerate(attributions):
-        grid[-1, column].set_xlabel(f"{label}: {score}", fontsize=8)
+        grid[-1, column].set_xlabel(f"{label}: {scores[label]}", fontsize=8)
 
 
 def _named_bars(axes: Any, bars: Array, texts: Sequence[str]) -> None:

@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from isocline_compiler.attribution import METHODS
 from isocline_compiler.certify.samples import Samples
 from isocline_compiler.graph import Array
 from isocline_compiler.model import Model
@@ -161,36 +162,41 @@ class _View:
         """The picture that fits the shape of an input."""
         values = np.asarray(self.found.inputs[name], dtype=np.float64)[:SAMPLES]
         title = f"{self.explained.output} by {name}"
+        scores = {label: self._score(label, name) for label in attributions}
         sample = values.shape[1:]
         if len(sample) == 3 and sample[0] in (1, 3) and min(sample[1:]) > 1:
-            return self._image(title, values, attributions)
+            return self._image(title, values, attributions, scores)
         if len(sample) in (1, 2) and sample[0] >= FEW:
-            return self._series(title, name, values.reshape(*values.shape[:2], -1), attributions)
-        return self._row(title, name, values.reshape(len(values), -1), attributions)
+            return self._series(title, name, values.reshape(*values.shape[:2], -1), attributions, scores)
+        return self._row(title, name, values.reshape(len(values), -1), attributions, scores)
 
-    def _image(self, title: str, images: Array, attributions: Mapping[str, Array]) -> Panel:
+    def _image(self, title: str, images: Array, attributions: Mapping[str, Array], scores: Mapping[str, str]) -> Panel:
         summed = {label: array.sum(axis=1) for label, array in attributions.items()}
         caption = "Orange raises the score, blue lowers it" + (", summed over colours" if images.shape[1] > 1 else "")
         return Panel(
             title,
             f"{caption}. {self._completeness}".strip(),
             0.7 + 1.55 * len(images),
-            lambda figure: draw.overlays(figure, images, summed, self.labels, self.unit),
+            lambda figure: draw.overlays(figure, images, summed, self.labels, scores),
         )
 
-    def _series(self, title: str, name: str, values: Array, attributions: Mapping[str, Array]) -> Panel:
+    def _series(
+        self, title: str, name: str, values: Array, attributions: Mapping[str, Array], scores: Mapping[str, str]
+    ) -> Panel:
         summed = {label: array.reshape(values.shape).sum(axis=2) for label, array in attributions.items()}
-        caption = "The input as a line, what it contributed at each place as bars" + (
+        caption = "The input as a line, what each place of it does to the score as bars" + (
             f", summed over {values.shape[2]} components" if values.shape[2] > 1 else ""
         )
         return Panel(
             title,
             f"{caption}. {self._completeness}".strip(),
             1.0 + 1.25 * (1 + len(summed)),
-            lambda figure: draw.series(figure, values, summed, self.labels, self._named(name), self.unit),
+            lambda figure: draw.series(figure, values, summed, self.labels, self._named(name), scores),
         )
 
-    def _row(self, title: str, name: str, values: Array, attributions: Mapping[str, Array]) -> Panel:
+    def _row(
+        self, title: str, name: str, values: Array, attributions: Mapping[str, Array], scores: Mapping[str, str]
+    ) -> Panel:
         flat = {label: array.reshape(values.shape) for label, array in attributions.items()}
         entries = self.found.names.get(name) or _numbered(name, values.shape[1])
         height = 0.6 + len(values) * (0.35 + 0.22 * min(values.shape[1], draw.MOST_BARS))
@@ -198,8 +204,14 @@ class _View:
             title,
             f"A bar for each number of the input, with the value it had. {self._completeness}".strip(),
             height,
-            lambda figure: draw.rows(figure, values, flat, self.labels, entries, self.unit),
+            lambda figure: draw.rows(figure, values, flat, self.labels, entries, scores),
         )
+
+    def _score(self, label: str, name: str) -> str:
+        """What a number of a method is measured in: shares of the score in its units, slopes per unit of the input."""
+        word = next((item.method for item in self._results if label in (item.method, item.name)), "")
+        method = METHODS.get(word)
+        return self.unit if method is not None and method.shares else f"{self.unit} per unit of {name}"
 
     def _named(self, name: str) -> str:
         unit = self.found.units.get(name)
