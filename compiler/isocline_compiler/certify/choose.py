@@ -68,9 +68,23 @@ class Sweep:
         found: Trial | None = None
         for scheme in sorted(SCHEMES.values(), key=lambda item: -item.order):  # what these cost bounds the search
             candidate = self._fewest(scheme, found)
+            self.progress(self._told(scheme, candidate))
             if candidate is not None and (found is None or _cost(candidate) < _cost(found)):
                 found = candidate
         return found
+
+    def _told(self, scheme: Scheme, candidate: Trial | None) -> str:
+        """A line for each scheme: what it takes, or that it takes too much."""
+        place = f"{self.node.attrs['field']}: {scheme.name}"
+        if candidate is not None:
+            return f"{place} needs {candidate.steps} steps, {candidate.evaluations} evaluations"
+        tried = [trial for (name, _), trial in self.trials.items() if name == scheme.name]
+        if not tried:
+            return f"{place} would take more"
+        last = f"{tried[-1].error:.0e} at {tried[-1].steps} steps"
+        if self.rounded.get(tried[-1]) is False:
+            return f"{place} is exact enough ({last}), but float32 rounds it too much"
+        return f"{place} would take more: {last}"
 
     def exactly(self) -> Sweep:
         """The same, rounding aside: when float32 cannot keep its bound, it is the certificate that says so."""
@@ -139,7 +153,6 @@ class Sweep:
                 str(self.node.attrs["field"]), scheme.name, scheme.order, total, total * scheme.evaluations,
                 self._nodes(scheme, steps), error,
             )  # fmt: skip
-            self.progress(f"{scheme.name}, {total} steps: error {error:.1e}")
         return self.trials[key]
 
 
