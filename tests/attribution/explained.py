@@ -38,6 +38,16 @@ path = solve populations from hare = first[0], lynx = first[1] at 0..2 step 0.5
 output forecast = stack(path.hare, path.lynx, axis=-1)
 """
 
+LYNX_WITH_DATA = (
+    LYNX
+    + """data {
+  source "none.npz"
+  first = array(firsts)
+  season = array(seasons)
+}
+"""
+)
+
 DIGITS = """dyn 1
 model small
 data {
@@ -52,6 +62,7 @@ h0 = image |> conv(4, kernel=3, pad=1) |> tanh
 field f(t, h: real[4, 6, 6]) { h' = h |> conv(4, kernel=3, pad=1) |> tanh }
 h = solve f from h = h0 over 0..1
 output logits = h |> flatten |> dense(3)
+train { loss cross_entropy(logits, label) }
 """
 
 

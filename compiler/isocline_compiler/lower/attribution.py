@@ -58,7 +58,7 @@ class AttributionLowering:
 
     def _method(self, item: Call) -> Option:
         if item.name.text not in METHODS:
-            raise LowerError(messages.unknown_method(item.name.span, item.name.text, sorted(METHODS)))
+            raise LowerError(messages.unknown_attribution(item.name.span, item.name.text, sorted(METHODS)))
         method = METHODS[item.name.text]
         try:
             return self._option(method, item)

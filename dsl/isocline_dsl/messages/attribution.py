@@ -2,21 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
-
-from isocline_dsl.messages.message import Draft, did_you_mean, message
+from isocline_dsl.messages.message import Draft, message
 from isocline_dsl.tree import Span
-
-
-@message("E620")
-def unknown_method(span: Span | None, name: str, known: Collection[str]) -> Draft:
-    """There is no method of attribution with this name.
-
-    `saliency`, `input_x_gradient`, `integrated_gradients`, `smoothgrad` and `expected_gradients` follow the gradient,
-    `occlusion` does without it, `adjoint_path` shows when an outcome was decided, `parameter_sensitivity` what it owes
-    to the declared parameters.
-    """
-    return Draft(span, f"there is no attribution `{name}`", did_you_mean(name, known))
 
 
 @message("E621")

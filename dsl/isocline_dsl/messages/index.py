@@ -7,6 +7,7 @@ from types import MappingProxyType, ModuleType
 from typing import Any
 
 from isocline_dsl.messages import (
+    attribution,
     calls,
     compiling,
     data,
@@ -35,6 +36,7 @@ AREAS: tuple[ModuleType, ...] = (
     fitting,
     data,
     compiling,
+    attribution,
 )
 
 

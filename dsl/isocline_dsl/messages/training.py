@@ -75,7 +75,12 @@ def unknown_regularizer(span: Span | None, name: str, known: Collection[str]) ->
 
 @message("E409")
 def unknown_attribution(span: Span | None, name: str, known: Collection[str]) -> Draft:
-    """An attribution method that does not exist."""
+    """An attribution method that does not exist.
+
+    `saliency`, `input_x_gradient`, `integrated_gradients`, `smoothgrad` and `expected_gradients` follow the gradient,
+    `occlusion` does without it, `adjoint_path` shows when an outcome was decided, `parameter_sensitivity` what it owes
+    to the declared parameters.
+    """
     return Draft(span, f"there is no attribution method `{name}`", did_you_mean(name, known))
 
 
