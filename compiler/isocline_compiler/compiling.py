@@ -88,11 +88,14 @@ class Explainer:
 
 @dataclass(frozen=True)
 class Trained:
-    """What compiling needs of training: weights by name, parameters with their errors, the file of metrics."""
+    """What compiling needs of training: weights by name, parameters with their errors and their covariance, the file
+    of metrics.
+    """
 
     weights: Mapping[str, Array]
     parameters: tuple[FittedParameter, ...] = ()
     metrics: Path | None = None
+    covariance: Array | None = None
 
 
 @dataclass
@@ -173,7 +176,7 @@ class Compilation:
     def explanations(self, choices: Mapping[Node, Discretisation]) -> Explanations | None:
         """What the file asks to be explained, on the same steps."""
         background = StoredSamples(self.dataset.train) if self.dataset else None
-        return explain(self.model, choices, self.trained.weights, background)
+        return explain(self.model, choices, self.trained.weights, background, self.trained.covariance)
 
     # -------------------------------------------------------------------------------------------- the proof
 

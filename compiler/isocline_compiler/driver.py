@@ -118,8 +118,9 @@ def _compiled(
 ) -> Compiled:
     say = (progress or Quiet()).say
     folder = Path(out) if out is not None else Path("build") / model.name
-    parameters = fitted_parameters(model, dataset, weights)
-    trained = Trained(weights, parameters, metrics if metrics is not None and metrics.exists() else None)
+    fitted = fitted_parameters(model, dataset, weights)
+    metrics = metrics if metrics is not None and metrics.exists() else None
+    trained = Trained(weights, fitted.parameters, metrics, fitted.covariance)
     with pointing_into(model.source):
         return Compilation(model, trained, dataset, override, say).run(folder)
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
@@ -13,30 +15,39 @@ from isocline_compiler.graph import Array
 from isocline_compiler.model import Model, Parameter
 from isocline_compiler.to_torch import evaluate
 
+if TYPE_CHECKING:
+    from isocline_compiler.training.laplace import StandardErrors
 
-def fitted_parameters(
-    model: Model, dataset: Dataset | None, weights: Mapping[str, Array]
-) -> tuple[FittedParameter, ...]:
+
+@dataclass(frozen=True)
+class Fitted:
+    """The declared parameters, and the covariance of all their numbers together where it is known."""
+
+    parameters: tuple[FittedParameter, ...] = ()
+    covariance: Array | None = None
+
+
+def fitted_parameters(model: Model, dataset: Dataset | None, weights: Mapping[str, Array]) -> Fitted:
     """Each declared parameter with its value and, when it was trained, its standard error."""
     if not model.parameters:
-        return ()
+        return Fitted()
     bound = {name: torch.tensor(value) for name, value in weights.items()}
     values = evaluate([parameter.value for parameter in model.parameters], bound)
-    errors = _standard_errors(model, dataset, weights)
-    return tuple(
+    found = _laplace(model, dataset, weights)
+    errors = found.by_name() if found is not None else {}
+    parameters = tuple(
         _fitted(parameter, value.numpy(), *errors.get(parameter.name, (None, "not trained")))
         for parameter, value in zip(model.parameters, values, strict=True)
     )
+    return Fitted(parameters, found.covariance if found is not None else None)
 
 
-def _standard_errors(
-    model: Model, dataset: Dataset | None, weights: Mapping[str, Array]
-) -> dict[str, tuple[Array | None, str | None]]:
+def _laplace(model: Model, dataset: Dataset | None, weights: Mapping[str, Array]) -> StandardErrors | None:
     if model.training is None or dataset is None:
-        return {}
-    from isocline_compiler.training.laplace import standard_errors
+        return None
+    from isocline_compiler.training.laplace import laplace
 
-    return standard_errors(model, dataset, weights)
+    return laplace(model, dataset.train, weights)
 
 
 def _fitted(parameter: Parameter, value: Array, error: Array | None, reason: str | None) -> FittedParameter:

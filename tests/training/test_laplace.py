@@ -55,6 +55,7 @@ LOSSES = {
 def test_linear_regression(name: str) -> None:
     found = laplace(regression(LOSSES[name](residual())), line_data().train, {"w": BEST})
     np.testing.assert_allclose(found.estimates[0].error, np.sqrt(np.diag(COVARIANCE)), rtol=1e-9)
+    np.testing.assert_allclose(found.covariance, COVARIANCE, rtol=1e-9)
 
 
 def test_the_error_of_a_bounded_parameter_is_that_of_its_weight_times_the_slope() -> None:
@@ -159,6 +160,7 @@ def test_many_weights_are_held_fixed() -> None:
     tiny = model([weight("w", (3,)), weight("n", (JOINT_LIMIT,))], plan(loss), parameters=[parameter(raw())])
     found = laplace(tiny, line_data().train, {"w": BEST, "n": np.zeros(JOINT_LIMIT)})
     np.testing.assert_allclose(found.estimates[0].error, np.sqrt(np.diag(COVARIANCE)), rtol=1e-9)
+    np.testing.assert_allclose(found.covariance, COVARIANCE, rtol=1e-9)
     assert any("conditional" in text for text in found.assumptions)
 
 

@@ -35,7 +35,7 @@ def prove_attribution(
     model: Model, explanations: Explanations, weights: Mapping[str, Array], session: Session, samples: Samples
 ) -> tuple[AttributionProof, ...]:
     """Every result of `attribute.onnx` measured, on fresh samples."""
-    rows = model.deployment.batch or min(ROWS, samples.count)
+    rows = model.deployment.batch or min(ROWS, max(MEASURED, samples.count))  # repeated, and moved apart, when few
     fresh = fresh_samples(model, explanations, weights, samples, rows)
     found = {name: array.astype(np.float64) for name, array in session.run(fresh.feed()).items()}
     trial = Trial(weights, fresh, found, BOUNDS[model.deployment.dtype])

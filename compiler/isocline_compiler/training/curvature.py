@@ -65,10 +65,17 @@ class Curvature:
 
     def covariance_of(self, name: str) -> Tensor:
         """The block of one weight: its marginal covariance, the others integrated out."""
+        return self.joint_of([name])
+
+    def joint_of(self, names: Sequence[str]) -> Tensor:
+        """The covariance of some weights together, flattened in their order."""
+        kept = torch.cat([self._places(name) for name in names])
+        return self.covariance[kept][:, kept]
+
+    def _places(self, name: str) -> Tensor:
         index = self.names.index(name)
         start = sum(self.sizes[:index])
-        stop = start + self.sizes[index]
-        return self.covariance[start:stop, start:stop]
+        return torch.arange(start, start + self.sizes[index])
 
     def distance(self) -> list[str]:
         """A warning when the optimum of the quadratic, -C g away, is more than half a standard error off."""

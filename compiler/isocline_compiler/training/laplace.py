@@ -50,11 +50,22 @@ class Estimate:
 
 @dataclass(frozen=True)
 class StandardErrors:
-    """Estimates in the order of the file, and in words what the errors assume, or why there are none."""
+    """Estimates in the order of the file, and in words what the errors assume, or why there are none.
+
+    `covariance` is that of all numbers of all parameters, flattened in the same order.
+    """
 
     estimates: tuple[Estimate, ...]
     assumptions: tuple[str, ...]
     reason: str | None = None
+    covariance: Array | None = None
+
+    def by_name(self) -> dict[str, tuple[Array | None, str | None]]:
+        """Each declared parameter's error (None where none can be given) with what it assumes, or why there is none."""
+        if self.reason is not None:
+            return {item.parameter.name: (None, self.reason) for item in self.estimates}
+        sentence = "; ".join(self.assumptions)
+        return {item.parameter.name: (item.error, sentence) for item in self.estimates}
 
 
 @dataclass(frozen=True)
@@ -79,11 +90,7 @@ def standard_errors(
     model: Model, dataset: Dataset, weights: Mapping[str, Array]
 ) -> dict[str, tuple[Array | None, str | None]]:
     """Each declared parameter's error (None where none can be given) with what it assumes, or why there is none."""
-    found = laplace(model, dataset.train, weights)
-    if found.reason is not None:
-        return {item.parameter.name: (None, found.reason) for item in found.estimates}
-    sentence = "; ".join(found.assumptions)
-    return {item.parameter.name: (item.error, sentence) for item in found.estimates}
+    return laplace(model, dataset.train, weights).by_name()
 
 
 def laplace(model: Model, train: Split, weights: Mapping[str, Array]) -> StandardErrors:
@@ -123,7 +130,7 @@ def _from_curvature(
             continue
         estimates = tuple(_estimate(item, bound, curvature) for item in model.parameters)
         assumptions = (scale.sentence, sentence, *([reason] if reason else []), *curvature.distance())
-        return StandardErrors(estimates, assumptions)
+        return StandardErrors(estimates, assumptions, covariance=_covariance(model.parameters, bound, curvature))
     values = {name: tensor.numpy() for name, tensor in bound.items()}
     return StandardErrors(_without(model.parameters, values), (scale.sentence,), reason)
 
@@ -166,16 +173,33 @@ def _total(terms: Sequence[Squares], objective: Objective, bound: Mapping[str, T
 
 def _estimate(parameter: Parameter, bound: Mapping[str, Tensor], curvature: Curvature) -> Estimate:
     """f(w) and sqrt(diag(J C J^T)), J = df/dw."""
+    jacobian = _jacobian(parameter, bound)
+    covariance = curvature.covariance_of(parameter.name)
+    variance = torch.einsum("ij,jk,ik->i", jacobian, covariance, jacobian)
+    found = evaluate((parameter.value,), bound)[0].detach()
+    return Estimate(parameter, found.numpy(), variance.sqrt().reshape(found.shape).numpy())
+
+
+def _jacobian(parameter: Parameter, bound: Mapping[str, Tensor]) -> Tensor:
+    """df/dw of one parameter: (its numbers, its numbers)."""
 
     def value(raw: Tensor) -> Tensor:
         return evaluate((parameter.value,), {**bound, parameter.name: raw})[0]
 
-    raw = bound[parameter.name]
-    jacobian = jacobian_of(value, raw)
-    covariance = curvature.covariance_of(parameter.name)
-    variance = torch.einsum("ij,jk,ik->i", jacobian, covariance, jacobian)
-    found = value(raw).detach()
-    return Estimate(parameter, found.numpy(), variance.sqrt().reshape(found.shape).numpy())
+    return jacobian_of(value, bound[parameter.name])
+
+
+def _covariance(parameters: Sequence[Parameter], bound: Mapping[str, Tensor], curvature: Curvature) -> Array:
+    """J C J^T over all declared parameters together; J has a block for each."""
+    blocks = [_jacobian(item, bound) for item in parameters]
+    jacobian = torch.zeros((sum(map(len, blocks)),) * 2, dtype=torch.float64)
+    start = 0
+    for block in blocks:
+        stop = start + len(block)
+        jacobian[start:stop, start:stop] = block
+        start = stop
+    covariance: Array = (jacobian @ curvature.joint_of([item.name for item in parameters]) @ jacobian.T).numpy()
+    return covariance
 
 
 def _without(parameters: Sequence[Parameter], weights: Mapping[str, Array]) -> tuple[Estimate, ...]:
