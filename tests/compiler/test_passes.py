@@ -26,7 +26,7 @@ X = leaf(INPUT, "x", real("batch", 3))
 Z = leaf(INPUT, "z", real("batch", 3))
 W = leaf(WEIGHT, "w", real(3, 3))
 ONES = np.ones(3)
-SIZES = {"batch": 2, "T": 2}
+SIZES = {"batch": 2, "T": 2, "batch_x2": 4}
 TOTAL = {op for op in OPS.values() if all(example.within == ((-2.0, 2.0),) for example in op.examples)}
 
 
