@@ -14,7 +14,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -33,13 +33,14 @@ from isocline_compiler.certify.deployed import (
     missed_checks,
     run_deployed,
 )
+from isocline_compiler.certify.derivatives import prove_derivative
 from isocline_compiler.certify.evaluation import Evaluator, reference_tolerance, scheme_steps
 from isocline_compiler.certify.measures import Spread
 from isocline_compiler.certify.samples import Samples, are_drawable, drawn, held_out
 from isocline_compiler.certify.stability import stability
 from isocline_compiler.certify.versions import versions
 from isocline_compiler.data import Dataset
-from isocline_compiler.graph import Array, Graph, Node
+from isocline_compiler.graph import Array, Fault, Graph, Node
 from isocline_compiler.grid import Discretisation, halved
 from isocline_compiler.model import DeploymentPlan, Model
 from isocline_compiler.passes import optimise
@@ -48,6 +49,7 @@ from isocline_compiler.report import write_report
 from isocline_compiler.report.explanations import Explanations as ReportedExplanations
 from isocline_compiler.report.explanations import explanations_of
 from isocline_compiler.report.material import material_of
+from isocline_compiler.seeded_derivatives import SEEDED
 from isocline_compiler.solve_node import SchemeChoice
 from isocline_compiler.to_onnx import to_onnx
 from isocline_compiler.unroll import unroll
@@ -126,6 +128,8 @@ class Compilation:
             explainer = self.explainer(explanations, staging) if explanations is not None else None
             proofs = self.prove_attribution(explainer, samples) if explainer is not None else ()
             certificate = self.certify(session, samples, choices, trials, staging / MODEL_FILE, proofs)
+            derived = tuple(self.prove_derivative(kind, optimised, samples, staging) for kind in self.plan.derivatives)
+            certificate = replace(certificate, derivatives=derived)
             write_atomic(staging / CERTIFICATE_FILE, certificate.to_json().encode())
             write_atomic(staging / REPORT_FILE, self.report(session, certificate, samples, explainer).encode())
             manifest = manifest_of(self.model, choices, staging, explanations)
@@ -190,10 +194,27 @@ class Compilation:
         """Measure what `attribute.onnx` answers. Raises IsoclineError."""
         weights = self.trained.weights
         proofs = prove_attribution(self.model, explainer.explanations, weights, explainer.session, samples)
-        missed = missed_attributions(self.model, proofs)
+        self.require(missed_attributions(self.model, proofs))
+        return proofs
+
+    def prove_derivative(self, kind: str, graph: Graph, samples: Samples, staging: Path) -> AttributionProof:
+        """Write `adj_model.onnx` or `fwd_model.onnx`, run it and measure what it answers. Raises IsoclineError."""
+        prefix, derive = SEEDED[kind]
+        self.progress(f"differentiating: {kind}")
+        try:
+            derived = optimise(derive(graph))
+        except Fault as fault:
+            raise IsoclineError([fault.make(self.plan.span)], self.model.source) from None
+        file = staging / f"{prefix}{MODEL_FILE}"
+        write_atomic(file, self.emit(derived))
+        proof = prove_derivative(self.model, kind, graph, load(file, allow_nonfinite=True), samples)
+        self.require(missed_attributions(self.model, (proof,)))
+        return proof
+
+    def require(self, missed: list[Diagnostic]) -> None:
+        """Stop the build when anything was missed."""
         if missed:
             raise IsoclineError(missed, self.model.source)
-        return proofs
 
     def certify(
         self,
@@ -234,9 +255,7 @@ class Compilation:
             deployed=compare(deployed, evaluator.reference, self.model.graph) if evaluator.open else {},
             beyond=self._beyond(choices) if evaluator.open else {},
         )
-        missed = self._missed(certificate)
-        if missed:
-            raise IsoclineError(missed, self.model.source)
+        self.require(self._missed(certificate))
         return certificate
 
     def _halving(

@@ -6,13 +6,17 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 
 from isocline_compiler.certify.attribution import missed_attributions
 from isocline_compiler.certify.certificate import AttributionProof
+from isocline_compiler.certify.choose import discretisation
 from isocline_compiler.certify.curves import curves
 from isocline_compiler.compiling import Compilation, Compiled, Trained
 from isocline_compiler.ops.activation import ACTIVATION
 from isocline_compiler.ops.elementwise import ELEMENTWISE
+from isocline_compiler.to_torch import lower_to_torch
+from isocline_compiler.unroll import unroll
 from isocline_dsl import IsoclineError
 from isocline_runtime import Session, load
 from isocline_runtime.errors import InputError, RunError
@@ -107,6 +111,40 @@ def test_the_number_of_samples_may_be_fixed(tmp_path: Path) -> None:
     items = ("attribute forecast wrt first by integrated_gradients(steps=3)", "batch 2", "solver rk4(steps=4)")
     session = load(compiled(items, tmp_path / "fixed").folder)
     assert session.attribute(INPUTS)["integrated_gradients_first"].shape == (2, 2)
+
+
+def test_derivatives_beside_the_model_are_those_of_autograd(tmp_path: Path) -> None:
+    """adj_ and fwd_ files: the model's own signature first, then seeds as matrices, as CasADi reads them."""
+    case = Case(TEXT, ("derivatives adjoint, forward", "solver rk4(steps=4)"))
+    artifact = Compilation(case.model, Trained(case.weights), None).run(folder=tmp_path / "seeded")
+    assert [item["result"] for item in artifact.certificate["derivatives"]] == ["adj_model.onnx", "fwd_model.onnx"]
+    assert all(item["error"] < 1e-5 for item in artifact.certificate["derivatives"])
+    folder = artifact.folder
+    assert [item.name for item in load(folder).manifest.inputs] == ["first", "season"]
+    adjoint, forward = (load(folder / f"{prefix}_model.onnx") for prefix in ("adj", "fwd"))
+    shapes = {port.name: port.shape for port in (*adjoint.inputs, *forward.inputs)}
+    assert shapes["adj_forecast"] == ("batch_x10", 1)
+    assert shapes["adj_last"] == shapes["fwd_season"] == ("batch", 1)
+    assert shapes["fwd_first"] == ("batch", 2)
+    x = {name: torch.tensor(array) for name, array in INPUTS.items()}
+    steps = {node: discretisation(node, "rk4", 1) for node in case.choices}
+    program = lower_to_torch(unroll(case.model.graph, steps.__getitem__))
+
+    def outputs(first: torch.Tensor, season: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        found = program({**case.bound(), "first": first, "season": season})
+        return found["forecast"], found["last"]
+
+    rng = np.random.default_rng(0)
+    u, w = torch.tensor(rng.normal(size=(2, 5, 2))), torch.tensor(rng.normal(size=2))
+    _, (by_first, by_season) = torch.autograd.functional.vjp(outputs, tuple(x.values()), (u, w))
+    found = adjoint.run({**INPUTS, "adj_forecast": u.reshape(-1, 1).numpy(), "adj_last": w.reshape(-1, 1).numpy()})
+    np.testing.assert_allclose(found["adj_first"], by_first, rtol=1e-4, atol=1e-5)
+    np.testing.assert_allclose(found["adj_season"][:, 0], by_season, rtol=1e-4, atol=1e-5)
+    v, s = torch.tensor(rng.normal(size=(2, 2))), torch.tensor(rng.normal(size=2))
+    _, (forecast, last) = torch.autograd.functional.jvp(outputs, tuple(x.values()), (v, s))
+    moved = forward.run({**INPUTS, "fwd_first": v.numpy(), "fwd_season": s.reshape(-1, 1).numpy()})
+    np.testing.assert_allclose(moved["fwd_forecast"][:, 0], forecast.reshape(-1), rtol=1e-4, atol=1e-5)
+    np.testing.assert_allclose(moved["fwd_last"][:, 0], last, rtol=1e-4, atol=1e-5)
 
 
 # ---------------------------------------------------------------------------------------------------- the proof

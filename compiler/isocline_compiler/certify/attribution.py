@@ -47,7 +47,7 @@ def missed_attributions(model: Model, proofs: Sequence[AttributionProof]) -> lis
     spans = {plan.output: plan.span for plan in model.deployment.attributions}
     missed = []
     for proof in proofs:
-        span = spans[proof.output]
+        span = spans.get(proof.output, model.deployment.span)
         if float("inf") in (proof.error, proof.completeness):
             missed.append(messages.attribution_not_finite(span, proof.result))
         elif proof.error is not None and proof.bound is not None and not proof.error <= proof.bound:

@@ -113,6 +113,7 @@ class Certificate:
     latency: Mapping[str, Any] = field(default_factory=dict)
     versions: Mapping[str, str] = field(default_factory=dict)
     attribution: tuple[AttributionProof, ...] = ()
+    derivatives: tuple[AttributionProof, ...] = ()
     deployed: Mapping[str, Spread] = field(default_factory=dict)
     beyond: Mapping[str, Spread] = field(default_factory=dict)
     definition: str = DEFINITION

@@ -37,6 +37,7 @@ from isocline_dsl.tree import (
 
 _FORMS = ("row", "rows", "column", "columns", "past", "future", "array")
 _COUNTED = ("row", "past", "future")
+DERIVATIVES = ("adjoint", "forward")
 COMPARISONS = ("<", "<=", ">", ">=")
 
 
@@ -131,11 +132,12 @@ class DeployLowering:
             "dtype": lambda: read.word("dtype", ("float32", "float64"), "float32"),
             "batch": lambda: read.count("batch", 1, None),
             "parity": lambda: read.number("parity", 0, 1e-5),
+            "derivatives": lambda: read.words("derivatives", DERIVATIVES),
         }
 
     def _not_yet(self) -> Iterator[tuple[Span, str]]:
         """What the language has and this version does not compile."""
-        for key in ("stream", "derivatives", "bound", "target"):
+        for key in ("stream", "bound", "target"):
             yield from ((item.span, f"`{key}`") for item in self.settings.all(key))
 
     def _opset(self) -> int:

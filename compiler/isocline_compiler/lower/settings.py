@@ -86,6 +86,17 @@ class Settings:
             raise LowerError(training.setting_value(value.span, key, found, "one of " + ", ".join(known)))
         return value.text
 
+    def words(self, key: str, known: Collection[str]) -> tuple[str, ...]:
+        """Some of some words, each once; none when the setting is not there."""
+        chosen: list[str] = []
+        for value in (value for setting in self.all(key)[:1] for value in setting.values):
+            if not isinstance(value, Name) or value.text not in known or value.text in chosen:
+                found = value.text if isinstance(value, Name) else "an expression"
+                expected = "one or more of " + ", ".join(known)
+                raise LowerError(training.setting_value(value.span, key, found, expected))
+            chosen.append(value.text)
+        return tuple(chosen)
+
     def text(self, key: str) -> tuple[str, Span] | None:
         """A string."""
         value = self.value(key)
