@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 from torch.func import grad, hessian, jacrev, jvp, vjp
 
+from isocline_compiler import driver
 from isocline_compiler.certify.choose import discretisation
 from isocline_compiler.graph import INPUT, WEIGHT
 from isocline_compiler.lower import lower
@@ -22,6 +24,7 @@ from isocline_compiler.training.integrate import AdaptiveIntegrator
 from isocline_compiler.unroll import unroll
 from isocline_dsl import Source, parse
 from isocline_dsl.diagnostics import IsoclineError
+from isocline_runtime import load
 from tests.compiler.test_autodiff_models import in_onnxruntime
 
 Tensor = torch.Tensor
@@ -216,6 +219,23 @@ output h = hessian(sum(q), k)
     decay = torch.exp(-program.bound["k"])
     near(jacobian, (decay * torch.eye(3, dtype=torch.float64)).expand(SAMPLES, 3, 3), 1e-8)
     near(second, decay * program.x.sum(1), 1e-8)
+
+
+def test_the_certificate_bounds_a_derivative_as_any_output(tmp_path: Path) -> None:
+    """The start of q' = -q^3 moves the end q(1) = x/sqrt(1 + 2x^2) by (1 + 2x^2)^(-3/2)."""
+    text = """dyn 1
+model cubic
+input x: real in (0.2, 1)
+field f(t, q: real) { q' = -q^3 }
+q = solve f from q = x over 0..1
+output slope = grad(q, x)
+deploy { solver auto(error=1e-4) }
+"""
+    (tmp_path / "cubic.dyn").write_text(text)
+    compiled = driver.compile(tmp_path / "cubic.dyn", out=tmp_path / "out")
+    assert compiled.certificate["discretisation"]["slope"]["maximum"] <= 1e-4
+    x = np.linspace(0.25, 0.95, 9, dtype=np.float32)
+    np.testing.assert_allclose(load(tmp_path / "out").run(x=x)["slope"], (1 + 2 * x**2) ** -1.5, rtol=2e-4)
 
 
 def test_all_directions_share_one_solve() -> None:
