@@ -41,6 +41,7 @@ class Fixture:
         self.entries = self.module(self.x, *self.others.values()).shape[1]
         self.target = torch.arange(len(x)) % self.entries
         noise = captum_noise(self.x, 11).numpy()
+        self.x.requires_grad_()
         fed = {name: x, **others, f"{output}_index": self.target.numpy(), f"smoothgrad_noise_{name}": noise}
         self.found = self.case.run(fed)
 
