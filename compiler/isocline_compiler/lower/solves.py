@@ -159,7 +159,9 @@ def scheme_choice(call: Call, numbers: Numbers) -> SchemeChoice:
         options["steps"] = numbers.integer(keyword.value)
         if not 1 <= options["steps"] <= MOST_STEPS:
             raise LowerError(
-                calls.wrong_argument(keyword.value.span, name, "steps", f"from 1 to {MOST_STEPS}", str(options["steps"]))
+                calls.wrong_argument(
+                    keyword.value.span, name, "steps", f"from 1 to {MOST_STEPS}", str(options["steps"])
+                )
             )
     if call.arguments or "steps" not in options:
         raise LowerError(messages.scheme_needs_steps(call.span, name))
