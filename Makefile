@@ -1,6 +1,7 @@
 # make demo    train, compile, certify and run the model of the Hudson Bay pelts
 # make test    the tests
 # make format lint types examples docs clean
+# make conformance               the examples on other engines than onnxruntime, into docs/conformance.md
 #
 # make PYTHON=python3.12 setup       another interpreter
 # make PIP_OPTIONS=... setup           options for pip, such as an index that has torch without CUDA, a tenth of the size
@@ -12,7 +13,7 @@ BIN         := $(VENV)/bin
 READY       := $(VENV)/isocline-is-installed
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test examples lint types format docs clean
+.PHONY: help setup demo test examples lint types format docs conformance clean
 
 help:
 	@sed -n '1,/^$$/s/^# //p' Makefile
@@ -47,6 +48,11 @@ types: setup
 format: setup
 	$(BIN)/ruff format
 	$(BIN)/ruff check --fix
+
+conformance: examples
+	$(BIN)/python -m pip install --quiet $(PIP_OPTIONS) ".[conformance]"
+	npm install --silent --no-audit --no-fund --prefix build/onnxruntime_web onnxruntime-web
+	$(BIN)/python -m benchmarks.conformance
 
 docs: setup
 	$(BIN)/python -m isocline_compiler.reference_tables docs/language.md docs/attribution.md
