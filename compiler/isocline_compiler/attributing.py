@@ -21,9 +21,8 @@ from isocline_compiler.grid import Discretisation
 from isocline_compiler.model import AttributionPlan, Model, Option
 from isocline_compiler.passes import optimise
 from isocline_compiler.passes.bind import bind
-from isocline_compiler.schemes.scheme import State
 from isocline_compiler.tensor_type import BATCH, TensorType, is_batch
-from isocline_compiler.unroll import unroll
+from isocline_compiler.unroll import Course, unroll
 from isocline_dsl.diagnostics import IsoclineError
 from isocline_runtime.manifest import AttributionResult, ExplainedOutput
 
@@ -107,8 +106,8 @@ def explain(
         return None
     trajectories: list[tuple[Node, Trajectory]] = []
 
-    def record(node: Node, times: tuple[Node, ...], states: tuple[State, ...]) -> None:
-        trajectories.append((node, _trajectory(node, times, states)))
+    def record(node: Node, course: Course) -> None:
+        trajectories.append((node, _trajectory(node, course)))
 
     unrolled = unroll(model.graph, choices.__getitem__, record)
     problems = {
@@ -140,11 +139,11 @@ def _index_of(output: str) -> Node:
     return leaf(INPUT, f"{output}_index", TensorType("int", (BATCH,)))
 
 
-def _trajectory(node: Node, times: tuple[Node, ...], states: tuple[State, ...]) -> Trajectory:
+def _trajectory(node: Node, course: Course) -> Trajectory:
     """The states by the names that the field gives them."""
     arguments = node.attrs["region"].arguments[1 : 1 + node.attrs["states"]]
     names = [str(item.attrs["name"]) for item in arguments]
-    return Trajectory(str(node.attrs["field"]), times, dict(zip(names, zip(*states, strict=True), strict=True)))
+    return Trajectory(str(node.attrs["field"]), course.times, dict(zip(names, course.states, strict=True)))
 
 
 def _distinct(found: list[Trajectory]) -> tuple[Trajectory, ...]:

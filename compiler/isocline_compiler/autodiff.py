@@ -2,23 +2,28 @@ r"""Derivatives of graphs, as graphs: made of ordinary operations, they export, 
 
 Reverse mode walks the operations backwards once and lets each one's rule, stated beside it in the op table, pass the
 cotangent on. Forward mode is reverse mode twice: g(u) = (dy/dx)^T u is linear in u, and its own transpose at v is
-(dy/dx) v. Through a solve only the forward mode goes, as another solve (`variations`); once the solve is unrolled, both
-do. A node that does not depend on what is differentiated with respect to is never visited, so a gradient that is
-zero is absent rather than added.
+(dy/dx) v. Through a solve only the forward mode goes, as another solve (`variations`); once it is laid out or made a
+loop, both do, and the reverse of a loop is a loop (`reversal`). A node that does not depend on what is differentiated
+with respect to is never visited, so a gradient that is zero is absent rather than added.
 
 Griewank, Walther (2008), Evaluating Derivatives, 2nd ed., chapters 3 and 4.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import TypeVar
 
 from isocline_compiler.graph import ARGUMENT, Fault, Node, Stop, constant, leaf, substitute, topological
 from isocline_compiler.ops.broadcasting import broadcast_like
+from isocline_compiler.reversal import reverse_scan
+from isocline_compiler.scan_node import SCAN
 from isocline_compiler.solve_node import PICK, SOLVE, pick
 from isocline_compiler.tensor_type import BATCH
 from isocline_compiler.variations import Tangents, mentions, varied
 from isocline_dsl import messages
+
+K = TypeVar("K")
 
 
 def gradient(y: Node, wrt: Sequence[Node]) -> tuple[Node, ...]:
@@ -103,13 +108,30 @@ def pull_back(
     sums: dict[Node, Node] = {}
     for y, cotangent in zip(outputs, cotangents, strict=True):
         _accumulate(sums, y, cotangent)
-    for node in reversed(order):
-        if node not in sums or not _moves(node, depends):
+    for node, found in _backwards(order, sums):
+        if not _moves(node, depends):
             continue
-        for item, part in zip(node.inputs, _pulled(node, sums[node]), strict=True):
+        if isinstance(found, dict):
+            parts = reverse_scan(node, found, [item in depends for item in node.inputs], pull_back)
+        else:
+            parts = _pulled(node, found)
+        for item, part in zip(node.inputs, parts, strict=True):
             if part is not None and item in depends:
                 _accumulate(sums, item, part)
     return tuple(sums.get(x) if x in depends else None for x in wrt)
+
+
+def _backwards(order: Sequence[Node], sums: Mapping[Node, Node]) -> Iterator[tuple[Node, Node | dict[int, Node]]]:
+    """The nodes that have a cotangent by the time they are reached, with it; of a scan, its results' by index."""
+    picked: dict[Node, dict[int, Node]] = {}
+    for node in reversed(order):
+        if node.op is PICK and node.inputs[0].op is SCAN:
+            if node in sums:
+                _accumulate(picked.setdefault(node.inputs[0], {}), node.attrs["index"], sums[node])
+        elif node in picked:
+            yield node, picked[node]
+        elif node in sums:
+            yield node, sums[node]
 
 
 def dependent(order: Iterable[Node], wrt: Iterable[Node]) -> set[Node]:
@@ -131,8 +153,8 @@ def zeros_like(x: Node) -> Node:
     return broadcast_like(constant(0.0), x)
 
 
-def _accumulate(sums: dict[Node, Node], node: Node, part: Node) -> None:
-    sums[node] = sums[node] + part if node in sums else part
+def _accumulate(sums: dict[K, Node], key: K, part: Node) -> None:
+    sums[key] = sums[key] + part if key in sums else part
 
 
 def _pulled(node: Node, cotangent: Node) -> tuple[Node | None, ...]:

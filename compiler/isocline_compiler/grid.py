@@ -130,14 +130,20 @@ def _between(start: float, end: float, steps: int) -> list[float]:
 class Discretisation:
     """A scheme and where it steps: a grid, or, when the times come with the input, equal substeps of each
     interval.
+
+    With a `segment` the steps are a loop whose body holds so many of them; without, they are laid out one after
+    another.
     """
 
     scheme: Scheme
     grid: Grid | int
+    segment: int | None = None
 
     def __post_init__(self) -> None:
         if isinstance(self.grid, int) and self.grid < 1:
             raise ValueError(f"{self.grid} substeps: at least one is needed")
+        if self.segment is not None and self.segment < 1:
+            raise ValueError(f"a segment of {self.segment} steps: at least one is needed")
 
 
 def discretise(
@@ -164,10 +170,10 @@ def discretise(
 def halved(choice: Discretisation) -> Discretisation:
     """The same scheme with every step cut in two; the outputs stay where they are."""
     if isinstance(choice.grid, int):
-        return Discretisation(choice.scheme, 2 * choice.grid)
+        return Discretisation(choice.scheme, 2 * choice.grid, choice.segment)
     times = [time for here, there in pairwise(choice.grid.times) for time in (here, (here + there) / 2)]
     finer = Grid((*times, choice.grid.times[-1]), tuple(2 * index for index in choice.grid.keep))
-    return Discretisation(choice.scheme, finer)
+    return Discretisation(choice.scheme, finer, choice.segment)
 
 
 def _nearest_multiples(steps: int, count: int) -> tuple[int, ...]:

@@ -1,4 +1,5 @@
-"""The ONNX back end: a graph without solves becomes a model, node by node, with standard operators only.
+"""The ONNX back end: a graph without solves becomes a model, node by node, with standard operators only; loops are
+`Scan`, which more engines have than `Loop`.
 
 One initializer for each distinct array, however often it is used; short names in topological order, so that the same
 graph gives the same bytes; symbolic sizes stay symbolic; every node carries its place in the source.
@@ -6,7 +7,8 @@ graph gives the same bytes; symbolic sizes stay symbolic; every node carries its
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
 from itertools import count
@@ -16,7 +18,9 @@ import numpy as np
 import onnx
 from onnx import helper
 
-from isocline_compiler.graph import CONSTANT, INPUT, WEIGHT, Array, Graph, Node, uncollected
+from isocline_compiler.graph import CONSTANT, INPUT, WEIGHT, Array, Graph, Node, Region, topological, uncollected
+from isocline_compiler.scan_node import SCAN
+from isocline_compiler.solve_node import PICK, parts
 from isocline_compiler.tensor_type import Kind, Size, TensorType
 from isocline_dsl import messages
 from isocline_dsl.diagnostics import IsoclineError, Source
@@ -31,13 +35,24 @@ IR_VERSIONS: Mapping[int, int] = {18: 8, 19: 9, 20: 9, 21: 10}
 
 @dataclass(frozen=True)
 class Emitted:
-    """One operator of the model, before it has its final names."""
+    """One operator of the model, before it has its final names; that of a loop has a body."""
 
     operator: str
     inputs: tuple[str, ...]
-    output: str
+    outputs: tuple[str, ...]
     attrs: tuple[tuple[str, Any], ...]
     span: Span | None
+    body: EmittedBody | None = None
+
+
+@dataclass(frozen=True)
+class EmittedBody:
+    """The graph inside of an operator. It sees the names around it; `types` are those of its arguments and results."""
+
+    nodes: Sequence[Emitted]
+    inputs: tuple[str, ...]
+    outputs: tuple[str, ...]
+    types: Mapping[str, TensorType]
 
 
 class Emitter:
@@ -63,8 +78,28 @@ class Emitter:
     def node(self, operator: str, *inputs: str, **attrs: Any) -> str:
         """Add an operator with one result."""
         name = self._fresh("n")
-        self.nodes.append(Emitted(operator, inputs, name, tuple(sorted(attrs.items())), self.span))
+        self.nodes.append(Emitted(operator, inputs, (name,), tuple(sorted(attrs.items())), self.span))
         return name
+
+    def loop(self, inputs: Sequence[str], results: int, body: EmittedBody, **attrs: Any) -> tuple[str, ...]:
+        """Add a `Scan`."""
+        names = tuple(self._fresh("n") for _ in range(results))
+        self.nodes.append(Emitted("Scan", tuple(inputs), names, tuple(sorted(attrs.items())), self.span, body))
+        return names
+
+    @contextmanager
+    def inside(self) -> Iterator[list[Emitted]]:
+        """Operators added inside go into the list that is handed out: they are those of a body."""
+        outer, memo = self.nodes, self._memo
+        self.nodes, self._memo = [], dict(memo)
+        try:
+            yield self.nodes
+        finally:
+            self.nodes, self._memo = outer, memo
+
+    def fresh(self) -> str:
+        """A name for an argument of a body."""
+        return self._fresh("n")
 
     def once(self, operator: str, *inputs: str, **attrs: Any) -> str:
         """The same, but not again for the same arguments."""
@@ -151,16 +186,14 @@ def to_onnx(
     _check_request(graph, weights, opset, source)
     emitter = Emitter(dtype, opset, source, [*_input_names(graph), *graph.outputs])
     names: dict[Node, str] = {}
-    for node in graph.nodes():
-        emitter.span = node.span
-        names[node] = _emit(emitter, node, names, weights)
+    _walk(emitter, graph.nodes(), names, weights)
     final = _final_names(emitter, {output: names[node] for output, node in graph.outputs.items()})
     model = _empty_model(opset, name or graph.name, metadata or {})
     fixed = sizes or {}
     model.graph.input.extend(_value(emitter, item.attrs["name"], item.type, fixed) for item in graph.inputs)
     model.graph.output.extend(_value(emitter, key, node.type, fixed) for key, node in graph.outputs.items())
     model.graph.initializer.extend(_tensor(key, value) for key, value in emitter.initializers.items())
-    _write_nodes(model.graph, emitter.nodes, final, source)
+    _write_nodes(model.graph, emitter.nodes, _Writing(emitter, final, fixed, source))
     _write_types(model.graph, emitter, {final.get(key, key): node for node, key in names.items()}, fixed)
     return model
 
@@ -182,6 +215,59 @@ def _input_names(graph: Graph) -> list[str]:
     return [node.attrs["name"] for node in graph.inputs]
 
 
+def _walk(emitter: Emitter, nodes: Iterable[Node], names: dict[Node, str], weights: Mapping[str, Array]) -> None:
+    """Emit nodes in order; of a scan all results, by those that pick them."""
+    results: dict[Node, tuple[str, ...]] = {}
+    for node in nodes:
+        emitter.span = node.span
+        if node.op is SCAN:
+            results[node] = _emit_scan(emitter, node, names, weights)
+        elif node.op is PICK and node.inputs[0] in results:
+            names[node] = results[node.inputs[0]][node.attrs["index"]]
+        else:
+            names[node] = _emit(emitter, node, names, weights)
+
+
+def _emit_scan(
+    emitter: Emitter, node: Node, names: Mapping[Node, str], weights: Mapping[str, Array]
+) -> tuple[str, ...]:
+    """A Scan: the body reads the captured values where they are; without any stacked value it is given a column of
+    zeros, for Scan counts passes by what it is given.
+    """
+    region: Region = node.attrs["region"]
+    roles = parts(node)
+    first, last = len(roles.initial), len(roles.initial) + len(roles.captured)
+    stacked = [names[item] for item in roles.stacked]
+    own = {item: emitter.fresh() for item in (*region.arguments[:first], *region.arguments[last:])}
+    inner = own | {a: names[v] for a, v in zip(region.arguments[first:last], roles.captured, strict=True)}
+    types = {name: item.type for item, name in own.items()}
+    given = list(own.values())
+    if not stacked:
+        stacked = [emitter.array(np.zeros(node.attrs["length"]))]
+        given.append(emitter.fresh())
+        types[given[-1]] = TensorType("real")
+    with emitter.inside() as inside:
+        _walk(emitter, topological(region.results, region.arguments), inner, weights)
+        results = _body_results(emitter, [inner[item] for item in region.results])
+    types |= {name: item.type for name, item in zip(results, region.results, strict=True)}
+    body = EmittedBody(inside, tuple(given), tuple(results), types)
+    backwards = int(node.attrs["reverse"])
+    return emitter.loop(
+        [*(names[item] for item in roles.initial), *stacked], len(node.types), body, num_scan_inputs=len(stacked),
+        scan_input_directions=[backwards] * len(stacked),
+        scan_output_directions=[backwards] * (len(results) - first),
+    )  # fmt: skip
+
+
+def _body_results(emitter: Emitter, names: Sequence[str]) -> list[str]:
+    """Every result of a body is computed in it, and by an operator of its own."""
+    computed = {name for item in emitter.nodes for name in item.outputs}
+    found: list[str] = []
+    for name in names:
+        found.append(emitter.node("Identity", name) if name not in computed or name in found else name)
+    return found
+
+
 def _emit(emitter: Emitter, node: Node, names: Mapping[Node, str], weights: Mapping[str, Array]) -> str:
     """The name of a node's result."""
     if node.op is INPUT:
@@ -200,7 +286,7 @@ def _emit(emitter: Emitter, node: Node, names: Mapping[Node, str], weights: Mapp
 
 def _final_names(emitter: Emitter, outputs: Mapping[str, str]) -> dict[str, str]:
     """Results that are outputs get their names; an output that is an input, a literal or another output is copied."""
-    computed = {item.output for item in emitter.nodes}
+    computed = {name for item in emitter.nodes for name in item.outputs}
     final: dict[str, str] = {}
     emitter.span = None
     for output, name in outputs.items():
@@ -245,24 +331,52 @@ def _tensor(name: str, value: Array) -> onnx.TensorProto:
     return onnx.TensorProto(name=name, data_type=elements, dims=value.shape, raw_data=raw)
 
 
-def _write_nodes(
-    target: onnx.GraphProto, nodes: Sequence[Emitted], final: Mapping[str, str], source: Source | None
-) -> None:
+@dataclass(frozen=True)
+class _Writing:
+    """What the protos of a model share: final names, sizes that are not symbolic, the text that spans point into."""
+
+    emitter: Emitter
+    final: Mapping[str, str]
+    fixed: Mapping[str, int]
+    source: Source | None
+
+    def value(self, name: str, type_: TensorType) -> onnx.ValueInfoProto:
+        return _value(self.emitter, name, type_, self.fixed)
+
+
+def _write_nodes(target: onnx.GraphProto, nodes: Sequence[Emitted], writing: _Writing) -> None:
+    final, source = writing.final, writing.source
     attributes: dict[tuple[str, str], onnx.AttributeProto] = {}
     places: dict[Span, str] = {}
     for item in nodes:
-        output = final.get(item.output, item.output)
+        outputs = [final.get(name, name) for name in item.outputs]
         inputs = [final.get(name, name) for name in item.inputs]
-        node = target.node.add(op_type=item.operator, name=output, input=inputs, output=(output,))
+        node = target.node.add(op_type=item.operator, name=outputs[0], input=inputs, output=outputs)
         for key, value in item.attrs:
             known = (key, repr(value))
             if known not in attributes:
-                attributes[known] = helper.make_attribute(key, value)
+                attributes[known] = helper.make_attribute(key, value, attr_type=_attribute_type(value))
             node.attribute.append(attributes[known])
+        if item.body is not None:
+            node.attribute.append(_body_attribute(item.body, outputs[0], writing))
         if item.span is not None and source is not None:
             if item.span not in places:
                 places[item.span] = "{}:{}".format(*source.position(item.span.start))
             node.metadata_props.add(key="isocline.span", value=places[item.span])
+
+
+def _attribute_type(value: Any) -> int | None:
+    """That of a list which may be empty."""
+    return int(onnx.AttributeProto.INTS) if isinstance(value, list) else None
+
+
+def _body_attribute(body: EmittedBody, name: str, writing: _Writing) -> onnx.AttributeProto:
+    attribute = onnx.AttributeProto(name="body", type=onnx.AttributeProto.GRAPH)
+    attribute.g.name = f"{name}_body"
+    attribute.g.input.extend(writing.value(key, body.types[key]) for key in body.inputs)
+    attribute.g.output.extend(writing.value(key, body.types[key]) for key in body.outputs)
+    _write_nodes(attribute.g, body.nodes, writing)
+    return attribute
 
 
 def _write_types(

@@ -11,6 +11,7 @@ from typing import Any, Protocol, TypeAlias
 
 import torch
 
+from isocline_compiler.frontier import frontier
 from isocline_compiler.graph import (
     ARGUMENT,
     CONSTANT,
@@ -24,7 +25,7 @@ from isocline_compiler.graph import (
     topological,
 )
 from isocline_compiler.ops.evaluation import Setting
-from isocline_compiler.passes.frontier import frontier
+from isocline_compiler.scan_node import SCAN
 from isocline_compiler.solve_node import PICK, SOLVE, parts
 
 Tensor: TypeAlias = torch.Tensor
@@ -136,9 +137,31 @@ def _solve(node: Node) -> Callable[..., Any]:
     return call
 
 
+def _scan(node: Node) -> Callable[..., Any]:
+    """A loop, pass by pass; each stacked result is a tensor whose row i belongs to row i of what was given."""
+    region: Region = node.attrs["region"]
+    states, last = node.attrs["states"], node.attrs["states"] + node.attrs["captured"]
+    line = Line(region.results, region.arguments)
+    order = range(node.attrs["length"])[:: -1 if node.attrs["reverse"] else 1]
+
+    def call(run: Run, *xs: Tensor) -> tuple[Tensor, ...]:
+        now, held, stacked = xs[:states], xs[states:last], xs[last:]
+        rows: list[tuple[Tensor, ...]] = []
+        for i in order:
+            found = line(run, (*now, *held, *(item[i] for item in stacked)))
+            now = found[:states]
+            rows.append(found[states:])
+        rows = rows[:: -1 if node.attrs["reverse"] else 1]
+        return (*now, *(torch.stack(values) for values in zip(*rows, strict=True)))
+
+    return call
+
+
 def _call(node: Node) -> Callable[..., Any]:
     if node.op is SOLVE:
         return _solve(node)
+    if node.op is SCAN:
+        return _scan(node)
     attrs = dict(node.attrs)
     if node.op is PICK:
         return lambda run, results: results[attrs["index"]]

@@ -18,6 +18,7 @@ from isocline_compiler.graph import (
     regions_of,
     topological,
 )
+from isocline_compiler.scan_node import SCAN, row_of
 from isocline_compiler.solve_node import PICK, SOLVE, parts
 from isocline_compiler.tensor_type import TensorType, broadcast
 
@@ -32,7 +33,8 @@ def verify(graph: Graph) -> None:
     Input names are distinct, and an input that is used is declared with its type. Each weight's name has one type. The
     types of every node are those that its operation infers. Literals are float64, int64 or bool, and finite. Only
     `pick` reads a node with several results, and one that it has. Nothing but its own arguments, weights and literals
-    is free in a region, and a solve's region fits its arguments. No argument is free in the graph.
+    is free in a region, and a solve's or a scan's region fits its arguments; that of a scan has no free weight, and its
+    states keep their types. No argument is free in the graph.
     """
     declared = {node.attrs["name"]: node.type for node in graph.inputs}
     _require(len(declared) == len(graph.inputs), "input names are distinct", graph.name)
@@ -60,6 +62,8 @@ def _verify_nodes(
             _require(source.types[index] == node.type, "a picked result has the type stated", node)
         if node.op is SOLVE:
             _verify_solve(node)
+        if node.op is SCAN:
+            _verify_scan(node)
         for region in regions_of(node):
             _verify_nodes(region.results, region.arguments, {}, weights)
 
@@ -105,3 +109,17 @@ def _verify_solve(node: Node) -> None:
     _require(len(region.results) == len(roles.initial), "a region has one result for each state", node)
     for result, state in zip(region.results, roles.initial, strict=True):
         _require(broadcast(result.shape, state.shape) == state.shape, "a slope has the shape of its state", node)
+
+
+def _verify_scan(node: Node) -> None:
+    """The region's arguments are (states, captured values, one row of each stacked value), in their types."""
+    region: Region = node.attrs["region"]
+    roles = parts(node)
+    expected = [*(x.type for x in (*roles.initial, *roles.captured)), *(row_of(x.type) for x in roles.stacked)]
+    _require([item.type for item in region.arguments] == expected, "a region's arguments fit the scan's", node)
+    _require(len(set(region.arguments)) == len(region.arguments), "a region's arguments are distinct", node)
+    _require(all(x.size(0) == node.attrs["length"] for x in roles.stacked), "stacked values have a row a pass", node)
+    following = [item.type for item in region.results[: len(roles.initial)]]
+    _require(following == [x.type for x in roles.initial], "a state of a scan keeps its type", node)
+    free = [item for item in topological(region.results, region.arguments) if item.op is WEIGHT]
+    _require(not free, "nothing but literals is free in the body of a scan", node)

@@ -145,7 +145,8 @@ def test_the_adjoint_path_is_autograd_at_the_states_of_the_steps(lynx: Case, fou
     """Of the unrolled graph, in float64: every state of every step is a tensor that autograd differentiates by."""
     kept: list[tuple] = []
     graph = unroll(lynx.model.graph, lynx.choices.__getitem__, lambda *found: kept.append(found))
-    (_, _, states), arrays = kept[0], {**lynx.bound(), "first": torch.tensor(FIRST), "season": torch.tensor(SEASON)}
+    (_, course), arrays = kept[0], {**lynx.bound(), "first": torch.tensor(FIRST), "season": torch.tensor(SEASON)}
+    states = list(zip(*course.states, strict=True))
     flat = [node for state in states for node in state]
     path = [tensor.detach() for tensor in evaluate(flat, arrays)]
     for i in (0, 4, 7, len(states) - 1):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from isocline_compiler.attribution.problem import Problem, Trajectory
+from isocline_compiler.attribution.problem import Problem, Trajectory, points_in
 from isocline_compiler.attribution.record import Build, Method, Result
 from isocline_compiler.graph import Node
 from isocline_compiler.ops import OPS
@@ -31,17 +31,22 @@ def adjoint_path() -> Build:
 
 def _along(problem: Problem, trajectory: Trajectory) -> list[Result]:
     found = [
-        Result("path", _stacked(problem.gradients(problem.score, nodes)), f"{trajectory.field}.{state}")
+        Result("path", _joined(problem.gradients(problem.score, nodes)), f"{trajectory.field}.{state}")
         for state, nodes in trajectory.states.items()
     ]
-    return [*found, Result("times", _stacked(trajectory.times), trajectory.field)]
+    return [*found, Result("times", trajectory.times, trajectory.field)]
 
 
-def _stacked(nodes: Sequence[Node]) -> Node:
-    """(batch, ...) n times -> (batch, n, ...); numbers without a batch axis -> (n,)."""
-    head = nodes[0].shape[:1] if nodes[0].type.batched else ()
-    slabs = [OPS["reshape"](node, shape=(*head, 1, *node.type.sample)) for node in nodes]
-    return OPS["concat"](*slabs, axis=len(head))
+def _joined(parts: Sequence[Node]) -> Node:
+    """Values (batch, *state) and blocks (passes, steps, batch, *state), one after another: (batch, n, *state)."""
+    return OPS["concat"](*map(_with_times, parts), axis=1)
+
+
+def _with_times(part: Node) -> Node:
+    if part.type.batched:
+        return OPS["reshape"](part, shape=(part.shape[0], 1, *part.type.sample))
+    flat = OPS["reshape"](part, shape=(points_in(part), *part.shape[2:]))
+    return OPS["transpose"](flat, perm=(1, 0, *range(2, flat.type.rank)))
 
 
 ADJOINT_PATH = Method(adjoint_path, axioms=("implementation invariance",), cost="one gradient")

@@ -6,15 +6,31 @@ import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
-from typing import Any
+from typing import Any, TypeAlias
 
 from isocline_compiler.autodiff import pull_back, zeros_like
-from isocline_compiler.graph import INPUT, Array, Fault, Graph, Node, constant, leaf, topological, transform
+from isocline_compiler.graph import (
+    ARGUMENT,
+    INPUT,
+    Array,
+    Fault,
+    Graph,
+    Node,
+    Region,
+    constant,
+    leaf,
+    topological,
+    transform,
+)
 from isocline_compiler.model import Parameter
 from isocline_compiler.ops import OPS
 from isocline_compiler.ops.broadcasting import broadcast_like
+from isocline_compiler.scan_node import SCAN, row_of
+from isocline_compiler.solve_node import PICK, pick
 from isocline_compiler.tensor_type import BATCH, Shape, TensorType, is_batch, points_of
 from isocline_dsl import messages
+
+Visit: TypeAlias = "Callable[[Node, tuple[Node, ...]], Node]"
 
 Background = Callable[[str, "int | None"], Array]
 """Samples of the training data of an input: so many, drawn once and for all, or all of them."""
@@ -22,11 +38,33 @@ Background = Callable[[str, "int | None"], Array]
 
 @dataclass(frozen=True, eq=False)
 class Trajectory:
-    """One solve on its grid: the times of the nodes, one value or literal each, and each state at every node."""
+    """One solve on its grid: the times of the nodes, (n,) or (batch, n), and what stands for each state there.
+
+    That is a value (batch, *state) for each node of the grid, or a block (passes, steps, batch, *state) for the nodes
+    inside of a loop, by which one differentiates: see `Course`.
+    """
 
     field: str
-    times: tuple[Node, ...]
+    times: Node
     states: Mapping[str, tuple[Node, ...]]
+
+    def place(self, state: str, index: int) -> tuple[Node, tuple[int, ...]]:
+        """The node that belongs to a node of the grid, and where in it: (pass, step) of a block, else nothing."""
+        for node in self.states[state]:
+            count = points_in(node)
+            if index < count:
+                return node, () if node.type.batched else divmod(index, int(node.size(1)))
+            index -= count
+        raise IndexError(f"the grid of {self.field} has no node {index} places after its last")
+
+    def count(self, state: str) -> int:
+        """Nodes of the grid."""
+        return sum(map(points_in, self.states[state]))
+
+
+def points_in(node: Node) -> int:
+    """How many nodes of a grid a value of a trajectory stands for."""
+    return 1 if node.type.batched else int(node.size(0)) * int(node.size(1))
 
 
 @dataclass(frozen=True, eq=False)
@@ -151,17 +189,32 @@ def repeated(x: Node, count: int) -> Node:
     return OPS["expand"](single, shape=(x.shape[0], count, *x.type.sample))
 
 
-def _enlarge(count: int) -> Callable[[Node, tuple[Node, ...]], Node]:
+def _enlarge(count: int) -> Visit:
     """Rebuilds operations on m points a sample: shapes that name the batch axis name the larger one."""
 
     def visit(node: Node, inputs: tuple[Node, ...]) -> Node:
-        shape = node.attrs.get("shape")
-        if shape is None or all(a is b for a, b in zip(inputs, node.inputs, strict=True)):
-            return node.rebuilt(inputs)
-        attrs: dict[str, Any] = {**node.attrs, "shape": _renamed(shape, count)}
-        return node.op(*inputs, **attrs)
+        if all(a is b for a, b in zip(inputs, node.inputs, strict=True)):
+            return node
+        changed: dict[str, Any] = {}
+        if "shape" in node.attrs:
+            changed["shape"] = _renamed(node.attrs["shape"], count)
+        if node.op is SCAN:
+            changed["region"] = _enlarged_body(node, inputs, visit)
+        if node.op is PICK:
+            return pick(inputs[0], node.attrs["index"])
+        return node.op(*inputs, **{**node.attrs, **changed}) if changed else node.rebuilt(inputs)
 
     return visit
+
+
+def _enlarged_body(node: Node, inputs: tuple[Node, ...], visit: Visit) -> Region:
+    """The body of a loop over the points: its arguments have the types of the new values."""
+    region: Region = node.attrs["region"]
+    whole = len(inputs) - node.attrs["stacked"]
+    types = [*(item.type for item in inputs[:whole]), *(row_of(item.type) for item in inputs[whole:])]
+    fresh = [leaf(ARGUMENT, str(a.attrs["name"]), t) for a, t in zip(region.arguments, types, strict=True)]
+    known = dict(zip(region.arguments, fresh, strict=True))
+    return Region(tuple(fresh), transform(region.results, visit, known))
 
 
 def _renamed(shape: Shape, count: int) -> Shape:

@@ -154,11 +154,14 @@ def _along_path(item: Explained, result: Result, found: Array, oracle: DeployedO
     """dS/dx(t_i) at the first, a middle and the last node of the grid, at one entry each."""
     field, _, state = str(result.of).rpartition(".")
     trajectory = next(one for one in item.problem.trajectories if one.field == field)
-    nodes = trajectory.states[state]
-    places = sorted({0, len(nodes) // 2, len(nodes) - 1})[:NODES]
-    here = found.reshape(len(found), len(nodes), -1)
+    count = trajectory.count(state)
+    places = sorted({0, count // 2, count - 1})[:NODES]
+    here = found.reshape(len(found), count, -1)
     entries = [int(np.abs(here[:, place]).max(axis=0).argmax()) for place in places]
-    measured = [oracle.node_slopes(nodes[i], np.array([entry])) for i, entry in zip(places, entries, strict=True)]
+    measured = [
+        oracle.node_slopes(*trajectory.place(state, i), entries=np.array([entry]), scale=trajectory.states[state][0])
+        for i, entry in zip(places, entries, strict=True)
+    ]
     return here[:, places, entries], np.concatenate(measured, axis=1)
 
 
@@ -166,7 +169,7 @@ def _by_parameter(item: Explained, result: Result, found: Array, oracle: Deploye
     """dS/dp at the numbers of a declared parameter that matter most."""
     parameter = next(one for one in item.problem.parameters if one.name == result.of)
     entries = _entries(found)[:NODES]
-    return np.take(found.reshape(len(found), -1), entries, axis=1), oracle.node_slopes(parameter.value, entries)
+    return np.take(found.reshape(len(found), -1), entries, axis=1), oracle.node_slopes(parameter.value, entries=entries)
 
 
 def _vary(values: Array) -> bool:

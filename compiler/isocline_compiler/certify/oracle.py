@@ -12,6 +12,7 @@ from torch import Tensor
 
 from isocline_compiler.attribution.problem import Background, Problem
 from isocline_compiler.graph import Array, Graph, Node
+from isocline_compiler.tensor_type import BATCH
 from isocline_compiler.to_torch import TorchProgram, evaluate
 
 STEP = 1e-5
@@ -59,19 +60,33 @@ class DeployedOracle:
             columns.append((moved[0] - moved[1]) / (2 * h))
         return np.stack(columns, axis=-1)
 
-    def node_slopes(self, node: Node, entries: Array) -> Array:
-        """dS/d(entry) of any value inside the graph: (N, k). One without a batch axis moves for all samples at once."""
-        value = self._values([node], {})[0].numpy()
-        h = STEP * _magnitude(value)
+    def node_slopes(
+        self, node: Node, place: tuple[int, ...] = (), *, entries: Array, scale: Node | None = None
+    ) -> Array:
+        """dS/d(entry) of any value inside the graph, or of the part of it at a place on its first axes: (N, k).
+
+        It moves relative to its own magnitude, or to that of `scale`. One without a batch axis moves for all samples at
+        once.
+        """
+        value, size = (self._values([item], {})[0].numpy() for item in (node, scale or node))
+        part = value[place]
+        batched = node.shape[len(place) :][:1] == (BATCH,)
+        moved = part.reshape(len(part), -1) if batched else part.reshape(1, -1)
+        h = STEP * _magnitude(size)
         columns = []
         for entry in entries:
-            moved = value.reshape(len(value), -1) if node.type.batched else value.reshape(1, -1)
             shift = np.zeros_like(moved)
             shift[:, int(entry)] = h
-            pair = [(moved + sign * shift).reshape(value.shape) for sign in (1, -1)]
-            above, below = (self._values([self.problem.score], {node: torch.tensor(item)})[0].numpy() for item in pair)
+            above, below = (self._score_with(node, place, moved + sign * shift, value) for sign in (1, -1))
             columns.append((above - below) / (2 * h))
         return np.stack(columns, axis=-1)
+
+    def _score_with(self, node: Node, place: tuple[int, ...], part: Array, value: Array) -> Array:
+        """S where a value, or a part of it, is another."""
+        changed = value.copy()
+        changed[place] = part.reshape(value[place].shape)
+        found: Array = self._values([self.problem.score], {node: torch.tensor(changed)})[0].numpy()
+        return found
 
     @cached_property
     def _program(self) -> TorchProgram:

@@ -13,6 +13,8 @@ from isocline_compiler.passes.hoist import hoist
 from isocline_compiler.passes.prune import prune
 from isocline_compiler.passes.share import share
 from isocline_compiler.passes.simplify import simplify
+from isocline_compiler.passes.sink import sink
+from isocline_compiler.passes.tabulate import tabulate
 from isocline_compiler.verify import InvalidGraph, verify
 
 Pass: TypeAlias = "Callable[[Graph], Graph]"
@@ -21,6 +23,8 @@ CLEANING: tuple[Pass, ...] = (
     fold,  # first: what depends on time or weights alone becomes a literal
     simplify,  # needs literals: 0 x, x + 0, 1 x
     share,  # after simplify, else equal terms still differ
+    sink,  # after fold, which makes captured values literals; what comes of it is simplified in the next round
+    tabulate,  # after sink: a term of literals and of the clock is one term
     hoist,  # after share, so that a term which several equations use leaves the field once
     prune,  # last: everything above leaves captured values that nothing reads
 )
@@ -60,4 +64,18 @@ def _check(graph: Graph, name: str, before: str) -> None:
         raise InvalidGraph(f"after {name} (before it: {before}): {error}") from error
 
 
-__all__ = ["CLEANING", "PIPELINE", "Pass", "bind", "fold", "freeze", "hoist", "optimise", "prune", "share", "simplify"]
+__all__ = [
+    "CLEANING",
+    "PIPELINE",
+    "Pass",
+    "bind",
+    "fold",
+    "freeze",
+    "hoist",
+    "optimise",
+    "prune",
+    "share",
+    "simplify",
+    "sink",
+    "tabulate",
+]

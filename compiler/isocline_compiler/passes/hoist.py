@@ -1,29 +1,31 @@
-"""What a field computes from neither time nor state -> a value computed before the solve."""
+"""What a field computes from neither time nor state, a loop from neither state nor row -> a value computed before."""
 
 from __future__ import annotations
 
+from isocline_compiler.frontier import frontier
 from isocline_compiler.graph import ARGUMENT, Graph, Node, Region, leaf, substitute
-from isocline_compiler.passes.frontier import frontier
-from isocline_compiler.passes.prune import without_unread
+from isocline_compiler.passes.prune import lead, without_unread
 from isocline_compiler.passes.rewrite import rewrite, with_attrs
+from isocline_compiler.scan_node import SCAN
 from isocline_compiler.solve_node import SOLVE, parts
 
 
 def hoist(graph: Graph) -> Graph:
     """A term of a field that depends on neither t, nor a state, nor a step's weights -> a captured value.
 
-    `h' = tanh(h @ (W - transpose(W)))` computes `W - transpose(W)` once a solve, not once an evaluation.
+    `h' = tanh(h @ (W - transpose(W)))` computes `W - transpose(W)` once a solve, not once an evaluation. The same for
+    the body of a scan, whose passes differ in its states and rows.
     """
     return rewrite(graph, _hoisted)
 
 
 def _hoisted(node: Node, inputs: tuple[Node, ...]) -> Node:
     node = node.rebuilt(inputs)
-    if node.op is not SOLVE:
+    if node.op not in (SOLVE, SCAN):
         return node
     region: Region = node.attrs["region"]
     roles = parts(node)
-    first = 1 + len(roles.initial)
+    first = lead(node) + len(roles.initial)
     second = first + len(roles.captured)
     moving = (*region.arguments[:first], *region.arguments[second:])
     terms = [item for item in frontier(region.results, moving) if item.inputs]

@@ -2,29 +2,33 @@
 
 from __future__ import annotations
 
-from isocline_compiler.graph import Graph, Node, Region, topological
+from collections.abc import Mapping
+
+from isocline_compiler.graph import Graph, Node, Region, at, everything, topological, transform
 from isocline_compiler.passes.rewrite import rewrite, with_attrs
-from isocline_compiler.solve_node import SOLVE, parts
+from isocline_compiler.scan_node import SCAN
+from isocline_compiler.solve_node import PICK, SOLVE, parts, pick
 
 
 def prune(graph: Graph) -> Graph:
-    """solve(x, ...) -> the same without the captured values and stacked weights that its field does not read.
+    """solve(x, ...) -> the same without the captured values and stacked weights that its field does not read; a scan
+    besides without the results that nothing reads, and the states that matter to no result.
 
     Nothing else can be dead: a graph is what its outputs reach.
     """
-    return rewrite(graph, _pruned)
+    return _without_unread_results(rewrite(graph, _pruned))
 
 
 def _pruned(node: Node, inputs: tuple[Node, ...]) -> Node:
     node = node.rebuilt(inputs)
-    return without_unread(node) if node.op is SOLVE else node
+    return without_unread(node) if node.op in (SOLVE, SCAN) else node
 
 
 def without_unread(node: Node) -> Node:
-    """A solve whose captured values and stacked weights are all read by its field."""
+    """A solve or a scan whose captured and stacked values are all read by its region."""
     region: Region = node.attrs["region"]
     roles = parts(node)
-    first = 1 + len(roles.initial)
+    first = lead(node) + len(roles.initial)
     second = first + len(roles.captured)
     read = set(topological(region.results))
     captured = _read(region.arguments[first:second], roles.captured, read)
@@ -38,6 +42,57 @@ def without_unread(node: Node) -> Node:
     return with_attrs(node, inputs, region=changed, captured=len(captured), stacked=len(stacked))
 
 
+def lead(node: Node) -> int:
+    """The arguments of a region that come before the states: a field has the time."""
+    return 1 if node.op is SOLVE else 0
+
+
 def _read(arguments: tuple[Node, ...], values: tuple[Node, ...], read: set[Node]) -> list[tuple[Node, Node]]:
     """The arguments that are read, each with its value."""
     return [(a, v) for a, v in zip(arguments, values, strict=True) if a in read]
+
+
+# ---------------------------------------------------------------------------------------------------- results of scans
+
+
+def _without_unread_results(graph: Graph) -> Graph:
+    """The graph with every scan reduced to the results that are read, and to what these need."""
+    read: dict[Node, set[int]] = {}
+    for node in everything(graph.outputs.values()):
+        if node.op is PICK and node.inputs[0].op is SCAN:
+            read.setdefault(node.inputs[0], set()).add(node.attrs["index"])
+    kept = {node: _needed(node, indices) for node, indices in read.items()}
+    if all(len(indices) == len(node.types) for node, indices in kept.items()):
+        return graph
+    outputs = transform(tuple(graph.outputs.values()), lambda node, inputs: _reduced(node, inputs, kept))
+    return graph.with_outputs(dict(zip(graph.outputs, outputs, strict=True)))
+
+
+def _needed(node: Node, read: set[int]) -> tuple[int, ...]:
+    """The results that are read, and the states that these depend on."""
+    region: Region = node.attrs["region"]
+    states = region.arguments[: node.attrs["states"]]
+    needed, seen = set(read), -1
+    while len(needed) != seen:
+        seen = len(needed)
+        reached = set(topological([region.results[i] for i in sorted(needed)]))
+        needed |= {i for i, state in enumerate(states) if state in reached}
+    return tuple(sorted(needed))
+
+
+def _reduced(node: Node, inputs: tuple[Node, ...], kept: Mapping[Node, tuple[int, ...]]) -> Node:
+    if node.op is PICK and node.inputs[0] in kept:
+        with at(node.span):
+            return pick(inputs[0], kept[node.inputs[0]].index(node.attrs["index"]))
+    if node not in kept or len(kept[node]) == len(node.types):
+        return node.rebuilt(inputs)
+    region: Region = node.attrs["region"]
+    states = node.attrs["states"]
+    alive = [i for i in kept[node] if i < states]
+    changed = Region(
+        (*(region.arguments[i] for i in alive), *region.arguments[states:]),
+        tuple(region.results[i] for i in kept[node]),
+    )
+    return without_unread(
+        with_attrs(node, (*(inputs[i] for i in alive), *inputs[states:]), region=changed, states=len(alive))
+    )

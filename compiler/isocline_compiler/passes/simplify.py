@@ -42,7 +42,7 @@ def filled(node: Node) -> float | None:
 
     -0.0 is none: x + -0.0 is x, but the sign of a zero is not ours to lose.
     """
-    while node.op.name in ("expand", "expand_like", "spread"):
+    while node.op.name in ("expand", "expand_like", "spread", "reshape"):
         node = node.inputs[0]
     value = value_of(node)
     if value is None or value.dtype.kind == "b" or not value.size:

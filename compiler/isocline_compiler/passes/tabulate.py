@@ -1,0 +1,63 @@
+"""What a loop computes from the clock alone -> a table, computed in float64 while compiling."""
+
+from __future__ import annotations
+
+from math import prod
+
+import numpy as np
+
+from isocline_compiler.frontier import frontier
+from isocline_compiler.graph import ARGUMENT, Array, Graph, Node, Region, constant, leaf, substitute, value_of
+from isocline_compiler.passes.fold import folded
+from isocline_compiler.passes.prune import without_unread
+from isocline_compiler.passes.rewrite import rewrite, with_attrs
+from isocline_compiler.scan_node import SCAN
+from isocline_compiler.solve_node import parts
+
+LARGEST = 1 << 22
+"""Entries of the tables of one loop: a few of them for each step of a million."""
+
+
+def tabulate(graph: Graph) -> Graph:
+    """A term of a scan's body that depends on rows of literals alone -> a row of a literal, its values in every pass.
+
+    Laid out, such terms are literals of their steps. Here too they are computed in float64 and rounded once, so that
+    cos(w t) is as exact at the end of a long solve as at its start.
+    """
+    return rewrite(graph, _tabulated)
+
+
+def _tabulated(node: Node, inputs: tuple[Node, ...]) -> Node:
+    node = node.rebuilt(inputs)
+    if node.op is not SCAN:
+        return node
+    region: Region = node.attrs["region"]
+    first = len(node.inputs) - len(parts(node).stacked)
+    pairs = zip(region.arguments[first:], node.inputs[first:], strict=True)
+    known = {argument: value for argument, item in pairs if (value := value_of(item)) is not None}
+    moving = [argument for argument in region.arguments if argument not in known]
+    terms = [item for item in frontier(region.results, moving) if item.inputs and _fits(item, node)]
+    tables = _tables(terms, known, node.attrs["length"])
+    if not tables:
+        return node
+    fresh = {term: leaf(ARGUMENT, f"t{len(region.arguments) + i}", term.type) for i, term in enumerate(tables)}
+    changed = Region((*region.arguments, *fresh.values()), substitute(region.results, fresh))
+    stacked = node.attrs["stacked"] + len(fresh)
+    return without_unread(with_attrs(node, (*node.inputs, *tables.values()), region=changed, stacked=stacked))
+
+
+def _fits(term: Node, node: Node) -> bool:
+    sizes = [size for size in term.shape if isinstance(size, int)]
+    return len(sizes) == len(term.shape) and prod(sizes) * int(node.attrs["length"]) <= LARGEST
+
+
+def _tables(terms: list[Node], known: dict[Node, Array], length: int) -> dict[Node, Node]:
+    """The values of each term, a row a pass; only of terms that are finite in all of them."""
+    rows = [folded(terms, {argument: constant(value[i]) for argument, value in known.items()}) for i in range(length)]
+    columns = zip(terms, zip(*rows, strict=True), strict=True)
+    found = {term: [value_of(item) for item in column] for term, column in columns}
+    return {
+        term: constant(np.stack([array for array in arrays if array is not None]))
+        for term, arrays in found.items()
+        if all(array is not None for array in arrays)
+    }
