@@ -81,20 +81,18 @@ class _Reversal:
             results = region(*x, *c, *s)
             return results[:count], results[count:]
 
-        length, reverse = self.node.attrs["length"], self.node.attrs["reverse"]
-        given = self.given
-        return scan(given.initial, given.captured, given.stacked, again, length=length, reverse=reverse).starts
+        given, length = self.given, self.node.attrs["length"]
+        return scan(given.initial, given.captured, given.stacked, again, length=length).starts
 
     def found(self) -> Tangents:
         given, moving, summed = self.given, self.moving, self.summed
         last = [self.cotangents.get(i) or _zeros(given.initial[i]) for i in moving]
         totals = [_zeros(given.captured[i]) for i in summed]
-        rows = (*self.starts, *given.stacked, *(self.cotangents[i] for i in self.observed))
-        length, reverse = self.node.attrs["length"], not self.node.attrs["reverse"]
-        done = scan((*last, *totals), given.captured, rows, self._body, length=length, reverse=reverse)
+        rows = [_flipped(x) for x in (*self.starts, *given.stacked, *(self.cotangents[i] for i in self.observed))]
+        done = scan((*last, *totals), given.captured, rows, self._body, length=self.node.attrs["length"])
         first: dict[int, Node] = dict(zip(moving, done.last, strict=False))
         sums = dict(zip(summed, done.last[len(moving) :], strict=True))
-        sent = dict(zip(self.rowwise, done.stacked, strict=True))
+        sent = dict(zip(self.rowwise, map(_flipped, done.stacked), strict=True))
         return (
             *(first.get(i) for i in range(len(given.initial))),
             *(sums.get(i) for i in range(len(given.captured))),
@@ -116,6 +114,11 @@ class _Reversal:
         end = len(self.moving)
         added = [total + part for total, part in zip(totals, parts_[end : end + len(totals)], strict=True)]
         return [*parts_[:end], *added], parts_[end + len(totals) :]
+
+
+def _flipped(rows: Node) -> Node:
+    """The last row first: a loop takes rows in order, and not every engine takes them the other way round."""
+    return Node.algebra["slice"](rows, axis=0, start=None, stop=None, step=-1)
 
 
 def _zeros(x: Node) -> Node:

@@ -40,12 +40,12 @@ SCAN = Op(
     _no_torch,
     None,
     Stop("it is reversed as a whole"),
-    """(x_{i+1}, y_i) = region(x_i, c, s_i), from the first row of s to the last, or from the last to the first.
+    """(x_{i+1}, y_i) = region(x_i, c, s_i), from the first row of s to the last.
 
     Arguments: the first states x_0, the captured values c, the stacked values s of shape (length, ...).
-    Results: the last states, then each y, stacked: row i of y belongs to row i of s in either direction.
+    Results: the last states, then each y, stacked.
     Attributes: `region` over (states..., captured..., a row of each stacked value...), how many `states`, `captured`
-    and `stacked` there are, the `length` of s, and `reverse`.
+    and `stacked` there are, and the `length` of s.
     """,
 )
 
@@ -66,7 +66,6 @@ def scan(
     body: Body,
     *,
     length: int,
-    reverse: bool = False,
 ) -> Scanned:
     """A loop whose body is written by `body` on arguments made for it.
 
@@ -86,7 +85,7 @@ def scan(
     region = Region((*states, *held, *fresh, *rows), substitute(found, dict(zip(outside, fresh, strict=True))))
     node = SCAN(
         *initial, *captured, *outside, *stacked, region=region, states=len(states),
-        captured=len(held) + len(fresh), stacked=len(rows), length=length, reverse=reverse,
+        captured=len(held) + len(fresh), stacked=len(rows), length=length,
     )  # fmt: skip
     picked = tuple(pick(node, index) for index in range(len(node.types)))
     first, second = len(states), len(states) + len(results)

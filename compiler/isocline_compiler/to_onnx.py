@@ -251,12 +251,8 @@ def _emit_scan(
         results = _body_results(emitter, [inner[item] for item in region.results])
     types |= {name: item.type for name, item in zip(results, region.results, strict=True)}
     body = EmittedBody(inside, tuple(given), tuple(results), types)
-    backwards = int(node.attrs["reverse"])
-    return emitter.loop(
-        [*(names[item] for item in roles.initial), *stacked], len(node.types), body, num_scan_inputs=len(stacked),
-        scan_input_directions=[backwards] * len(stacked),
-        scan_output_directions=[backwards] * (len(results) - first),
-    )  # fmt: skip
+    given_values = [*(names[item] for item in roles.initial), *stacked]
+    return emitter.loop(given_values, len(node.types), body, num_scan_inputs=len(stacked))
 
 
 def _body_results(emitter: Emitter, names: Sequence[str]) -> list[str]:
@@ -355,7 +351,7 @@ def _write_nodes(target: onnx.GraphProto, nodes: Sequence[Emitted], writing: _Wr
         for key, value in item.attrs:
             known = (key, repr(value))
             if known not in attributes:
-                attributes[known] = helper.make_attribute(key, value, attr_type=_attribute_type(value))
+                attributes[known] = helper.make_attribute(key, value)
             node.attribute.append(attributes[known])
         if item.body is not None:
             node.attribute.append(_body_attribute(item.body, outputs[0], writing))
@@ -363,11 +359,6 @@ def _write_nodes(target: onnx.GraphProto, nodes: Sequence[Emitted], writing: _Wr
             if item.span not in places:
                 places[item.span] = "{}:{}".format(*source.position(item.span.start))
             node.metadata_props.add(key="isocline.span", value=places[item.span])
-
-
-def _attribute_type(value: Any) -> int | None:
-    """That of a list which may be empty."""
-    return int(onnx.AttributeProto.INTS) if isinstance(value, list) else None
 
 
 def _body_attribute(body: EmittedBody, name: str, writing: _Writing) -> onnx.AttributeProto:

@@ -138,20 +138,18 @@ def _solve(node: Node) -> Callable[..., Any]:
 
 
 def _scan(node: Node) -> Callable[..., Any]:
-    """A loop, pass by pass; each stacked result is a tensor whose row i belongs to row i of what was given."""
+    """A loop, pass by pass."""
     region: Region = node.attrs["region"]
     states, last = node.attrs["states"], node.attrs["states"] + node.attrs["captured"]
     line = Line(region.results, region.arguments)
-    order = range(node.attrs["length"])[:: -1 if node.attrs["reverse"] else 1]
 
     def call(run: Run, *xs: Tensor) -> tuple[Tensor, ...]:
         now, held, stacked = xs[:states], xs[states:last], xs[last:]
         rows: list[tuple[Tensor, ...]] = []
-        for i in order:
+        for i in range(node.attrs["length"]):
             found = line(run, (*now, *held, *(item[i] for item in stacked)))
             now = found[:states]
             rows.append(found[states:])
-        rows = rows[:: -1 if node.attrs["reverse"] else 1]
         return (*now, *(torch.stack(values) for values in zip(*rows, strict=True)))
 
     return call

@@ -87,6 +87,8 @@ def _grad_slice(
 ) -> tuple[Node]:
     size = known("the gradient of a slice", x.size(axis))
     chosen = _range(size, start, stop, step)
+    if chosen == range(size)[::-1]:
+        return (SLICE(g, axis=axis, start=None, stop=None, step=-1),)
     if step != 1:
         return (_scattered(g, axis % x.type.rank, np.array(chosen, dtype=np.int64), size),)
     return (_padded_along(g, axis % x.type.rank, chosen.start, size - chosen.start - len(chosen)),)

@@ -90,15 +90,29 @@ def _select(node: Node) -> Node | None:
     return None if found is None else OPS["select"](found[0], axis=axis, index=found[1])
 
 
+def _entries_of(node: Node, size: int) -> range:
+    return range(*slice(node.attrs["start"], node.attrs["stop"], node.attrs.get("step", 1)).indices(size))
+
+
+def _turns(node: Node) -> bool:
+    """A slice of all entries in the opposite order."""
+    size = node.inputs[0].size(node.attrs["axis"]) if node.op.name == "slice" else None
+    return isinstance(size, int) and _entries_of(node, size) == range(size)[::-1]
+
+
 def _slice(node: Node) -> Node | None:
-    """All entries in order are the whole; a slice within one part of a concatenation is a slice of that part."""
+    """All entries in order are the whole, turned twice as well; a slice within one part of a concatenation is one of
+    that part.
+    """
     x, axis = node.inputs[0], node.attrs["axis"] % node.type.rank
     size = x.size(axis)
     if not isinstance(size, int):
         return None
-    chosen = range(*slice(node.attrs["start"], node.attrs["stop"], node.attrs.get("step", 1)).indices(size))
+    chosen = _entries_of(node, size)
     if chosen == range(size):
         return x
+    if _turns(node) and _turns(x) and x.attrs["axis"] % x.type.rank == axis:
+        return x.inputs[0]
     if not _joins(x, axis) or not chosen or chosen.step != 1:
         return None
     first, last = _part_at(x.inputs, axis, chosen[0]), _part_at(x.inputs, axis, chosen[-1])
