@@ -25,7 +25,8 @@ def certificate_lines(certificate: Facts) -> list[str]:
 
 
 def _solve(solve: Facts) -> str:
-    cost = f"{solve['steps']} steps, {solve['evaluations']} evaluations"
+    loop = f" in a loop of {solve['segment']}" if solve["segment"] else ""
+    cost = f"{solve['steps']} steps{loop}, {solve['evaluations']} evaluations"
     return f"{solve['field']}: {solve['scheme']} of order {solve['order']}, {cost} ({solve['declared']})"
 
 

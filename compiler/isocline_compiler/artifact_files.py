@@ -11,11 +11,11 @@ from importlib.metadata import version
 from pathlib import Path
 
 from isocline_compiler.attributing import Explanations
-from isocline_compiler.certify.evaluation import intervals
 from isocline_compiler.graph import Node
 from isocline_compiler.grid import Discretisation, Grid
 from isocline_compiler.model import DeploymentPlan, Model, Port
 from isocline_compiler.tensor_type import BATCH
+from isocline_compiler.unroll import steps_of
 from isocline_runtime.artifact import describe_file, write_atomic
 from isocline_runtime.manifest import MANIFEST_FILE, AttributionInfo, Manifest, SolveInfo, to_json
 from isocline_runtime.manifest import Port as ManifestPort
@@ -104,13 +104,8 @@ def _finite(bound: float | None) -> float | None:
     return None if bound is None or abs(bound) == float("inf") else bound
 
 
-def steps_of(node: Node, choice: Discretisation) -> int:
-    """Steps of the whole solve."""
-    return choice.grid.steps if isinstance(choice.grid, Grid) else choice.grid * intervals(node)
-
-
 def _solve(node: Node, choice: Discretisation) -> SolveInfo:
     steps = steps_of(node, choice)
     grid = choice.grid.times if isinstance(choice.grid, Grid) else None
     field, scheme = str(node.attrs["field"]), choice.scheme
-    return SolveInfo(field, scheme.name, steps, grid, steps * scheme.evaluations)
+    return SolveInfo(field, scheme.name, steps, grid, steps * scheme.evaluations, segment=choice.segment)

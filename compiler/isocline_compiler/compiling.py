@@ -1,7 +1,7 @@
 """Compiling on one page: a typed model and its weights to a proven artifact.
 
 choose      a scheme and a grid for every solve whose scheme is open
-unroll      solves to steps
+unroll      solves to steps, laid out or in loops
 optimise    the passes
 emit        ONNX, checked
 explain     the same steps and their derivatives, where the file asks for attributions
@@ -20,7 +20,7 @@ from typing import Any
 
 import onnx
 
-from isocline_compiler.artifact_files import REPORT_FILE, attribution_info, manifest_of, steps_of, write_folder
+from isocline_compiler.artifact_files import REPORT_FILE, attribution_info, manifest_of, write_folder
 from isocline_compiler.attributing import Explanations, StoredSamples, explain, sizes_of
 from isocline_compiler.certify.attribution import missed_attributions, prove_attribution
 from isocline_compiler.certify.certificate import AttributionProof, Certificate, DeployedSolve, FittedParameter
@@ -52,7 +52,7 @@ from isocline_compiler.report.material import material_of
 from isocline_compiler.seeded_derivatives import SEEDED
 from isocline_compiler.solve_node import SchemeChoice
 from isocline_compiler.to_onnx import to_onnx
-from isocline_compiler.unroll import unroll
+from isocline_compiler.unroll import steps_of, unroll, with_segments
 from isocline_dsl import messages
 from isocline_dsl.diagnostics import Diagnostic, IsoclineError
 from isocline_runtime import Session, load
@@ -117,8 +117,10 @@ class Compilation:
     def run(self, folder: Path) -> Compiled:
         """The whole pipeline. Raises IsoclineError when a bound is missed; nothing is written then."""
         samples = self.samples()
-        choices, trials = self.choose(samples)
-        optimised = self.optimised(choices)
+        chosen, trials = self.choose(samples)
+        choices = with_segments(chosen, self.plan.unroll)
+        stepped = self.stepped(choices)
+        optimised = optimise(stepped)
         self.progress(f"emitting {len(optimised.nodes())} operations")
         model = self.emit(optimised)
         explanations = self.explanations(choices)
@@ -128,7 +130,7 @@ class Compilation:
             explainer = self.explainer(explanations, staging) if explanations is not None else None
             proofs = self.prove_attribution(explainer, samples) if explainer is not None else ()
             certificate = self.certify(session, samples, choices, trials, staging / MODEL_FILE, proofs)
-            derived = tuple(self.prove_derivative(kind, optimised, samples, staging) for kind in self.plan.derivatives)
+            derived = tuple(self.prove_derivative(kind, stepped, samples, staging) for kind in self.plan.derivatives)
             certificate = replace(certificate, derivatives=derived)
             write_atomic(staging / CERTIFICATE_FILE, certificate.to_json().encode())
             write_atomic(staging / REPORT_FILE, self.report(session, certificate, samples, explainer).encode())
@@ -162,9 +164,9 @@ class Compilation:
         """The float64 model on these samples."""
         return Evaluator(self.model, self.trained.weights, samples, self.plan.error)
 
-    def optimised(self, choices: Mapping[Node, Discretisation]) -> Graph:
-        """Unrolled, weights bound, simplified."""
-        return optimise(bind(unroll(self.model.graph, choices.__getitem__), self.trained.weights))
+    def stepped(self, choices: Mapping[Node, Discretisation]) -> Graph:
+        """Solves as steps, weights bound."""
+        return bind(unroll(self.model.graph, choices.__getitem__), self.trained.weights)
 
     def emit(self, graph: Graph) -> bytes:
         """The bytes of the ONNX file, checked by onnx itself."""
@@ -321,5 +323,5 @@ def _deployed(node: Node, choice: Discretisation) -> DeployedSolve:
     declared = "continuous" if node.attrs["scheme"] is None else "discrete"
     scheme = choice.scheme
     return DeployedSolve(
-        str(node.attrs["field"]), declared, scheme.name, scheme.order, steps, steps * scheme.evaluations
+        str(node.attrs["field"]), declared, scheme.name, scheme.order, steps, steps * scheme.evaluations, choice.segment
     )

@@ -164,7 +164,8 @@ class AttributionPlan:
 class DeploymentPlan:
     """The `deploy` block. `error` belongs to `auto`; `solver` is a fixed-step choice, or None for auto.
 
-    `derivatives` are "adjoint" and "forward": files of the model's own derivative beside it.
+    `derivatives` are "adjoint" and "forward": files of the model's own derivative beside it. `unroll` is how many steps
+    the body of a loop holds, "all" for no loops, "auto" for loops where a solve is large.
     """
 
     solver: SchemeChoice | None = None
@@ -177,6 +178,7 @@ class DeploymentPlan:
     parity: float = 1e-5
     attributions: tuple[AttributionPlan, ...] = ()
     derivatives: tuple[str, ...] = ()
+    unroll: int | Literal["auto", "all"] = "auto"
     span: Span | None = None
 
 

@@ -14,10 +14,11 @@ from isocline_compiler.grid import Discretisation
 from isocline_compiler.lower import lower
 from isocline_compiler.model import Model
 from isocline_compiler.passes import optimise
+from isocline_compiler.solve_node import SOLVE
 from isocline_compiler.text_form import to_text
 from isocline_compiler.to_onnx import to_onnx
 from isocline_compiler.training.initial import initial_weights
-from isocline_compiler.unroll import unroll
+from isocline_compiler.unroll import unroll, with_segments
 from isocline_dsl.diagnostics import Source
 from isocline_dsl.printer import to_text as program_text
 from isocline_dsl.tree import Program
@@ -55,7 +56,9 @@ def _unrolled(model: Model) -> Graph:
         stated = node.attrs["scheme"]
         return scheme_steps(node, stated) if stated is not None else discretisation(node, SHOWN_SCHEME, 1)
 
-    return unroll(model.graph, choice)
+    solves = [node for node in model.graph.nodes() if node.op is SOLVE]
+    choices = with_segments({node: choice(node) for node in solves}, model.deployment.unroll)
+    return unroll(model.graph, choices.__getitem__)
 
 
 def _emitted(model: Model) -> onnx.ModelProto:

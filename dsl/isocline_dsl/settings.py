@@ -32,7 +32,19 @@ SETTINGS = MappingProxyType(
             ]
         ),
         "deploy": frozenset(
-            ["solver", "check", "stream", "opset", "dtype", "batch", "bound", "derivatives", "target", "parity"]
+            [
+                "solver",
+                "check",
+                "stream",
+                "opset",
+                "dtype",
+                "batch",
+                "bound",
+                "derivatives",
+                "target",
+                "parity",
+                "unroll",
+            ]
         ),
     }
 )

@@ -68,7 +68,8 @@ class SolveInfo:
     """One solve as deployed: the field, the scheme, how many steps on which grid, and what they cost.
 
     `grid` holds the step times, or None where they depend on an input; `evaluations` counts calls of the
-    field, `nodes` the ONNX nodes that the solve became.
+    field, `nodes` the ONNX nodes that the solve became. `segment` is how many steps the body of its loop holds, None
+    where the steps are laid out.
     """
 
     field: str
@@ -77,6 +78,7 @@ class SolveInfo:
     grid: tuple[float, ...] | None
     evaluations: int
     nodes: int | None = None
+    segment: int | None = None
 
 
 @dataclass(frozen=True)

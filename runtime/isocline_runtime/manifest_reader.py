@@ -185,6 +185,7 @@ _solve = _record(
         "grid": _optional(_many(_number)),
         "evaluations": _integer,
         "nodes": _optional(_integer),
+        "segment": _optional(_integer),
     },
 )
 _state_pair = _record(StatePair, {"input": _text, "output": _text, "initial": _optional(_text)})

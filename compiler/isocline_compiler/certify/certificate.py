@@ -14,7 +14,9 @@ from isocline_compiler.certify.stability import Stability
 
 @dataclass(frozen=True)
 class DeployedSolve:
-    """One solve as deployed. `declared` is "continuous" for an equation, "discrete" where the scheme is the model."""
+    """One solve as deployed. `declared` is "continuous" for an equation, "discrete" where the scheme is the model;
+    `segment` is how many steps the body of its loop holds, None where they are laid out.
+    """
 
     field: str
     declared: str
@@ -22,6 +24,7 @@ class DeployedSolve:
     order: int
     steps: int
     evaluations: int
+    segment: int | None = None
 
 
 @dataclass(frozen=True)

@@ -10,11 +10,12 @@ import torch
 
 from isocline_compiler.certify.evaluation import Evaluator, intervals
 from isocline_compiler.certify.measures import relative_errors
-from isocline_compiler.graph import Node, Region, topological
+from isocline_compiler.graph import Node
 from isocline_compiler.grid import Discretisation, discretise
 from isocline_compiler.schemes import SCHEMES
 from isocline_compiler.schemes.scheme import Scheme
 from isocline_compiler.solve_node import Interval
+from isocline_compiler.unroll import step_operations
 from isocline_dsl import messages
 from isocline_dsl.diagnostics import IsoclineError
 
@@ -60,8 +61,8 @@ class Sweep:
     def __post_init__(self) -> None:
         self.trials: dict[tuple[str, int], Trial] = {}
         self.rounded: dict[Trial, bool] = {}
+        self.sizes: dict[str, int] = {}
         self.slots = intervals(self.node)
-        self.size = _field_nodes(self.node.attrs["region"])
 
     def best(self) -> Trial | None:
         """The cheapest trial that meets the bounds: fewest nodes, then fewest evaluations. None when there is none."""
@@ -141,7 +142,9 @@ class Sweep:
         return max(_errors(self.evaluator, self.evaluator.run(choices, torch.float32), exact, tuple(exact)))
 
     def _nodes(self, scheme: Scheme, steps: int) -> int:
-        return self.slots * steps * (scheme.evaluations * self.size + combination_nodes(scheme))
+        if scheme.name not in self.sizes:
+            self.sizes[scheme.name] = step_operations(self.node, scheme)
+        return self.slots * steps * self.sizes[scheme.name]
 
     def _try(self, scheme: Scheme, steps: int) -> Trial:
         key = (scheme.name, steps)
@@ -209,17 +212,6 @@ def _errors(
             yield float(relative_errors(found[name], reference[name], batched).max())
         else:
             yield 0.0  # a class or a condition: its own scores are compared where they are outputs
-
-
-def combination_nodes(scheme: Scheme) -> int:
-    """Multiplications and additions a step that combine slopes, for a scheme with a tableau."""
-    rows = [*getattr(scheme, "a", ()), getattr(scheme, "b", ())]
-    return sum(2 * sum(1 for item in row if item) for row in rows)
-
-
-def _field_nodes(region: Region) -> int:
-    moving = set(region.arguments)
-    return sum(1 for node in topological(region.results) if node.inputs and node not in moving)
 
 
 def _cost(trial: Trial) -> tuple[int, int]:

@@ -133,12 +133,18 @@ class DeployLowering:
             "batch": lambda: read.count("batch", 1, None),
             "parity": lambda: read.number("parity", 0, 1e-5),
             "derivatives": lambda: read.words("derivatives", DERIVATIVES),
+            "unroll": self._unroll,
         }
 
     def _not_yet(self) -> Iterator[tuple[Span, str]]:
         """What the language has and this version does not compile."""
         for key in ("stream", "bound", "target"):
             yield from ((item.span, f"`{key}`") for item in self.settings.all(key))
+
+    def _unroll(self) -> int | str:
+        if isinstance(self.settings.value("unroll"), Name):
+            return self.settings.word("unroll", ("auto", "all"), "auto")
+        return self.settings.count("unroll", 1, "auto")
 
     def _opset(self) -> int:
         opset = self.settings.count("opset", 1, 18)

@@ -107,7 +107,9 @@ def _scaled_twice(node: Node) -> Node | None:
 
 
 def _scale(node: Node) -> tuple[float | None, Node | None]:
-    """(a, x) of a x, a a single number and x a real that is no literal."""
+    """(a, x) of a x, a a single number and x a real that is no literal; (-1, x) of -x."""
+    if node.op.name == "neg":
+        return -1.0, node.inputs[0]
     if node.op.name != "mul" or node.type.kind != "real":
         return None, None
     for a, x in (node.inputs, node.inputs[::-1]):

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from isocline_compiler.graph import Graph, Node, at, everything, regions_of, topological, transform, uncollected
+from isocline_compiler.graph import Graph, Node, at, everything, regions_of, transform, uncollected
 from isocline_compiler.grid import Discretisation
 from isocline_compiler.ops import OPS
 from isocline_compiler.schemes.scheme import State
 from isocline_compiler.solve_node import PICK, SOLVE, Interval
+from isocline_compiler.unroll.layout import Unrolling, step_operations, with_segments
 from isocline_compiler.unroll.loop import looped
-from isocline_compiler.unroll.walk import Course, Record, Travel, as_value, fields, stack, walk
+from isocline_compiler.unroll.walk import Course, Record, Travel, as_value, fields, stack, steps_of, walk
 from isocline_dsl import messages
 from isocline_dsl.diagnostics import IsoclineError
 
@@ -61,8 +62,8 @@ def _laid_out(node: Node, choice: Discretisation, record: Record | None) -> Stat
     For `record` the first states are nodes of their own (x * 1), so that a use of the same value elsewhere is not
     taken for one of the state.
     """
+    _refuse_too_many(node, choice)
     travel = Travel.of(node, choice)
-    _refuse_too_many(node, travel.steps * choice.scheme.evaluations)
     initial = travel.initial if record is None else tuple(OPS["mul"](x, 1.0) for x in travel.initial)
     walked = tuple(walk(choice.scheme, initial, travel.strides, fields(node, travel.steps)))
     kept = [walked[i] for i in travel.keep]
@@ -76,11 +77,22 @@ MOST_NODES = 2_000_000
 """Operations of one solve that is laid out; onnxruntime takes minutes to load a tenth of that."""
 
 
-def _refuse_too_many(node: Node, evaluations: int) -> None:
+def _refuse_too_many(node: Node, choice: Discretisation) -> None:
     """Raises IsoclineError for a solve whose graph no machine would load."""
-    count = evaluations * len(topological(node.attrs["region"].results))
+    count = steps_of(node, choice) * step_operations(node, choice.scheme)
     if count > MOST_NODES:
         raise IsoclineError([messages.too_many_nodes(node.span, count, MOST_NODES)])
 
 
-__all__ = ["MOST_NODES", "Choose", "Course", "Record", "discretised", "unroll"]
+__all__ = [
+    "MOST_NODES",
+    "Choose",
+    "Course",
+    "Record",
+    "Unrolling",
+    "discretised",
+    "step_operations",
+    "steps_of",
+    "unroll",
+    "with_segments",
+]

@@ -26,6 +26,7 @@ from isocline_compiler.unroll.walk import (
     check_types,
     fields,
     slice_index,
+    steps_of,
     walk,
 )
 
@@ -34,30 +35,32 @@ def looped(node: Node, choice: Discretisation, record: Record | None) -> State |
     """The results of a solve as a scan, each pass a segment of about `choice.segment` steps; the steps that fill no
     segment come after it. None when there is no second segment.
     """
-    assert choice.segment is not None
-    travel = Travel.of(node, choice)
-    everywhere = node.attrs["interval"].everywhere
-    passes = Passes.of(travel, choice.segment, everywhere)
-    return None if passes.count < 2 else _Loop(node, choice, travel, passes, record).results()
+    passes = Passes.of(node, choice)
+    return None if passes.count < 2 else _Loop(node, choice, Travel.of(node, choice), passes, record).results()
 
 
 @dataclass(frozen=True)
 class Passes:
-    """`count` passes of `steps` steps each; the states are wanted after every `period` steps (0: only the last)."""
+    """`count` passes of `steps` steps each, of `travelled` in all; the states are wanted after every `period` steps (0:
+    only the last).
+    """
 
     count: int
     steps: int
     period: int
+    travelled: int
 
     @classmethod
-    def of(cls, travel: Travel, segment: int, everywhere: bool) -> Passes:
+    def of(cls, node: Node, choice: Discretisation) -> Passes:
         """Segments of at most so many steps that meet the kept times: a multiple of the period, or a divisor of it."""
-        period = gcd(*travel.keep) if everywhere else 0
+        segment, travelled = choice.segment, steps_of(node, choice)
+        assert segment is not None, "a solve without a segment is laid out"
+        period = _period(choice) if node.attrs["interval"].everywhere else 0
         steps = segment
         if period:
             whole = segment // period * period
             steps = whole or max(k for k in range(1, segment + 1) if period % k == 0)
-        return cls(travel.steps // steps, steps, period)
+        return cls(travelled // steps, steps, period, travelled)
 
     @property
     def covered(self) -> int:
@@ -67,6 +70,11 @@ class Passes:
     def numbered(self, extra: int = 0) -> Array:
         """The number of each step, (passes, steps), and of the `extra` nodes of the grid after a pass's last."""
         return np.arange(self.count)[:, None] * self.steps + np.arange(self.steps + extra)
+
+
+def _period(choice: Discretisation) -> int:
+    """The kept states are among those after every so many steps."""
+    return gcd(*choice.grid.keep) if isinstance(choice.grid, Grid) else choice.grid
 
 
 @dataclass(frozen=True, eq=False)

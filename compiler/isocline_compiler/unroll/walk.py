@@ -57,6 +57,15 @@ class Travel:
         return cls(given.initial, strides, tuple(range(0, len(strides) + 1, choice.grid)))
 
 
+def steps_of(node: Node, choice: Discretisation) -> int:
+    """Steps of the whole solve."""
+    if isinstance(choice.grid, Grid):
+        return choice.grid.steps
+    times = parts(node).times
+    assert times is not None, "a number of substeps is a discretisation for times that come with the input"
+    return choice.grid * (int(times.size(-1)) - 1)
+
+
 def _known(grid: Grid, states: int) -> tuple[Stride, ...]:
     """Strides between times that are numbers."""
     times = zip(grid.times, grid.widths, grid.times[1:], strict=False)
