@@ -1,9 +1,9 @@
-r"""The reverse of a loop: a loop from the last pass to the first, over the states that were stored.
+r"""The reverse of a loop: a loop from the last iteration to the first, over the states that were stored.
 
     (a_i, ds_i) = (d body / d(x, s))^T (a_{i+1}, dy_i),    dc = sum_i (d body / dc)^T (a_{i+1}, dy_i)
 
-Each pass is computed again from the state at its start, so one state a pass is stored and one pass is in memory: a
-checkpoint for each segment. The result is a scan like any other, and is differentiated like one.
+Each iteration is computed again from the state at its start, so one state for each is stored, and one of them is in
+memory at a time: checkpoints. The result is a scan like any other, and is differentiated like one.
 
 Griewank, Walther (2008), Evaluating Derivatives, 2nd ed., chapter 12.
 """
@@ -51,12 +51,12 @@ class _Reversal:
 
     @cached_property
     def summed(self) -> tuple[int, ...]:
-        """The captured values whose cotangents are wanted: they add up over the passes."""
+        """The captured values whose cotangents are wanted: they add up over the iterations."""
         return self._chosen(self.given.captured, len(self.given.initial))
 
     @cached_property
     def rowwise(self) -> tuple[int, ...]:
-        """The stacked values whose cotangents are wanted: each pass gives its row."""
+        """The stacked values whose cotangents are wanted: each iteration gives its row."""
         return self._chosen(self.given.stacked, len(self.given.initial) + len(self.given.captured))
 
     @cached_property
@@ -69,7 +69,7 @@ class _Reversal:
 
     @property
     def starts(self) -> Nodes:
-        """The states at the start of each pass: as the scan has stored them, or from one that stores them."""
+        """The states at the start of each iteration: as the scan has stored them, or from one that stores them."""
         places = starts_of(self.node)
         known = tuple(pick(self.node, place) for place in places if place is not None)
         if len(known) == len(places):
@@ -100,7 +100,7 @@ class _Reversal:
         )
 
     def _body(self, states: Nodes, held: Nodes, rows: Nodes) -> tuple[Sequence[Node], Sequence[Node]]:
-        """One pass backwards: computed again, then pulled back."""
+        """One iteration backwards: computed again, then pulled back."""
         region: Region = self.node.attrs["region"]
         first = len(self.given.initial)
         second = first + len(self.given.stacked)

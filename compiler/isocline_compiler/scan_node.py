@@ -1,7 +1,7 @@
 r"""A loop as one node of the graph: (x_{i+1}, y_i) = body(x_i, c, s_i) for i = 0 ... n-1.
 
-The states x go round, the captured values c stay, of the stacked values s each pass takes its row, and the results y
-are stacked in turn. A body is closed: nothing but literals is free in it, so a loop depends on its arguments alone.
+The states x go round, the captured values c stay, of the stacked values s each iteration takes its row, and the results
+y are stacked in turn. A body is closed: nothing but literals is free in it, so a loop depends on its arguments alone.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ Body: TypeAlias = "Callable[[Nodes, Nodes, Nodes], tuple[Sequence[Node], Sequenc
 
 
 def row_of(stacked: TensorType) -> TensorType:
-    """The type of one row: the first axis, which counts the passes, is gone."""
+    """The type of one row: the first axis, which counts the iterations, is gone."""
     return stacked.with_shape(stacked.shape[1:])
 
 
@@ -31,7 +31,7 @@ def _scan_types(*types: TensorType, region: Region, states: int, length: Size, *
 
 
 def _no_torch(*_: Any, **__: Any) -> Any:
-    raise AssertionError("a scan is run pass by pass, never applied as an operation")
+    raise AssertionError("a scan is run iteration by iteration, never applied as an operation")
 
 
 SCAN = Op(
@@ -52,7 +52,7 @@ SCAN = Op(
 
 @dataclass(frozen=True)
 class Scanned:
-    """The results of a scan: the states after the last pass, what was stacked, the states at the start of each pass."""
+    """The results of a scan: the states after the last iteration, what was stacked, the states at the start of each."""
 
     last: Nodes
     stacked: Nodes
@@ -69,8 +69,8 @@ def scan(
 ) -> Scanned:
     """A loop whose body is written by `body` on arguments made for it.
 
-    What the body reads besides becomes a captured value. The scan keeps the state at the start of each pass, of shape
-    (length, *state), for whoever reverses it.
+    What the body reads besides becomes a captured value. The scan keeps the states at the start of each iteration, of
+    shape (length, *state), for whoever reverses it.
     """
     arguments = (
         _arguments("x", [item.type for item in initial]),
@@ -93,7 +93,7 @@ def scan(
 
 
 def starts_of(node: Node) -> list[int | None]:
-    """By state, which result of a scan holds it at the start of each pass; None where that was pruned."""
+    """By state, which result of a scan holds it at the start of each iteration; None where that was pruned."""
     region: Region = node.attrs["region"]
     states = node.attrs["states"]
     rows = region.results[states:]

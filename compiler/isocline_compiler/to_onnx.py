@@ -232,7 +232,7 @@ def _emit_scan(
     emitter: Emitter, node: Node, names: Mapping[Node, str], weights: Mapping[str, Array]
 ) -> tuple[str, ...]:
     """A Scan: the body reads the captured values where they are; without any stacked value it is given a column of
-    zeros, for Scan counts passes by what it is given.
+    zeros, for Scan counts iterations by what it is given.
     """
     region: Region = node.attrs["region"]
     roles = parts(node)

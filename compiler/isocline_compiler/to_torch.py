@@ -138,7 +138,7 @@ def _solve(node: Node) -> Callable[..., Any]:
 
 
 def _scan(node: Node) -> Callable[..., Any]:
-    """A loop, pass by pass."""
+    """A loop, iteration by iteration."""
     region: Region = node.attrs["region"]
     states, last = node.attrs["states"], node.attrs["states"] + node.attrs["captured"]
     line = Line(region.results, region.arguments)

@@ -118,7 +118,7 @@ def _verify_scan(node: Node) -> None:
     expected = [*(x.type for x in (*roles.initial, *roles.captured)), *(row_of(x.type) for x in roles.stacked)]
     _require([item.type for item in region.arguments] == expected, "a region's arguments fit the scan's", node)
     _require(len(set(region.arguments)) == len(region.arguments), "a region's arguments are distinct", node)
-    _require(all(x.size(0) == node.attrs["length"] for x in roles.stacked), "stacked values have a row a pass", node)
+    _require(all(x.size(0) == node.attrs["length"] for x in roles.stacked), "a stacked value has its rows", node)
     following = [item.type for item in region.results[: len(roles.initial)]]
     _require(following == [x.type for x in roles.initial], "a state of a scan keeps its type", node)
     free = [item for item in topological(region.results, region.arguments) if item.op is WEIGHT]

@@ -38,7 +38,7 @@ def _along(problem: Problem, trajectory: Trajectory) -> list[Result]:
 
 
 def _joined(parts: Sequence[Node]) -> Node:
-    """Values (batch, *state) and blocks (passes, steps, batch, *state), one after another: (batch, n, *state)."""
+    """Values (batch, *state) and blocks (segments, steps, batch, *state), one after another: (batch, n, *state)."""
     return OPS["concat"](*map(_with_times, parts), axis=1)
 
 

@@ -40,7 +40,7 @@ Background = Callable[[str, "int | None"], Array]
 class Trajectory:
     """One solve on its grid: the times of the nodes, (n,) or (batch, n), and what stands for each state there.
 
-    That is a value (batch, *state) for each node of the grid, or a block (passes, steps, batch, *state) for the nodes
+    That is a value (batch, *state) for each node of the grid, or a block (segments, steps, batch, *state) for the nodes
     inside of a loop, by which one differentiates: see `Course`.
     """
 
@@ -49,7 +49,7 @@ class Trajectory:
     states: Mapping[str, tuple[Node, ...]]
 
     def place(self, state: str, index: int) -> tuple[Node, tuple[int, ...]]:
-        """The node that belongs to a node of the grid, and where in it: (pass, step) of a block, else nothing."""
+        """The node that belongs to a node of the grid, and where in it: (segment, step) of a block, else nothing."""
         for node in self.states[state]:
             count = points_in(node)
             if index < count:

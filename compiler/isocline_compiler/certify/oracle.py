@@ -71,14 +71,20 @@ class DeployedOracle:
         value, size = (self._values([item], {})[0].numpy() for item in (node, scale or node))
         part = value[place]
         batched = node.shape[len(place) :][:1] == (BATCH,)
-        moved = part.reshape(len(part), -1) if batched else part.reshape(1, -1)
+        flat = part.reshape(len(part), -1) if batched else part.reshape(1, -1)
         h = STEP * _magnitude(size)
-        columns = []
-        for entry in entries:
-            shift = np.zeros_like(moved)
-            shift[:, int(entry)] = h
-            above, below = (self._score_with(node, place, moved + sign * shift, value) for sign in (1, -1))
-            columns.append((above - below) / (2 * h))
+
+        def moved(entry: int, by: float) -> Array:
+            shift = np.zeros_like(flat)
+            shift[:, entry] = by
+            return self._score_with(node, place, flat + shift, value)
+
+        def difference(entry: int, step: float) -> Array:
+            return (moved(entry, step) - moved(entry, -step)) / (2 * step)
+
+        # Richardson: what h^2 leaves of a central difference is not small where the score turns quickly, as after a
+        # long solve
+        columns = [(4 * difference(int(entry), h) - difference(int(entry), 2 * h)) / 3 for entry in entries]
         return np.stack(columns, axis=-1)
 
     def _score_with(self, node: Node, place: tuple[int, ...], part: Array, value: Array) -> Array:

@@ -14,7 +14,7 @@ def hoist(graph: Graph) -> Graph:
     """A term of a field that depends on neither t, nor a state, nor a step's weights -> a captured value.
 
     `h' = tanh(h @ (W - transpose(W)))` computes `W - transpose(W)` once a solve, not once an evaluation. The same for
-    the body of a scan, whose passes differ in its states and rows.
+    the body of a scan, whose iterations differ in its states and rows.
     """
     return rewrite(graph, _hoisted)
 

@@ -19,7 +19,7 @@ LARGEST = 1 << 22
 
 
 def tabulate(graph: Graph) -> Graph:
-    """A term of a scan's body that depends on rows of literals alone -> a row of a literal, its values in every pass.
+    """A term of a scan's body that depends on rows of literals alone -> a row of a table of its values.
 
     Laid out, such terms are literals of their steps. Here too they are computed in float64 and rounded once, so that
     cos(w t) is as exact at the end of a long solve as at its start.
@@ -52,7 +52,7 @@ def _fits(term: Node, node: Node) -> bool:
 
 
 def _tables(terms: list[Node], known: dict[Node, Array], length: int) -> dict[Node, Node]:
-    """The values of each term, a row a pass; only of terms that are finite in all of them."""
+    """The values of each term, a row an iteration; only of terms that are finite in all."""
     rows = [folded(terms, {argument: constant(value[i]) for argument, value in known.items()}) for i in range(length)]
     columns = zip(terms, zip(*rows, strict=True), strict=True)
     found = {term: [value_of(item) for item in column] for term, column in columns}

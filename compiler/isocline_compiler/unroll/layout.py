@@ -9,7 +9,7 @@ from typing import Literal, TypeAlias
 from isocline_compiler.graph import Node, Region, topological
 from isocline_compiler.grid import Discretisation
 from isocline_compiler.schemes.scheme import Scheme
-from isocline_compiler.unroll.loop import Passes
+from isocline_compiler.unroll.segments import Segments
 
 Unrolling: TypeAlias = "int | Literal['auto', 'all']"
 """Steps in the body of every loop; `all`: no loops; `auto`: loops for solves that are large."""
@@ -29,13 +29,13 @@ def _with_segment(node: Node, choice: Discretisation, unrolling: Unrolling) -> D
     asked = _automatic(node, choice) if unrolling == "auto" else None if unrolling == "all" else unrolling
     if asked is None:
         return choice
-    passes = Passes.of(node, replace(choice, segment=asked))
-    return replace(choice, segment=passes.steps if passes.count > 1 else None)
+    segments = Segments.of(node, replace(choice, segment=asked))
+    return replace(choice, segment=segments.steps if segments.count > 1 else None)
 
 
 def _automatic(node: Node, choice: Discretisation) -> int | None:
     size = step_operations(node, choice.scheme)
-    total = size * Passes.of(node, replace(choice, segment=1)).travelled
+    total = size * Segments.of(node, replace(choice, segment=1)).travelled
     return max(BODY // size, 1) if total > LAID_OUT else None
 
 

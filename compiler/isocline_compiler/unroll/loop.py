@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from itertools import islice
-from math import gcd
 
 import numpy as np
 
@@ -15,66 +14,57 @@ from isocline_compiler.grid import Discretisation, Grid
 from isocline_compiler.ops import OPS
 from isocline_compiler.ops.broadcasting import broadcast_like
 from isocline_compiler.scan_node import Nodes, Scanned, scan
-from isocline_compiler.schemes.scheme import Field, Scheme, State, Stride, stride
+from isocline_compiler.schemes.memory import replaced, same_form, values_of
+from isocline_compiler.schemes.scheme import Field, Memory, State
 from isocline_compiler.solve_node import Interval, SolveParts, parts
+from isocline_compiler.unroll.clock import Clock, clock_of_input, known_clock
+from isocline_compiler.unroll.segments import Segments
 from isocline_compiler.unroll.walk import (
     Course,
     Record,
     Travel,
     as_value,
-    broadcast_over,
-    check_types,
     fields,
+    remembering,
     slice_index,
-    steps_of,
-    walk,
 )
 
 
 def looped(node: Node, choice: Discretisation, record: Record | None) -> State | None:
-    """The results of a solve as a scan, each pass a segment of about `choice.segment` steps; the steps that fill no
-    segment come after it. None when there is no second segment.
+    """The results of a solve as a scan over segments of about `choice.segment` steps; the steps that fill none come
+    after it. None when there is no second segment.
     """
-    passes = Passes.of(node, choice)
-    return None if passes.count < 2 else _Loop(node, choice, Travel.of(node, choice), passes, record).results()
+    segments = Segments.of(node, choice)
+    if segments.count < 2:
+        return None
+    travel = Travel.of(node, choice)
+    if record is not None:  # nodes of their own: a use of the same value elsewhere is no use of the state
+        travel = replace(travel, initial=tuple(OPS["mul"](x, 1.0) for x in travel.initial))
+    start = _Start.of(node, choice, travel, segments)
+    segments = segments.after(len(start.path) - 1)
+    return None if segments.count < 2 else _Loop(node, choice, travel, segments, start, record).results()
 
 
-@dataclass(frozen=True)
-class Passes:
-    """`count` passes of `steps` steps each, of `travelled` in all; the states are wanted after every `period` steps (0:
-    only the last).
+@dataclass(frozen=True, eq=False)
+class _Start:
+    """The steps that are laid out before the loop, until the scheme remembers in every step what it did in the one
+    before: the states from the first to that at which the loop begins, and what is remembered there.
     """
 
-    count: int
-    steps: int
-    period: int
-    travelled: int
+    path: tuple[State, ...]
+    memory: Memory
 
     @classmethod
-    def of(cls, node: Node, choice: Discretisation) -> Passes:
-        """Segments of at most so many steps that meet the kept times: a multiple of the period, or a divisor of it."""
-        segment, travelled = choice.segment, steps_of(node, choice)
-        assert segment is not None, "a solve without a segment is laid out"
-        period = _period(choice) if node.attrs["interval"].everywhere else 0
-        steps = segment
-        if period:
-            whole = segment // period * period
-            steps = whole or max(k for k in range(1, segment + 1) if period % k == 0)
-        return cls(travelled // steps, steps, period, travelled)
-
-    @property
-    def covered(self) -> int:
-        """Steps inside of the loop."""
-        return self.count * self.steps
-
-    def numbered(self, extra: int = 0) -> Array:
-        """The number of each step, (passes, steps), and of the `extra` nodes of the grid after a pass's last."""
-        return np.arange(self.count)[:, None] * self.steps + np.arange(self.steps + extra)
-
-
-def _period(choice: Discretisation) -> int:
-    """The kept states are among those after every so many steps."""
-    return gcd(*choice.grid.keep) if isinstance(choice.grid, Grid) else choice.grid
+    def of(cls, node: Node, choice: Discretisation, travel: Travel, segments: Segments) -> _Start:
+        path: list[State] = []
+        before: Memory = None
+        ahead = remembering(choice.scheme, travel.initial, travel.strides, fields(node, travel.steps))
+        for i, (memory, x) in enumerate(ahead):
+            if i and (i - 1) % segments.stride == 0 and same_form(before, memory):
+                break
+            before = memory
+            path.append(x)
+        return cls(tuple(path), before)
 
 
 @dataclass(frozen=True, eq=False)
@@ -82,7 +72,8 @@ class _Loop:
     node: Node
     choice: Discretisation
     travel: Travel
-    passes: Passes
+    segments: Segments
+    start: _Start
     record: Record | None
 
     @cached_property
@@ -90,175 +81,121 @@ class _Loop:
         return parts(self.node)
 
     @cached_property
-    def initial(self) -> Nodes:
-        """With `record`, nodes of their own: a use of the same value elsewhere is no use of the state."""
-        start = self.given.initial
-        return start if self.record is None else tuple(OPS["mul"](x, 1.0) for x in start)
+    def remembered(self) -> Nodes:
+        """The values of the scheme's memory, which go round with the states."""
+        return tuple(as_value(value) for value in values_of(self.start.memory))
 
     @cached_property
-    def clock(self) -> _Clock:
+    def clock(self) -> Clock:
         if isinstance(self.choice.grid, Grid):
-            return _known_clock(self.choice.grid, self.passes)
-        return _clock_of_input(self.given, self.choice.grid, self.passes)
+            return known_clock(self.choice.grid, self.segments)
+        return clock_of_input(self.given, self.choice.grid, self.segments)
 
     @cached_property
     def weights(self) -> Nodes:
-        """The slices of each stacked weight by pass and step, (passes, steps, *weight)."""
+        """The slices of each stacked weight by segment and step, (segments, steps, *weight)."""
         steps = self.travel.steps
 
         def index(depth: int) -> Array:
-            return np.array([[slice_index(int(i), steps, depth) for i in row] for row in self.passes.numbered()])
+            return np.array([[slice_index(int(i), steps, depth) for i in row] for row in self.segments.numbered()])
 
         return tuple(OPS["gather"](w, constant(index(int(w.size(0)))), axis=0) for w in self.given.stacked)
 
     @cached_property
     def disturbances(self) -> Nodes:
-        """Zeros that are added to each state after each step, (passes, steps, batch, *state); none without `record`."""
+        """Zeros added to each state after each step, (segments, steps, batch, *state); none without `record`."""
         if self.record is None:
             return ()
-        lead = (self.passes.count, self.passes.steps)
+        lead = (self.segments.count, self.segments.steps)
         zeros = [broadcast_like(constant(0.0), x) for x in self.given.initial]
         singles = [OPS["reshape"](zero, shape=(1, 1, *zero.shape)) for zero in zeros]
         return tuple(OPS["expand"](single, shape=(*lead, *single.shape[2:])) for single in singles)
 
     def results(self) -> State:
         rows = (*self.clock.tables, *self.weights, *self.disturbances)
-        done = scan(self.initial, self.given.captured, rows, self._body, length=self.passes.count)
-        check_types(self.initial, done.last)
+        going = (*self.start.path[-1], *self.remembered)
+        done = scan(going, self.given.captured, rows, self._body, length=self.segments.count)
         tail = self._tail(done.last)
         if self.record is not None:
-            after = zip(*tail[1:], strict=True) if len(tail) > 1 else [()] * len(self.initial)
-            whole = zip(self.initial, self.disturbances, after, strict=True)
-            self.record(self.node, Course(self.clock.times, tuple((x, block, *rest) for x, block, rest in whole)))
+            before, after = self._by_state(self.start.path), self._by_state(tail)
+            whole = zip(before, self.disturbances, after, strict=True)
+            self.record(self.node, Course(self.clock.times, tuple((*xs, block, *rest) for xs, block, rest in whole)))
         interval: Interval = self.node.attrs["interval"]
-        return self._kept(done, tail) if interval.everywhere else tail[-1]
+        last: State = (self._states(done.last), *tail)[-1]
+        return self._kept(done, tail) if interval.everywhere else last
 
-    def _body(self, x: Nodes, held: Nodes, rows: Nodes) -> tuple[Sequence[Node], Sequence[Node]]:
-        """The steps of one pass; beside the states after the last of them, those after every `period` steps."""
-        region, passes = self.node.attrs["region"], self.passes
+    def _states(self, going: Nodes) -> Nodes:
+        return going[: len(self.travel.initial)]
+
+    def _memory(self, going: Nodes) -> Memory:
+        return replaced(self.start.memory, iter(going[len(self.travel.initial) :]))
+
+    def _by_state(self, path: Sequence[State]) -> list[State]:
+        return [tuple(x[i] for x in path) for i in range(len(self.travel.initial))]
+
+    def _body(self, going: Nodes, held: Nodes, rows: Nodes) -> tuple[Sequence[Node], Sequence[Node]]:
+        """The steps of one segment; beside what goes on from the last of them, the states after each period."""
+        region, segments = self.node.attrs["region"], self.segments
         first, second = len(self.clock.tables), len(self.clock.tables) + len(self.weights)
+        x: State = self._states(going)
+        memory = self._memory(going)
         kept: list[State] = []
-        for j in range(passes.steps):
-            own = _at(rows[first:second], j)
-            here = self.clock.stride(rows[:first], j, x)
-            x = _advanced(self.choice.scheme, _field_of(region, (*held, *own)), here, x)
+        for j in range(segments.steps):
+            field = _field_of(region, (*held, *_at(rows[first:second], j)))
+            memory, x = self.choice.scheme.advance(memory, field, self.clock.stride(rows[:first], j, x), x)
             if self.record is not None:
                 x = tuple(a + b for a, b in zip(x, _at(rows[second:], j), strict=True))
-            if passes.period and ((j + 1) % passes.period == 0 or j + 1 == passes.steps < passes.period):
+            if segments.period and ((j + 1) % segments.period == 0 or j + 1 == segments.steps < segments.period):
                 kept.append(x)
-        return x, [_piled(values) for values in zip(*kept, strict=True)]
+        return (*x, *map(as_value, values_of(memory))), [_piled(values) for values in zip(*kept, strict=True)]
 
-    def _tail(self, x: State) -> list[State]:
-        """The states from the end of the loop on."""
-        covered, strides = self.passes.covered, self.travel.strides
-        rest = islice(fields(self.node, self.travel.steps), covered, None)
-        return list(walk(self.choice.scheme, x, strides[covered:], rest))
+    def _tail(self, going: Nodes) -> list[State]:
+        """The states after each step that follows the loop."""
+        end, strides = self.segments.end, self.travel.strides
+        rest = islice(fields(self.node, self.travel.steps), end, None)
+        ahead = remembering(self.choice.scheme, self._states(going), strides[end:], rest, self._memory(going))
+        return [x for _, x in ahead][1:]
 
     def _kept(self, done: Scanned, tail: Sequence[State]) -> State:
-        """The kept states, (batch, n, *state): the first, those of the loop, those after it."""
-        passes, keep = self.passes, self.travel.keep
-        every = max(passes.period // passes.steps, 1)
-        later = [x for i, x in enumerate(tail) if i and (passes.covered + i) % passes.period == 0]
-        positions = [place // passes.period for place in keep]
+        """The kept states, (batch, n, *state): those before the loop, those of its segments, those after it."""
+        segments, keep = self.segments, self.travel.keep
+        earlier = self._by_state(self.start.path[:: segments.period])
+        later = self._by_state([x for i, x in enumerate(tail, segments.end + 1) if i % segments.period == 0])
+        positions = [place // segments.period for place in keep]
         found = []
-        for s, (first, inside) in enumerate(zip(self.initial, done.stacked, strict=True)):
-            flat = OPS["reshape"](inside, shape=(int(inside.size(0)) * int(inside.size(1)), *inside.shape[2:]))
-            if every > 1:
-                flat = OPS["slice"](flat, axis=0, start=every - 1, stop=None, step=every)
-            path = OPS["concat"](_piled([first]), flat, *(_piled([x[s]]) for x in later), axis=0)
+        for before, inside, after in zip(earlier, done.stacked, later, strict=True):
+            path = OPS["concat"](*map(_row, before), self._of_segments(inside), *map(_row, after), axis=0)
             if positions != list(range(int(path.size(0)))):
                 path = OPS["gather"](path, constant(np.array(positions)), axis=0)
-            found.append(_batch_first(path, first.type.batched))
+            found.append(_batch_first(path, before[0].type.batched))
         return tuple(found)
+
+    def _of_segments(self, inside: Node) -> Node:
+        """(segments, kept of each, batch, *state) as (kept, batch, *state); some short segments end at no kept time."""
+        flat = OPS["reshape"](inside, shape=(int(inside.size(0)) * int(inside.size(1)), *inside.shape[2:]))
+        steps, period, first = self.segments.steps, self.segments.period, self.segments.first
+        if steps >= period:
+            return flat
+        return OPS["slice"](flat, axis=0, start=(period - first % period) // steps - 1, stop=None, step=period // steps)
 
 
 def _field_of(region: Region, values: Nodes) -> Field:
     return lambda t, x: region(as_value(t), *x, *values)
 
 
-def _advanced(scheme: Scheme, field: Field, here: Stride, x: State) -> State:
-    """One step of a scheme that remembers nothing."""
-    memory = scheme.start(field, x)
-    assert memory is None, f"{scheme.name} remembers earlier steps, which a loop does not carry yet"
-    return scheme.advance(memory, field, here, x)[1]
-
-
 def _at(rows: Nodes, j: int) -> Nodes:
     return tuple(OPS["select"](row, axis=0, index=j) for row in rows)
 
 
+def _row(value: Node) -> Node:
+    return OPS["reshape"](value, shape=(1, *value.shape))
+
+
 def _piled(values: Sequence[Node]) -> Node:
     """(...) n times -> (n, ...)"""
-    return OPS["concat"](*(OPS["reshape"](value, shape=(1, *value.shape)) for value in values), axis=0)
+    return OPS["concat"](*map(_row, values), axis=0)
 
 
 def _batch_first(path: Node, batched: bool) -> Node:
     """(n, batch, *state) -> (batch, n, *state)"""
     return OPS["transpose"](path, perm=(1, 0, *range(2, path.type.rank))) if batched else path
-
-
-# ---------------------------------------------------------------------------------------------------- time
-
-
-@dataclass(frozen=True, eq=False)
-class _Clock:
-    """The times of the grid's nodes in rows of one pass, with both of its ends, and the widths in rows, or one number.
-
-    Tables are (passes, steps + 1) and (passes, steps), with a batch axis behind when the times come with each sample.
-    """
-
-    times: Node
-    table: Node
-    widths: Node | float
-
-    @property
-    def tables(self) -> Nodes:
-        return (self.table, self.widths) if isinstance(self.widths, Node) else (self.table,)
-
-    def stride(self, rows: Nodes, j: int, x: State) -> Stride:
-        """Stride j of a pass."""
-        t, end = (OPS["select"](rows[0], axis=0, index=i) for i in (j, j + 1))
-        if not isinstance(self.widths, Node):
-            return stride(t, self.widths, len(x), end)
-        h = OPS["select"](rows[1], axis=0, index=j)
-        return Stride(t, end, h, tuple(broadcast_over(h, state) for state in x))
-
-
-def _known_clock(grid: Grid, passes: Passes) -> _Clock:
-    """Times that are numbers: tables of literals."""
-    times, widths = np.array(grid.times), np.array(grid.widths)
-    same = len(set(grid.widths)) == 1
-    return _Clock(
-        constant(times),
-        constant(times[passes.numbered(extra=1)]),
-        float(widths[0]) if same else constant(widths[passes.numbered()]),
-    )
-
-
-def _clock_of_input(given: SolveParts, substeps: int, passes: Passes) -> _Clock:
-    """Times that come with the input, (batch, n) or (n,), each interval in equal substeps."""
-    assert given.times is not None
-    x, axis = given.times, given.times.type.rank - 1
-    count = int(x.size(-1))
-    here, there = (OPS["slice"](x, axis=axis, start=i, stop=count - 1 + i) for i in (0, 1))
-    h = (there - here) * (1 / substeps)
-    inner = _column(here) + _column(h) * constant(np.arange(substeps, dtype=np.float64))
-    every = OPS["expand"](_column(h), shape=(*h.shape, substeps))
-    times = OPS["concat"](_flat(inner), OPS["slice"](x, axis=axis, start=count - 1, stop=count), axis=axis)
-    return _Clock(times, _rows(times, passes.numbered(extra=1)), _rows(_flat(every), passes.numbered()))
-
-
-def _column(x: Node) -> Node:
-    return OPS["reshape"](x, shape=(*x.shape, 1))
-
-
-def _flat(x: Node) -> Node:
-    """(..., n, substeps) -> (..., n substeps)"""
-    return OPS["reshape"](x, shape=(*x.shape[:-2], int(x.size(-2)) * int(x.size(-1))))
-
-
-def _rows(x: Node, places: Array) -> Node:
-    """Entries of the last axis by pass and step: (..., n) -> (passes, steps, ...)."""
-    found = OPS["gather"](x, constant(places), axis=x.type.rank - 1)
-    rank = found.type.rank
-    return OPS["transpose"](found, perm=(rank - 2, rank - 1, *range(rank - 2)))

@@ -9,7 +9,7 @@ from itertools import pairwise
 from isocline_compiler.graph import Node, constant
 from isocline_compiler.grid import Discretisation, Grid
 from isocline_compiler.ops import OPS
-from isocline_compiler.schemes.scheme import Field, Scheme, State, Stride, stride
+from isocline_compiler.schemes.scheme import Field, Memory, Scheme, State, Stride, stride
 from isocline_compiler.solve_node import SolveParts, parts
 from isocline_compiler.tensor_type import BATCH
 
@@ -19,8 +19,8 @@ class Course:
     """A solve on its grid, for whoever looks at it on the way.
 
     `times` has shape (n,) or (batch, n). `states` holds, by state, the nodes in the order of the grid: a value (batch,
-    *state) each, or, for steps inside of a loop, a block (passes, steps, batch, *state) of zeros that are added to the
-    state after each step. The derivative with respect to either is that with respect to the state there.
+    *state) each, or, for steps inside of a loop, a block (segments, steps, batch, *state) of zeros that are added to
+    the state after each step. The derivative with respect to either is that with respect to the state there.
     """
 
     times: Node
@@ -125,19 +125,32 @@ def fields(node: Node, steps: int) -> Iterator[Field]:
 
 def walk(scheme: Scheme, initial: State, strides: Sequence[Stride], fields: Iterator[Field]) -> Iterator[State]:
     """The states at every node of the grid."""
+    return (x for _, x in remembering(scheme, initial, strides, fields))
+
+
+_NOT_STARTED: Memory = object()
+
+
+def remembering(
+    scheme: Scheme,
+    initial: State,
+    strides: Sequence[Stride],
+    fields: Iterator[Field],
+    memory: Memory = _NOT_STARTED,
+) -> Iterator[tuple[Memory, State]]:
+    """What the scheme remembers at every node of the grid, and the states; from the start, or from a `memory` on."""
     x = initial
-    memory = None
-    yield x
     for i, (here, field) in enumerate(zip(strides, fields, strict=True)):
         if i == 0:
-            memory = scheme.start(field, x)
+            memory = scheme.start(field, x) if memory is _NOT_STARTED else memory
+            yield memory, x
         memory, x = scheme.advance(memory, field, here, x)
         if i == 0:
-            check_types(initial, x)
-        yield x
+            _check_types(initial, x)
+        yield memory, x
 
 
-def check_types(before: Sequence[Node], after: Sequence[Node]) -> None:
+def _check_types(before: Sequence[Node], after: Sequence[Node]) -> None:
     """A state that is given once for all samples must be spread before the solve, or its type would change
     under way.
     """
