@@ -25,7 +25,7 @@ def certificate_lines(certificate: Facts) -> list[str]:
 
 
 def _solve(solve: Facts) -> str:
-    loop = f" in a loop of {solve['segment']}" if solve["segment"] else ""
+    loop = f", {solve['segment']} at a time in a loop" if solve["segment"] else ""
     cost = f"{solve['steps']} steps{loop}, {solve['evaluations']} evaluations"
     return f"{solve['field']}: {solve['scheme']} of order {solve['order']}, {cost} ({solve['declared']})"
 

@@ -25,8 +25,8 @@ MARGIN = 0.8
 """The part of the stated error that the samples of the sweep may use; the rest is for samples not seen."""
 ROUNDING = 0.7
 """The part of the bound on parity that a trial may use: onnxruntime does not round in the order that torch does."""
-MOST_NODES = 100_000
-"""More than this would make an unrolled graph that loads too slowly to be of use."""
+MOST_NODES = 500_000
+"""Operations of a solve; with more of them it would run too slowly to be of use, also in a loop."""
 HALVINGS = 6
 
 

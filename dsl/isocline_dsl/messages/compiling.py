@@ -39,15 +39,17 @@ def parity_missed(span: Span | None, output: str, found: str, bound: str) -> Dra
 
 @message("E603")
 def too_many_nodes(span: Span | None, found: int, limit: int) -> Draft:
-    """The unrolled graph has more nodes than allowed.
+    """A solve that is laid out has more operations than allowed.
 
-    Every step of a solve writes its operations once more. Take fewer steps, a scheme of higher order, or a
-    simpler field.
+    Laid out, every step writes the operations of the field once more. `unroll auto` in `deploy` makes a loop of a
+    large solve, whose graph does not grow with the steps.
+
+        deploy { solver rk4(steps=100000); unroll auto }
     """
     return Draft(
         span,
-        f"the graph has {found} nodes; the limit is {limit}",
-        "take fewer steps or a scheme of higher order",
+        f"laid out step by step, the solve has {found} operations; the limit is {limit}",
+        "say `unroll auto` in `deploy`, or take fewer steps",
     )
 
 
