@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
+from math import prod
 
 import numpy as np
 
@@ -132,8 +133,8 @@ def sizes_of(graph: Graph, batch: int | None) -> dict[str, int]:
 
 
 def _points(name: str) -> int:
-    """batch_x32 -> 32"""
-    return int(name.removeprefix(f"{BATCH}_x")) if name != BATCH else 1
+    """32*batch -> 32"""
+    return prod(int(factor) for factor in name.split("*")[:-1])
 
 
 def _index_of(output: str) -> Node:
