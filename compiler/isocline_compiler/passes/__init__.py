@@ -7,6 +7,7 @@ from typing import TypeAlias
 
 from isocline_compiler.graph import Graph, uncollected
 from isocline_compiler.passes.bind import bind
+from isocline_compiler.passes.defer import defer
 from isocline_compiler.passes.fold import fold
 from isocline_compiler.passes.freeze import freeze
 from isocline_compiler.passes.hoist import hoist
@@ -20,6 +21,7 @@ Pass: TypeAlias = "Callable[[Graph], Graph]"
 CLEANING: tuple[Pass, ...] = (
     fold,  # first: what depends on time or weights alone becomes a literal
     simplify,  # needs literals: 0 x, x + 0, 1 x
+    defer,  # after simplify, which has removed multiplications by repeated ones; what it takes out folds next round
     share,  # after simplify, else equal terms still differ
     hoist,  # after share, so that a term which several equations use leaves the field once
     prune,  # last: everything above leaves captured values that nothing reads
@@ -60,4 +62,17 @@ def _check(graph: Graph, name: str, before: str) -> None:
         raise InvalidGraph(f"after {name} (before it: {before}): {error}") from error
 
 
-__all__ = ["CLEANING", "PIPELINE", "Pass", "bind", "fold", "freeze", "hoist", "optimise", "prune", "share", "simplify"]
+__all__ = [
+    "CLEANING",
+    "PIPELINE",
+    "Pass",
+    "bind",
+    "defer",
+    "fold",
+    "freeze",
+    "hoist",
+    "optimise",
+    "prune",
+    "share",
+    "simplify",
+]
