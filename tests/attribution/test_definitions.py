@@ -205,3 +205,20 @@ def test_a_path_is_evaluated_in_one_pass() -> None:
         return sum(node.op is not CONSTANT for node in topological(graph.outputs.values()))
 
     assert size(4) == size(64)
+
+
+def test_what_does_not_depend_on_an_explained_input_is_computed_once_a_sample() -> None:
+    text = """dyn 1
+model beside
+input x: real[2]
+input given: real[3]
+output y = [sum(sin(x)) * sum(exp(given |> dense(4)))]
+"""
+    case = Case(text, ("attribute y wrt x by integrated_gradients(steps=4)",))
+    shapes = {(node.op.name, node.shape) for node in case.explanations.graph.nodes()}
+    assert {shape for name, shape in shapes if name == "exp"} == {("batch", 4)}
+    assert ("sin", ("5*batch", 2)) in shapes
+    arrays = {"x": RNG.normal(size=(3, 2)), "given": RNG.normal(size=(3, 3))}
+    found = case.run(arrays)
+    shares = found["integrated_gradients_x"].sum(axis=1) + found["integrated_gradients_residual"]
+    np.testing.assert_allclose(shares, found["score"], rtol=1e-5)
