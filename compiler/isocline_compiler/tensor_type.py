@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from math import prod
 from typing import Literal, TypeAlias
 
 Size: TypeAlias = int | str
@@ -20,6 +21,11 @@ def points_of(batch: str, count: int) -> str:
     product: tract 0.23 multiplies names where axes are folded, and refuses a file that states another one.
     """
     return f"{count}*{batch}"
+
+
+def points_in(batch: str) -> int:
+    """How many points each sample has along a batch axis of this name: 32*batch -> 32."""
+    return prod(int(factor) for factor in batch.split("*")[:-1])
 
 
 def is_batch(size: Size) -> bool:

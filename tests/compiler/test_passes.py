@@ -283,6 +283,7 @@ def test_simplify_takes_an_entry_of_a_stack_from_its_part():
 ROW = constant([0.3, -1.0, 2.0])
 MATRIX = constant(np.arange(12.0).reshape(3, 4) - 5.0)
 BIAS = constant([1.0, 2.0, 3.0, 4.0])
+SEVEN = constant(np.arange(7.0).reshape(7, 1) - 3.0)
 
 
 def _repeated(x: Node, count: int) -> Node:
@@ -321,6 +322,14 @@ DEFERRED = {
     "of rows repeated": (
         lambda: OPS["expand"](OPS["reshape"](X, shape=("batch", 1, 3)), shape=("batch", 2, 3)) @ MATRIX,
         ["reshape", "matmul", "expand"],
+    ),
+    "of a row beside samples": (
+        lambda: OPS["linear"](OPS["concat"](OPS["spread"](BIAS, X), X, axis=1), SEVEN, constant([2.0])),
+        ["concat", "slice", "concat", "linear", "slice", "linear", "add"],
+    ),
+    "of rows beside rows": (
+        lambda: OPS["linear"](OPS["concat"](OPS["spread"](BIAS, X), OPS["spread"](ROW, Z), axis=1), SEVEN),
+        ["slice", "linear", "slice", "linear", "spread", "add"],
     ),
     "a sum": (lambda: OPS["spread"](ROW, Z) + X, ["add"]),
     "a comparison": (lambda: OPS["less"](X, OPS["expand_like"](constant(0.1), Z)), ["less"]),

@@ -137,7 +137,7 @@ def _emit(operator: str, *names: str, **fixed: Any) -> Callable[..., str]:
 def _emit_kernel(operator: str, *names: str) -> Callable[..., str]:
     """As `_emit`, with a kernel that Conv and ConvTranspose do not share where they could be taken for one another.
 
-    OpenVINO 2026.4 keeps one packed form of an initializer and a shape; both operators have that of a square kernel.
+    OpenVINO 2026.4 gives wrong values where both read one initializer of as many channels in as out.
     """
     emit = _emit(operator, *names)
 

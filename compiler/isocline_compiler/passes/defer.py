@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import reduce
+
 from isocline_compiler.graph import Fault, Graph, Node
 from isocline_compiler.ops import OPS
 from isocline_compiler.passes.rewrite import rewrite
@@ -58,7 +60,7 @@ def _product(node: Node) -> Node | None:
     x, w, *_ = node.inputs
     if w.type.rank != 2 or w.type.batched or not x.type.batched:
         return None
-    return _of_one_for_all(node, x) or _of_points(node, x) or _of_expanded(node, x)
+    return _of_one_for_all(node, x) or _of_points(node, x) or _of_expanded(node, x) or _of_parts(node, x)
 
 
 def _of_one_for_all(node: Node, x: Node) -> Node | None:
@@ -114,5 +116,34 @@ def _of_expanded(node: Node, x: Node) -> Node | None:
         return None
     s, (w, *b) = x.inputs[0], node.inputs[1:]
     if s.size(-1) != x.size(-1):
-        w = OPS["reduce_sum"](w, axes=(1 if node.attrs.get("transposed", False) else 0,), keepdims=True)
+        w = OPS["reduce_sum"](w, axes=(_rows(node),), keepdims=True)
     return OPS["expand"](node.op(s, w, *b, **node.attrs), shape=node.shape)
+
+
+def _of_parts(node: Node, x: Node) -> Node | None:
+    """x a concatenation, some parts of it repeated: the product of the others, and that of each of these beside it."""
+    if x.op.name != "concat" or x.attrs["axis"] % x.type.rank != x.type.rank - 1:
+        return None
+    w, *b = node.inputs[1:]
+    others, weights, products, start = [], [], [], 0
+    for part in x.inputs:
+        stop = start + int(part.size(-1))
+        rows = OPS["slice"](w, axis=_rows(node), start=start, stop=stop)
+        product = _product(node.op(part, rows, **node.attrs))
+        if product is None:
+            others.append(part)
+            weights.append(rows)
+        else:
+            products.append(product)
+        start = stop
+    if not products:
+        return None
+    if others:
+        rest = OPS["concat"](*others, axis=-1), OPS["concat"](*weights, axis=_rows(node))
+        return reduce(OPS["add"], products, node.op(*rest, *b, **node.attrs))
+    return reduce(OPS["add"], [*products, *b])
+
+
+def _rows(node: Node) -> int:
+    """The axis of the weights that meets the last one of x."""
+    return 1 if node.attrs.get("transposed", False) else 0
