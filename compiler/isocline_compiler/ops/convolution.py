@@ -143,7 +143,8 @@ def _emit_kernel(operator: str, *names: str) -> Callable[..., str]:
 
     def apart(emitter: Any, node: Node, x: str, w: str, *b: str) -> str:
         outer, inner = node.inputs[1].shape[:2]
-        square = outer == known("conv", inner) * node.attrs.get("groups", 1)
+        groups = node.attrs.get("groups", 1)
+        square = outer == (inner if groups == 1 else known("conv", inner) * groups)
         return emit(emitter, node, x, emitter.apart(w, operator) if square else w, *b)
 
     return apart
