@@ -1,4 +1,4 @@
-"""Run every built example on every engine and write docs/conformance.md: how far each is from double precision.
+"""Run every built example, and a model with every method, on every engine, and write docs/conformance.md.
 
     python -m benchmarks.conformance [-o docs/conformance.md] [--build build]
 
@@ -20,10 +20,13 @@ import onnx
 from onnx import TensorProto, numpy_helper
 
 import isocline
+from benchmarks import every_method
 from benchmarks.engines import Array, Arrays, Engine, engines, run_reference
 from isocline_compiler.certify.measures import DEFINITION, relative_errors
 from isocline_compiler.certify.samples import drawn, held_out
 from isocline_compiler.driver import dataset_of
+from isocline_compiler.seeded_derivatives import SEEDED
+from isocline_compiler.tensor_type import points_in
 from isocline_runtime.artifact import read_artifact
 from isocline_runtime.manifest import ATTRIBUTION_FILE, MODEL_FILE, Manifest, Port
 
@@ -74,15 +77,18 @@ class Found:
 NOT_INSTALLED = Found(None, "not installed")
 
 
-def cases_of(name: str, folder: Path) -> Iterator[Case]:
-    """`model.onnx` and, where there is one, `attribute.onnx`, on held-out samples."""
-    manifest = read_artifact(folder / name).manifest
+def cases_of(file: Path, folder: Path) -> Iterator[Case]:
+    """Every model of the artifact of a file, on held-out samples."""
+    manifest = read_artifact(folder).manifest
     assert manifest is not None
-    inputs = sample_inputs(FILES[name], manifest)
-    yield Case(name, folder / name / MODEL_FILE, inputs, {})
+    inputs = sample_inputs(file, manifest)
+    yield Case(folder.name, folder / MODEL_FILE, inputs, {})
     if manifest.attribution is not None:
         extra = {port.name: _extra(port) for port in manifest.attribution.inputs if port.name not in inputs}
-        yield Case(name, folder / name / ATTRIBUTION_FILE, {**inputs, **extra}, _scales(manifest))
+        yield Case(folder.name, folder / ATTRIBUTION_FILE, {**inputs, **extra}, _scales(manifest))
+    for seeded in (folder / f"{prefix}{MODEL_FILE}" for prefix, _ in SEEDED.values()):
+        if seeded.is_file():
+            yield Case(folder.name, seeded, {**inputs, **_seeds(seeded, inputs)}, {})
 
 
 def sample_inputs(file: Path, manifest: Manifest) -> dict[str, Array]:
@@ -105,6 +111,18 @@ def _extra(port: Port) -> Array:
     if port.dtype == "int64":
         return np.full(shape, -1)
     return np.random.default_rng(0).standard_normal(shape).astype(port.dtype)
+
+
+def _seeds(model: Path, inputs: Arrays) -> dict[str, Array]:
+    """Normal draws for what a model takes besides the inputs."""
+    rng = np.random.default_rng(0)
+    ports = [port for port in onnx.load(model).graph.input if port.name not in inputs]
+    shapes = {port.name: [_size(dim) for dim in port.type.tensor_type.shape.dim] for port in ports}
+    return {name: rng.standard_normal(shape).astype(np.float32) for name, shape in shapes.items()}
+
+
+def _size(dimension: onnx.TensorShapeProto.Dimension) -> int:
+    return SAMPLES * points_in(dimension.dim_param) if dimension.dim_param else dimension.dim_value
 
 
 def _scales(manifest: Manifest) -> dict[str, str]:
@@ -180,8 +198,9 @@ def _error(name: str, outputs: Arrays, reference: Arrays, scales: Mapping[str, s
 
 INTRODUCTION = f"""# Conformance
 
-Made by `make conformance`: every file of every built example, on {SAMPLES} held-out samples, by every engine. The
-numbers are relative errors: {DEFINITION};
+Made by `make conformance`: every file of every built example, and of `benchmarks/every_method.dyn`, which uses every
+method of attribution and both seeded derivatives, on {SAMPLES} held-out samples, by every engine. The numbers are
+relative errors: {DEFINITION};
 the largest of all samples and outputs. The bound is {BOUND:.0e}; what misses it is **bold**. The residual of a complete
 attribution is near zero by construction, so it is measured relative to the score that it is left of.
 
@@ -192,6 +211,20 @@ held to what the file says, not to another engine's rounding. The package's eval
 tract has no `Loop`. The graphs of this table have none either: their solves are unrolled.
 """
 
+FINDINGS = """## What engines get wrong, and what is emitted instead
+
+* OpenVINO 2026.4 gives wrong values, without a word, where a Conv and a ConvTranspose (a convolution and its gradient)
+  read one initializer with as many channels in as out; of other shapes, or from two initializers of the same entries,
+  they are right. It seems to keep one packed form by initializer and shape. Such a kernel is stored once for each.
+* OpenVINO gives an output that another operator was fused into the names of both; ask for outputs by the names of the
+  file, not by the first name of a port.
+* tract 0.23 takes away an Expand before a matrix product, also through Reshape and Concat, as if the product repeated
+  its arguments: it stops, or gives one row for all. The pass `defer` multiplies first and repeats afterwards, so a
+  repeated literal (the seed of a gradient) folds, and what is the same at all points of a sample is computed once.
+* tract 0.23 multiplies the names of sizes: where 17 points of each sample are folded into the batch, it finds
+  `17*batch`, and refuses a file that states another name. So that is the name.
+"""
+
 
 def page(tools: Sequence[Engine], rows: Mapping[str, Sequence[Found]], absent: Sequence[str]) -> str:
     """The document."""
@@ -200,7 +233,7 @@ def page(tools: Sequence[Engine], rows: Mapping[str, Sequence[Found]], absent: S
     body = [f"| `{title}` | " + " | ".join(map(str, found)) + " |" for title, found in rows.items()]
     missing = [f"Not built, so not tried: {', '.join(absent)}.", ""] if absent else []
     lines = ["| engine | version |", "| --- | --- |", *versions, "", head, "| --- |" + " --- |" * len(tools), *body]
-    return "\n".join([INTRODUCTION, *lines, "", *missing])
+    return "\n".join([INTRODUCTION, *lines, "", *missing, FINDINGS])
 
 
 def main(arguments: Sequence[str]) -> int:
@@ -209,9 +242,11 @@ def main(arguments: Sequence[str]) -> int:
     parser.add_argument("--build", type=Path, default=Path("build"), help="the folder of the artifacts")
     options = parser.parse_args(arguments)
     tools = engines()
-    absent = [name for name in FILES if not (options.build / name / MODEL_FILE).is_file()]
+    files = {**FILES, every_method.NAME: every_method.build(options.build)}
+    absent = [name for name in files if not (options.build / name / MODEL_FILE).is_file()]
     rows: dict[str, list[Found]] = {}
-    for case in (case for name in FILES if name not in absent for case in cases_of(name, options.build)):
+    built = {options.build / name: file for name, file in files.items() if name not in absent}
+    for case in (case for folder, file in built.items() for case in cases_of(file, folder)):
         reference = reference_of(case)
         rows[case.title] = [measured(tool, case, reference) for tool in tools]
         print(f"{case.title:32}", *(f"{found!s:>14}" for found in rows[case.title]), flush=True)

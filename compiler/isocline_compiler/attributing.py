@@ -21,7 +21,7 @@ from isocline_compiler.grid import Discretisation
 from isocline_compiler.model import AttributionPlan, Model, Option
 from isocline_compiler.passes import optimise
 from isocline_compiler.passes.bind import bind
-from isocline_compiler.tensor_type import BATCH, TensorType, is_batch
+from isocline_compiler.tensor_type import BATCH, TensorType, is_batch, points_in
 from isocline_compiler.unroll import Course, unroll
 from isocline_dsl.diagnostics import IsoclineError
 from isocline_runtime.manifest import AttributionResult, ExplainedOutput
@@ -127,12 +127,7 @@ def sizes_of(graph: Graph, batch: int | None) -> dict[str, int]:
     if batch is None:
         return {}
     named = {str(node.shape[0]) for node in graph.nodes() if node.shape and is_batch(node.shape[0])}
-    return {BATCH: batch, **{name: batch * _points(name) for name in named}}
-
-
-def _points(name: str) -> int:
-    """batch_x32 -> 32"""
-    return int(name.removeprefix(f"{BATCH}_x")) if name != BATCH else 1
+    return {BATCH: batch, **{name: batch * points_in(name) for name in named}}
 
 
 def _index_of(output: str) -> Node:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from math import prod
 from typing import Literal, TypeAlias
 
 Size: TypeAlias = int | str
@@ -14,16 +15,22 @@ BATCH = "batch"
 
 
 def points_of(batch: str, count: int) -> str:
-    """The name of a batch axis that holds `count` points for each sample.
+    """The name of a batch axis that holds `count` points for each sample: the product that it is, `17*batch`.
 
-    It differs from the plain one: onnxruntime may reuse a buffer between values whose named sizes are equal.
+    It differs from the plain one: onnxruntime may reuse a buffer between values whose named sizes are equal. It is the
+    product: tract 0.23 multiplies names where axes are folded, and refuses a file that states another one.
     """
-    return f"{batch}_x{count}"
+    return f"{count}*{batch}"
+
+
+def points_in(batch: str) -> int:
+    """How many points each sample has along a batch axis of this name: 32*batch -> 32."""
+    return prod(int(factor) for factor in batch.split("*")[:-1])
 
 
 def is_batch(size: Size) -> bool:
     """Whether a leading axis of this size counts samples, or points of samples."""
-    return isinstance(size, str) and (size == BATCH or size.startswith(f"{BATCH}_x"))
+    return isinstance(size, str) and (size == BATCH or size.endswith(f"*{BATCH}"))
 
 
 @dataclass(frozen=True)

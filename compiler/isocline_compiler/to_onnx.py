@@ -1,8 +1,9 @@
 """The ONNX back end: a graph without solves becomes a model, node by node, with standard operators only; loops are
 `Scan`, which more engines have than `Loop`.
 
-One initializer for each distinct array, however often it is used; short names in topological order, so that the same
-graph gives the same bytes; symbolic sizes stay symbolic; every node carries its place in the source.
+One initializer for each distinct array, however often it is used (`Emitter.apart` makes the one exception); short names
+in topological order, so that the same graph gives the same bytes; symbolic sizes stay symbolic; every node carries its
+place in the source.
 """
 
 from __future__ import annotations
@@ -73,6 +74,8 @@ class Emitter:
         self._numbers = {"n": count(1), "c": count(1)}
         self._by_content: dict[tuple[str, tuple[int, ...], bytes], str] = {}
         self._literals: dict[tuple[str, Any], str] = {}
+        self._readers: dict[str, str] = {}
+        self._copies: dict[tuple[str, str], str] = {}
         self._memo: dict[tuple[Any, ...], str] = {}
 
     def node(self, operator: str, *inputs: str, **attrs: Any) -> str:
@@ -145,6 +148,16 @@ class Emitter:
             self._by_content[key] = self._free(name) if name else self._fresh("c")
             self.initializers[self._by_content[key]] = stored.reshape(value.shape)
         return self._by_content[key]
+
+    def apart(self, name: str, operator: str) -> str:
+        """An initializer that only this operator reads: a second one, of the same entries, where another does."""
+        if name not in self.initializers or self._readers.setdefault(name, operator) == operator:
+            return name
+        key = (name, operator)
+        if key not in self._copies:
+            self._copies[key] = self._free(f"{name}.{operator}")
+            self.initializers[self._copies[key]] = self.initializers[name]
+        return self._copies[key]
 
     def _literal(self, sort: str, value: Any, dtype: type) -> str:
         key = (sort, value)

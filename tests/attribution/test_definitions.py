@@ -206,3 +206,39 @@ def test_a_path_is_evaluated_in_one_pass() -> None:
         return sum(node.op is not CONSTANT for node in topological(graph.outputs.values()))
 
     assert size(4) == size(64)
+
+
+def test_what_does_not_depend_on_an_explained_input_is_computed_once_a_sample() -> None:
+    text = """dyn 1
+model beside
+input x: real[2]
+input given: real[3]
+output y = [sum(sin(x)) * sum(exp(given |> dense(4)))]
+"""
+    case = Case(text, ("attribute y wrt x by integrated_gradients(steps=4)",))
+    shapes = {(node.op.name, node.shape) for node in case.explanations.graph.nodes()}
+    assert {shape for name, shape in shapes if name == "exp"} == {("batch", 4)}
+    assert ("sin", ("5*batch", 2)) in shapes
+    arrays = {"x": RNG.normal(size=(3, 2)), "given": RNG.normal(size=(3, 3))}
+    found = case.run(arrays)
+    shares = found["integrated_gradients_x"].sum(axis=1) + found["integrated_gradients_residual"]
+    np.testing.assert_allclose(shares, found["score"], rtol=1e-5)
+
+
+@pytest.mark.parametrize("text", [LYNX_WITH_DATA, DIGITS], ids=["lynx", "digits"])
+def test_no_product_reads_what_was_repeated(text: str) -> None:
+    """tract stops at such a product, also behind a change of shape and in a part of a concatenation."""
+    methods = "integrated_gradients(steps=3), smoothgrad(samples=2), occlusion(patch=2), adjoint_path"
+    what = "forecast wrt first" if text is LYNX_WITH_DATA else "logits wrt image"
+    case = Case(text, (f"attribute {what} by saliency, {methods}",), 1)
+    made = {node.output[0]: node for node in case.onnx.graph.node}
+
+    def repeated(name: str) -> bool:
+        node = made.get(name)
+        if node is None or node.op_type not in ("Expand", "Reshape", "Concat"):
+            return False
+        return node.op_type == "Expand" or any(map(repeated, node.input))
+
+    products = [node for node in made.values() if node.op_type in ("Gemm", "MatMul")]
+    assert products
+    assert not [node.name for node in products if any(map(repeated, node.input))]

@@ -20,7 +20,7 @@ from isocline_compiler.to_torch import evaluate
 from tests.compiler.test_passes import drawn as values_of
 from tests.compiler.test_passes import graphs
 
-SIZES = {"batch": 3, "T": 2, "batch_x2": 6}
+SIZES = {"batch": 3, "T": 2, "2*batch": 6}
 JUMPS = {"round", "stop_gradient"}
 """Their derivative is right by definition, not as a limit of differences."""
 

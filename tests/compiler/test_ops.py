@@ -17,7 +17,7 @@ from isocline_compiler.to_onnx import to_onnx
 from isocline_compiler.to_torch import evaluate
 from isocline_dsl.diagnostics import IsoclineError
 
-SIZES = {"batch": 3, "T": 2, "batch_x2": 6}
+SIZES = {"batch": 3, "T": 2, "2*batch": 6}
 CASES = [pytest.param(op, i, id=f"{op.name}-{i}") for op in OPS.values() for i in range(len(op.examples))]
 NOT_IN_FLOAT64 = {"asin", "acos", "atan", "erf", "gelu", "conv", "conv_transpose", "avg_pool"}
 LEVELS = ("ORT_DISABLE_ALL", "ORT_ENABLE_BASIC", "ORT_ENABLE_EXTENDED", "ORT_ENABLE_ALL")

@@ -12,10 +12,11 @@ from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 
 from isocline_compiler import passes
+from isocline_compiler.autodiff import gradient
 from isocline_compiler.graph import ARGUMENT, CONSTANT, INPUT, WEIGHT, Graph, Node, Op, Region, at, constant, leaf
 from isocline_compiler.ops import OPS
 from isocline_compiler.ops.shapes import real
-from isocline_compiler.passes import CLEANING, PIPELINE, bind, fold, hoist, optimise, prune, share, simplify
+from isocline_compiler.passes import CLEANING, PIPELINE, bind, defer, fold, hoist, optimise, prune, share, simplify
 from isocline_compiler.solve_node import SOLVE, Interval, parts, pick
 from isocline_compiler.to_onnx import to_onnx
 from isocline_compiler.to_torch import evaluate
@@ -26,7 +27,7 @@ X = leaf(INPUT, "x", real("batch", 3))
 Z = leaf(INPUT, "z", real("batch", 3))
 W = leaf(WEIGHT, "w", real(3, 3))
 ONES = np.ones(3)
-SIZES = {"batch": 2, "T": 2, "batch_x2": 4}
+SIZES = {"batch": 2, "T": 2, "2*batch": 4}
 TOTAL = {op for op in OPS.values() if all(example.within == ((-2.0, 2.0),) for example in op.examples)}
 
 
@@ -191,6 +192,10 @@ SIMPLER = {
     "no axes": (lambda: OPS["reduce_sum"](X, axes=()), lambda: X),
     "cast to itself": (lambda: OPS["cast"](X, kind="real"), lambda: X),
     "where both": (lambda: OPS["where"](OPS["less"](X, Z), X, X), lambda: X),
+    "x 1, regrouped": (
+        lambda: X * OPS["reshape"](OPS["expand_like"](constant(1.0), Z), shape=("batch", 3)),
+        lambda: X,
+    ),
     "unbounded": (lambda: OPS["clip"](X, low=-np.inf, high=np.inf), lambda: X),
     "x + 0 z": (lambda: X + 0.0 * Z, lambda: X),
 }
@@ -273,6 +278,90 @@ def test_simplify_takes_an_entry_of_a_stack_from_its_part():
     stacked = OPS["concat"](*(OPS["reshape"](c, shape=("batch", 1)) for c in columns), axis=1)
     graph = optimise(only(OPS["select"](stacked, axis=1, index=1)), (simplify,))
     assert result(graph) is columns[1]
+
+
+ROW = constant([0.3, -1.0, 2.0])
+MATRIX = constant(np.arange(12.0).reshape(3, 4) - 5.0)
+BIAS = constant([1.0, 2.0, 3.0, 4.0])
+SEVEN = constant(np.arange(7.0).reshape(7, 1) - 3.0)
+
+
+def _repeated(x: Node, count: int) -> Node:
+    """The same for `count` points of a sample."""
+    single = OPS["reshape"](x, shape=("batch", 1, *x.type.sample))
+    return OPS["merge_points"](OPS["expand"](single, shape=("batch", count, *x.type.sample)))
+
+
+def _column(x: Node) -> Node:
+    return OPS["reshape"](OPS["select"](x, axis=1, index=0), shape=("batch", 1))
+
+
+DEFERRED = {
+    "of one row for all": (lambda: OPS["linear"](OPS["spread"](ROW, X), MATRIX, BIAS), ["linear", "spread"]),
+    "of one number for all": (
+        lambda: OPS["linear"](OPS["reshape"](OPS["spread"](constant(2.0), X), shape=("batch", 1)), constant([[3.0]])),
+        ["reshape", "linear", "spread"],
+    ),
+    "of one row, like another value": (
+        lambda: OPS["linear"](OPS["expand_like"](ROW, Z), MATRIX),
+        ["expand", "linear", "spread"],
+    ),
+    "of one for all points": (
+        lambda: OPS["linear"](_repeated(X, 2), MATRIX, BIAS),
+        ["reshape", "reshape", "linear", "reshape", "expand", "merge_points"],
+    ),
+    "of a column repeated": (
+        lambda: OPS["linear"](OPS["expand"](_column(X), shape=("batch", 3)), MATRIX, BIAS),
+        ["select", "reshape", "reduce_sum", "linear", "expand"],
+    ),
+    "of a column repeated, transposed": (
+        lambda: OPS["linear"](OPS["expand"](_column(X), shape=("batch", 4)), MATRIX, transposed=True),
+        ["select", "reshape", "reduce_sum", "linear", "expand"],
+    ),
+    "a product of matrices": (lambda: OPS["spread"](ROW, X) @ MATRIX, ["matmul", "spread"]),
+    "of rows repeated": (
+        lambda: OPS["expand"](OPS["reshape"](X, shape=("batch", 1, 3)), shape=("batch", 2, 3)) @ MATRIX,
+        ["reshape", "matmul", "expand"],
+    ),
+    "of a row beside samples": (
+        lambda: OPS["linear"](OPS["concat"](OPS["spread"](BIAS, X), X, axis=1), SEVEN, constant([2.0])),
+        ["concat", "slice", "concat", "linear", "slice", "linear", "add"],
+    ),
+    "of rows beside rows": (
+        lambda: OPS["linear"](OPS["concat"](OPS["spread"](BIAS, X), OPS["spread"](ROW, Z), axis=1), SEVEN),
+        ["slice", "linear", "slice", "linear", "spread", "add"],
+    ),
+    "a sum": (lambda: OPS["spread"](ROW, Z) + X, ["add"]),
+    "a comparison": (lambda: OPS["less"](X, OPS["expand_like"](constant(0.1), Z)), ["less"]),
+    "a choice": (lambda: OPS["where"](OPS["less"](X, Z), OPS["spread"](ROW, X), Z), ["less", "where"]),
+    "matrices for all samples": (
+        lambda: OPS["spread"](MATRIX, X) @ OPS["reshape"](OPS["concat"](X, _column(Z), axis=1), shape=("batch", 4, 1)),
+        ["select", "reshape", "concat", "reshape", "matmul"],
+    ),
+    "two repeated, left alone": (lambda: OPS["spread"](ROW, X) * OPS["spread"](ROW, X), ["spread", "mul"]),
+}
+
+
+@pytest.mark.parametrize("case", DEFERRED)
+def test_defer_computes_once_and_then_repeats(case):
+    make, expected = DEFERRED[case]
+    before = only(make())
+    after = optimise(before, (defer, share), check=True)
+    assert [node.op.name for node in after.nodes() if node.inputs] == expected
+    rng = np.random.default_rng(5)
+    bound = {name: torch.tensor(rng.normal(size=(4, 3))) for name in ("x", "z")}
+    np.testing.assert_allclose(run(after, bound)[0], run(before, bound)[0], rtol=1e-12, atol=1e-12)
+    assert defer(after) is after
+
+
+def test_the_seed_of_a_gradient_becomes_a_literal():
+    w = constant(np.linspace(-1, 1, 12).reshape(3, 4))
+    v = constant(np.linspace(0.5, 2, 4).reshape(4, 1))
+    y = OPS["reshape"](OPS["linear"](OPS["tanh"](OPS["linear"](X, w)), v), shape=("batch",))
+    graph = optimise(only(gradient(y, [X])[0]), check=True)
+    products = [node for node in graph.nodes() if node.op.name == "linear"]
+    assert len(products) == 2
+    assert not {"spread", "expand", "expand_like"} & set(names(graph))
 
 
 def test_share_merges_equal_terms_and_no_others():

@@ -132,6 +132,26 @@ def test_every_value_has_the_type_that_shape_inference_finds():
     assert {item.name: item for item in inferred.graph.value_info} == stated
 
 
+def test_a_folded_batch_is_named_by_the_product_that_it_is():
+    points = leaf(INPUT, "p", real("batch", 17, 3))
+    model = to_onnx(Graph((points,), {"y": OPS["exp"](OPS["tanh"](OPS["merge_points"](points)))}), {})
+    stated = [*model.graph.value_info, *model.graph.output]
+    assert [item.type.tensor_type.shape.dim[0].dim_param for item in stated] == ["17*batch"] * 3
+
+
+@pytest.mark.parametrize(("channels", "groups", "stored"), [(4, 1, 2), (4, 2, 2), (6, 1, 1)])
+def test_a_square_kernel_is_stored_once_for_each_operator(channels, groups, stored):
+    """Conv and ConvTranspose of one square kernel would share its packed form in OpenVINO."""
+    x, w = leaf(INPUT, "x", real("batch", channels, 5)), leaf(WEIGHT, "w", real(4, channels // groups, 3))
+    y = x
+    for _ in range(2):
+        y = OPS["conv_transpose"](OPS["conv"](y, w, groups=groups), w, groups=groups)
+    model = to_onnx(Graph((x,), {"y": y}), {"w": np.ones((4, channels // groups, 3))})
+    readers = {node.op_type: node.input[1] for node in model.graph.node}
+    assert len(model.graph.initializer) == len(set(readers.values())) == stored
+    assert readers["Conv"] == "w"
+
+
 def test_every_operator_carries_its_place_in_the_source():
     source = Source("model m\ny = tanh(x)\n")
     with at(Span(12, 19)):

@@ -154,16 +154,16 @@ class Problem:
         return {name: node for name, node in zip(self.wrt, found, strict=True) if node is not None}
 
     def at(self, points: Mapping[str, Node]) -> Points:
-        """S at other values of some inputs, (batch, m, *input) each; the other inputs stay, and so does the entry."""
+        """S at other values of some inputs, (batch, m, *input) each; the other inputs stay, and so does the entry.
+
+        What does not depend on those inputs is computed once a sample.
+        """
         count = next(int(node.size(1)) for node in points.values())
         merged = {name: OPS["merge_points"](points[name]) for name in points}
         output = self.graph.outputs[self.output]
-        used = {node for node in topological([output]) if node.op is INPUT}
-        known = {
-            node: merged[name] if name in merged else OPS["merge_points"](repeated(node, count))
-            for name, node in self.inputs.items()
-            if node in used or name in merged
-        }
+        moving = [self.inputs[name] for name in points]
+        known = {node: OPS["merge_points"](repeated(node, count)) for node in _beside(output, moving)}
+        known |= {self.inputs[name]: node for name, node in merged.items()}
         (moved,) = transform([output], _enlarge(count), known)
         selector = OPS["merge_points"](repeated(self.selector, count))
         return Points(count, merged, self._selected(moved, selector))
@@ -187,6 +187,20 @@ def repeated(x: Node, count: int) -> Node:
     """(batch, ...) as (batch, m, ...), the same m times."""
     single = OPS["reshape"](x, shape=(x.shape[0], 1, *x.type.sample))
     return OPS["expand"](single, shape=(x.shape[0], count, *x.type.sample))
+
+
+def _beside(output: Node, moving: Sequence[Node]) -> list[Node]:
+    """The values of a sample that do not depend on `moving`, but are read together with what does, or are the output.
+
+    One whose axes are not those of a sample (the batch is not first, or a size not known) is left to what reads it.
+    """
+    moved, found = set(moving), {}
+    for node in topological([output], moving):
+        odd = node.op is SCAN or (bool(node.inputs) and not all(isinstance(size, int) for size in node.shape[1:]))
+        if odd or any(item in moved for item in node.inputs):
+            moved.add(node)
+            found.update(dict.fromkeys(item for item in node.inputs if item not in moved and item.type.batched))
+    return list(found) if output in moved else [output]
 
 
 def _enlarge(count: int) -> Visit:

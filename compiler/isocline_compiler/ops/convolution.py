@@ -134,6 +134,22 @@ def _emit(operator: str, *names: str, **fixed: Any) -> Callable[..., str]:
     return emit
 
 
+def _emit_kernel(operator: str, *names: str) -> Callable[..., str]:
+    """As `_emit`, with a kernel that Conv and ConvTranspose do not share where they could be taken for one another.
+
+    OpenVINO 2026.4 gives wrong values where both read one initializer of as many channels in as out.
+    """
+    emit = _emit(operator, *names)
+
+    def apart(emitter: Any, node: Node, x: str, w: str, *b: str) -> str:
+        outer, inner = node.inputs[1].shape[:2]
+        groups = node.attrs.get("groups", 1)
+        square = outer == (inner if groups == 1 else known("conv", inner) * groups)
+        return emit(emitter, node, x, emitter.apart(w, operator) if square else w, *b)
+
+    return apart
+
+
 def _space(x: Node) -> tuple[int, ...]:
     return tuple(range(2, x.type.rank))
 
@@ -198,7 +214,7 @@ def _grad_transposed(
 
 _KERNEL = ("strides", "pads", "dilations", "group")
 CONV = Op(
-    "conv", _conv_type, _torch_conv, _emit("Conv", *_KERNEL), _grad_conv,
+    "conv", _conv_type, _torch_conv, _emit_kernel("Conv", *_KERNEL), _grad_conv,
     "Cross-correlation, with a bias when there is one.",
     examples=(
         Example((real("batch", 2, 7), real(3, 2, 3), real(3)), {"stride": 2, "pad": 1}),
@@ -207,7 +223,7 @@ CONV = Op(
     ),
 )  # fmt: skip
 CONV_TRANSPOSE = Op(
-    "conv_transpose", _transposed_type, _torch_transposed, _emit("ConvTranspose", *_KERNEL, "output_padding"),
+    "conv_transpose", _transposed_type, _torch_transposed, _emit_kernel("ConvTranspose", *_KERNEL, "output_padding"),
     _grad_transposed,
     "The transpose of `conv` as a linear map: w is (in, out / groups, *kernel).",
     examples=(

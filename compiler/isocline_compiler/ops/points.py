@@ -16,10 +16,10 @@ def _merged(x: TensorType) -> TensorType:
 
 
 def _split(x: TensorType, *, count: int) -> TensorType:
-    suffix = points_of("", count)
-    if not x.batched or not str(x.shape[0]).endswith(suffix) or not all(isinstance(size, int) for size in x.sample):
+    factor = points_of("", count)
+    if not x.batched or not str(x.shape[0]).startswith(factor) or not all(isinstance(size, int) for size in x.sample):
         raise misfit("split_points", f"{describe(x)} in {count} points", "a value for each point")
-    return x.with_shape((str(x.shape[0]).removesuffix(suffix), count, *x.sample))
+    return x.with_shape((str(x.shape[0]).removeprefix(factor), count, *x.sample))
 
 
 def _torch_merge(torch: Any, x: Any) -> Any:
@@ -46,7 +46,7 @@ SPLIT_POINTS: Op = Op(
     "split_points", _split, _torch_split, _emit,
     lambda g, y, x, count: (MERGE_POINTS(g),),
     "(batch m, ...) as (batch, m, ...): what `merge_points` did, undone.",
-    examples=(Example((real("batch_x2", 4),), {"count": 2}), Example((real("batch_x2"),), {"count": 2})),
+    examples=(Example((real("2*batch", 4),), {"count": 2}), Example((real("2*batch"),), {"count": 2})),
 )  # fmt: skip
 
 POINTS = (MERGE_POINTS, SPLIT_POINTS)

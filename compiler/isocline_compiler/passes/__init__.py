@@ -7,6 +7,7 @@ from typing import TypeAlias
 
 from isocline_compiler.graph import Graph, uncollected
 from isocline_compiler.passes.bind import bind
+from isocline_compiler.passes.defer import defer
 from isocline_compiler.passes.fold import fold
 from isocline_compiler.passes.freeze import freeze
 from isocline_compiler.passes.hoist import hoist
@@ -22,6 +23,7 @@ Pass: TypeAlias = "Callable[[Graph], Graph]"
 CLEANING: tuple[Pass, ...] = (
     fold,  # first: what depends on time or weights alone becomes a literal
     simplify,  # needs literals: 0 x, x + 0, 1 x
+    defer,  # after simplify, which has removed multiplications by repeated ones; what it takes out folds next round
     share,  # after simplify, else equal terms still differ
     sink,  # after fold, which makes captured values literals; what comes of it is simplified in the next round
     tabulate,  # after sink: a term of literals and of the clock is one term
@@ -69,6 +71,7 @@ __all__ = [
     "PIPELINE",
     "Pass",
     "bind",
+    "defer",
     "fold",
     "freeze",
     "hoist",
