@@ -72,7 +72,7 @@ def push_forward(outputs: Sequence[Node], wrt: Sequence[Node], directions: Seque
     reached, moved = list(wrt), [list(direction) for direction in directions]
     cut: list[Node] = []
     for solve in [node for node in order if node.op is SOLVE and node in depends and node not in wrt]:
-        tangents = [_straight(solve.inputs, reached, along, cut) for along in moved]
+        tangents = _straight(solve.inputs, reached, moved, cut)
         free = [(x, tuple(along[i] for along in moved)) for i, x in enumerate(wrt) if mentions(solve, {x})]
         together, count = varied(solve, tangents, free, push_forward), solve.attrs["states"]
         for node in [item for item in order if item.op is PICK and item.inputs[0] is solve and item not in wrt]:
@@ -80,23 +80,29 @@ def push_forward(outputs: Sequence[Node], wrt: Sequence[Node], directions: Seque
             reached.append(node)
             for i, along in enumerate(moved):
                 along.append(pick(together, count * (1 + i) + node.attrs["index"]))
-    return [_straight(outputs, reached, along, cut) for along in moved]
+    return _straight(outputs, reached, moved, cut)
 
 
 def _straight(
-    outputs: Sequence[Node], wrt: Sequence[Node], tangents: Sequence[Node | None], cut: Sequence[Node]
-) -> Tangents:
-    """Forward accumulation where no solve lies between: the reverse mode, and its transpose."""
-    known = [(x, v) for x, v in zip(wrt, tangents, strict=True) if v is not None]
+    outputs: Sequence[Node], wrt: Sequence[Node], directions: Sequence[Sequence[Node | None]], cut: Sequence[Node]
+) -> list[Tangents]:
+    """Forward accumulation where no solve lies between: the reverse mode, once, and its transpose along each."""
+    moving = [i for i in range(len(wrt)) if any(along[i] is not None for along in directions)]
     probes = [leaf(ARGUMENT, f"probe_{i}", y.type) for i, y in enumerate(outputs)]
-    transposed = pull_back(outputs, probes, [x for x, _ in known], cut)
-    pairs = [(node, v) for node, (_, v) in zip(transposed, known, strict=True) if node is not None]
-    found = pull_back([node for node, _ in pairs], [v for _, v in pairs], probes)
+    transposed = dict(zip(moving, pull_back(outputs, probes, [wrt[i] for i in moving], cut), strict=True))
+    found = [_transpose(transposed, along, probes) for along in directions]
     # linear in the probes, so none of them is left in the result; zeros in their place settle the rest
     none_left = {probe: zeros_like(y) for probe, y in zip(probes, outputs, strict=True)}
-    results = substitute([node for node in found if node is not None], none_left)
-    rest = iter(results)
-    return tuple(None if node is None else next(rest) for node in found)
+    rest = iter(substitute([node for along in found for node in along if node is not None], none_left))
+    return [tuple(None if node is None else next(rest) for node in along) for along in found]
+
+
+def _transpose(
+    transposed: Mapping[int, Node | None], tangents: Sequence[Node | None], probes: Sequence[Node]
+) -> Tangents:
+    """The derivative by the probes of what is linear in them, along the tangents that are not zero."""
+    pairs = [(node, v) for i, node in transposed.items() if node is not None and (v := tangents[i]) is not None]
+    return pull_back([node for node, _ in pairs], [v for _, v in pairs], probes)
 
 
 def pull_back(

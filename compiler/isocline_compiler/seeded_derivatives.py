@@ -2,7 +2,8 @@
 
 `adj_model.onnx` computes adj_x = (dy/dx)^T adj_y and `fwd_model.onnx` fwd_y = (dy/dx) fwd_x. Both take the inputs and
 give the outputs of the model first, then one seed for each real output (or input) and one derivative for each real
-input (or output). Seeds are matrices: a vector is a column, higher ranks are flattened; there is one seed a call.
+input (or output). Seeds are matrices: a vector is a column, higher ranks are flattened; there is one seed a call, so
+CasADi is told `max_num_dir` 1.
 The names are those of the package onnx-ad and of CasADi's `FunctionInternal::diff_prefix`.
 """
 

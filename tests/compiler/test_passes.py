@@ -207,6 +207,10 @@ def test_simplify_leaves_the_argument(case):
     assert result(optimise(only(make()), (simplify,))) is expected()
 
 
+def among_zeros(x: Node, before: int, after: int) -> Node:
+    return OPS["pad"](x, pads=((0, 0), (before, after)), value=0.0)
+
+
 SHORTER = {
     "x + -z": (lambda: X + -Z, ["sub"]),
     "-z + x": (lambda: -Z + X, ["sub"]),
@@ -231,6 +235,10 @@ SHORTER = {
         lambda: OPS["slice"](OPS["concat"](Z, X, axis=1), axis=1, start=2, stop=5),
         ["concat", "slice"],
     ),
+    "entries side by side among zeros": (lambda: among_zeros(X, 2, 4) + among_zeros(Z, 5, 1), ["concat", "pad"]),
+    "the later entries first": (lambda: among_zeros(Z, 3, 0) + among_zeros(X, 0, 3), ["concat"]),
+    "entries that overlap": (lambda: among_zeros(X, 0, 2) + among_zeros(Z, 2, 0), ["pad", "pad", "add"]),
+    "entries with a gap": (lambda: among_zeros(X, 0, 4) + among_zeros(Z, 4, 0), ["pad", "pad", "add"]),
     "where true": (lambda: OPS["where"](constant(np.array([True] * 3)), X, Z), []),
     "where false": (lambda: OPS["where"](constant(np.array([False] * 3)), X, Z), []),
     "where either": (lambda: OPS["where"](constant(np.array([False, True, True])), X, Z), ["where"]),

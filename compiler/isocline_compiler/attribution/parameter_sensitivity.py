@@ -8,7 +8,7 @@ import numpy as np
 
 from isocline_compiler.attribution.problem import Problem
 from isocline_compiler.attribution.record import Build, Method, Result
-from isocline_compiler.autodiff import jvp
+from isocline_compiler.each_sample import derivatives_of_samples
 from isocline_compiler.graph import Fault, Node, constant
 from isocline_compiler.model import Parameter
 from isocline_compiler.ops import OPS
@@ -20,8 +20,9 @@ NAME, LIMIT = "parameter_sensitivity", 256
 def parameter_sensitivity() -> Build:
     """The derivative of the score by each declared parameter: dS/dp, in the parameter's own units, bounds undone.
 
-    By forward mode, one pass for each number. Where training gave the parameters a covariance C (Laplace), `deviation`
-    is the standard deviation sqrt(J C J^T) of the score that their errors imply, to first order.
+    By one reverse pass, which all numbers share, and a product at each place that reads the parameter. Where training
+    gave the parameters a covariance C (Laplace), `deviation` is the standard deviation sqrt(J C J^T) of the score that
+    their errors imply, to first order.
 
     Cacuci (1981), Sensitivity theory for nonlinear systems; MacKay (1992), Bayesian interpolation.
 
@@ -42,7 +43,7 @@ def _columns(problem: Problem, parameter: Parameter) -> list[Node]:
     if count > LIMIT:
         raise Fault(lambda span: messages.too_many_points(span, NAME, count, LIMIT))
     units = np.eye(count).reshape(count, *parameter.shape)
-    return [jvp([problem.score], [parameter.value], [constant(unit)])[0] for unit in units]
+    return derivatives_of_samples(problem.score, parameter.value, [constant(unit) for unit in units])
 
 
 def _arranged(columns: list[Node], parameter: Parameter) -> Node:
@@ -67,5 +68,7 @@ def _deviation(problem: Problem, columns: list[Node]) -> tuple[Result, ...]:
 
 
 PARAMETER_SENSITIVITY = Method(
-    parameter_sensitivity, axioms=("implementation invariance",), cost="two gradients for each number"
+    parameter_sensitivity,
+    axioms=("implementation invariance",),
+    cost="one gradient, and a product a use and number",
 )

@@ -121,6 +121,30 @@ def _slice(node: Node) -> Node | None:
     return OPS["slice"](first[0], axis=axis, start=first[1], stop=last[1] + 1)
 
 
+def joined(node: Node) -> Node | None:
+    """A sum of two values among zeros, the second beginning where the first ends, is their concatenation among zeros.
+
+    It is what the entries of a value that were read one by one pass back to it.
+    """
+    margins = [(margin, item.inputs[0]) for item in node.inputs if (margin := _margin(item)) is not None]
+    if len(margins) < 2 or any(item.shape != node.shape for item in node.inputs):
+        return None
+    ((axis, before, _), first), ((other, middle, after), second) = sorted(margins, key=lambda item: item[0])
+    if axis != other or before + int(first.size(axis)) != middle:
+        return None
+    both = OPS["concat"](first, second, axis=axis)
+    pads = tuple((before, after) if i == axis else (0, 0) for i in range(node.type.rank))
+    return OPS["pad"](both, pads=pads, value=0.0) if before or after else both
+
+
+def _margin(node: Node) -> tuple[int, int, int] | None:
+    """(axis, before, after) of a value with zeros along one axis."""
+    if node.op.name != "pad" or node.attrs["value"] != 0:
+        return None
+    found = [(axis, *pair) for axis, pair in enumerate(node.attrs["pads"]) if any(pair)]
+    return found[0] if len(found) == 1 else None
+
+
 LAYOUT: Mapping[str, Callable[[Node], Node | None]] = {
     "reshape": _reshape,
     "transpose": _transpose,

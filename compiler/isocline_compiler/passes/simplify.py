@@ -10,7 +10,7 @@ import numpy as np
 from isocline_compiler.graph import Graph, Node, constant, value_of
 from isocline_compiler.ops import OPS
 from isocline_compiler.ops.broadcasting import broadcast_like
-from isocline_compiler.passes.layout import LAYOUT
+from isocline_compiler.passes.layout import LAYOUT, joined
 from isocline_compiler.passes.rewrite import rewrite
 
 Rule = Callable[[Node], Node | None]
@@ -77,7 +77,7 @@ def _add(node: Node) -> Node | None:
         return a
     if b.op.name == "neg":
         return a - b.inputs[0]
-    return b - a.inputs[0] if a.op.name == "neg" else None
+    return b - a.inputs[0] if a.op.name == "neg" else joined(node)
 
 
 def _sub(node: Node) -> Node | None:
