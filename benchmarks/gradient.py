@@ -3,9 +3,10 @@
     python benchmarks/gradient.py [--steps 20,100] [--rounds 15] [--out build/benchmarks]
 
 A field of two hidden layers (64 units, tanh) over four numbers, solved by the classic Runge-Kutta scheme; the
-gradient of the sum of the result with respect to the start, batch 1, onnxruntime with one thread. All models take
-their turn in every round; a round's time is the fastest of its repetitions, and the median of the rounds is shown. Of
-loads the fastest of six is.
+gradient of the sum of the result with respect to the start, batch 1, onnxruntime with one thread. `forward` and
+`adjoint` are what is deployed by default; where that is a loop, the same with all steps laid out stands beside it.
+All models take their turn in every round; a round's time is the fastest of its repetitions, and the median of the
+rounds is shown. Of loads the fastest of six is.
 
 Then integrated gradients of the same result, 32 points, batch 1: ours in onnxruntime, and captum's in eager torch on
 the same equations and weights, one thread each. onnx-ad and captum (the extra `bench`) are left out when they are
@@ -37,11 +38,14 @@ from isocline_compiler.graph import INPUT, Array, Graph, leaf
 from isocline_compiler.lower import lower
 from isocline_compiler.ops import OPS
 from isocline_compiler.passes import bind, optimise
+from isocline_compiler.scan_node import SCAN
+from isocline_compiler.solve_node import SOLVE
 from isocline_compiler.tensor_type import TensorType
 from isocline_compiler.to_onnx import to_onnx
 from isocline_compiler.training.initial import initial_weights
-from isocline_compiler.unroll import unroll
+from isocline_compiler.unroll import Unrolling, unroll, with_segments
 from isocline_dsl import Source, parse
+from isocline_runtime.model_facts import inspect_model
 from isocline_runtime.provider import open_session
 
 MODEL = """dyn 1
@@ -58,6 +62,7 @@ GOAL = 3.5
 """The adjoint graph takes at most this many times as long as the forward graph."""
 LOADED = (20, 50, 100, 200, 400)
 """Steps of the graphs that are only loaded."""
+LAID_OUT = ", laid out"
 LOADS = 5
 LINEAR = 1.1
 """The largest exponent of growth that passes for linear."""
@@ -74,6 +79,7 @@ class Row:
     load_ms: float
     run_ms: float
     ratio: float
+    """Over the forward graph of the same form."""
 
 
 @dataclass(frozen=True)
@@ -111,11 +117,12 @@ class Contender:
     content: bytes
     feeds: dict[str, Array]
     loaders: tuple[Loader, ...] = (as_the_product_does,)
+    base: str = "forward"
 
     def __post_init__(self) -> None:
         self.loads: list[float] = []
         self.runs: list[float] = []
-        self.nodes = len(onnx.load_from_string(self.content).graph.node)
+        self.nodes = node_count(self.content)
         self.session = self.load()
 
     def load(self) -> onnxruntime.InferenceSession:
@@ -139,12 +146,23 @@ class Contender:
         self.runs.append(min(times))
 
 
-def forward_graph(steps: int) -> tuple[Graph, dict[str, Array]]:
-    """The unrolled solve, and its weights."""
+def node_count(content: bytes) -> int:
+    """The nodes of a model, those in the bodies of loops too."""
+    return inspect_model(content).nodes
+
+
+def forward_graph(steps: int, unrolling: Unrolling = "auto") -> tuple[Graph, dict[str, Array]]:
+    """The solve in steps, and its weights."""
     source = Source(MODEL, "gradient.dyn")
     model = lower(parse(source), source)
-    graph = unroll(model.graph, lambda node: discretisation(node, "rk4", steps))
-    return graph, initial_weights(model.weights, 0)
+    (solve,) = (node for node in model.graph.nodes() if node.op is SOLVE)
+    choices = with_segments({solve: discretisation(solve, "rk4", steps)}, unrolling)
+    return unroll(model.graph, choices.__getitem__), initial_weights(model.weights, 0)
+
+
+def is_loop(graph: Graph) -> bool:
+    """Whether steps are in a loop."""
+    return any(node.op is SCAN for node in graph.nodes())
 
 
 def with_gradient(graph: Graph) -> Graph:
@@ -159,30 +177,41 @@ def emitted(graph: Graph, weights: dict[str, Array]) -> onnx.ModelProto:
 
 
 def contenders(steps: int) -> list[Contender]:
-    """Forward, our adjoint, and onnx-ad's, each checked to give the same gradient."""
-    graph, weights = forward_graph(steps)
+    """Forward, our adjoint, both laid out as well where they are loops, and onnx-ad's: all with the same gradient."""
     start = np.linspace(-1, 1, 4, dtype=np.float32)[None]
-    forward = emitted(graph, weights)
-    adjoint = emitted(with_gradient(graph), weights)
-    found = [
-        Contender("forward", forward.SerializeToString(), {"start": start}),
-        Contender("adjoint", adjoint.SerializeToString(), {"start": start}),
-    ]
-    other = by_onnx_ad(forward, start)
+    graph, weights = forward_graph(steps)
+    found = [*pair_of(graph, weights, start, "")]
+    if is_loop(graph):
+        graph, _ = forward_graph(steps, "all")
+        found += pair_of(graph, weights, start, LAID_OUT)
+    other = by_onnx_ad(emitted(graph, weights), start, found[-2].name)
     if other is not None:
-        np.testing.assert_allclose(other.outputs()[-1].ravel(), found[1].outputs()[-1].ravel(), rtol=1e-4, atol=1e-6)
         found.append(other)
+    for item in found:
+        if item.name != item.base:
+            gradients = item.outputs()[-1].ravel(), found[1].outputs()[-1].ravel()
+            np.testing.assert_allclose(*gradients, rtol=1e-4, atol=1e-6)
     return found
 
 
-def by_onnx_ad(forward: onnx.ModelProto, start: Array) -> Contender | None:
+def pair_of(graph: Graph, weights: dict[str, Array], start: Array, form: str) -> tuple[Contender, Contender]:
+    """A graph, and it with its gradient."""
+    forward, adjoint = (emitted(item, weights).SerializeToString() for item in (graph, with_gradient(graph)))
+    base = f"forward{form}"
+    return (
+        Contender(base, forward, {"start": start}, base=base),
+        Contender(f"adjoint{form}", adjoint, {"start": start}, base=base),
+    )
+
+
+def by_onnx_ad(forward: onnx.ModelProto, start: Array, base: str) -> Contender | None:
     try:
         import onnx_ad
     except ImportError:
         return None
     content = onnx_ad.reverse(forward, layout="onnx").SerializeToString()
     seeded = {"start": start, "adj_x": np.ones((1, 4, 1), np.float32)}
-    return Contender("onnx-ad", content, seeded, (as_the_product_does, by_default))
+    return Contender("onnx-ad", content, seeded, (as_the_product_does, by_default), base)
 
 
 def measured(steps: int, rounds: int) -> list[Row]:
@@ -193,11 +222,11 @@ def measured(steps: int, rounds: int) -> list[Row]:
             contender.take_turn(max(5, 2000 // steps))
             if round_ < 5:
                 contender.load()
-    base = statistics.median(found[0].runs)
+    took = {item.name: statistics.median(item.runs) for item in found}
     return [
         Row(
             item.name, steps, item.nodes, len(item.content) / 1024, 1e3 * min(item.loads),
-            1e3 * statistics.median(item.runs), statistics.median(item.runs) / base,
+            1e3 * took[item.name], took[item.name] / took[item.base],
         )
         for item in found
     ]  # fmt: skip
@@ -206,10 +235,11 @@ def measured(steps: int, rounds: int) -> list[Row]:
 def loaded(sizes: tuple[int, ...]) -> list[Load]:
     """Forward and adjoint graphs of every size, loaded in turn."""
     contents: dict[tuple[str, int], bytes] = {}
-    for steps in sizes:
-        graph, weights = forward_graph(steps)
-        contents["forward", steps] = emitted(graph, weights).SerializeToString()
-        contents["adjoint", steps] = emitted(with_gradient(graph), weights).SerializeToString()
+    for form, unrolling in (("", "auto"), (LAID_OUT, "all")):
+        for steps in sizes:
+            graph, weights = forward_graph(steps, unrolling)
+            contents[f"forward{form}", steps] = emitted(graph, weights).SerializeToString()
+            contents[f"adjoint{form}", steps] = emitted(with_gradient(graph), weights).SerializeToString()
     times: dict[tuple[str, int], list[tuple[float, float]]] = {key: [] for key in contents}
     for _ in range(LOADS):
         for key, content in contents.items():
@@ -220,9 +250,8 @@ def loaded(sizes: tuple[int, ...]) -> list[Load]:
     found = []
     for (name, steps), content in contents.items():
         cpu, wall = (1e3 * min(column) for column in zip(*times[name, steps], strict=True))
-        nodes = len(onnx.load_from_string(content).graph.node)
-        found.append(Load(name, steps, nodes, len(content) / 1024, cpu, wall))
-    return found
+        found.append(Load(name, steps, node_count(content), len(content) / 1024, cpu, wall))
+    return sorted(found, key=lambda item: (item.model, item.steps))
 
 
 def exponent(rows: list[Load], key: str) -> float:
@@ -301,10 +330,10 @@ def main() -> int:
     options = parser.parse_args()
     rows = [row for steps in map(int, options.steps.split(",")) for row in measured(steps, options.rounds)]
     rows += [row for steps in map(int, options.steps.split(",")) for row in integrated(steps, options.rounds)]
-    print(f"{'model':12}{'steps':>6}{'nodes':>8}{'KiB':>9}{'load ms':>10}{'run ms':>10}{'ratio':>8}")
+    print(f"{'model':20}{'steps':>6}{'nodes':>8}{'KiB':>9}{'load ms':>10}{'run ms':>10}{'ratio':>8}")
     for row in rows:
         print(
-            f"{row.model:12}{row.steps:6}{row.nodes:8}{row.kilobytes:9.0f}{row.load_ms:10.1f}{row.run_ms:10.3f}"
+            f"{row.model:20}{row.steps:6}{row.nodes:8}{row.kilobytes:9.0f}{row.load_ms:10.1f}{row.run_ms:10.3f}"
             f"{row.ratio:8.2f}"
         )
     for package in ("onnx-ad", "captum"):
@@ -312,14 +341,14 @@ def main() -> int:
             print(f"{package} is not installed: pip install {package}")
     loads = loaded(tuple(map(int, options.loaded.split(","))))
     powers = growth(loads)
-    print(f"\n{'loaded':12}{'steps':>6}{'nodes':>8}{'KiB':>9}{'cpu ms':>10}{'wall ms':>10}")
+    print(f"\n{'loaded':20}{'steps':>6}{'nodes':>8}{'KiB':>9}{'cpu ms':>10}{'wall ms':>10}")
     for item in loads:
         print(
-            f"{item.model:12}{item.steps:6}{item.nodes:8}{item.kilobytes:9.0f}{item.cpu_ms:10.1f}{item.wall_ms:10.1f}"
+            f"{item.model:20}{item.steps:6}{item.nodes:8}{item.kilobytes:9.0f}{item.cpu_ms:10.1f}{item.wall_ms:10.1f}"
         )
     for name, power in powers.items():
         print(
-            f"{name:12} grows as steps^{power['nodes']:.2f} in nodes, {power['kilobytes']:.2f} in bytes, "
+            f"{name:20} grows as steps^{power['nodes']:.2f} in nodes, {power['kilobytes']:.2f} in bytes, "
             f"{power['cpu_ms']:.2f} in the processor's time of a load, {power['wall_ms']:.2f} by the wall clock"
         )
     options.out.mkdir(parents=True, exist_ok=True)

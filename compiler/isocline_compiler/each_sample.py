@@ -87,6 +87,6 @@ def _summed(score: Node, adjoints: dict[Node, Node], moved: Sequence[Node | None
 def _over_a_sample(x: Node) -> Node:
     """(batch, ...) or (batch m, ...) summed to (batch,)."""
     while x.shape[0] != BATCH:
-        x = OPS["split_points"](x, count=int(str(x.shape[0]).rpartition("_x")[2]))
+        x = OPS["split_points"](x, count=int(str(x.shape[0]).partition("*")[0]))
     axes = tuple(range(1, x.type.rank))
     return OPS["reduce_sum"](x, axes=axes, keepdims=False) if axes else x

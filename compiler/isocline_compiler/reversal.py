@@ -1,11 +1,12 @@
-r"""The reverse of a loop: a loop from the last iteration to the first, over the states that were stored.
+r"""The reverse of a loop: a loop from the last iteration to the first, over what was stored.
 
     (a_i, ds_i) = (d body / d(x, s))^T (a_{i+1}, dy_i),    dc = sum_i (d body / dc)^T (a_{i+1}, dy_i)
 
-Each iteration is computed again from the state at its start, so one state for each is stored, and one of them is in
-memory at a time: checkpoints. The result is a scan like any other, and is differentiated like one.
+The values that the derivative reads are stored by the loop while they are few. Of a long loop, or one of large
+values, only the states are: checkpoints, from which each iteration is computed again. The result is a scan like any
+other, and is differentiated like one.
 
-Griewank, Walther (2008), Evaluating Derivatives, 2nd ed., chapter 12.
+Griewank, Walther (2008), Evaluating Derivatives, 2nd ed., chapters 4 and 12.
 """
 
 from __future__ import annotations
@@ -13,15 +14,19 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from math import prod
 
-from isocline_compiler.graph import Node, Region, at, constant
+from isocline_compiler.graph import ARGUMENT, Node, Region, at, constant, leaf, substitute, topological
 from isocline_compiler.ops.broadcasting import broadcast_like
-from isocline_compiler.scan_node import Nodes, scan, starts_of
+from isocline_compiler.scan_node import Nodes, scan, stored_again, stored_by
 from isocline_compiler.solve_node import SolveParts, parts, pick
 from isocline_compiler.variations import Tangents
 
 Pull = Callable[[Sequence[Node], Sequence[Node], Sequence[Node]], Tangents]
 """Reverse accumulation: (results, their cotangents, values) -> the cotangents of the values, None for zero."""
+
+MOST_STORED = 1 << 17
+"""Entries, for each sample, that a loop stores for its reverse: half a megabyte in float32."""
 
 
 def reverse_scan(node: Node, cotangents: Mapping[int, Node], wanted: Sequence[bool], pull: Pull) -> Tangents:
@@ -30,7 +35,8 @@ def reverse_scan(node: Node, cotangents: Mapping[int, Node], wanted: Sequence[bo
     Raises `Fault` for an operation of the body without a derivative.
     """
     with at(node.span):
-        return _Reversal(node, cotangents, tuple(wanted), pull).found()
+        found = _Reversal(node, cotangents, tuple(wanted), pull)
+        return found.parts() if found.is_stored else _Reversal(stored_again(node), *found.question).parts()
 
 
 @dataclass(frozen=True, eq=False)
@@ -40,9 +46,18 @@ class _Reversal:
     wanted: tuple[bool, ...]
     pull: Pull
 
+    @property
+    def question(self) -> tuple[Mapping[int, Node], tuple[bool, ...], Pull]:
+        return self.cotangents, self.wanted, self.pull
+
     @cached_property
     def given(self) -> SolveParts:
         return parts(self.node)
+
+    @cached_property
+    def region(self) -> Region:
+        region: Region = self.node.attrs["region"]
+        return region
 
     @cached_property
     def moving(self) -> tuple[int, ...]:
@@ -67,28 +82,58 @@ class _Reversal:
     def _chosen(self, values: Nodes, first: int) -> tuple[int, ...]:
         return tuple(i for i, x in enumerate(values) if self.wanted[first + i] and x.type.kind == "real")
 
+    # ------------------------------------------------------------------------------------------ one iteration
+
+    @cached_property
+    def seeds(self) -> Nodes:
+        """What stands for the cotangents of the next states and of a row of each observed result."""
+        results = [self.region.results[i] for i in (*self.moving, *self.observed)]
+        return tuple(leaf(ARGUMENT, f"seed{i}", result.type) for i, result in enumerate(results))
+
+    @cached_property
+    def pulled(self) -> Nodes:
+        """One iteration backwards, in terms of the seeds and of the nodes of the body: the cotangents of the moving
+        states, of the summed values, of the rows.
+        """
+        first = len(self.given.initial)
+        second = first + len(self.given.captured)
+        places = [*self.moving, *(first + i for i in self.summed), *(second + i for i in self.rowwise)]
+        values = [self.region.arguments[place] for place in places]
+        found = self.pull([self.region.results[i] for i in (*self.moving, *self.observed)], self.seeds, values)
+        return tuple(_zeros(v) if g is None else g for v, g in zip(values, found, strict=True))
+
+    @cached_property
+    def stored(self) -> dict[Node, int]:
+        """What is read from where it was stored, and in which result: all that is needed, or the states."""
+        everything = stored_by(self.node)
+        states = set(self.region.arguments[: len(self.given.initial)])
+        read = self._read(everything)
+        size = sum(prod(n for n in node.type.sample if isinstance(n, int)) for node in read if node not in states)
+        if size * int(self.node.attrs["length"]) <= MOST_STORED:
+            return {node: everything[node] for node in read}
+        checkpoints = {node: place for node, place in everything.items() if node in states}
+        return {node: place for node, place in checkpoints.items() if node in self._read(checkpoints)}
+
+    def _read(self, stored: Mapping[Node, int]) -> list[Node]:
+        """The stored nodes that one iteration backwards reads."""
+        inside = topological(self.pulled, tuple(stored))
+        reached = {item for node in inside for item in node.inputs} | set(self.pulled)
+        return [node for node in stored if node in reached]
+
     @property
-    def starts(self) -> Nodes:
-        """The states at the start of each iteration: as the scan has stored them, or from one that stores them."""
-        places = starts_of(self.node)
-        known = tuple(pick(self.node, place) for place in places if place is not None)
-        if len(known) == len(places):
-            return known
-        region: Region = self.node.attrs["region"]
-        count = len(places)
+    def is_stored(self) -> bool:
+        """Whether the states that are needed have been stored."""
+        states = set(self.region.arguments[: len(self.given.initial)])
+        return not states & set(topological(self.pulled, tuple(self.stored)))
 
-        def again(x: Nodes, c: Nodes, s: Nodes) -> tuple[Nodes, Nodes]:
-            results = region(*x, *c, *s)
-            return results[:count], results[count:]
+    # ------------------------------------------------------------------------------------------ the loop
 
-        given, length = self.given, self.node.attrs["length"]
-        return scan(given.initial, given.captured, given.stacked, again, length=length).starts
-
-    def found(self) -> Tangents:
+    def parts(self) -> Tangents:
         given, moving, summed = self.given, self.moving, self.summed
         last = [self.cotangents.get(i) or _zeros(given.initial[i]) for i in moving]
         totals = [_zeros(given.captured[i]) for i in summed]
-        rows = [_flipped(x) for x in (*self.starts, *given.stacked, *(self.cotangents[i] for i in self.observed))]
+        kept = (pick(self.node, place) for place in self.stored.values())
+        rows = [_flipped(x) for x in (*kept, *given.stacked, *(self.cotangents[i] for i in self.observed))]
         done = scan((*last, *totals), given.captured, rows, self._body, length=self.node.attrs["length"])
         first: dict[int, Node] = dict(zip(moving, done.last, strict=False))
         sums = dict(zip(summed, done.last[len(moving) :], strict=True))
@@ -100,20 +145,15 @@ class _Reversal:
         )
 
     def _body(self, states: Nodes, held: Nodes, rows: Nodes) -> tuple[Sequence[Node], Sequence[Node]]:
-        """One iteration backwards: computed again, then pulled back."""
-        region: Region = self.node.attrs["region"]
-        first = len(self.given.initial)
+        first = len(self.stored)
         second = first + len(self.given.stacked)
-        x, s, observed = rows[:first], rows[first:second], rows[second:]
-        adjoint, totals = states[: len(self.moving)], states[len(self.moving) :]
-        results = region(*x, *held, *s)
-        values = [*(x[i] for i in self.moving), *(held[i] for i in self.summed), *(s[i] for i in self.rowwise)]
-        outputs = [results[i] for i in (*self.moving, *self.observed)]
-        found = self.pull(outputs, [*adjoint, *observed], values)
-        parts_ = [_zeros(v) if g is None else g for v, g in zip(values, found, strict=True)]
-        end = len(self.moving)
-        added = [total + part for total, part in zip(totals, parts_[end : end + len(totals)], strict=True)]
-        return [*parts_[:end], *added], parts_[end + len(totals) :]
+        end, count = len(self.moving), len(self.given.initial)
+        known = dict(zip(self.stored, rows[:first], strict=True))
+        known |= zip(self.region.arguments[count:], (*held, *rows[first:second]), strict=True)
+        known |= zip(self.seeds, (*states[:end], *rows[second:]), strict=True)
+        found = substitute(self.pulled, known)
+        added = [total + part for total, part in zip(states[end:], found[end : end + len(self.summed)], strict=True)]
+        return [*found[:end], *added], found[end + len(self.summed) :]
 
 
 def _flipped(rows: Node) -> Node:

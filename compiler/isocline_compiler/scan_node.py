@@ -11,8 +11,8 @@ from dataclasses import dataclass
 from typing import Any, TypeAlias
 
 from isocline_compiler.frontier import frontier
-from isocline_compiler.graph import ARGUMENT, CONSTANT, Node, Op, Region, Stop, leaf, substitute
-from isocline_compiler.solve_node import pick
+from isocline_compiler.graph import ARGUMENT, CONSTANT, Node, Op, Region, Stop, leaf, substitute, topological
+from isocline_compiler.solve_node import parts, pick
 from isocline_compiler.tensor_type import Size, TensorType
 
 Nodes: TypeAlias = "tuple[Node, ...]"
@@ -52,11 +52,10 @@ SCAN = Op(
 
 @dataclass(frozen=True)
 class Scanned:
-    """The results of a scan: the states after the last iteration, what was stacked, the states at the start of each."""
+    """The results of a scan that its author asked for: the states after the last iteration, and what was stacked."""
 
     last: Nodes
     stacked: Nodes
-    starts: Nodes
 
 
 def scan(
@@ -69,8 +68,8 @@ def scan(
 ) -> Scanned:
     """A loop whose body is written by `body` on arguments made for it.
 
-    What the body reads besides becomes a captured value. The scan keeps the states at the start of each iteration, of
-    shape (length, *state), for whoever reverses it.
+    What the body reads besides becomes a captured value. For whoever reverses the loop it stacks all that it computes
+    from its states, and these themselves, until what nothing reads is pruned: see `stored_by`.
     """
     arguments = (
         _arguments("x", [item.type for item in initial]),
@@ -79,7 +78,8 @@ def scan(
     )
     states, held, rows = arguments
     following, results = body(*arguments)
-    found = (*following, *results, *states)
+    asked = (*following, *results)
+    found = (*asked, *states, *_moving(asked, states))
     outside = [item for item in frontier(found, (*states, *held, *rows)) if item.op is not CONSTANT]
     fresh = _arguments("f", [item.type for item in outside])
     region = Region((*states, *held, *fresh, *rows), substitute(found, dict(zip(outside, fresh, strict=True))))
@@ -87,17 +87,36 @@ def scan(
         *initial, *captured, *outside, *stacked, region=region, states=len(states),
         captured=len(held) + len(fresh), stacked=len(rows), length=length,
     )  # fmt: skip
-    picked = tuple(pick(node, index) for index in range(len(node.types)))
-    first, second = len(states), len(states) + len(results)
-    return Scanned(picked[:first], picked[first:second], picked[second:])
+    picked = tuple(pick(node, index) for index in range(len(asked)))
+    return Scanned(picked[: len(states)], picked[len(states) :])
 
 
-def starts_of(node: Node) -> list[int | None]:
-    """By state, which result of a scan holds it at the start of each iteration; None where that was pruned."""
+def stored_by(node: Node) -> dict[Node, int]:
+    """By node of a scan's body, which result holds its value in every iteration."""
     region: Region = node.attrs["region"]
     states = node.attrs["states"]
-    rows = region.results[states:]
-    return [next((states + i for i, y in enumerate(rows) if y is x), None) for x in region.arguments[:states]]
+    return {result: states + i for i, result in enumerate(region.results[states:])}
+
+
+def stored_again(node: Node) -> Node:
+    """The same scan, run again to store what was pruned."""
+    roles, region, states = parts(node), node.attrs["region"], node.attrs["states"]
+
+    def body(x: Nodes, c: Nodes, s: Nodes) -> tuple[Nodes, Nodes]:
+        results = region(*x, *c, *s)
+        return results[:states], results[states:]
+
+    again = scan(roles.initial, roles.captured, roles.stacked, body, length=node.attrs["length"])
+    return again.last[0].inputs[0]
+
+
+def _moving(results: Sequence[Node], states: Nodes) -> list[Node]:
+    """What is computed from the states on the way to the results."""
+    depends = set(states)
+    for node in topological(results, states):
+        if any(item in depends for item in node.inputs):
+            depends.add(node)
+    return [node for node in topological(results, states) if node in depends and len(node.types) == 1]
 
 
 def _arguments(letter: str, types: Sequence[TensorType]) -> Nodes:

@@ -14,9 +14,22 @@ from hypothesis import strategies as st
 from onnx.reference import ReferenceEvaluator
 
 from isocline_compiler.autodiff import gradient, jvp, pull_back
-from isocline_compiler.graph import ARGUMENT, INPUT, WEIGHT, Graph, Node, Region, constant, leaf
+from isocline_compiler.graph import (
+    ARGUMENT,
+    INPUT,
+    WEIGHT,
+    Example,
+    Graph,
+    Node,
+    Op,
+    Region,
+    constant,
+    leaf,
+    topological,
+)
 from isocline_compiler.grid import Discretisation, Grid, through, uniform
 from isocline_compiler.ops import OPS
+from isocline_compiler.ops.evaluation import applied, applied_by_row
 from isocline_compiler.ops.shapes import real
 from isocline_compiler.passes import bind, optimise, prune, share, sink, tabulate
 from isocline_compiler.scan_node import SCAN, scan
@@ -246,15 +259,42 @@ GRIDS = {
 }
 
 
+@pytest.mark.parametrize("stored", [0, 1 << 17], ids=["checkpoints", "stored"])
 @pytest.mark.parametrize("segment", [1, 2, 3])
 @pytest.mark.parametrize("kind", GRIDS)
-def test_derivatives_through_a_loop_are_autograds_through_the_steps(kind: str, segment: int) -> None:
+def test_derivatives_through_a_loop_are_autograds_through_the_steps(
+    kind: str, segment: int, stored: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("isocline_compiler.reversal.MOST_STORED", stored)
     graph, grid = GRIDS[kind]
     found = derived(stepped(graph, grid, segment))
     assert len(scans(found)) > 2
     values = run(found)
     for name, expected in by_autograd(stepped(graph, grid, None)).items():
         np.testing.assert_allclose(values[name], expected, rtol=1e-11, atol=1e-12, err_msg=name)
+
+
+def test_a_pruned_loop_is_run_again_for_its_derivative() -> None:
+    """It no longer has what its reverse reads; the numbers are the same."""
+    graph = stepped(*GRIDS["kept"], 2)
+
+    def slope_of(graph: Graph) -> np.ndarray:
+        score = OPS["reduce_sum"](OPS["sin"](graph.outputs["y"]), axes=(1, 2))
+        return run(Graph((START,), {"slope": gradient(score, [START])[0]}))["slope"]
+
+    np.testing.assert_allclose(slope_of(optimise(bind(graph, W))), slope_of(graph), rtol=1e-12)
+
+
+def test_checkpoints_compute_an_iteration_again_and_stored_values_do_not(monkeypatch: pytest.MonkeyPatch) -> None:
+    def tanhs(most: int) -> list[int]:
+        monkeypatch.setattr("isocline_compiler.reversal.MOST_STORED", most)
+        graph = optimise(bind(derived(stepped(*GRIDS["end"], 2)), W))
+        whole = optimise(Graph(graph.inputs, {"first": graph.outputs["first"]}))
+        return [len([n for n in topological(loop.attrs["region"].results) if n.op.name == "tanh"])
+                for loop in scans(whole)]  # fmt: skip
+
+    assert tanhs(1 << 17) == [8, 0]
+    assert tanhs(0) == [8, 8]
 
 
 def test_a_gradient_of_a_gradient_of_a_gradient() -> None:
@@ -312,7 +352,8 @@ def test_the_graph_does_not_grow_with_the_steps() -> None:
         graph = derived(stepped(path((0.0, 1.0), everywhere=False), uniform(0.0, 1.0, steps), 5))
         return len(to_text(optimise(bind(graph, W))).splitlines())
 
-    assert size(50) == size(5000)
+    assert size(50) == size(500)
+    assert size(50_000) == size(100_000), "of so many steps only the states are stored"
 
 
 def test_the_body_of_a_loop_is_closed() -> None:
@@ -329,7 +370,7 @@ def test_the_body_of_a_loop_is_closed() -> None:
 def test_pruned_are_results_nobody_reads_and_states_that_matter_to_none() -> None:
     x0, y0 = constant(np.zeros(2)), constant(np.ones(2))
     loop = scan((x0, y0), (RATE,), (), lambda x, c, s: ((x[0] + c[0], x[1] * c[0]), (x[0], x[1])), length=4)
-    assert len(loop.last[0].inputs[0].types) == 6
+    assert len(loop.last[0].inputs[0].types) == 8, "the results, the states, and what is computed from them"
     (left,) = scans(prune(Graph((), {"y": loop.last[0]})))
     assert (left.attrs["states"], len(left.types), left.attrs["captured"]) == (1, 1, 1)
     both = prune(Graph((), {"y": loop.last[0], "rows": loop.stacked[1]}))
@@ -351,6 +392,25 @@ def test_what_the_clock_decides_becomes_a_table_computed_in_float64() -> None:
                 if n.op.name == "cos"]  # fmt: skip
     (found,) = session(whole, "float32").run(None, {"x0": np.zeros(1, np.float32)})
     np.testing.assert_allclose(found, exact, rtol=3e-6)
+
+
+ROWS = [(op, example) for op in OPS.values() if op.onnx is not None and op.training is None for example in op.examples
+        if all(isinstance(size, int) for type_ in example.types for size in type_.shape)]  # fmt: skip
+
+
+@pytest.mark.parametrize(("op", "example"), ROWS, ids=lambda item: getattr(item, "name", ""))
+def test_every_operation_can_be_taken_over_rows(op: Op, example: Example) -> None:
+    arguments = [leaf(ARGUMENT, f"x{i}", type_) for i, type_ in enumerate(example.types)]
+    node = op(*arguments, **example.attrs)
+    rows = {}
+    for i, argument in enumerate(arguments):
+        low, high = example.within[min(i, len(example.within) - 1)]
+        drawn = RNG.uniform(low, high, (3, *argument.shape))
+        rows[argument] = {"real": drawn, "int": drawn.astype(np.int64), "bool": drawn > 0}[argument.type.kind]
+    (found,) = applied_by_row([node], rows)
+    for i in range(3):
+        expected = applied(op, [array[i] for array in rows.values()], example.attrs)
+        np.testing.assert_allclose(found[i], expected, rtol=1e-12, atol=1e-14)
 
 
 def test_passes_give_back_the_same_graph_when_nothing_is_to_do() -> None:

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import torch
 
-from isocline_compiler.graph import Array, Attrs, Op
+from isocline_compiler.graph import CONSTANT, Array, Attrs, Node, Op, topological
 
 
 @dataclass(frozen=True)
@@ -27,11 +27,35 @@ _EXACT = Setting(torch.float64, torch.device("cpu"))
 
 def applied(op: Op, arrays: Sequence[Array], attrs: Attrs) -> Array:
     """The result of an operation on float64, int64 and bool arrays, as deployed."""
-    tensors = [torch.tensor(array) for array in arrays]
     with torch.no_grad():
-        if isinstance(op.torch, str):
-            result = getattr(torch, op.torch)(*tensors)
-        else:
-            result = op.torch(_EXACT, *tensors, **attrs)
-    array: Array = result.contiguous().numpy()
+        return _array(_called(op, [torch.tensor(array) for array in arrays], attrs))
+
+
+def applied_by_row(roots: Sequence[Node], known: Mapping[Node, Array]) -> list[Array]:
+    """The values of `roots` for every row of what is `known`, all rows at once. They reach literals and nothing else.
+
+    Raises RuntimeError where an operation cannot be taken over rows.
+    """
+
+    def of_one(*rows: Any) -> tuple[Any, ...]:
+        values = dict(zip(known, rows, strict=True))
+        for node in topological(roots, tuple(known)):
+            if node.op is CONSTANT:
+                values[node] = torch.tensor(node.attrs["value"])
+            else:
+                values[node] = _called(node.op, [values[item] for item in node.inputs], node.attrs)
+        return tuple(values[root] for root in roots)
+
+    with torch.no_grad():
+        return [_array(item) for item in torch.vmap(of_one)(*(torch.tensor(array) for array in known.values()))]
+
+
+def _called(op: Op, tensors: Sequence[Any], attrs: Attrs) -> Any:
+    if isinstance(op.torch, str):
+        return getattr(torch, op.torch)(*tensors)
+    return op.torch(_EXACT, *tensors, **attrs)
+
+
+def _array(tensor: Any) -> Array:
+    array: Array = tensor.contiguous().numpy()
     return array

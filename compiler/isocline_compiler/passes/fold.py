@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
 from math import prod
 
 import numpy as np
 
-from isocline_compiler.graph import CONSTANT, Array, Graph, Node, constant, transform, value_of
+from isocline_compiler.graph import CONSTANT, Array, Graph, Node, constant, value_of
 from isocline_compiler.passes.rewrite import rewrite
 
 _LARGEST_GROWTH = 1 << 14
@@ -20,11 +19,6 @@ def fold(graph: Graph) -> Graph:
     After unrolling, whatever depends on time alone is of this kind.
     """
     return rewrite(graph, _folded)
-
-
-def folded(roots: Sequence[Node], known: Mapping[Node, Node]) -> tuple[Node, ...]:
-    """`roots` with literals in place of some leaves: literals, where everything they reach can be computed."""
-    return transform(roots, _folded, known)
 
 
 def _folded(node: Node, inputs: tuple[Node, ...]) -> Node:

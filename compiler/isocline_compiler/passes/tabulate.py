@@ -8,7 +8,6 @@ import numpy as np
 
 from isocline_compiler.frontier import frontier
 from isocline_compiler.graph import ARGUMENT, Array, Graph, Node, Region, constant, leaf, substitute, value_of
-from isocline_compiler.passes.fold import folded
 from isocline_compiler.passes.prune import without_unread
 from isocline_compiler.passes.rewrite import rewrite, with_attrs
 from isocline_compiler.scan_node import SCAN
@@ -37,7 +36,7 @@ def _tabulated(node: Node, inputs: tuple[Node, ...]) -> Node:
     known = {argument: value for argument, item in pairs if (value := value_of(item)) is not None}
     moving = [argument for argument in region.arguments if argument not in known]
     terms = [item for item in frontier(region.results, moving) if item.inputs and _fits(item, node)]
-    tables = _tables(terms, known, node.attrs["length"])
+    tables = _tables(terms, known)
     if not tables:
         return node
     fresh = {term: leaf(ARGUMENT, f"t{len(region.arguments) + i}", term.type) for i, term in enumerate(tables)}
@@ -51,13 +50,15 @@ def _fits(term: Node, node: Node) -> bool:
     return len(sizes) == len(term.shape) and prod(sizes) * int(node.attrs["length"]) <= LARGEST
 
 
-def _tables(terms: list[Node], known: dict[Node, Array], length: int) -> dict[Node, Node]:
-    """The values of each term, a row an iteration; only of terms that are finite in all."""
-    rows = [folded(terms, {argument: constant(value[i]) for argument, value in known.items()}) for i in range(length)]
-    columns = zip(terms, zip(*rows, strict=True), strict=True)
-    found = {term: [value_of(item) for item in column] for term, column in columns}
-    return {
-        term: constant(np.stack([array for array in arrays if array is not None]))
-        for term, arrays in found.items()
-        if all(array is not None for array in arrays)
-    }
+def _tables(terms: list[Node], known: dict[Node, Array]) -> dict[Node, Node]:
+    """The values of each term, a row an iteration; only of terms that are finite in all of them."""
+    from isocline_compiler.ops.evaluation import applied_by_row  # torch is loaded when something folds, not before
+
+    if not terms:
+        return {}
+    try:
+        values = applied_by_row(terms, known)
+    except RuntimeError:
+        return {}  # computed where the model is run, as exactly as that can
+    pairs = zip(terms, values, strict=True)
+    return {term: constant(rows) for term, rows in pairs if rows.dtype.kind != "f" or bool(np.isfinite(rows).all())}
