@@ -394,6 +394,15 @@ def test_what_the_clock_decides_becomes_a_table_computed_in_float64() -> None:
     np.testing.assert_allclose(found, exact, rtol=3e-6)
 
 
+def test_a_table_is_made_of_what_reads_the_clock_only() -> None:
+    """A literal too large to fold is no matter of the clock, though no state decides it either."""
+    wide = OPS["expand"](constant([[1.0]]), shape=(200, 200))
+    loop = scan((constant(np.ones((200, 200))),), (), (), lambda x, c, s: ([x[0] * OPS["sin"](wide)], []), length=3)
+    graph = prune(Graph((), {"y": loop.last[0]}))
+    assert tabulate(graph) is graph
+    np.testing.assert_allclose(run(optimise(graph, check=True))["y"], np.sin(1.0) ** 3, rtol=1e-12)
+
+
 ROWS = [(op, example) for op in OPS.values() if op.onnx is not None and op.training is None for example in op.examples
         if all(isinstance(size, int) for type_ in example.types for size in type_.shape)]  # fmt: skip
 

@@ -7,7 +7,18 @@ from math import prod
 import numpy as np
 
 from isocline_compiler.frontier import frontier
-from isocline_compiler.graph import ARGUMENT, Array, Graph, Node, Region, constant, leaf, substitute, value_of
+from isocline_compiler.graph import (
+    ARGUMENT,
+    Array,
+    Graph,
+    Node,
+    Region,
+    constant,
+    leaf,
+    substitute,
+    topological,
+    value_of,
+)
 from isocline_compiler.passes.prune import without_unread
 from isocline_compiler.passes.rewrite import rewrite, with_attrs
 from isocline_compiler.scan_node import SCAN
@@ -36,7 +47,7 @@ def _tabulated(node: Node, inputs: tuple[Node, ...]) -> Node:
     known = {argument: value for argument, item in pairs if (value := value_of(item)) is not None}
     moving = [argument for argument in region.arguments if argument not in known]
     terms = [item for item in frontier(region.results, moving) if item.inputs and _fits(item, node)]
-    tables = _tables(terms, known)
+    tables = _tables([item for item in terms if not known.keys().isdisjoint(topological([item]))], known)
     if not tables:
         return node
     fresh = {term: leaf(ARGUMENT, f"t{len(region.arguments) + i}", term.type) for i, term in enumerate(tables)}
