@@ -244,9 +244,7 @@ def _walk(emitter: Emitter, nodes: Iterable[Node], names: dict[Node, str], weigh
 def _emit_scan(
     emitter: Emitter, node: Node, names: Mapping[Node, str], weights: Mapping[str, Array]
 ) -> tuple[str, ...]:
-    """A Scan: the body reads the captured values where they are; without any stacked value it is given a column of
-    zeros, for Scan counts iterations by what it is given.
-    """
+    """A Scan: the body reads the captured values where they are."""
     region: Region = node.attrs["region"]
     roles = parts(node)
     first, last = len(roles.initial), len(roles.initial) + len(roles.captured)
@@ -254,26 +252,40 @@ def _emit_scan(
     own = {item: emitter.fresh() for item in (*region.arguments[:first], *region.arguments[last:])}
     inner = own | {a: names[v] for a, v in zip(region.arguments[first:last], roles.captured, strict=True)}
     types = {name: item.type for item, name in own.items()}
-    given = list(own.values())
-    if not stacked:
-        stacked = [emitter.array(np.zeros(node.attrs["length"]))]
-        given.append(emitter.fresh())
-        types[given[-1]] = TensorType("real")
     with emitter.inside() as inside:
         _walk(emitter, topological(region.results, region.arguments), inner, weights)
-        results = _body_results(emitter, [inner[item] for item in region.results])
+        found = [inner[item] for item in region.results]
+        if not stacked:
+            counter = emitter.fresh()
+            stacked, types[counter] = [emitter.array(np.zeros(node.attrs["length"]))], TensorType("real")
+            found[0] = _counted(emitter, found[0], counter)
+        results = _body_results(emitter, found, first)
+    given = list(types)
     types |= {name: item.type for name, item in zip(results, region.results, strict=True)}
     body = EmittedBody(inside, tuple(given), tuple(results), types)
-    given_values = [*(names[item] for item in roles.initial), *stacked]
-    return emitter.loop(given_values, len(node.types), body, num_scan_inputs=len(stacked))
+    values = [*(names[item] for item in roles.initial), *stacked]
+    return emitter.loop(values, len(node.types), body, num_scan_inputs=len(stacked))
 
 
-def _body_results(emitter: Emitter, names: Sequence[str]) -> list[str]:
-    """Every result of a body is computed in it, and by an operator of its own."""
+def _counted(emitter: Emitter, state: str, counter: str) -> str:
+    """A state of a loop that is given nothing to count its iterations by but a column of zeros: these are added.
+
+    What is not read tract 0.23 drops, and stops at the loop; OpenVINO 2026.4 makes a batch of nothing.
+    """
+    return emitter.node("Add", state, counter)
+
+
+def _body_results(emitter: Emitter, names: Sequence[str], states: int) -> list[str]:
+    """Every result of a body is computed in it, by its own operator; one that is stacked is read by nothing in there.
+
+    tract 0.23 puts an operation between a stacked result and all that reads it, the body's own operators included.
+    """
     computed = {name for item in emitter.nodes for name in item.outputs}
+    read = {name for item in emitter.nodes for name in item.inputs}
     found: list[str] = []
-    for name in names:
-        found.append(emitter.node("Identity", name) if name not in computed or name in found else name)
+    for i, name in enumerate(names):
+        alone = name in computed and name not in found and (i < states or name not in read)
+        found.append(name if alone else emitter.node("Identity", name))
     return found
 
 

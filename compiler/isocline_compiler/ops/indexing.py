@@ -88,12 +88,21 @@ def _grad_slice(
     g: Node, y: Node, x: Node, axis: int, start: int | None, stop: int | None, step: int = 1
 ) -> tuple[Node]:
     size = known("the gradient of a slice", x.size(axis))
-    chosen = _range(size, start, stop, step)
-    if chosen == range(size)[::-1]:
-        return (SLICE(g, axis=axis, start=None, stop=None, step=-1),)
-    if step != 1:
-        return (_scattered(g, axis % x.type.rank, np.array(chosen, dtype=np.int64), size),)
-    return (_padded_along(g, axis % x.type.rank, chosen.start, size - chosen.start - len(chosen)),)
+    at, chosen = axis % x.type.rank, _range(size, start, stop, step)
+    if step < 0:
+        g, chosen = SLICE(g, axis=at, start=None, stop=None, step=-1), chosen[::-1]
+    if step not in (1, -1) and len(chosen) > 1:
+        g = _apart(g, at, chosen.step)
+    return (_padded_along(g, at, chosen.start, size - chosen.start - int(g.size(at))),)
+
+
+def _apart(g: Node, axis: int, step: int) -> Node:
+    """The entries of an axis with step - 1 zeros between neighbours."""
+    count = known("the gradient of a slice", g.size(axis))
+    lead, rest = g.shape[:axis], g.shape[axis + 1 :]
+    single = RESHAPE(g, shape=(*lead, count, 1, *rest))
+    spaced = RESHAPE(_padded_along(single, axis + 1, 0, step - 1), shape=(*lead, count * step, *rest))
+    return SLICE(spaced, axis=axis, start=0, stop=(count - 1) * step + 1)
 
 
 def _padded_along(g: Node, axis: int, before: int, after: int) -> Node:

@@ -147,7 +147,8 @@ class _Loop:
                 x = tuple(a + b for a, b in zip(x, _at(rows[second:], j), strict=True))
             if segments.period and ((j + 1) % segments.period == 0 or j + 1 == segments.steps < segments.period):
                 kept.append(x)
-        return (*x, *map(as_value, values_of(memory))), [_piled(values) for values in zip(*kept, strict=True)]
+        going_on = (*x, *map(as_value, values_of(memory)))
+        return going_on, [values[0] if len(values) == 1 else _piled(values) for values in zip(*kept, strict=True)]
 
     def _tail(self, going: Nodes) -> list[State]:
         """The states after each step that follows the loop."""
@@ -171,12 +172,14 @@ class _Loop:
         return tuple(found)
 
     def _of_segments(self, inside: Node) -> Node:
-        """(segments, kept of each, batch, *state) as (kept, batch, *state); some short segments end at no kept time."""
-        flat = OPS["reshape"](inside, shape=(int(inside.size(0)) * int(inside.size(1)), *inside.shape[2:]))
+        """The kept states of the loop, (kept, batch, *state): several of each segment, or of some segments the last."""
         steps, period, first = self.segments.steps, self.segments.period, self.segments.first
-        if steps >= period:
-            return flat
-        return OPS["slice"](flat, axis=0, start=(period - first % period) // steps - 1, stop=None, step=period // steps)
+        if steps > period:
+            return OPS["reshape"](inside, shape=(int(inside.size(0)) * int(inside.size(1)), *inside.shape[2:]))
+        if steps == period:
+            return inside
+        start = (period - first % period) // steps - 1
+        return OPS["slice"](inside, axis=0, start=start, stop=None, step=period // steps)
 
 
 def _field_of(region: Region, values: Nodes) -> Field:
