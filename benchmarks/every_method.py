@@ -1,8 +1,7 @@
-"""A small model with every method of attribution and both seeded derivatives, for the table of engines."""
+"""A small model with every method of attribution and both seeded derivatives, its steps laid out and in a loop."""
 
 from __future__ import annotations
 
-import shutil
 from pathlib import Path
 
 import numpy as np
@@ -10,18 +9,20 @@ import numpy as np
 import isocline
 from isocline_runtime.manifest import MODEL_FILE
 
-NAME = "every_method"
-FILE = Path(__file__).with_name(f"{NAME}.dyn")
+FILE = Path(__file__).with_name("every_method.dyn")
+FORMS = {"every_method": "all", "every_method_loop": "1"}
+"""By name of the artifact, what its file says of `unroll`."""
 
 
-def build(folder: Path) -> Path:
-    """The file, copied beside made-up data; trained and compiled into the folder unless that is done already."""
-    source = folder / f"{NAME}_source"
+def build(folder: Path, name: str) -> Path:
+    """The file, written beside made-up data; trained and compiled into the folder unless that is done already."""
+    source = folder / f"{name}_source"
     source.mkdir(parents=True, exist_ok=True)
-    file = Path(shutil.copy(FILE, source))
+    file = source / FILE.name
+    file.write_text(FILE.read_text().replace("unroll all", f"unroll {FORMS[name]}"))
     np.savez(file.with_suffix(".npz"), **samples(200))
-    if not (folder / NAME / MODEL_FILE).is_file():
-        isocline.build(file, out=folder / NAME, run=source / "run")
+    if not (folder / name / MODEL_FILE).is_file():
+        isocline.build(file, out=folder / name, run=source / "run")
     return file
 
 

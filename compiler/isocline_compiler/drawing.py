@@ -11,6 +11,7 @@ from typing import Any, TypeAlias
 import networkx as nx
 
 from isocline_compiler.graph import ARGUMENT, CONSTANT, INPUT, WEIGHT, Graph, Node, Region, regions_of, topological
+from isocline_compiler.scan_node import SCAN
 from isocline_compiler.text_form import attribute, literal
 
 Place: TypeAlias = tuple[float, float]
@@ -26,7 +27,7 @@ ROW, GAP, LETTER, LINE, BEND, MARGIN = 0.95, 0.2, 0.085, 0.19, 0.04, 0.5
 FAMILIES: Mapping[str, tuple[str, str]] = {
     "input": ("#dbeafe", "argument"),
     "output": ("#dcfce7", ""),
-    "solve": ("#fbcfe8", "pick"),
+    "solve": ("#fbcfe8", "pick scan"),
     "arithmetic": ("#f3f4f6", "add sub mul div neg pow minimum maximum clip where"),
     "linear": ("#ede9fe", "linear matmul conv conv_transpose"),
     "reduction": (
@@ -68,9 +69,11 @@ def to_svg(graph: Graph, limit: int = LIMIT) -> str:
 
 
 def _field_panel(node: Node, region: Region, limit: int) -> Panel:
-    name = str(node.attrs.get("field", node.op.name))
-    states = [argument.attrs["name"] for argument in region.arguments[1:]]
-    labels = [f"{state}'" for state in states[: len(region.results)]]
+    """The slopes of a field's states; of a loop the next states, and what is stacked."""
+    name, first = str(node.attrs.get("field", node.op.name)), 0 if node.op is SCAN else 1
+    states = [argument.attrs["name"] for argument in region.arguments[first : first + node.attrs["states"]]]
+    labels = [f"next {state}" if node.op is SCAN else f"{state}'" for state in states]
+    labels += [f"row {i}" for i in range(len(region.results) - len(states))]
     return _panel(
         f"{name}({', '.join(a.attrs['name'] for a in region.arguments)})", list(region.results), labels, limit
     )

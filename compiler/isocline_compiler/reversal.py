@@ -134,7 +134,8 @@ class _Reversal:
         totals = [_zeros(given.captured[i]) for i in summed]
         kept = (pick(self.node, place) for place in self.stored.values())
         rows = [_flipped(x) for x in (*kept, *given.stacked, *(self.cotangents[i] for i in self.observed))]
-        done = scan((*last, *totals), given.captured, rows, self._body, length=self.node.attrs["length"])
+        names = [f"adjoint_{self.region.arguments[i].attrs['name']}" for i in moving]
+        done = scan((*last, *totals), given.captured, rows, self._body, length=self.node.attrs["length"], names=names)
         first: dict[int, Node] = dict(zip(moving, done.last, strict=False))
         sums = dict(zip(summed, done.last[len(moving) :], strict=True))
         sent = dict(zip(self.rowwise, map(_flipped, done.stacked), strict=True))

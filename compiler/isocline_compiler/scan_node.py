@@ -65,14 +65,15 @@ def scan(
     body: Body,
     *,
     length: int,
+    names: Sequence[str] = (),
 ) -> Scanned:
-    """A loop whose body is written by `body` on arguments made for it.
+    """A loop whose body is written by `body` on arguments made for it; `names` are those of its states, for readers.
 
     What the body reads besides becomes a captured value. For whoever reverses the loop it stacks all that it computes
     from its states, and these themselves, until what nothing reads is pruned: see `stored_by`.
     """
     arguments = (
-        _arguments("x", [item.type for item in initial]),
+        _arguments("x", [item.type for item in initial], names),
         _arguments("c", [item.type for item in captured]),
         _arguments("s", [row_of(item.type) for item in stacked]),
     )
@@ -106,7 +107,8 @@ def stored_again(node: Node) -> Node:
         results = region(*x, *c, *s)
         return results[:states], results[states:]
 
-    again = scan(roles.initial, roles.captured, roles.stacked, body, length=node.attrs["length"])
+    names = [str(item.attrs["name"]) for item in region.arguments[:states]]
+    again = scan(roles.initial, roles.captured, roles.stacked, body, length=node.attrs["length"], names=names)
     return again.last[0].inputs[0]
 
 
@@ -119,5 +121,7 @@ def _moving(results: Sequence[Node], states: Nodes) -> list[Node]:
     return [node for node in topological(results, states) if node in depends and len(node.types) == 1]
 
 
-def _arguments(letter: str, types: Sequence[TensorType]) -> Nodes:
-    return tuple(leaf(ARGUMENT, f"{letter}{i}", type_) for i, type_ in enumerate(types))
+def _arguments(letter: str, types: Sequence[TensorType], names: Sequence[str] = ()) -> Nodes:
+    """Leaves of these types, by their names, or a letter and a number where there are none."""
+    numbered = (*names, *(f"{letter}{i}" for i in range(len(names), len(types))))
+    return tuple(leaf(ARGUMENT, name, type_) for name, type_ in zip(numbered, types, strict=True))

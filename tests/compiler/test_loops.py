@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from onnx.reference import ReferenceEvaluator
 
 from isocline_compiler.autodiff import gradient, jvp, pull_back
+from isocline_compiler.drawing import to_svg
 from isocline_compiler.graph import (
     ARGUMENT,
     INPUT,
@@ -468,6 +469,31 @@ def test_a_loop_is_a_scan_of_standard_operators_with_the_size_of_its_batch() -> 
     assert [d.dim_value for d in body.input[0].type.tensor_type.shape.dim] == [4, 2]
     assert not body.initializer, "weights are stored once, outside"
     assert to_onnx(whole, {}, sizes={"batch": 4}).SerializeToString() == model.SerializeToString()
+
+
+def test_a_loop_suits_engines_that_rewrite_its_body() -> None:
+    """What a body is given is read, and what it stacks is read by nothing in it: see docs/conformance.md."""
+    t, x = leaf(ARGUMENT, "t", real()), leaf(ARGUMENT, "x", real("batch", 2))
+    node = solve(Region((t, x), (OPS["tanh"](x),)), (START,), Interval((0.0, 1.0), everywhere=True))
+    without_clock = stepped(Graph((START,), {"y": node}), through((0.0, 1.0), 8), 2)
+    for graph in (derived(stepped(*GRIDS["kept"], 3)), without_clock):
+        model = to_onnx(optimise(bind(graph, W)), {})
+        for node in (node for node in model.graph.node if node.op_type == "Scan"):
+            body = next(item.g for item in node.attribute if item.name == "body")
+            states = len(node.input) - next(item.i for item in node.attribute if item.name == "num_scan_inputs")
+            read = {name for inner in body.node for name in inner.input}
+            assert {port.name for port in body.input[states:]} <= read
+            assert len(node.input) > states
+            assert not {port.name for port in body.output[states:]} & read
+
+
+def test_a_loop_is_drawn_and_written_with_the_names_of_its_states() -> None:
+    graph = optimise(bind(derived(stepped(*GRIDS["kept"], 3)), W))
+    assert "region(x : real[batch, 2], " in to_text(graph)
+    assert "adjoint_x : real[batch, 2]" in to_text(graph)
+    picture = to_svg(graph)
+    assert "next x" in picture
+    assert "row 0" in picture
 
 
 def test_large_solves_become_loops_unless_the_author_says_otherwise() -> None:

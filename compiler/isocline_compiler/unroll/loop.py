@@ -114,7 +114,9 @@ class _Loop:
     def results(self) -> State:
         rows = (*self.clock.tables, *self.weights, *self.disturbances)
         going = (*self.start.path[-1], *self.remembered)
-        done = scan(going, self.given.captured, rows, self._body, length=self.segments.count)
+        states = self.node.attrs["region"].arguments[1 : 1 + len(self.given.initial)]
+        names = [str(item.attrs["name"]) for item in states]
+        done = scan(going, self.given.captured, rows, self._body, length=self.segments.count, names=names)
         tail = self._tail(done.last)
         if self.record is not None:
             before, after = self._by_state(self.start.path), self._by_state(tail)
