@@ -395,6 +395,20 @@ def test_what_the_clock_decides_becomes_a_table_computed_in_float64() -> None:
     np.testing.assert_allclose(found, exact, rtol=3e-6)
 
 
+@pytest.mark.parametrize("batched", [False, True])
+def test_rows_of_one_number_are_that_number(batched: bool) -> None:
+    """0.25 in every row, with or without an axis for the samples: no value is stacked any more."""
+    start = START if batched else constant(np.array([1.0, -2.0]))
+    same = OPS["expand_like"](constant(0.25), start) if batched else constant(np.full(2, 0.25))
+    rows = OPS["expand"](OPS["reshape"](same, shape=(1, *same.shape)), shape=(4, *same.shape))
+    loop = scan((start,), (), (rows,), lambda x, c, s: ([x[0] * s[0]], []), length=4)
+    graph = prune(Graph((START,), {"y": loop.last[0]}))
+    (found,) = scans(sink(graph))
+    assert found.attrs["stacked"] == 0
+    same_numbers = run(sink(graph))["y"]
+    np.testing.assert_allclose(same_numbers, (X0 if batched else np.array([1.0, -2.0])) / 256, rtol=1e-14)
+
+
 def test_a_table_is_made_of_what_reads_the_clock_only() -> None:
     """A literal too large to fold is no matter of the clock, though no state decides it either."""
     wide = OPS["expand"](constant([[1.0]]), shape=(200, 200))

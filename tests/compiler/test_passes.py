@@ -491,3 +491,17 @@ def test_checking_names_the_pass_that_broke_the_graph_and_the_one_before():
 def test_the_passes_agree_that_an_op_is_a_record():
     assert all(isinstance(op, Op) for op in TOTAL)
     assert len(TOTAL) > 50
+
+
+@pytest.mark.parametrize("shape", [(3,), (1, 3), (2, 1, 3)])
+def test_a_product_of_what_is_the_same_for_all_samples_is_one_product(shape: tuple[int, ...]) -> None:
+    """However the repetition was written: in the shape of another value with as many axes, or with more."""
+    like = X if len(shape) < 3 else leaf(INPUT, "z", real("batch", 1, 3))
+    repeated = OPS["expand_like"](constant(np.arange(1.0, 4.0).reshape(shape[-2:] if len(shape) == 3 else shape)), like)
+    graph = Graph((like,), {"y": OPS["linear"](repeated, constant(np.arange(9.0).reshape(3, 3)))})
+    deferred = passes.defer(graph)
+    assert "expand_like" not in names(deferred)
+    assert names(deferred)[-1] in ("spread", "reshape")
+    bound = {str(like.attrs["name"]): torch.ones((2, *(int(n) for n in like.shape[1:])), dtype=torch.float64)}
+    for found, expected in zip(run(deferred, bound), run(graph, bound), strict=True):
+        np.testing.assert_allclose(found, expected, rtol=1e-14)
