@@ -32,7 +32,7 @@ def _solve(solve: Facts) -> str:
 
 def _parity(certificate: Facts) -> str:
     bound = _number(certificate["parity_bound"])
-    return f"{_spreads(certificate['parity'])}  (float32 against float64, bound {bound})"
+    return f"{_spreads(certificate['parity'])}  ({certificate['dtype']} against the float64 model, bound {bound})"
 
 
 def _errors(certificate: Facts) -> Iterator[tuple[str, str]]:

@@ -240,6 +240,7 @@ class Compilation:
             samples=samples.origin + ("" if measured is samples else f", {measured.count} of them measured"),
             parity=compare(deployed, exact, self.model.graph),
             parity_bound=self.plan.parity,
+            dtype=self.plan.dtype,
             discretisation=compare(exact, evaluator.reference, self.model.graph) if evaluator.open else {},
             stated_error=self.plan.error,
             reference=f"dopri8, rtol = atol = {reference_tolerance(self.plan.error):.0e}",

@@ -119,6 +119,7 @@ class Certificate:
     derivatives: tuple[AttributionProof, ...] = ()
     deployed: Mapping[str, Spread] = field(default_factory=dict)
     beyond: Mapping[str, Spread] = field(default_factory=dict)
+    dtype: str = "float32"
     definition: str = DEFINITION
 
     def to_json(self) -> str:
