@@ -19,7 +19,7 @@ from isocline_compiler.model import Model
 from isocline_compiler.to_onnx import to_onnx
 from isocline_compiler.to_torch import TorchProgram, lower_to_torch
 from isocline_compiler.training.initial import initial_weights
-from isocline_compiler.unroll import unroll
+from isocline_compiler.unroll import Unrolling, unroll, with_segments
 from isocline_dsl import Source, parse
 
 LYNX = """dyn 1
@@ -68,13 +68,14 @@ train { loss cross_entropy(logits, label) }
 
 @dataclass
 class Case:
-    """One file with its `attribute` items, unrolled with RK4."""
+    """One file with its `attribute` items, solved with RK4, its steps laid out unless `unrolling` says otherwise."""
 
     text: str
     items: tuple[str, ...]
     steps: int = 3
     seed: int = 3
     dtype: str = "float32"
+    unrolling: Unrolling = "all"
     background: Mapping[str, np.ndarray] = field(default_factory=dict)
 
     @cached_property
@@ -95,7 +96,8 @@ class Case:
     def choices(self):
         from isocline_compiler.solve_node import SOLVE
 
-        return {node: self.choice(node) for node in self.model.graph.nodes() if node.op is SOLVE}
+        chosen = {node: self.choice(node) for node in self.model.graph.nodes() if node.op is SOLVE}
+        return with_segments(chosen, self.unrolling)
 
     @cached_property
     def explanations(self) -> Explanations:

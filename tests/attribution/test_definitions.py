@@ -10,6 +10,7 @@ from onnx.reference import ReferenceEvaluator
 
 from isocline_compiler.attribution.expected_gradients import fractions
 from isocline_compiler.graph import CONSTANT, topological
+from isocline_compiler.scan_node import SCAN
 from isocline_compiler.to_torch import evaluate
 from isocline_compiler.unroll import unroll
 from tests.attribution.explained import DIGITS, LYNX, LYNX_WITH_DATA, Case, Module
@@ -54,6 +55,32 @@ def test_every_engine_and_level_agree() -> None:
         for name, array in reference.items():
             scale = max(float(np.abs(array).max()), 1e-2 * float(np.abs(reference["score"]).max()))
             np.testing.assert_allclose(answer[name], array, atol=1e-5 * scale, rtol=0, err_msg=name)
+
+
+@pytest.mark.parametrize("stored", [0, 1 << 17], ids=["checkpoints", "stored"])
+@pytest.mark.parametrize("unrolling", [1, 3, 6])
+def test_a_loop_is_explained_as_its_steps_are(
+    found: dict[str, np.ndarray], unrolling: int, stored: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """All methods, in float64: the points of a sample beside the samples, the states along the path, the parameters."""
+    monkeypatch.setattr("isocline_compiler.reversal.MOST_STORED", stored)
+    case = Case(LYNX_WITH_DATA, ALL, background=STORED, dtype="float64", unrolling=unrolling)
+    assert any(node.op is SCAN for node in case.explanations.graph.nodes())
+    answers = case.run(LYNXES)
+    assert answers.keys() == found.keys()
+    for name, array in found.items():
+        scale = max(float(np.abs(array).max()), float(np.abs(found["score"]).max()))
+        np.testing.assert_allclose(answers[name], array, rtol=0, atol=1e-11 * scale, err_msg=name)
+
+
+def test_a_loop_of_convolutions_is_explained_as_its_steps_are() -> None:
+    item = "attribute logits wrt image by saliency, integrated_gradients(steps=4), occlusion(patch=3), adjoint_path"
+    laid_out, loop = (Case(DIGITS, (item,), 4, unrolling=form) for form in ("all", 1))
+    answers, expected = (case.run({"image": IMAGES}) for case in (loop, laid_out))
+    for name, array in expected.items():
+        of = "score" if name.endswith("residual") else name  # what is left of a difference of scores
+        scale = float(np.abs(expected[of]).max())
+        np.testing.assert_allclose(answers[name], array, rtol=0, atol=1e-5 * scale, err_msg=name)
 
 
 def test_integrated_gradients_are_complete(lynx: Case, found: dict[str, np.ndarray]) -> None:

@@ -142,9 +142,13 @@ class DeployLowering:
             yield from ((item.span, f"`{key}`") for item in self.settings.all(key))
 
     def _unroll(self) -> int | str:
-        if isinstance(self.settings.value("unroll"), Name):
-            return self.settings.word("unroll", ("auto", "all"), "auto")
-        return self.settings.count("unroll", 1, "auto")
+        value = self.settings.value("unroll")
+        if not isinstance(value, Name):
+            return self.settings.count("unroll", 1, "auto")
+        if value.text not in ("auto", "all"):
+            expected = "`auto`, `all` or a whole number of steps"
+            raise LowerError(messages.setting_value(value.span, "unroll", value.text, expected))
+        return value.text
 
     def _opset(self) -> int:
         opset = self.settings.count("opset", 1, 18)
