@@ -195,7 +195,8 @@ class Compilation:
     def prove_attribution(self, explainer: Explainer, samples: Samples) -> tuple[AttributionProof, ...]:
         """Measure what `attribute.onnx` answers. Raises IsoclineError."""
         weights = self.trained.weights
-        proofs = prove_attribution(self.model, explainer.explanations, weights, explainer.session, samples)
+        explanations, session = explainer.explanations, explainer.session
+        proofs = prove_attribution(self.model, explanations, weights, session, samples, self.progress)
         self.require(missed_attributions(self.model, proofs))
         return proofs
 

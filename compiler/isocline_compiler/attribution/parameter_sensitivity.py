@@ -20,9 +20,9 @@ NAME, LIMIT = "parameter_sensitivity", 256
 def parameter_sensitivity() -> Build:
     """The derivative of the score by each declared parameter: dS/dp, in the parameter's own units, bounds undone.
 
-    By one reverse pass, which all numbers share, and a product at each place that reads the parameter. Where training
-    gave the parameters a covariance C (Laplace), `deviation` is the standard deviation sqrt(J C J^T) of the score that
-    their errors imply, to first order.
+    By one reverse pass, which all numbers share, and a product at each place that reads the parameter; through a loop
+    by forward mode, a pass for each number. Where training gave the parameters a covariance C (Laplace), `deviation` is
+    the standard deviation sqrt(J C J^T) of the score that their errors imply, to first order.
 
     Cacuci (1981), Sensitivity theory for nonlinear systems; MacKay (1992), Bayesian interpolation.
 
@@ -70,5 +70,5 @@ def _deviation(problem: Problem, columns: list[Node]) -> tuple[Result, ...]:
 PARAMETER_SENSITIVITY = Method(
     parameter_sensitivity,
     axioms=("implementation invariance",),
-    cost="one gradient, and a product a use and number",
+    cost="one gradient, and a product a use and number; through a loop two gradients a number",
 )

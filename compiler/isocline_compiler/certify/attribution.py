@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -32,14 +32,23 @@ SAME = 1e-6
 
 
 def prove_attribution(
-    model: Model, explanations: Explanations, weights: Mapping[str, Array], session: Session, samples: Samples
+    model: Model,
+    explanations: Explanations,
+    weights: Mapping[str, Array],
+    session: Session,
+    samples: Samples,
+    progress: Callable[[str], None],
 ) -> tuple[AttributionProof, ...]:
-    """Every result of `attribute.onnx` measured, on fresh samples."""
+    """Every result of `attribute.onnx` measured, on fresh samples; of a long solve that takes minutes."""
     rows = model.deployment.batch or min(ROWS, max(MEASURED, samples.count))  # repeated, and moved apart, when few
     fresh = fresh_samples(model, explanations, weights, samples, rows)
     found = {name: array.astype(np.float64) for name, array in session.run(fresh.feed()).items()}
     trial = Trial(weights, fresh, found, BOUNDS[model.deployment.dtype])
-    return tuple(proof for item in explanations.applied for proof in trial.proofs(item))
+    proofs: list[AttributionProof] = []
+    for item in explanations.applied:
+        progress(f"proving {item.method.name} of {item.plan.output}")
+        proofs += trial.proofs(item)
+    return tuple(proofs)
 
 
 def missed_attributions(model: Model, proofs: Sequence[AttributionProof]) -> list[Diagnostic]:
