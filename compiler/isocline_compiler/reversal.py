@@ -20,13 +20,14 @@ from isocline_compiler.graph import ARGUMENT, Node, Region, at, constant, leaf, 
 from isocline_compiler.ops.broadcasting import broadcast_like
 from isocline_compiler.scan_node import Nodes, scan, stored_again, stored_by
 from isocline_compiler.solve_node import SolveParts, parts, pick
+from isocline_compiler.tensor_type import points_in
 from isocline_compiler.variations import Tangents
 
 Pull = Callable[[Sequence[Node], Sequence[Node], Sequence[Node]], Tangents]
 """Reverse accumulation: (results, their cotangents, values) -> the cotangents of the values, None for zero."""
 
-MOST_STORED = 1 << 17
-"""Entries, for each sample, that a loop stores for its reverse: half a megabyte in float32."""
+MOST_STORED = 1 << 21
+"""Entries, for each sample with all its points, that a loop stores for its reverse: eight megabytes in float32."""
 
 
 def reverse_scan(node: Node, cotangents: Mapping[int, Node], wanted: Sequence[bool], pull: Pull) -> Tangents:
@@ -108,7 +109,7 @@ class _Reversal:
         everything = stored_by(self.node)
         states = set(self.region.arguments[: len(self.given.initial)])
         read = self._read(everything)
-        size = sum(prod(n for n in node.type.sample if isinstance(n, int)) for node in read if node not in states)
+        size = sum(_entries(node) for node in read if node not in states)
         if size * int(self.node.attrs["length"]) <= MOST_STORED:
             return {node: everything[node] for node in read}
         checkpoints = {node: place for node, place in everything.items() if node in states}
@@ -155,6 +156,12 @@ class _Reversal:
         found = substitute(self.pulled, known)
         added = [total + part for total, part in zip(states[end:], found[end : end + len(self.summed)], strict=True)]
         return [*found[:end], *added], found[end + len(self.summed) :]
+
+
+def _entries(node: Node) -> int:
+    """Entries of a value for each sample, its points counted."""
+    points = points_in(str(node.shape[0])) if node.type.batched else 1
+    return points * prod(size for size in node.type.sample if isinstance(size, int))
 
 
 def _flipped(rows: Node) -> Node:

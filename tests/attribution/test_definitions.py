@@ -57,7 +57,7 @@ def test_every_engine_and_level_agree() -> None:
             np.testing.assert_allclose(answer[name], array, atol=1e-5 * scale, rtol=0, err_msg=name)
 
 
-@pytest.mark.parametrize("stored", [0, 1 << 17], ids=["checkpoints", "stored"])
+@pytest.mark.parametrize("stored", [0, 1 << 21], ids=["checkpoints", "stored"])
 @pytest.mark.parametrize("unrolling", [1, 3, 6])
 def test_a_loop_is_explained_as_its_steps_are(
     found: dict[str, np.ndarray], unrolling: int, stored: int, monkeypatch: pytest.MonkeyPatch
