@@ -55,7 +55,7 @@ conformance: examples
 	$(BIN)/python -m benchmarks.conformance
 
 docs: setup
-	$(BIN)/python -m isocline_compiler.reference_tables docs/language.md docs/attribution.md
+	$(BIN)/python -m isocline_compiler.reference docs/language.md docs/attribution.md
 
 clean:
 	rm -rf build dist runs .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache

@@ -24,9 +24,9 @@ from benchmarks import every_method
 from benchmarks.engines import Array, Arrays, Engine, engines, run_reference
 from isocline_compiler.certify.measures import DEFINITION, relative_errors
 from isocline_compiler.certify.samples import drawn, held_out
+from isocline_compiler.derivatives.files import SEEDED
 from isocline_compiler.driver import dataset_of
-from isocline_compiler.seeded_derivatives import SEEDED
-from isocline_compiler.tensor_type import points_in
+from isocline_compiler.graph.tensor_type import points_in
 from isocline_runtime.artifact import read_artifact
 from isocline_runtime.manifest import ATTRIBUTION_FILE, MODEL_FILE, Manifest, Port
 

@@ -29,21 +29,21 @@ import onnxruntime
 import torch
 from torch import Tensor
 
-from isocline_compiler.attributing import sizes_of
-from isocline_compiler.attribution import METHODS
+from isocline_compiler.attribution.explain import sizes_of
+from isocline_compiler.attribution.methods import METHODS
 from isocline_compiler.attribution.problem import Problem
-from isocline_compiler.autodiff import gradient
+from isocline_compiler.backends.to_onnx import to_onnx
 from isocline_compiler.certify.choose import discretisation
+from isocline_compiler.derivatives.reverse_forward import gradient
 from isocline_compiler.graph import INPUT, Array, Graph, leaf
+from isocline_compiler.graph.scan import SCAN
+from isocline_compiler.graph.solve import SOLVE
+from isocline_compiler.graph.tensor_type import TensorType
 from isocline_compiler.lower import lower
 from isocline_compiler.ops import OPS
 from isocline_compiler.passes import bind, optimise
-from isocline_compiler.scan_node import SCAN
-from isocline_compiler.solve_node import SOLVE
-from isocline_compiler.tensor_type import TensorType
-from isocline_compiler.to_onnx import to_onnx
+from isocline_compiler.solvers.unroll import Unrolling, unroll, with_segments
 from isocline_compiler.training.initial import initial_weights
-from isocline_compiler.unroll import Unrolling, unroll, with_segments
 from isocline_dsl import Source, parse
 from isocline_runtime.model_facts import inspect_model
 from isocline_runtime.provider import open_session

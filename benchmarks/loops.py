@@ -17,10 +17,10 @@ from pathlib import Path
 import numpy as np
 
 from benchmarks.gradient import as_the_product_does, forward_graph, node_count, with_gradient
+from isocline_compiler.backends.to_onnx import to_onnx
 from isocline_compiler.graph import Graph
 from isocline_compiler.passes import bind, optimise
-from isocline_compiler.to_onnx import to_onnx
-from isocline_compiler.unroll import Unrolling
+from isocline_compiler.solvers.unroll import Unrolling
 
 STEPS = (20, 60, 200, 1000, 10_000)
 FORMS = ("all", "auto", "1", "2", "5", "10")

@@ -18,14 +18,14 @@ import torch
 from torch import Tensor
 from torchdiffeq import odeint
 
+from isocline_compiler.backends.to_onnx import to_onnx
 from isocline_compiler.certify.choose import discretisation
-from isocline_compiler.checking import check
+from isocline_compiler.graph.solve import SOLVE
+from isocline_compiler.lower.check import check
 from isocline_compiler.passes import optimise
 from isocline_compiler.passes.bind import bind
-from isocline_compiler.solve_node import SOLVE
-from isocline_compiler.to_onnx import to_onnx
+from isocline_compiler.solvers.unroll import unroll
 from isocline_compiler.training.initial import initial_weights
-from isocline_compiler.unroll import unroll
 from isocline_runtime import load
 
 MODEL = """dyn 1

@@ -23,13 +23,13 @@ if TYPE_CHECKING:
     from isocline.layouts import format as format  # noqa: A004 - the command's name
     from isocline.pictures import plot as plot
     from isocline.system import doctor as doctor
-    from isocline_compiler.checking import check as check
     from isocline_compiler.driver import Compiled as Compiled
     from isocline_compiler.driver import TrainingResult as TrainingResult
     from isocline_compiler.driver import build as build
     from isocline_compiler.driver import compile as compile  # noqa: A004 - the command's name
     from isocline_compiler.driver import show as show
     from isocline_compiler.driver import train as train
+    from isocline_compiler.lower.check import check as check
     from isocline_compiler.model import Model as Model
     from isocline_dsl.diagnostics import Diagnostic as Diagnostic
     from isocline_dsl.diagnostics import IsoclineError as IsoclineError
@@ -41,7 +41,7 @@ __version__ = "0.1.0"
 
 _PUBLIC = {
     "isocline_compiler.driver": ("Compiled", "TrainingResult", "build", "compile", "show", "train"),
-    "isocline_compiler.checking": ("check",),
+    "isocline_compiler.lower.check": ("check",),
     "isocline_compiler.model": ("Model",),
     "isocline_dsl.diagnostics": ("Diagnostic", "IsoclineError"),
     "isocline_runtime": ("Session", "load"),

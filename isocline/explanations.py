@@ -44,22 +44,22 @@ def _runtime_messages() -> Mapping[str, Any]:
 
 def _callables() -> Mapping[str, Any]:
     """Records with a usage and a documentation: functions, layers, losses, regularizers, distributions."""
-    from isocline_compiler.distributions import DISTRIBUTIONS
-    from isocline_compiler.functions import FUNCTIONS
-    from isocline_compiler.regularizers import REGULARIZERS
+    from isocline_compiler.vocabulary.distributions import DISTRIBUTIONS
+    from isocline_compiler.vocabulary.functions import FUNCTIONS
+    from isocline_compiler.vocabulary.regularizers import REGULARIZERS
 
     return {**DISTRIBUTIONS, **REGULARIZERS, **FUNCTIONS}
 
 
 def _schemes() -> Mapping[str, Any]:
-    from isocline_compiler.schemes import SCHEMES
+    from isocline_compiler.solvers.schemes import SCHEMES
 
     return SCHEMES
 
 
 def _choices() -> Mapping[str, Any]:
     """What the settings of the blocks `data` and `train` may be."""
-    from isocline_compiler import options
+    from isocline_compiler.vocabulary import options
 
     tables = (options.OPTIMIZERS, options.SCHEDULES, options.SPLITS, options.EARLY_STOP, options.ADAPTIVE)
     return {name: choice for table in tables for name, choice in table.items()}

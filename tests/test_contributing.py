@@ -17,9 +17,9 @@ import pytest
 
 ROOT = Path(__file__).parents[1]
 OPS = "compiler/isocline_compiler/ops/elementwise.py"
-LAYERS = "compiler/isocline_compiler/functions/dense.py"
-SCHEMES = "compiler/isocline_compiler/schemes/explicit.py"
-REGULARIZERS = "compiler/isocline_compiler/regularizers"
+LAYERS = "compiler/isocline_compiler/vocabulary/functions/dense.py"
+SCHEMES = "compiler/isocline_compiler/solvers/schemes/explicit.py"
+REGULARIZERS = "compiler/isocline_compiler/vocabulary/regularizers"
 PASSES = "compiler/isocline_compiler/passes"
 MESSAGES = "dsl/isocline_dsl/messages/shapes.py"
 
@@ -90,7 +90,7 @@ from __future__ import annotations
 
 from isocline_compiler.graph import Node, constant
 from isocline_compiler.ops import OPS
-from isocline_compiler.regularizers.record import Context, Regularizer, Term
+from isocline_compiler.vocabulary.regularizers.record import Context, Regularizer, Term
 
 
 def lasso() -> Term:
@@ -195,9 +195,9 @@ RECIPES = {
             Edit(f"{REGULARIZERS}/lasso.py", "", LASSO),
             Edit(
                 f"{REGULARIZERS}/__init__.py",
-                "from isocline_compiler.regularizers.record import Regularizer\n",
-                "from isocline_compiler.regularizers.lasso import LASSO\n"
-                "from isocline_compiler.regularizers.record import Regularizer\n",
+                "from isocline_compiler.vocabulary.regularizers.record import Regularizer\n",
+                "from isocline_compiler.vocabulary.regularizers.lasso import LASSO\n"
+                "from isocline_compiler.vocabulary.regularizers.record import Regularizer\n",
             ),
             Edit(f"{REGULARIZERS}/__init__.py", "by_name(", "by_name(LASSO, "),
         ),

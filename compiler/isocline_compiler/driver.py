@@ -12,17 +12,17 @@ from pathlib import Path
 
 import numpy as np
 
-from isocline_compiler.checking import check, parsed
-from isocline_compiler.compiling import Compilation, Compiled, Trained
 from isocline_compiler.data import Dataset, load_data
-from isocline_compiler.fitted import fitted_parameters
 from isocline_compiler.graph import Array
+from isocline_compiler.graph.solve import SchemeChoice
+from isocline_compiler.lower.check import check, parsed
 from isocline_compiler.model import Model
-from isocline_compiler.schemes import SCHEMES
-from isocline_compiler.solve_node import SchemeChoice
-from isocline_compiler.stages import shown
+from isocline_compiler.pipeline import Compilation, Compiled, Trained
+from isocline_compiler.show import shown
+from isocline_compiler.solvers.schemes import SCHEMES
 from isocline_compiler.training.fit import TrainingResult
 from isocline_compiler.training.fit import train as fit
+from isocline_compiler.training.fitted import fitted_parameters
 from isocline_compiler.training.initial import initial_weights
 from isocline_compiler.training.progress import Progress, Quiet
 from isocline_dsl import messages

@@ -9,8 +9,8 @@ from typing import Any, Literal
 import numpy as np
 
 from isocline_compiler.graph import Array, Graph, Node
-from isocline_compiler.solve_node import SchemeChoice
-from isocline_compiler.tensor_type import Shape
+from isocline_compiler.graph.solve import SchemeChoice
+from isocline_compiler.graph.tensor_type import Shape
 from isocline_dsl.diagnostics import Source
 from isocline_dsl.tree import Expression, Program, Span
 
@@ -62,6 +62,20 @@ class Parameter:
     unit: str | None = None
     description: str | None = None
     span: Span | None = None
+
+
+@dataclass(frozen=True)
+class FittedParameter:
+    """A declared parameter's value and its standard error (None: not estimated, `reason` says why)."""
+
+    name: str
+    value: Any
+    standard_error: Any
+    low: float | None
+    high: float | None
+    unit: str | None
+    prior: str | None
+    reason: str | None = None
 
 
 @dataclass(frozen=True)

@@ -12,8 +12,8 @@ import pytest
 from isocline_compiler import driver
 from isocline_compiler.certify.evaluation import reference_tolerance
 from isocline_compiler.certify.samples import drawn
-from isocline_compiler.checking import check
-from isocline_compiler.compiling import Compilation, Compiled
+from isocline_compiler.lower.check import check
+from isocline_compiler.pipeline import Compilation, Compiled
 from isocline_dsl.diagnostics import IsoclineError
 from isocline_runtime import Session, load
 from tests.acceptance.equations import PROBLEMS, Problem

@@ -13,7 +13,7 @@ from sklearn.datasets import load_digits
 
 from isocline_compiler import driver
 from isocline_compiler.certify.measures import relative_errors
-from isocline_compiler.compiling import Compiled
+from isocline_compiler.pipeline import Compiled
 from isocline_runtime import load
 
 PROGRAMS = Path(__file__).parent / "programs"

@@ -10,16 +10,16 @@ import numpy as np
 import onnxruntime
 import torch
 
-from isocline_compiler.attributing import Explanations, explain
+from isocline_compiler.attribution.explain import Explanations, explain
+from isocline_compiler.backends.to_onnx import to_onnx
+from isocline_compiler.backends.to_torch import TorchProgram, lower_to_torch
 from isocline_compiler.certify.choose import discretisation
 from isocline_compiler.certify.evaluation import scheme_steps
 from isocline_compiler.graph import Graph, Node
 from isocline_compiler.lower import lower
 from isocline_compiler.model import Model
-from isocline_compiler.to_onnx import to_onnx
-from isocline_compiler.to_torch import TorchProgram, lower_to_torch
+from isocline_compiler.solvers.unroll import Unrolling, unroll, with_segments
 from isocline_compiler.training.initial import initial_weights
-from isocline_compiler.unroll import Unrolling, unroll, with_segments
 from isocline_dsl import Source, parse
 
 LYNX = """dyn 1
@@ -94,7 +94,7 @@ class Case:
 
     @cached_property
     def choices(self):
-        from isocline_compiler.solve_node import SOLVE
+        from isocline_compiler.graph.solve import SOLVE
 
         chosen = {node: self.choice(node) for node in self.model.graph.nodes() if node.op is SOLVE}
         return with_segments(chosen, self.unrolling)

@@ -8,15 +8,15 @@ import numpy as np
 import pytest
 import torch
 
+from isocline_compiler.backends.to_torch import lower_to_torch
 from isocline_compiler.certify.attribution import missed_attributions
 from isocline_compiler.certify.certificate import AttributionProof
 from isocline_compiler.certify.choose import discretisation
 from isocline_compiler.certify.curves import curves
-from isocline_compiler.compiling import Compilation, Compiled, Trained
 from isocline_compiler.ops.activation import ACTIVATION
 from isocline_compiler.ops.elementwise import ELEMENTWISE
-from isocline_compiler.to_torch import lower_to_torch
-from isocline_compiler.unroll import unroll
+from isocline_compiler.pipeline import Compilation, Compiled, Trained
+from isocline_compiler.solvers.unroll import unroll
 from isocline_dsl import IsoclineError
 from isocline_runtime import Session, load
 from isocline_runtime.errors import InputError, RunError

@@ -8,11 +8,11 @@ import pytest
 import torch
 from onnx.reference import ReferenceEvaluator
 
-from isocline_compiler.attribution.expected_gradients import fractions
+from isocline_compiler.attribution.methods.expected_gradients import fractions
+from isocline_compiler.backends.to_torch import evaluate
 from isocline_compiler.graph import CONSTANT, topological
-from isocline_compiler.scan_node import SCAN
-from isocline_compiler.to_torch import evaluate
-from isocline_compiler.unroll import unroll
+from isocline_compiler.graph.scan import SCAN
+from isocline_compiler.solvers.unroll import unroll
 from tests.attribution.explained import DIGITS, LYNX, LYNX_WITH_DATA, Case, Module
 
 RNG = np.random.default_rng(2)
@@ -63,7 +63,7 @@ def test_a_loop_is_explained_as_its_steps_are(
     found: dict[str, np.ndarray], unrolling: int, stored: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """All methods, in float64: the points of a sample beside the samples, the states along the path, the parameters."""
-    monkeypatch.setattr("isocline_compiler.reversal.MOST_STORED", stored)
+    monkeypatch.setattr("isocline_compiler.derivatives.of_loops.MOST_STORED", stored)
     case = Case(LYNX_WITH_DATA, ALL, background=STORED, dtype="float64", unrolling=unrolling)
     assert any(node.op is SCAN for node in case.explanations.graph.nodes())
     answers = case.run(LYNXES)
@@ -207,8 +207,8 @@ def test_parameter_sensitivity_is_the_change_of_a_model_with_another_parameter(
 
 
 def test_the_deviation_is_the_length_that_the_covariance_gives() -> None:
-    from isocline_compiler.attributing import explain
-    from isocline_compiler.to_onnx import to_onnx
+    from isocline_compiler.attribution.explain import explain
+    from isocline_compiler.backends.to_onnx import to_onnx
 
     case = Case(LYNX, ("attribute forecast wrt first by parameter_sensitivity",), dtype="float64")
     covariance = np.array([[0.04, 0.01], [0.01, 0.09]])

@@ -10,13 +10,13 @@ import torch
 from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 
-from isocline_compiler.autodiff import gradient, jvp, pull_back, vjp
+from isocline_compiler.backends.to_torch import evaluate
+from isocline_compiler.derivatives.reverse_forward import gradient, jvp, pull_back, vjp
 from isocline_compiler.graph import INPUT, Fault, Graph, Node, Op, Stop, constant, leaf
+from isocline_compiler.graph.tensor_type import TensorType
 from isocline_compiler.ops import OPS
 from isocline_compiler.ops.shapes import real
 from isocline_compiler.passes import optimise, share
-from isocline_compiler.tensor_type import TensorType
-from isocline_compiler.to_torch import evaluate
 from tests.compiler.test_passes import drawn as values_of
 from tests.compiler.test_passes import graphs
 

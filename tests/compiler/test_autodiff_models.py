@@ -9,19 +9,19 @@ import onnxruntime
 import pytest
 import torch
 
-from isocline_compiler.autodiff import gradient
+from isocline_compiler.backends.to_onnx import to_onnx
+from isocline_compiler.backends.to_torch import evaluate
 from isocline_compiler.certify.choose import discretisation
 from isocline_compiler.certify.evaluation import scheme_steps
+from isocline_compiler.derivatives.reverse_forward import gradient
 from isocline_compiler.graph import Array, Graph, Node, constant
-from isocline_compiler.grid import Discretisation
 from isocline_compiler.lower import lower
 from isocline_compiler.model import Model
 from isocline_compiler.ops import OPS
 from isocline_compiler.passes import bind, optimise, share
-from isocline_compiler.to_onnx import to_onnx
-from isocline_compiler.to_torch import evaluate
+from isocline_compiler.solvers.grid import Discretisation
+from isocline_compiler.solvers.unroll import unroll
 from isocline_compiler.training.initial import initial_weights
-from isocline_compiler.unroll import unroll
 from isocline_dsl import parse, read
 from tests.compiler.test_ops import NOT_IN_FLOAT64
 

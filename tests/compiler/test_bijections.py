@@ -10,10 +10,10 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from isocline_compiler.bijections import bijection
+from isocline_compiler.backends.to_torch import evaluate
 from isocline_compiler.graph import WEIGHT, leaf
-from isocline_compiler.tensor_type import TensorType
-from isocline_compiler.to_torch import evaluate
+from isocline_compiler.graph.tensor_type import TensorType
+from isocline_compiler.vocabulary.bijections import bijection
 
 INTERVALS = [
     (-math.inf, math.inf),

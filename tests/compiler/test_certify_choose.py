@@ -9,7 +9,7 @@ import pytest
 from isocline_compiler.certify.choose import MARGIN, Trial, choose, discretisation, worst_error
 from isocline_compiler.certify.evaluation import Evaluator
 from isocline_compiler.certify.samples import drawn
-from isocline_compiler.checking import check
+from isocline_compiler.lower.check import check
 from isocline_dsl.diagnostics import IsoclineError
 
 ROTATION = """dyn 1

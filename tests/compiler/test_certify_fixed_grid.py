@@ -8,14 +8,14 @@ import numpy as np
 import pytest
 import torch
 
+from isocline_compiler.backends.to_torch import TorchProgram
 from isocline_compiler.certify.choose import discretisation
 from isocline_compiler.certify.evaluation import Evaluator
 from isocline_compiler.certify.samples import drawn
-from isocline_compiler.checking import check
-from isocline_compiler.schemes import SCHEMES
-from isocline_compiler.to_torch import TorchProgram
+from isocline_compiler.lower.check import check
+from isocline_compiler.solvers.schemes import SCHEMES
+from isocline_compiler.solvers.unroll import unroll
 from isocline_compiler.training.initial import initial_weights
-from isocline_compiler.unroll import unroll
 
 MODELS = Path(__file__).parents[1] / "acceptance" / "models"
 STACKED = """dyn 1

@@ -12,7 +12,7 @@ from isocline_compiler.certify.choose import discretisation
 from isocline_compiler.certify.evaluation import Evaluator
 from isocline_compiler.certify.samples import drawn
 from isocline_compiler.certify.stability import LARGEST, Stability, stability
-from isocline_compiler.checking import check
+from isocline_compiler.lower.check import check
 
 
 def stated(folder: Path, matrix: np.ndarray, scheme: str, steps: int) -> Stability:

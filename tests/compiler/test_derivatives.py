@@ -12,16 +12,16 @@ import torch
 from torch.func import grad, hessian, jacrev, jvp, vjp
 
 from isocline_compiler import driver
+from isocline_compiler.backends.to_torch import evaluate
 from isocline_compiler.certify.choose import discretisation
 from isocline_compiler.graph import INPUT, WEIGHT
+from isocline_compiler.graph.solve import SOLVE
 from isocline_compiler.lower import lower
 from isocline_compiler.model import Model
 from isocline_compiler.passes import bind, optimise
-from isocline_compiler.solve_node import SOLVE
-from isocline_compiler.to_torch import evaluate
+from isocline_compiler.solvers.unroll import unroll
 from isocline_compiler.training.initial import initial_weights
 from isocline_compiler.training.integrate import AdaptiveIntegrator
-from isocline_compiler.unroll import unroll
 from isocline_dsl import Source, parse
 from isocline_dsl.diagnostics import IsoclineError
 from isocline_runtime import load

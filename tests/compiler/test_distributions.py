@@ -10,11 +10,11 @@ import pytest
 import scipy.stats
 import torch
 
-from isocline_compiler.distributions import DISTRIBUTIONS
-from isocline_compiler.functions.record import call
+from isocline_compiler.backends.to_torch import evaluate
 from isocline_compiler.graph import WEIGHT, Fault, leaf
-from isocline_compiler.tensor_type import TensorType
-from isocline_compiler.to_torch import evaluate
+from isocline_compiler.graph.tensor_type import TensorType
+from isocline_compiler.vocabulary.distributions import DISTRIBUTIONS
+from isocline_compiler.vocabulary.functions.record import call
 
 CASES: list[tuple[str, tuple[float, ...], Any]] = [
     ("normal", (), scipy.stats.norm()),

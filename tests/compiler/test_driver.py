@@ -13,7 +13,7 @@ import pytest
 
 from isocline_compiler import driver
 from isocline_compiler.certify.choose import discretisation
-from isocline_compiler.compiling import Compilation
+from isocline_compiler.pipeline import Compilation
 from isocline_dsl.diagnostics import IsoclineError
 from isocline_runtime import load
 

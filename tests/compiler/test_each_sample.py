@@ -6,14 +6,14 @@ import numpy as np
 import pytest
 import torch
 
-from isocline_compiler.autodiff import jvps
-from isocline_compiler.each_sample import derivatives_of_samples
+from isocline_compiler.backends.to_torch import evaluate
+from isocline_compiler.derivatives.of_samples import derivatives_of_samples
+from isocline_compiler.derivatives.reverse_forward import jvps
 from isocline_compiler.graph import INPUT, Graph, Node, Op, constant, leaf
+from isocline_compiler.graph.tensor_type import TensorType
 from isocline_compiler.ops import OPS
 from isocline_compiler.ops.shapes import real
 from isocline_compiler.passes import optimise
-from isocline_compiler.tensor_type import TensorType
-from isocline_compiler.to_torch import evaluate
 
 ROWS = 3
 X = leaf(INPUT, "x", real("batch", 2))

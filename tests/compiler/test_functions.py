@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import pytest
 
-from isocline_compiler.functions import FUNCTIONS
-from isocline_compiler.functions.kinds import WordCall
-from isocline_compiler.functions.record import Function, bind, by_name, call
 from isocline_compiler.graph import Fault, Node
+from isocline_compiler.vocabulary.functions import FUNCTIONS
+from isocline_compiler.vocabulary.functions.kinds import WordCall
+from isocline_compiler.vocabulary.functions.record import Function, bind, by_name, call
 from tests.compiler.workbench import Workbench
 
 

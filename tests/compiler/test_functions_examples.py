@@ -8,15 +8,15 @@ import numpy as np
 import pytest
 import torch
 
-from isocline_compiler.distributions import DISTRIBUTIONS
-from isocline_compiler.distributions.record import Distribution
-from isocline_compiler.functions import FUNCTIONS
-from isocline_compiler.functions.record import EXAMPLE_TYPES, Function
+from isocline_compiler.backends.to_torch import lower_to_torch
 from isocline_compiler.lower import lower
 from isocline_compiler.model import Model
-from isocline_compiler.regularizers import REGULARIZERS
-from isocline_compiler.regularizers.record import Regularizer
-from isocline_compiler.to_torch import lower_to_torch
+from isocline_compiler.vocabulary.distributions import DISTRIBUTIONS
+from isocline_compiler.vocabulary.distributions.record import Distribution
+from isocline_compiler.vocabulary.functions import FUNCTIONS
+from isocline_compiler.vocabulary.functions.record import EXAMPLE_TYPES, Function
+from isocline_compiler.vocabulary.regularizers import REGULARIZERS
+from isocline_compiler.vocabulary.regularizers.record import Regularizer
 from isocline_dsl.diagnostics import IsoclineError, Source
 from isocline_dsl.parse import parse
 

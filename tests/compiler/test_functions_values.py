@@ -11,8 +11,8 @@ import scipy.special
 import torch
 import torch.nn.functional as F
 
-from isocline_compiler.functions import FUNCTIONS
-from isocline_compiler.functions.broadcasting import align
+from isocline_compiler.vocabulary.functions import FUNCTIONS
+from isocline_compiler.vocabulary.functions.broadcasting import align
 from tests.compiler.workbench import Workbench
 
 UNIT = (-0.95, 0.95)

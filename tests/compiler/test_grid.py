@@ -10,9 +10,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from isocline_compiler.grid import Discretisation, Grid, discretise, distribute, from_list, through, uniform
-from isocline_compiler.schemes import SCHEMES
-from isocline_compiler.solve_node import Interval
+from isocline_compiler.graph.solve import Interval
+from isocline_compiler.solvers.grid import Discretisation, Grid, discretise, distribute, from_list, through, uniform
+from isocline_compiler.solvers.schemes import SCHEMES
 from isocline_dsl.diagnostics import IsoclineError
 from isocline_dsl.tree import Span
 

@@ -9,7 +9,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from isocline_compiler.functions.kinds import WordCall
+from isocline_compiler.vocabulary.functions.kinds import WordCall
 from tests.compiler.workbench import Workbench
 
 

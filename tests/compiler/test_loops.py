@@ -13,8 +13,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from onnx.reference import ReferenceEvaluator
 
-from isocline_compiler.autodiff import gradient, jvp, pull_back
-from isocline_compiler.drawing import to_svg
+from isocline_compiler.backends.to_onnx import to_onnx
+from isocline_compiler.backends.to_torch import TorchProgram, evaluate
+from isocline_compiler.derivatives.reverse_forward import gradient, jvp, pull_back
 from isocline_compiler.graph import (
     ARGUMENT,
     INPUT,
@@ -28,21 +29,20 @@ from isocline_compiler.graph import (
     leaf,
     topological,
 )
-from isocline_compiler.grid import Discretisation, Grid, through, uniform
+from isocline_compiler.graph.drawing import to_svg
+from isocline_compiler.graph.scan import SCAN, scan
+from isocline_compiler.graph.solve import SOLVE, Interval, parts, pick
+from isocline_compiler.graph.text_form import to_text
+from isocline_compiler.graph.verify import InvalidGraph, verify
 from isocline_compiler.ops import OPS
 from isocline_compiler.ops.evaluation import applied, applied_by_row
 from isocline_compiler.ops.shapes import real
 from isocline_compiler.passes import bind, optimise, prune, share, sink, tabulate
-from isocline_compiler.scan_node import SCAN, scan
-from isocline_compiler.schemes import SCHEMES
-from isocline_compiler.schemes.memory import replaced, same_form, values_of
-from isocline_compiler.schemes.scheme import Stride
-from isocline_compiler.solve_node import SOLVE, Interval, parts, pick
-from isocline_compiler.text_form import to_text
-from isocline_compiler.to_onnx import to_onnx
-from isocline_compiler.to_torch import TorchProgram, evaluate
-from isocline_compiler.unroll import Course, unroll, with_segments
-from isocline_compiler.verify import InvalidGraph, verify
+from isocline_compiler.solvers.grid import Discretisation, Grid, through, uniform
+from isocline_compiler.solvers.schemes import SCHEMES
+from isocline_compiler.solvers.schemes.memory import replaced, same_form, values_of
+from isocline_compiler.solvers.schemes.scheme import Stride
+from isocline_compiler.solvers.unroll import Course, unroll, with_segments
 
 RNG = np.random.default_rng(3)
 W = {"w1": 0.8 * RNG.normal(size=(2, 6)), "w2": 0.8 * RNG.normal(size=(6, 2)), "rate": np.array(0.3)}
@@ -266,7 +266,7 @@ GRIDS = {
 def test_derivatives_through_a_loop_are_autograds_through_the_steps(
     kind: str, segment: int, stored: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("isocline_compiler.reversal.MOST_STORED", stored)
+    monkeypatch.setattr("isocline_compiler.derivatives.of_loops.MOST_STORED", stored)
     graph, grid = GRIDS[kind]
     found = derived(stepped(graph, grid, segment))
     assert len(scans(found)) > 2
@@ -288,7 +288,7 @@ def test_a_pruned_loop_is_run_again_for_its_derivative() -> None:
 
 def test_checkpoints_compute_an_iteration_again_and_stored_values_do_not(monkeypatch: pytest.MonkeyPatch) -> None:
     def tanhs(most: int) -> list[int]:
-        monkeypatch.setattr("isocline_compiler.reversal.MOST_STORED", most)
+        monkeypatch.setattr("isocline_compiler.derivatives.of_loops.MOST_STORED", most)
         graph = optimise(bind(derived(stepped(*GRIDS["end"], 2)), W))
         whole = optimise(Graph(graph.inputs, {"first": graph.outputs["first"]}))
         return [len([n for n in topological(loop.attrs["region"].results) if n.op.name == "tanh"])
@@ -300,7 +300,7 @@ def test_checkpoints_compute_an_iteration_again_and_stored_values_do_not(monkeyp
 
 def test_what_is_stored_counts_the_points_of_a_sample(monkeypatch: pytest.MonkeyPatch) -> None:
     """A loop over 100 points of each sample stores a hundred times as much."""
-    monkeypatch.setattr("isocline_compiler.reversal.MOST_STORED", 1000)
+    monkeypatch.setattr("isocline_compiler.derivatives.of_loops.MOST_STORED", 1000)
 
     def tanhs(start: Node) -> int:
         body = scan((start,), (), (), lambda x, c, s: ([OPS["tanh"](OPS["sin"](x[0]))], []), length=10)
@@ -363,7 +363,7 @@ def test_only_what_is_wanted_is_carried_backwards() -> None:
 
 
 def test_the_graph_does_not_grow_with_the_steps(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("isocline_compiler.reversal.MOST_STORED", 1 << 16)
+    monkeypatch.setattr("isocline_compiler.derivatives.of_loops.MOST_STORED", 1 << 16)
 
     def size(steps: int) -> int:
         graph = derived(stepped(path((0.0, 1.0), everywhere=False), uniform(0.0, 1.0, steps), 5))

@@ -9,9 +9,9 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from isocline_compiler.graph.text_form import to_text
 from isocline_compiler.lower import lower
 from isocline_compiler.model import Model
-from isocline_compiler.text_form import to_text
 from isocline_dsl import CATALOGUE, IsoclineError, Source, parse, render_error
 
 HERE = Path(__file__).parents[1]

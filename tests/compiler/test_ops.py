@@ -9,12 +9,12 @@ import pytest
 import torch
 from onnx.reference import ReferenceEvaluator
 
+from isocline_compiler.backends.to_onnx import to_onnx
+from isocline_compiler.backends.to_torch import evaluate
 from isocline_compiler.graph import INPUT, Fault, Graph, Op, Stop, constant, leaf
+from isocline_compiler.graph.tensor_type import TensorType
 from isocline_compiler.ops import OPS, index
 from isocline_compiler.ops.shapes import integer, real, truth
-from isocline_compiler.tensor_type import TensorType
-from isocline_compiler.to_onnx import to_onnx
-from isocline_compiler.to_torch import evaluate
 from isocline_dsl.diagnostics import IsoclineError
 
 SIZES = {"batch": 3, "T": 2, "2*batch": 6}

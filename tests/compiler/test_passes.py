@@ -12,15 +12,15 @@ from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 
 from isocline_compiler import passes
-from isocline_compiler.autodiff import gradient
+from isocline_compiler.backends.to_onnx import to_onnx
+from isocline_compiler.backends.to_torch import evaluate
+from isocline_compiler.derivatives.reverse_forward import gradient
 from isocline_compiler.graph import ARGUMENT, CONSTANT, INPUT, WEIGHT, Graph, Node, Op, Region, at, constant, leaf
+from isocline_compiler.graph.solve import SOLVE, Interval, parts, pick
+from isocline_compiler.graph.verify import InvalidGraph, verify
 from isocline_compiler.ops import OPS
 from isocline_compiler.ops.shapes import real
 from isocline_compiler.passes import CLEANING, PIPELINE, bind, defer, fold, hoist, optimise, prune, share, simplify
-from isocline_compiler.solve_node import SOLVE, Interval, parts, pick
-from isocline_compiler.to_onnx import to_onnx
-from isocline_compiler.to_torch import evaluate
-from isocline_compiler.verify import InvalidGraph, verify
 from isocline_dsl.tree import Span
 
 X = leaf(INPUT, "x", real("batch", 3))

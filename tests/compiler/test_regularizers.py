@@ -10,15 +10,15 @@ import pytest
 import torch
 from scipy.integrate import quad, solve_ivp
 
+from isocline_compiler.backends.to_torch import Field, evaluate
 from isocline_compiler.graph import ARGUMENT, INPUT, WEIGHT, Node, Region, leaf
+from isocline_compiler.graph.solve import SOLVE, Interval, pick
+from isocline_compiler.graph.tensor_type import TensorType
 from isocline_compiler.lower.regularization import LossContext
 from isocline_compiler.lower.weights import WeightTable
 from isocline_compiler.ops import OPS
-from isocline_compiler.regularizers import REGULARIZERS
-from isocline_compiler.regularizers.record import Setting
-from isocline_compiler.solve_node import SOLVE, Interval, pick
-from isocline_compiler.tensor_type import TensorType
-from isocline_compiler.to_torch import Field, evaluate
+from isocline_compiler.vocabulary.regularizers import REGULARIZERS
+from isocline_compiler.vocabulary.regularizers.record import Setting
 
 REAL, PAIR = TensorType("real", ("batch",)), TensorType("real", ("batch", 2))
 

@@ -10,14 +10,15 @@ import numpy as np
 import pytest
 
 import isocline
-from isocline_compiler.certify.certificate import DeployedSolve, FittedParameter
+from isocline_compiler.certify.certificate import DeployedSolve
 from isocline_compiler.certify.choose import Trial
 from isocline_compiler.certify.stability import Stability
+from isocline_compiler.model import FittedParameter
 from isocline_compiler.report import drawings, sample_drawings
 from isocline_compiler.report.ink import COLOURS, LIGHT, PAPER, power, short, to_inline, to_svg
 from isocline_compiler.report.scalars import scalars
-from isocline_compiler.schemes import SCHEMES
-from isocline_compiler.schemes.tableau import Tableau
+from isocline_compiler.solvers.schemes import SCHEMES
+from isocline_compiler.solvers.schemes.tableau import Tableau
 from isocline_runtime.errors import ArtifactError
 
 TRIALS = (

@@ -13,10 +13,10 @@ import pytest
 import scipy.integrate
 import torch
 
-from isocline_compiler.schemes import SCHEMES, index
-from isocline_compiler.schemes.scheme import stride
-from isocline_compiler.schemes.tableau import Tableau, step
-from isocline_compiler.schemes.trees import density, failed_condition, trees, vertices
+from isocline_compiler.solvers.schemes import SCHEMES, index
+from isocline_compiler.solvers.schemes.scheme import stride
+from isocline_compiler.solvers.schemes.tableau import Tableau, step
+from isocline_compiler.solvers.schemes.trees import density, failed_condition, trees, vertices
 
 TABLEAUS = [scheme for scheme in SCHEMES.values() if isinstance(scheme, Tableau)]
 every_tableau = pytest.mark.parametrize("tableau", TABLEAUS, ids=lambda tableau: tableau.name)

@@ -7,14 +7,14 @@ import xml.etree.ElementTree as ElementTree
 import numpy as np
 import pytest
 
-from isocline_compiler.drawing import to_svg
 from isocline_compiler.graph import ARGUMENT, INPUT, WEIGHT, Graph, Region, constant, leaf
-from isocline_compiler.grid import discretise
+from isocline_compiler.graph.drawing import to_svg
+from isocline_compiler.graph.solve import SOLVE, Interval, SchemeChoice, pick
+from isocline_compiler.graph.tensor_type import BATCH, TensorType
+from isocline_compiler.graph.text_form import attribute, literal, to_text
 from isocline_compiler.ops import OPS
-from isocline_compiler.solve_node import SOLVE, Interval, SchemeChoice, pick
-from isocline_compiler.tensor_type import BATCH, TensorType
-from isocline_compiler.text_form import attribute, literal, to_text
-from isocline_compiler.unroll import unroll
+from isocline_compiler.solvers.grid import discretise
+from isocline_compiler.solvers.unroll import unroll
 
 
 def real(*shape):

@@ -9,11 +9,11 @@ import onnx
 import onnxruntime
 import pytest
 
+from isocline_compiler.backends.to_onnx import IR_VERSIONS, to_onnx
 from isocline_compiler.graph import ARGUMENT, INPUT, WEIGHT, Graph, Region, at, constant, leaf
+from isocline_compiler.graph.solve import SOLVE, Interval
 from isocline_compiler.ops import OPS
 from isocline_compiler.ops.shapes import real
-from isocline_compiler.solve_node import SOLVE, Interval
-from isocline_compiler.to_onnx import IR_VERSIONS, to_onnx
 from isocline_dsl.diagnostics import IsoclineError, Source
 from isocline_dsl.tree import Span
 

@@ -6,11 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from isocline_compiler.graph import ARGUMENT, INPUT, WEIGHT, Graph, Region, constant, leaf
-from isocline_compiler.ops import OPS
-from isocline_compiler.ops.shapes import integer, real
-from isocline_compiler.solve_node import SOLVE, Interval, pick
-from isocline_compiler.to_torch import (
+from isocline_compiler.backends.to_torch import (
     Line,
     Run,
     TorchModel,
@@ -19,6 +15,10 @@ from isocline_compiler.to_torch import (
     region_function,
     setting_of,
 )
+from isocline_compiler.graph import ARGUMENT, INPUT, WEIGHT, Graph, Region, constant, leaf
+from isocline_compiler.graph.solve import SOLVE, Interval, pick
+from isocline_compiler.ops import OPS
+from isocline_compiler.ops.shapes import integer, real
 
 X = leaf(INPUT, "x", real("batch", 3))
 W = leaf(WEIGHT, "layer.w", real(3, 3))

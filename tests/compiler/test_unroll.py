@@ -22,14 +22,14 @@ from isocline_compiler.graph import (
     leaf,
     topological,
 )
-from isocline_compiler.grid import Discretisation, Grid, discretise, through, uniform
+from isocline_compiler.graph.solve import SOLVE, Interval, pick
+from isocline_compiler.graph.tensor_type import BATCH, TensorType
+from isocline_compiler.graph.text_form import to_text
 from isocline_compiler.ops import OPS
-from isocline_compiler.schemes import SCHEMES
-from isocline_compiler.schemes.scheme import Stride
-from isocline_compiler.solve_node import SOLVE, Interval, pick
-from isocline_compiler.tensor_type import BATCH, TensorType
-from isocline_compiler.text_form import to_text
-from isocline_compiler.unroll import unroll
+from isocline_compiler.solvers.grid import Discretisation, Grid, discretise, through, uniform
+from isocline_compiler.solvers.schemes import SCHEMES
+from isocline_compiler.solvers.schemes.scheme import Stride
+from isocline_compiler.solvers.unroll import unroll
 from isocline_dsl.tree import Span
 
 SOLVE_SPAN, FIELD_SPAN = Span(100, 120), Span(10, 20)

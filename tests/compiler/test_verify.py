@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 
 from isocline_compiler.graph import ARGUMENT, CONSTANT, INPUT, WEIGHT, Graph, Node, Region, leaf
+from isocline_compiler.graph.solve import PICK, SOLVE, Interval, pick
+from isocline_compiler.graph.verify import InvalidGraph, verify
 from isocline_compiler.ops import OPS
 from isocline_compiler.ops.shapes import integer, real
-from isocline_compiler.solve_node import PICK, SOLVE, Interval, pick
-from isocline_compiler.verify import InvalidGraph, verify
 
 X = leaf(INPUT, "x", real("batch", 3))
 T, S = leaf(ARGUMENT, "t", real()), leaf(ARGUMENT, "s", real("batch", 3))

@@ -7,12 +7,12 @@ from typing import Any
 import numpy as np
 import torch
 
-from isocline_compiler.functions import FUNCTIONS
-from isocline_compiler.functions.kinds import WordCall
-from isocline_compiler.functions.record import call
+from isocline_compiler.backends.to_torch import evaluate
 from isocline_compiler.graph import INPUT, WEIGHT, Node, leaf
-from isocline_compiler.tensor_type import TensorType
-from isocline_compiler.to_torch import evaluate
+from isocline_compiler.graph.tensor_type import TensorType
+from isocline_compiler.vocabulary.functions import FUNCTIONS
+from isocline_compiler.vocabulary.functions.kinds import WordCall
+from isocline_compiler.vocabulary.functions.record import call
 
 
 class Workbench:

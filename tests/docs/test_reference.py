@@ -8,15 +8,15 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from isocline_compiler import options
-from isocline_compiler.distributions import DISTRIBUTIONS
-from isocline_compiler.functions import FUNCTIONS
-from isocline_compiler.functions.initializers import INITIALIZERS
-from isocline_compiler.functions.weight_forms import FORMS
-from isocline_compiler.reference_tables import PART, TABLES, fill, main, stability_limit
-from isocline_compiler.regularizers import REGULARIZERS
-from isocline_compiler.schemes import SCHEMES
-from isocline_compiler.schemes.tableau import Tableau
+from isocline_compiler.reference import PART, TABLES, fill, main, stability_limit
+from isocline_compiler.solvers.schemes import SCHEMES
+from isocline_compiler.solvers.schemes.tableau import Tableau
+from isocline_compiler.vocabulary import options
+from isocline_compiler.vocabulary.distributions import DISTRIBUTIONS
+from isocline_compiler.vocabulary.functions import FUNCTIONS
+from isocline_compiler.vocabulary.functions.initializers import INITIALIZERS
+from isocline_compiler.vocabulary.functions.weight_forms import FORMS
+from isocline_compiler.vocabulary.regularizers import REGULARIZERS
 from isocline_dsl import CATALOGUE, tree
 from isocline_dsl.settings import SETTINGS
 

@@ -9,12 +9,12 @@ from pathlib import Path
 
 import pytest
 
-from isocline_compiler.distributions import DISTRIBUTIONS
-from isocline_compiler.functions import FUNCTIONS
-from isocline_compiler.functions.record import EXAMPLE_TYPES, Callee
 from isocline_compiler.lower import lower
 from isocline_compiler.model import Model
-from isocline_compiler.regularizers import REGULARIZERS
+from isocline_compiler.vocabulary.distributions import DISTRIBUTIONS
+from isocline_compiler.vocabulary.functions import FUNCTIONS
+from isocline_compiler.vocabulary.functions.record import EXAMPLE_TYPES, Callee
+from isocline_compiler.vocabulary.regularizers import REGULARIZERS
 from isocline_dsl import CATALOGUE, IsoclineError, Source, parse, render_error
 
 ROOT = Path(__file__).parents[2]

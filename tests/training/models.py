@@ -9,6 +9,8 @@ import numpy as np
 
 from isocline_compiler.data import Dataset, Split
 from isocline_compiler.graph import ARGUMENT, INPUT, WEIGHT, Graph, Node, Region, at, leaf
+from isocline_compiler.graph.solve import SOLVE, Interval, pick
+from isocline_compiler.graph.tensor_type import BATCH, TensorType
 from isocline_compiler.model import (
     DeploymentPlan,
     Model,
@@ -20,8 +22,6 @@ from isocline_compiler.model import (
     Weight,
 )
 from isocline_compiler.ops import OPS
-from isocline_compiler.solve_node import SOLVE, Interval, pick
-from isocline_compiler.tensor_type import BATCH, TensorType
 from isocline_dsl.diagnostics import Source
 from isocline_dsl.tree import Block, Identifier, Number, Program, Span
 

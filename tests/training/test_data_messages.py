@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from isocline_compiler.checking import check
 from isocline_compiler.data import load_data
+from isocline_compiler.lower.check import check
 from isocline_dsl.diagnostics import IsoclineError
 from isocline_dsl.render import render_error
 

@@ -15,16 +15,16 @@ from safetensors.numpy import load_file
 
 from isocline_compiler.data import Dataset, Split
 from isocline_compiler.graph import INPUT, WEIGHT, at, leaf
+from isocline_compiler.graph.tensor_type import BATCH, TensorType
 from isocline_compiler.model import Option, Statistic
 from isocline_compiler.ops import OPS
-from isocline_compiler.options import OPTIMIZERS, SCHEDULES
-from isocline_compiler.tensor_type import BATCH, TensorType
 from isocline_compiler.training.early_stop import EarlyStop
 from isocline_compiler.training.fit import train
 from isocline_compiler.training.initial import initial_weights
 from isocline_compiler.training.optimizers import OPTIMIZERS as BUILDERS
 from isocline_compiler.training.progress import Bar, Lines, duration
 from isocline_compiler.training.schedules import Schedule
+from isocline_compiler.vocabulary.options import OPTIMIZERS, SCHEDULES
 from isocline_dsl.diagnostics import IsoclineError
 from isocline_dsl.tree import Span
 from tests.training.models import (

@@ -9,14 +9,14 @@ import pytest
 import torch
 from scipy.integrate import solve_ivp
 
+from isocline_compiler.backends.to_torch import lower_to_torch
 from isocline_compiler.graph import ARGUMENT, INPUT, WEIGHT, Graph, Node, Region, leaf
+from isocline_compiler.graph.solve import SOLVE, Interval, pick
+from isocline_compiler.graph.tensor_type import BATCH, TensorType
 from isocline_compiler.ops import OPS
-from isocline_compiler.options import ADAPTIVE
-from isocline_compiler.solve_node import SOLVE, Interval, pick
-from isocline_compiler.tensor_type import BATCH, TensorType
-from isocline_compiler.to_torch import lower_to_torch
 from isocline_compiler.training.integrate import AdaptiveIntegrator
 from isocline_compiler.training.steering import Steering
+from isocline_compiler.vocabulary.options import ADAPTIVE
 from isocline_dsl.diagnostics import IsoclineError
 
 VECTOR = TensorType("real", (BATCH, 2))

@@ -13,10 +13,10 @@ from scipy.optimize import minimize
 
 from isocline_compiler.data import Dataset, Split
 from isocline_compiler.graph import ARGUMENT, INPUT, WEIGHT, Node, Region, leaf
+from isocline_compiler.graph.solve import SOLVE, Interval, pick
+from isocline_compiler.graph.tensor_type import BATCH, TensorType
 from isocline_compiler.model import Model, Option, Parameter
 from isocline_compiler.ops import OPS
-from isocline_compiler.solve_node import SOLVE, Interval, pick
-from isocline_compiler.tensor_type import BATCH, TensorType
 from isocline_compiler.training.fit import train
 from isocline_compiler.training.laplace import JOINT_LIMIT, laplace, standard_errors
 from isocline_compiler.training.least_squares import NotSquares, sum_of_squares

@@ -7,8 +7,8 @@ from collections.abc import Mapping
 import numpy as np
 
 from isocline_compiler.attribution.problem import Background
-from isocline_compiler.functions.kinds import WordCall
 from isocline_compiler.graph import Array, Fault
+from isocline_compiler.vocabulary.functions.kinds import WordCall
 from isocline_dsl import messages
 from isocline_dsl.messages import calls
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any, TypeAlias
 
-from isocline_compiler.autodiff import pull_back, zeros_like
+from isocline_compiler.derivatives.reverse_forward import pull_back, zeros_like
 from isocline_compiler.graph import (
     ARGUMENT,
     INPUT,
@@ -22,12 +22,16 @@ from isocline_compiler.graph import (
     topological,
     transform,
 )
+from isocline_compiler.graph.scan import SCAN, row_of
+from isocline_compiler.graph.solve import PICK, pick
+from isocline_compiler.graph.tensor_type import BATCH, Shape, TensorType, is_batch, points_of
 from isocline_compiler.model import Parameter
-from isocline_compiler.ops import OPS
 from isocline_compiler.ops.broadcasting import broadcast_like
-from isocline_compiler.scan_node import SCAN, row_of
-from isocline_compiler.solve_node import PICK, pick
-from isocline_compiler.tensor_type import BATCH, Shape, TensorType, is_batch, points_of
+from isocline_compiler.ops.comparison import GREATER_EQUAL, WHERE
+from isocline_compiler.ops.indexing import ONE_HOT
+from isocline_compiler.ops.points import MERGE_POINTS, SPLIT_POINTS
+from isocline_compiler.ops.reduction import ARGMAX, REDUCE_SUM
+from isocline_compiler.ops.shaping import EXPAND, RESHAPE
 from isocline_dsl import messages
 
 Visit: TypeAlias = "Callable[[Node, tuple[Node, ...]], Node]"
@@ -77,7 +81,7 @@ class Points:
 
     def split(self, node: Node) -> Node:
         """(batch m, ...) as (batch, m, ...)."""
-        return OPS["split_points"](node, count=self.count)
+        return SPLIT_POINTS(node, count=self.count)
 
 
 @dataclass(frozen=True, eq=False)
@@ -126,13 +130,13 @@ class Problem:
         The one of the index; for an index of -1 the largest when the output scores classes, else all of them.
         """
         flat = self._flat(self.graph.outputs[self.output])
-        chosen = OPS["one_hot"](self.index, depth=self.entries)
+        chosen = ONE_HOT(self.index, depth=self.entries)
         if self.classifier:
-            default = OPS["one_hot"](OPS["argmax"](flat, axis=1), depth=self.entries)
+            default = ONE_HOT(ARGMAX(flat, axis=1), depth=self.entries)
         else:
             default = broadcast_like(constant(1.0), flat)
-        given = OPS["greater_equal"](self.index, constant(0))
-        return OPS["where"](OPS["reshape"](given, shape=(BATCH, 1)), chosen, default)
+        given = GREATER_EQUAL(self.index, constant(0))
+        return WHERE(RESHAPE(given, shape=(BATCH, 1)), chosen, default)
 
     @cached_property
     def score(self) -> Node:
@@ -159,13 +163,13 @@ class Problem:
         What does not depend on those inputs is computed once a sample.
         """
         count = next(int(node.size(1)) for node in points.values())
-        merged = {name: OPS["merge_points"](points[name]) for name in points}
+        merged = {name: MERGE_POINTS(points[name]) for name in points}
         output = self.graph.outputs[self.output]
         moving = [self.inputs[name] for name in points]
-        known = {node: OPS["merge_points"](repeated(node, count)) for node in _beside(output, moving)}
+        known = {node: MERGE_POINTS(repeated(node, count)) for node in _beside(output, moving)}
         known |= {self.inputs[name]: node for name, node in merged.items()}
         (moved,) = transform([output], _enlarge(count), known)
-        selector = OPS["merge_points"](repeated(self.selector, count))
+        selector = MERGE_POINTS(repeated(self.selector, count))
         return Points(count, merged, self._selected(moved, selector))
 
     def noise(self, name: str, draws: int) -> Node:
@@ -174,10 +178,10 @@ class Problem:
         return leaf(INPUT, f"{self.label}_noise_{name}", TensorType("real", shape))
 
     def _flat(self, output: Node) -> Node:
-        return OPS["reshape"](output, shape=(output.shape[0], self.entries))
+        return RESHAPE(output, shape=(output.shape[0], self.entries))
 
     def _selected(self, output: Node, selector: Node) -> Node:
-        return OPS["reduce_sum"](selector * self._flat(output), axes=(1,), keepdims=False)
+        return REDUCE_SUM(selector * self._flat(output), axes=(1,), keepdims=False)
 
     def _independent(self, name: str) -> Fault:
         return Fault(lambda span: messages.nothing_to_attribute(span, self.output, name))
@@ -185,8 +189,8 @@ class Problem:
 
 def repeated(x: Node, count: int) -> Node:
     """(batch, ...) as (batch, m, ...), the same m times."""
-    single = OPS["reshape"](x, shape=(x.shape[0], 1, *x.type.sample))
-    return OPS["expand"](single, shape=(x.shape[0], count, *x.type.sample))
+    single = RESHAPE(x, shape=(x.shape[0], 1, *x.type.sample))
+    return EXPAND(single, shape=(x.shape[0], count, *x.type.sample))
 
 
 def _beside(output: Node, moving: Sequence[Node]) -> list[Node]:

@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from typing import Any, Literal, Protocol, TypeAlias
 
 from isocline_compiler.attribution.problem import Background, Problem
-from isocline_compiler.functions.kinds import WordCall
-from isocline_compiler.functions.record import Callee, call
 from isocline_compiler.graph import Array, Node
+from isocline_compiler.vocabulary.functions.kinds import WordCall
+from isocline_compiler.vocabulary.functions.record import Callee, call
 
 ResultKind: TypeAlias = Literal["attribution", "residual", "path", "times", "sensitivity", "deviation"]
 

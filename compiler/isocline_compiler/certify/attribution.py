@@ -7,8 +7,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from isocline_compiler.attributing import Explained, Explanations
 from isocline_compiler.attribution.baseline import ZEROS, baseline_of
+from isocline_compiler.attribution.explain import Explained, Explanations
 from isocline_compiler.attribution.record import Result
 from isocline_compiler.certify.certificate import AttributionProof, Curve
 from isocline_compiler.certify.curves import curves

@@ -10,6 +10,7 @@ from typing import Any
 from isocline_compiler.certify.choose import Trial
 from isocline_compiler.certify.measures import DEFINITION, Spread
 from isocline_compiler.certify.stability import Stability
+from isocline_compiler.model import FittedParameter
 
 
 @dataclass(frozen=True)
@@ -25,20 +26,6 @@ class DeployedSolve:
     steps: int
     evaluations: int
     segment: int | None = None
-
-
-@dataclass(frozen=True)
-class FittedParameter:
-    """A declared parameter's value and its standard error (None: not estimated, `reason` says why)."""
-
-    name: str
-    value: Any
-    standard_error: Any
-    low: float | None
-    high: float | None
-    unit: str | None
-    prior: str | None
-    reason: str | None = None
 
 
 @dataclass(frozen=True)

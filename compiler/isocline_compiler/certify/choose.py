@@ -11,11 +11,11 @@ import torch
 from isocline_compiler.certify.evaluation import Evaluator, intervals
 from isocline_compiler.certify.measures import relative_errors
 from isocline_compiler.graph import Node
-from isocline_compiler.grid import Discretisation, discretise
-from isocline_compiler.schemes import SCHEMES
-from isocline_compiler.schemes.scheme import Scheme
-from isocline_compiler.solve_node import Interval
-from isocline_compiler.unroll import step_operations
+from isocline_compiler.graph.solve import Interval
+from isocline_compiler.solvers.grid import Discretisation, discretise
+from isocline_compiler.solvers.schemes import SCHEMES
+from isocline_compiler.solvers.schemes.scheme import Scheme
+from isocline_compiler.solvers.unroll import step_operations
 from isocline_dsl import messages
 from isocline_dsl.diagnostics import IsoclineError
 

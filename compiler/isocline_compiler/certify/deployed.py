@@ -11,13 +11,13 @@ from typing import Any
 import numpy as np
 import torch
 
+from isocline_compiler.backends.to_torch import TorchProgram
 from isocline_compiler.certify.certificate import CheckResult
 from isocline_compiler.certify.measures import Spread, relative_errors, spread
 from isocline_compiler.certify.samples import Samples
 from isocline_compiler.graph import Array, Graph
+from isocline_compiler.graph.tensor_type import BATCH
 from isocline_compiler.model import Check
-from isocline_compiler.tensor_type import BATCH
-from isocline_compiler.to_torch import TorchProgram
 from isocline_dsl import messages
 from isocline_dsl.diagnostics import Diagnostic
 from isocline_runtime import Session, measure_latency

@@ -7,13 +7,13 @@ from collections.abc import Mapping
 import numpy as np
 import torch
 
+from isocline_compiler.backends.to_torch import TorchProgram
 from isocline_compiler.certify.attribution import BOUNDS, MEASURED
 from isocline_compiler.certify.certificate import AttributionProof
 from isocline_compiler.certify.oracle import STEP
 from isocline_compiler.certify.samples import Samples
 from isocline_compiler.graph import Array, Graph
 from isocline_compiler.model import Model
-from isocline_compiler.to_torch import TorchProgram
 from isocline_runtime import Session
 
 

@@ -10,13 +10,13 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from isocline_compiler.backends.to_torch import TorchProgram
 from isocline_compiler.certify.fixed_grid import Choices, MixedIntegrator, Solved
 from isocline_compiler.certify.samples import Samples
 from isocline_compiler.graph import Array, Graph, Node
-from isocline_compiler.grid import Discretisation, discretise
+from isocline_compiler.graph.solve import SOLVE, Interval, SchemeChoice
 from isocline_compiler.model import Model
-from isocline_compiler.solve_node import SOLVE, Interval, SchemeChoice
-from isocline_compiler.to_torch import TorchProgram
+from isocline_compiler.solvers.grid import Discretisation, discretise
 from isocline_compiler.training.integrate import AdaptiveIntegrator
 from isocline_dsl import messages
 from isocline_dsl.diagnostics import IsoclineError

@@ -10,12 +10,12 @@ from typing import TypeAlias
 import torch
 from torch import Tensor
 
+from isocline_compiler.backends.to_torch import Field, Integrator
 from isocline_compiler.graph import Node
-from isocline_compiler.grid import Discretisation, Grid
-from isocline_compiler.schemes.scheme import Field as SchemeField
-from isocline_compiler.schemes.scheme import State, Stride, stride
-from isocline_compiler.solve_node import Interval
-from isocline_compiler.to_torch import Field, Integrator
+from isocline_compiler.graph.solve import Interval
+from isocline_compiler.solvers.grid import Discretisation, Grid
+from isocline_compiler.solvers.schemes.scheme import Field as SchemeField
+from isocline_compiler.solvers.schemes.scheme import State, Stride, stride
 
 Tensors: TypeAlias = "tuple[Tensor, ...]"
 Choices: TypeAlias = "Mapping[Node, Discretisation]"

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from isocline_compiler.attributing import Explanations
+from isocline_compiler.attribution.explain import Explanations
 from isocline_compiler.certify.oracle import flat_output
 from isocline_compiler.certify.samples import Samples
 from isocline_compiler.graph import Array

@@ -11,9 +11,9 @@ import torch
 from torch import Tensor
 
 from isocline_compiler.attribution.problem import Background, Problem
+from isocline_compiler.backends.to_torch import TorchProgram, evaluate
 from isocline_compiler.graph import Array, Graph, Node
-from isocline_compiler.tensor_type import BATCH
-from isocline_compiler.to_torch import TorchProgram, evaluate
+from isocline_compiler.graph.tensor_type import BATCH
 
 STEP = 1e-5
 """Of a central difference, relative to the magnitude of what is moved: rounding and curvature both stay below 1e-9."""

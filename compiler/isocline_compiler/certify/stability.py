@@ -10,12 +10,12 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from isocline_compiler.backends.to_torch import Field
 from isocline_compiler.certify.evaluation import Evaluator
 from isocline_compiler.certify.fixed_grid import Choices, MixedIntegrator, states, strides
 from isocline_compiler.graph import Array, Node
-from isocline_compiler.grid import Discretisation, Grid
-from isocline_compiler.schemes.tableau import Tableau
-from isocline_compiler.to_torch import Field
+from isocline_compiler.solvers.grid import Discretisation, Grid
+from isocline_compiler.solvers.schemes.tableau import Tableau
 
 Slopes: TypeAlias = Callable[[Tensor], Tensor]
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import Literal
 
-from isocline_compiler.functions import FUNCTIONS
 from isocline_compiler.graph import Graph, Node
 from isocline_compiler.lower.blocks import DataLowering, DeployLowering
 from isocline_compiler.lower.expressions import LATER, Solution
@@ -12,6 +11,7 @@ from isocline_compiler.lower.faults import LowerError, Poisoned
 from isocline_compiler.lower.training import TrainLowering
 from isocline_compiler.lower.values import FileValues
 from isocline_compiler.model import DataPlan, DeploymentPlan, Model, Port, TrainingPlan
+from isocline_compiler.vocabulary.functions import FUNCTIONS
 from isocline_dsl import messages
 from isocline_dsl.diagnostics import IsoclineError, Source
 from isocline_dsl.resolve import resolve

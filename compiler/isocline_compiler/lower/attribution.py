@@ -5,15 +5,15 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from isocline_compiler.attribution import METHODS
+from isocline_compiler.attribution.methods import METHODS
 from isocline_compiler.attribution.record import Method
-from isocline_compiler.functions.record import bind, call, check
 from isocline_compiler.graph import Fault, Node, topological
+from isocline_compiler.graph.tensor_type import describe
 from isocline_compiler.lower.calls import plain, word
 from isocline_compiler.lower.faults import LowerError, Mistakes, Poisoned
 from isocline_compiler.lower.values import FileValues
 from isocline_compiler.model import AttributionPlan, Option
-from isocline_compiler.tensor_type import describe
+from isocline_compiler.vocabulary.functions.record import bind, call, check
 from isocline_dsl import messages
 from isocline_dsl.tree import Attribution, Block, Call, Expression, Identifier, Span, Target
 

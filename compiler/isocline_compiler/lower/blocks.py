@@ -6,6 +6,8 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 from isocline_compiler.graph import INPUT, Graph, Node, leaf
+from isocline_compiler.graph.solve import SchemeChoice
+from isocline_compiler.graph.tensor_type import describe
 from isocline_compiler.lower.attribution import AttributionLowering
 from isocline_compiler.lower.expressions import Expressions, Frame, Value
 from isocline_compiler.lower.faults import LowerError, Mistakes, Poisoned
@@ -16,9 +18,7 @@ from isocline_compiler.lower.solves import scheme_choice
 from isocline_compiler.lower.values import FileValues, excerpt
 from isocline_compiler.lower.weights import LayerScope
 from isocline_compiler.model import Check, DataBinding, DataPlan, DeploymentPlan, Option
-from isocline_compiler.options import ADAPTIVE, MISSING, SPLITS
-from isocline_compiler.solve_node import SchemeChoice
-from isocline_compiler.tensor_type import describe
+from isocline_compiler.vocabulary.options import ADAPTIVE, MISSING, SPLITS
 from isocline_dsl import messages
 from isocline_dsl.diagnostics import Source
 from isocline_dsl.messages import calls, data

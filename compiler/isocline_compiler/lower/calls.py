@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from isocline_compiler.functions.kinds import WordCall
-from isocline_compiler.functions.record import Function, Parameter, apply, bind, check
 from isocline_compiler.graph import Fault, Node, at
 from isocline_compiler.lower.faults import LowerError
 from isocline_compiler.lower.known_numbers import Numbers
+from isocline_compiler.vocabulary.functions.kinds import WordCall
+from isocline_compiler.vocabulary.functions.record import Function, Parameter, apply, bind, check
 from isocline_dsl.messages import calls
 from isocline_dsl.tree import Array, Attribute, Call, Expression, Identifier, Name, Span
 

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import numpy as np
 
-from isocline_compiler.functions.broadcasting import align
 from isocline_compiler.graph import Node, constant
-from isocline_compiler.ops import OPS
-from isocline_compiler.tensor_type import Shape
+from isocline_compiler.graph.tensor_type import Shape
+from isocline_compiler.ops.arithmetic import ADD
+from isocline_compiler.ops.shaping import SPREAD
+from isocline_compiler.vocabulary.functions.broadcasting import align
 
 
 def conform(node: Node, shape: Shape) -> Node | None:
@@ -18,9 +19,9 @@ def conform(node: Node, shape: Shape) -> Node | None:
         return node
     if node.type.sample or not all(isinstance(size, int) for size in shape):
         return None
-    return OPS["add"](*align(node, constant(np.zeros([int(size) for size in shape]))))
+    return ADD(*align(node, constant(np.zeros([int(size) for size in shape]))))
 
 
 def spread(node: Node, like: Node) -> Node:
     """`node` with the batch axis of `like`, the same values in each row."""
-    return node if node.type.batched else OPS["spread"](node, like)
+    return node if node.type.batched else SPREAD(node, like)

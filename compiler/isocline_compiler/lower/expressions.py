@@ -6,10 +6,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import TypeAlias
 
-from isocline_compiler.functions import FUNCTIONS
-from isocline_compiler.functions.broadcasting import align
-from isocline_compiler.functions.record import call
 from isocline_compiler.graph import INPUT, Fault, Node, at, constant
+from isocline_compiler.graph.tensor_type import describe
 from isocline_compiler.lower.calls import call_function
 from isocline_compiler.lower.faults import LowerError, Poisoned
 from isocline_compiler.lower.indexing import index_node
@@ -17,7 +15,11 @@ from isocline_compiler.lower.known_numbers import NAMED, Numbers
 from isocline_compiler.lower.products import product
 from isocline_compiler.lower.weights import LayerScope
 from isocline_compiler.ops import OPS
-from isocline_compiler.tensor_type import describe
+from isocline_compiler.ops.arithmetic import NEG
+from isocline_compiler.ops.comparison import NOT
+from isocline_compiler.vocabulary.functions import FUNCTIONS
+from isocline_compiler.vocabulary.functions.broadcasting import align
+from isocline_compiler.vocabulary.functions.record import call
 from isocline_dsl import messages
 from isocline_dsl.tree import (
     Array,
@@ -126,9 +128,9 @@ class Expressions:
             case Derivative(name=name, order=order):
                 return self._velocity(expression.span, name.text + "'" * order)
             case Unary(operator="not", operand=operand):
-                return OPS["not"](self._condition(operand))
+                return NOT(self._condition(operand))
             case Unary(operand=operand):
-                return OPS["neg"](self._number(operand))
+                return NEG(self._number(operand))
             case Binary():
                 return self._binary(expression)
             case Array(items=items):

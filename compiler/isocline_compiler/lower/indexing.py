@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from isocline_compiler.graph import Node
+from isocline_compiler.graph.tensor_type import describe
 from isocline_compiler.lower.faults import LowerError
 from isocline_compiler.lower.known_numbers import Numbers
-from isocline_compiler.ops import OPS
-from isocline_compiler.tensor_type import describe
+from isocline_compiler.ops.indexing import SELECT, SLICE
 from isocline_dsl import messages
 from isocline_dsl.tree import Expression, Slice, Span
 
@@ -26,7 +26,7 @@ def index_node(node: Node, items: tuple[Expression | Slice, ...], numbers: Numbe
         else:
             size = node.size(axis)
             index = numbers.integer(item)
-            node = OPS["select"](node, axis=axis, index=_position(index, size, item.span))
+            node = SELECT(node, axis=axis, index=_position(index, size, item.span))
     return node
 
 
@@ -42,7 +42,7 @@ def _sliced(node: Node, axis: int, item: Slice, numbers: Numbers) -> Node:
     start, stop, _ = slice(_optional(item.start, numbers), _optional(item.stop, numbers)).indices(size)
     if stop <= start:
         raise LowerError(messages.empty_slice(item.span, size))
-    return OPS["slice"](node, axis=axis, start=start, stop=stop, step=step)
+    return SLICE(node, axis=axis, start=start, stop=stop, step=step)
 
 
 def _optional(expression: Expression | None, numbers: Numbers) -> int | None:
@@ -61,4 +61,4 @@ def _position(index: int, size: int | str, span: Span) -> int:
 
 def first(node: Node) -> Node:
     """real[1] as the number it holds."""
-    return OPS["select"](node, axis=node.type.rank - 1, index=0)
+    return SELECT(node, axis=node.type.rank - 1, index=0)

@@ -10,8 +10,8 @@ from typing import TypeAlias
 import numpy as np
 
 from isocline_compiler.graph import Array as NumpyArray
+from isocline_compiler.graph.tensor_type import Size
 from isocline_compiler.lower.faults import LowerError, Poisoned
-from isocline_compiler.tensor_type import Size
 from isocline_dsl import messages
 from isocline_dsl.tree import Array, Binary, Call, Expression, Name, Number, Range, Span, TypeName, Unary
 

@@ -7,16 +7,16 @@ from collections.abc import Callable
 
 import numpy as np
 
-from isocline_compiler.bijections import bijection
-from isocline_compiler.distributions import DISTRIBUTIONS
-from isocline_compiler.functions.initializers import Fans, initializer
 from isocline_compiler.graph import INPUT, Fault, Node, at, leaf
+from isocline_compiler.graph.tensor_type import BATCH, Kind, TensorType, describe
 from isocline_compiler.lower.calls import word
 from isocline_compiler.lower.faults import LowerError
 from isocline_compiler.lower.known_numbers import Numbers
 from isocline_compiler.lower.weights import WeightTable
 from isocline_compiler.model import Initializer, Parameter, Port
-from isocline_compiler.tensor_type import BATCH, Kind, TensorType, describe
+from isocline_compiler.vocabulary.bijections import bijection
+from isocline_compiler.vocabulary.distributions import DISTRIBUTIONS
+from isocline_compiler.vocabulary.functions.initializers import Fans, initializer
 from isocline_dsl import messages
 from isocline_dsl.tree import Call, Expression, Input, Name, Param, Target, TypeName
 from isocline_dsl.tree import Interval as Bounds

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Collection, Sequence
 
 from isocline_compiler.graph import Fault, Node, substitute, topological
+from isocline_compiler.graph.solve import SOLVE
 from isocline_compiler.lower.weights import WeightTable
-from isocline_compiler.solve_node import SOLVE
 from isocline_dsl import messages
 
 

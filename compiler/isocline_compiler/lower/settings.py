@@ -8,7 +8,7 @@ from typing import Any, TypeVar
 from isocline_compiler.lower.faults import LowerError, Poisoned
 from isocline_compiler.lower.known_numbers import Numbers
 from isocline_compiler.model import Option
-from isocline_compiler.options import Choice, out_of_range
+from isocline_compiler.vocabulary.options import Choice, out_of_range
 from isocline_dsl.diagnostics import Diagnostic
 from isocline_dsl.messages import calls, training
 from isocline_dsl.tree import (

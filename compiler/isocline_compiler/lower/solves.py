@@ -7,16 +7,16 @@ from dataclasses import dataclass, field, replace
 from itertools import pairwise
 
 from isocline_compiler.graph import ARGUMENT, INPUT, Node, Region, at, leaf, topological
-from isocline_compiler.grid import discretise
+from isocline_compiler.graph.solve import SOLVE, Interval, SchemeChoice, pick
+from isocline_compiler.graph.tensor_type import BATCH, Shape, TensorType, describe
 from isocline_compiler.lower.conform import conform, spread
 from isocline_compiler.lower.expressions import Expressions, Frame, NetCall, Solution, Value
 from isocline_compiler.lower.faults import LowerError, Mistakes, Poisoned
 from isocline_compiler.lower.known_numbers import Numbers
 from isocline_compiler.lower.weights import LayerScope, WeightTable
-from isocline_compiler.options import ADAPTIVE, MOST_STEPS
-from isocline_compiler.schemes import SCHEMES
-from isocline_compiler.solve_node import SOLVE, Interval, SchemeChoice, pick
-from isocline_compiler.tensor_type import BATCH, Shape, TensorType, describe
+from isocline_compiler.solvers.grid import discretise
+from isocline_compiler.solvers.schemes import SCHEMES
+from isocline_compiler.vocabulary.options import ADAPTIVE, MOST_STEPS
 from isocline_dsl import messages
 from isocline_dsl.diagnostics import IsoclineError
 from isocline_dsl.messages import calls

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from isocline_compiler.functions.record import bind, check
 from isocline_compiler.graph import Fault, Graph, Node, at
 from isocline_compiler.lower.calls import plain
 from isocline_compiler.lower.expressions import Expressions, Value
@@ -14,7 +13,9 @@ from isocline_compiler.lower.regularization import LossContext
 from isocline_compiler.lower.settings import Settings
 from isocline_compiler.lower.values import FileValues
 from isocline_compiler.model import Option, Port, TrainingPlan
-from isocline_compiler.options import (
+from isocline_compiler.solvers.schemes import SCHEMES
+from isocline_compiler.vocabulary.functions.record import bind, check
+from isocline_compiler.vocabulary.options import (
     ADAPTIVE,
     EARLY_STOP,
     GRADIENTS,
@@ -23,9 +24,8 @@ from isocline_compiler.options import (
     SCHEDULES,
     Choice,
 )
-from isocline_compiler.regularizers import REGULARIZERS
-from isocline_compiler.regularizers.record import Setting as TrainingSetting
-from isocline_compiler.schemes import SCHEMES
+from isocline_compiler.vocabulary.regularizers import REGULARIZERS
+from isocline_compiler.vocabulary.regularizers.record import Setting as TrainingSetting
 from isocline_dsl import messages
 from isocline_dsl.messages import calls
 from isocline_dsl.tree import Binary, Binding, Block, Call, Draw, Expression, Field, Name, Setting, Span, walk

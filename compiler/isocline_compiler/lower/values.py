@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from isocline_compiler.graph import ARGUMENT, Fault, Node, at, constant, leaf
+from isocline_compiler.graph.tensor_type import BATCH, TensorType, describe
 from isocline_compiler.lower.conform import conform
 from isocline_compiler.lower.expressions import Expressions, Frame, Solution, Value
 from isocline_compiler.lower.faults import LowerError, Mistakes, Poisoned
@@ -15,7 +16,6 @@ from isocline_compiler.lower.ports import ParamLowering, port, port_leaf
 from isocline_compiler.lower.solves import SolveLowering
 from isocline_compiler.lower.weights import LayerScope, WeightTable
 from isocline_compiler.model import Parameter, Port
-from isocline_compiler.tensor_type import BATCH, TensorType, describe
 from isocline_dsl import messages
 from isocline_dsl.diagnostics import Source
 from isocline_dsl.tree import (

@@ -9,8 +9,8 @@ from typing import Literal
 import numpy as np
 
 from isocline_compiler.graph import ARGUMENT, WEIGHT, Array, Fault, Node, leaf
+from isocline_compiler.graph.tensor_type import Shape, TensorType
 from isocline_compiler.model import Initializer, Statistic, Weight
-from isocline_compiler.tensor_type import Shape, TensorType
 from isocline_dsl import messages
 from isocline_dsl.tree import Span
 

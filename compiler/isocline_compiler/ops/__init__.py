@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from types import MappingProxyType
 
-from isocline_compiler.graph import Node, Op
+from isocline_compiler.graph import Op
 from isocline_compiler.ops.activation import ACTIVATION
 from isocline_compiler.ops.arithmetic import ARITHMETIC
 from isocline_compiler.ops.comparison import COMPARISON
@@ -42,5 +42,3 @@ OPS = index(
     *NORMALISATION,
     *POINTS,
 )
-
-Node.algebra = OPS

@@ -5,10 +5,10 @@ from __future__ import annotations
 from typing import Any
 
 from isocline_compiler.graph import Example, Node, Op
+from isocline_compiler.graph.tensor_type import TensorType
 from isocline_compiler.ops import wide
 from isocline_compiler.ops.elementwise import ERF, EXP, TANH, positive_part, where_positive
 from isocline_compiler.ops.shapes import real, require, same
-from isocline_compiler.tensor_type import TensorType
 
 _EXAMPLES = (
     Example((real("batch", 7),), within=((-3.0, 3.0),)),

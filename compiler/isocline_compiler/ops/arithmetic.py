@@ -7,6 +7,7 @@ from typing import Any
 from isocline_compiler.graph import Example, Node, Op, value_of
 from isocline_compiler.ops.broadcasting import sum_to
 from isocline_compiler.ops.comparison import CAST, EQUAL, GREATER, LESS, WHERE
+from isocline_compiler.ops.elementwise import LOG
 from isocline_compiler.ops.shapes import elementwise, elementwise_real, integer, real, same_number
 
 _PAIRS = (
@@ -29,7 +30,7 @@ def _grad_pow(g: Node, y: Node, a: Node, b: Node) -> tuple[Node | None, ...]:
     if exponent is not None:
         return (left, None)
     positive = GREATER(a, 0.0)
-    log = Node.algebra["log"](WHERE(positive, a, 1.0))
+    log = LOG(WHERE(positive, a, 1.0))
     return (left, sum_to(g * y * log, b))
 
 

@@ -7,9 +7,9 @@ from functools import reduce
 from typing import Any
 
 from isocline_compiler.graph import Example, Node, Op, Stop
+from isocline_compiler.graph.tensor_type import Kind, TensorType
 from isocline_compiler.ops.broadcasting import sum_to
 from isocline_compiler.ops.shapes import comparison, integer, joined, logical, misfit, real, require, truth
-from isocline_compiler.tensor_type import Kind, TensorType
 
 _CONSTANT = Stop("piecewise constant")
 _PAIRS = (

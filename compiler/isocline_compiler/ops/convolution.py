@@ -11,12 +11,12 @@ from typing import Any, TypeAlias
 import numpy as np
 
 from isocline_compiler.graph import Example, Node, Op, constant
+from isocline_compiler.graph.tensor_type import Size, TensorType, describe
 from isocline_compiler.ops.comparison import CAST, EQUAL
 from isocline_compiler.ops.indexing import CONCAT, PAD, SLICE
 from isocline_compiler.ops.reduction import REDUCE_SUM
 from isocline_compiler.ops.shapes import known, misfit, real, require
 from isocline_compiler.ops.shaping import RESHAPE, TRANSPOSE
-from isocline_compiler.tensor_type import Size, TensorType, describe
 
 Extent: TypeAlias = "int | tuple[int, ...]"
 

@@ -8,9 +8,10 @@ from typing import Any
 import numpy as np
 
 from isocline_compiler.graph import Example, Fault, Node, Op, Stop, constant
+from isocline_compiler.graph.tensor_type import TensorType, describe
+from isocline_compiler.ops.linear import MATMUL
 from isocline_compiler.ops.shapes import axis_in, integer, known, misfit, real
 from isocline_compiler.ops.shaping import RESHAPE, TRANSPOSE, inverse
-from isocline_compiler.tensor_type import TensorType, describe
 from isocline_dsl import messages
 
 # ---------------------------------------------------------------------------------------------------- concat
@@ -113,7 +114,7 @@ def _scattered(g: Node, axis: int, indices: Node | np.ndarray[Any, Any], size: i
     """Row i of `g` (along `axis`) added to row indices[i] of zeros with `size` rows, as a product with a 0-1 matrix."""
     rows = ONE_HOT(indices, depth=size) if isinstance(indices, Node) else constant(np.eye(size)[indices])
     perm = (*(i for i in range(g.type.rank) if i != axis), axis)
-    return TRANSPOSE(Node.algebra["matmul"](TRANSPOSE(g, perm=perm), rows), perm=inverse(perm))
+    return TRANSPOSE(MATMUL(TRANSPOSE(g, perm=perm), rows), perm=inverse(perm))
 
 
 SLICE = Op(
@@ -182,6 +183,8 @@ def _grad_gather(g: Node, y: Node, x: Node, indices: Node, axis: int) -> tuple[N
 
     The last axis of the indices is contracted; the others, which x does not have, are summed.
     """
+    from isocline_compiler.ops.reduction import REDUCE_SUM  # its rules use what stands here in turn
+
     at, size, count = axis % x.type.rank, known("the gradient of gather", x.size(axis)), indices.type.rank
     if count == 0:
         kept = RESHAPE(g, shape=(*x.shape[:at], 1, *x.shape[at + 1 :]))
@@ -195,7 +198,7 @@ def _grad_gather(g: Node, y: Node, x: Node, indices: Node, axis: int) -> tuple[N
         rows = RESHAPE(rows, shape=(*rows.shape[:-2], *(1,) * (len(own) - 1), *rows.shape[-2:]))
     else:
         moved = RESHAPE(moved, shape=(*moved.shape[:-1], 1, moved.shape[-1]))
-    total = Node.algebra["reduce_sum"](Node.algebra["matmul"](moved, rows), axes=tuple(range(count - 1)))
+    total = REDUCE_SUM(MATMUL(moved, rows), axes=tuple(range(count - 1)))
     perm = (*range(at), len(own), *range(at, len(own)))
     return (TRANSPOSE(total, perm=perm) if own else RESHAPE(total, shape=x.shape), None)
 

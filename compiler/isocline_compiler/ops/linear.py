@@ -5,10 +5,10 @@ from __future__ import annotations
 from typing import Any
 
 from isocline_compiler.graph import Example, Fault, Node, Op
+from isocline_compiler.graph.tensor_type import Shape, TensorType, broadcast, describe
 from isocline_compiler.ops.broadcasting import sum_to
 from isocline_compiler.ops.shapes import misfit, real, require
 from isocline_compiler.ops.shaping import RESHAPE, TRANSPOSE
-from isocline_compiler.tensor_type import Shape, TensorType, broadcast, describe
 from isocline_dsl import messages
 
 

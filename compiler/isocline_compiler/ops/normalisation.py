@@ -6,11 +6,11 @@ from collections.abc import Callable
 from typing import Any
 
 from isocline_compiler.graph import Example, Node, Op
+from isocline_compiler.graph.tensor_type import Shape, TensorType
 from isocline_compiler.ops.elementwise import EXP, SQRT
 from isocline_compiler.ops.reduction import REDUCE_SUM
 from isocline_compiler.ops.shapes import axis_in, misfit, real, require
 from isocline_compiler.ops.shaping import RESHAPE
-from isocline_compiler.tensor_type import Shape, TensorType
 
 
 def _along(x: TensorType, *, axis: int) -> TensorType:

@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 from isocline_compiler.graph import Example, Node, Op
+from isocline_compiler.graph.tensor_type import BATCH, TensorType, describe, points_of
 from isocline_compiler.ops.shapes import misfit, real
-from isocline_compiler.tensor_type import BATCH, TensorType, describe, points_of
 
 
 def _merged(x: TensorType) -> TensorType:

@@ -9,12 +9,12 @@ from collections.abc import Sequence
 from typing import Any
 
 from isocline_compiler.graph import Example, Node, Op, Stop, as_node
+from isocline_compiler.graph.tensor_type import Shape, TensorType
 from isocline_compiler.ops.broadcasting import broadcast_like
 from isocline_compiler.ops.comparison import CAST, EQUAL
 from isocline_compiler.ops.indexing import CONCAT, SELECT
 from isocline_compiler.ops.shapes import NUMBER, REAL, axis_in, integer, known, real, require
 from isocline_compiler.ops.shaping import RESHAPE
-from isocline_compiler.tensor_type import Shape, TensorType
 
 
 def _reduced(x: TensorType, axes: Sequence[int], keepdims: bool) -> Shape:

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import TypeAlias
 
 from isocline_compiler.graph import Fault
-from isocline_compiler.tensor_type import Kind, Shape, Size, TensorType, broadcast, describe
+from isocline_compiler.graph.tensor_type import Kind, Shape, Size, TensorType, broadcast, describe
 from isocline_dsl import messages
 from isocline_dsl.messages import operations
 

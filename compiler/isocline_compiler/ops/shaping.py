@@ -7,9 +7,9 @@ from math import prod
 from typing import Any
 
 from isocline_compiler.graph import Example, Node, Op
+from isocline_compiler.graph.tensor_type import Shape, Size, TensorType, broadcast, describe
 from isocline_compiler.ops.broadcasting import sum_to
 from isocline_compiler.ops.shapes import misfit, real
-from isocline_compiler.tensor_type import Shape, Size, TensorType, broadcast, describe
 
 
 def _names(shape: Shape) -> list[str]:

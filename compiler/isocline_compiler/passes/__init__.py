@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from typing import TypeAlias
 
 from isocline_compiler.graph import Graph, uncollected
+from isocline_compiler.graph.verify import InvalidGraph, verify
 from isocline_compiler.passes.bind import bind
 from isocline_compiler.passes.defer import defer
 from isocline_compiler.passes.fold import fold
@@ -16,7 +17,6 @@ from isocline_compiler.passes.share import share
 from isocline_compiler.passes.simplify import simplify
 from isocline_compiler.passes.sink import sink
 from isocline_compiler.passes.tabulate import tabulate
-from isocline_compiler.verify import InvalidGraph, verify
 
 Pass: TypeAlias = "Callable[[Graph], Graph]"
 

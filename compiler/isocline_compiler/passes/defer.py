@@ -6,6 +6,11 @@ from functools import reduce
 
 from isocline_compiler.graph import Fault, Graph, Node
 from isocline_compiler.ops import OPS
+from isocline_compiler.ops.arithmetic import ADD
+from isocline_compiler.ops.indexing import CONCAT, SLICE
+from isocline_compiler.ops.points import MERGE_POINTS
+from isocline_compiler.ops.reduction import REDUCE_SUM
+from isocline_compiler.ops.shaping import EXPAND, RESHAPE, SPREAD
 from isocline_compiler.passes.rewrite import rewrite
 
 _REPEATS = frozenset({"expand", "expand_like", "spread"})
@@ -69,7 +74,7 @@ def _of_one_for_all(node: Node, x: Node) -> Node | None:
     if found is None or not found[0].type.rank:
         return None
     once, like = found
-    return OPS["spread"](node.op(once, *node.inputs[1:], **node.attrs), like)
+    return SPREAD(node.op(once, *node.inputs[1:], **node.attrs), like)
 
 
 def _one_for_all(x: Node) -> tuple[Node, Node] | None:
@@ -91,8 +96,8 @@ def _of_like(s: Node, like: Node) -> tuple[Node, Node] | None:
     if any(isinstance(size, str) for size in s.shape):
         return None
     if s.type.rank == like.type.rank:
-        s = OPS["reshape"](s, shape=s.shape[1:])
-    return OPS["expand"](s, shape=like.type.sample), like
+        s = RESHAPE(s, shape=s.shape[1:])
+    return EXPAND(s, shape=like.type.sample), like
 
 
 def _of_points(node: Node, x: Node) -> Node | None:
@@ -103,11 +108,11 @@ def _of_points(node: Node, x: Node) -> Node | None:
     single = points.inputs[0]
     if single.type.rank != points.type.rank or single.size(1) != 1 or single.shape[2:] != points.shape[2:]:
         return None
-    each = OPS["reshape"](single, shape=(single.shape[0], *single.shape[2:]))
+    each = RESHAPE(single, shape=(single.shape[0], *single.shape[2:]))
     result = node.op(each, *node.inputs[1:], **node.attrs)
     batch, *sample = result.shape
-    repeated = OPS["expand"](OPS["reshape"](result, shape=(batch, 1, *sample)), shape=(batch, points.size(1), *sample))
-    return OPS["merge_points"](repeated)
+    repeated = EXPAND(RESHAPE(result, shape=(batch, 1, *sample)), shape=(batch, points.size(1), *sample))
+    return MERGE_POINTS(repeated)
 
 
 def _of_expanded(node: Node, x: Node) -> Node | None:
@@ -116,8 +121,8 @@ def _of_expanded(node: Node, x: Node) -> Node | None:
         return None
     s, (w, *b) = x.inputs[0], node.inputs[1:]
     if s.size(-1) != x.size(-1):
-        w = OPS["reduce_sum"](w, axes=(_rows(node),), keepdims=True)
-    return OPS["expand"](node.op(s, w, *b, **node.attrs), shape=node.shape)
+        w = REDUCE_SUM(w, axes=(_rows(node),), keepdims=True)
+    return EXPAND(node.op(s, w, *b, **node.attrs), shape=node.shape)
 
 
 def _of_parts(node: Node, x: Node) -> Node | None:
@@ -128,7 +133,7 @@ def _of_parts(node: Node, x: Node) -> Node | None:
     others, weights, products, start = [], [], [], 0
     for part in x.inputs:
         stop = start + int(part.size(-1))
-        rows = OPS["slice"](w, axis=_rows(node), start=start, stop=stop)
+        rows = SLICE(w, axis=_rows(node), start=start, stop=stop)
         product = _product(node.op(part, rows, **node.attrs))
         if product is None:
             others.append(part)
@@ -139,9 +144,9 @@ def _of_parts(node: Node, x: Node) -> Node | None:
     if not products:
         return None
     if others:
-        rest = OPS["concat"](*others, axis=-1), OPS["concat"](*weights, axis=_rows(node))
-        return reduce(OPS["add"], products, node.op(*rest, *b, **node.attrs))
-    return reduce(OPS["add"], [*products, *b])
+        rest = CONCAT(*others, axis=-1), CONCAT(*weights, axis=_rows(node))
+        return reduce(ADD, products, node.op(*rest, *b, **node.attrs))
+    return reduce(ADD, [*products, *b])
 
 
 def _rows(node: Node) -> int:

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from isocline_compiler.frontier import frontier
 from isocline_compiler.graph import ARGUMENT, Graph, Node, Region, leaf, substitute
+from isocline_compiler.graph.invariant import frontier
+from isocline_compiler.graph.scan import SCAN
+from isocline_compiler.graph.solve import SOLVE, parts
 from isocline_compiler.passes.prune import lead, without_unread
 from isocline_compiler.passes.rewrite import rewrite, with_attrs
-from isocline_compiler.scan_node import SCAN
-from isocline_compiler.solve_node import SOLVE, parts
 
 
 def hoist(graph: Graph) -> Graph:

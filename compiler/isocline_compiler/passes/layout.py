@@ -5,14 +5,15 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 
 from isocline_compiler.graph import Fault, Node
-from isocline_compiler.ops import OPS
-from isocline_compiler.tensor_type import Shape
+from isocline_compiler.graph.tensor_type import Shape
+from isocline_compiler.ops.indexing import CONCAT, PAD, SELECT, SLICE
+from isocline_compiler.ops.shaping import EXPAND, RESHAPE, TRANSPOSE
 
 
 def _reshaped(x: Node, shape: Shape) -> Node | None:
     """`x` in another shape, or None when named sizes would have to change places."""
     try:
-        return x if x.shape == shape else OPS["reshape"](x, shape=shape)
+        return x if x.shape == shape else RESHAPE(x, shape=shape)
     except Fault:
         return None
 
@@ -29,7 +30,7 @@ def _transpose(node: Node) -> Node | None:
     if list(perm) == sorted(perm):
         return x
     if x.op.name == "transpose":
-        return OPS["transpose"](x.inputs[0], perm=tuple(x.attrs["perm"][i] for i in perm))
+        return TRANSPOSE(x.inputs[0], perm=tuple(x.attrs["perm"][i] for i in perm))
     return None
 
 
@@ -37,7 +38,7 @@ def _expand(node: Node) -> Node | None:
     x = node.inputs[0]
     if x.shape == node.shape:
         return x
-    return OPS["expand"](x.inputs[0], shape=node.shape) if x.op.name == "expand" else None
+    return EXPAND(x.inputs[0], shape=node.shape) if x.op.name == "expand" else None
 
 
 def _expand_like(node: Node) -> Node | None:
@@ -59,7 +60,7 @@ def _concat(node: Node) -> Node | None:
     if not any(_joins(item, axis) for item in node.inputs):
         return None
     parts = [part for item in node.inputs for part in (item.inputs if _joins(item, axis) else (item,))]
-    return OPS["concat"](*parts, axis=axis)
+    return CONCAT(*parts, axis=axis)
 
 
 def _joins(node: Node, axis: int) -> bool:
@@ -87,7 +88,7 @@ def _select(node: Node) -> Node | None:
     if not _joins(x, axis) or not isinstance(size, int):
         return None
     found = _part_at(x.inputs, axis, node.attrs["index"] % size)
-    return None if found is None else OPS["select"](found[0], axis=axis, index=found[1])
+    return None if found is None else SELECT(found[0], axis=axis, index=found[1])
 
 
 def _entries_of(node: Node, size: int) -> range:
@@ -118,7 +119,7 @@ def _slice(node: Node) -> Node | None:
     first, last = _part_at(x.inputs, axis, chosen[0]), _part_at(x.inputs, axis, chosen[-1])
     if first is None or last is None or first[0] is not last[0] or last[1] - first[1] != len(chosen) - 1:
         return None
-    return OPS["slice"](first[0], axis=axis, start=first[1], stop=last[1] + 1)
+    return SLICE(first[0], axis=axis, start=first[1], stop=last[1] + 1)
 
 
 def joined(node: Node) -> Node | None:
@@ -132,9 +133,9 @@ def joined(node: Node) -> Node | None:
     ((axis, before, _), first), ((other, middle, after), second) = sorted(margins, key=lambda item: item[0])
     if axis != other or before + int(first.size(axis)) != middle:
         return None
-    both = OPS["concat"](first, second, axis=axis)
+    both = CONCAT(first, second, axis=axis)
     pads = tuple((before, after) if i == axis else (0, 0) for i in range(node.type.rank))
-    return OPS["pad"](both, pads=pads, value=0.0) if before or after else both
+    return PAD(both, pads=pads, value=0.0) if before or after else both
 
 
 def _margin(node: Node) -> tuple[int, int, int] | None:

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from isocline_compiler.graph import Graph, Node, Region, at, everything, topological, transform
+from isocline_compiler.graph.scan import SCAN
+from isocline_compiler.graph.solve import PICK, SOLVE, parts, pick
 from isocline_compiler.passes.rewrite import rewrite, with_attrs
-from isocline_compiler.scan_node import SCAN
-from isocline_compiler.solve_node import PICK, SOLVE, parts, pick
 
 
 def prune(graph: Graph) -> Graph:

@@ -8,8 +8,9 @@ from collections.abc import Callable, Mapping
 import numpy as np
 
 from isocline_compiler.graph import Graph, Node, constant, value_of
-from isocline_compiler.ops import OPS
 from isocline_compiler.ops.broadcasting import broadcast_like
+from isocline_compiler.ops.elementwise import ABS, SQUARE
+from isocline_compiler.ops.shaping import EXPAND_LIKE
 from isocline_compiler.passes.layout import LAYOUT, joined
 from isocline_compiler.passes.rewrite import rewrite
 
@@ -63,7 +64,7 @@ def _zero_like(node: Node) -> Node | None:
     if all(isinstance(size, int) for size in node.shape):
         return broadcast_like(zero, node)
     like = next((item for item in node.inputs if item.shape == node.shape), None)
-    return None if like is None else OPS["expand_like"](zero, like)
+    return None if like is None else EXPAND_LIKE(zero, like)
 
 
 # ---------------------------------------------------------------------------------------------------- arithmetic
@@ -147,7 +148,7 @@ def _pow(node: Node) -> Node | None:
     number = filled(exponent)
     if number == 1:
         return x
-    return OPS["square"](x) if number == 2 else None
+    return SQUARE(x) if number == 2 else None
 
 
 def _where(node: Node) -> Node | None:
@@ -168,7 +169,7 @@ def _abs(node: Node) -> Node | None:
     (x,) = node.inputs
     if x.op.name == "abs":
         return x
-    return OPS["abs"](x.inputs[0]) if x.op.name == "neg" else None
+    return ABS(x.inputs[0]) if x.op.name == "neg" else None
 
 
 def _cast(node: Node) -> Node | None:

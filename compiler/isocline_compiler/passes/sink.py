@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from isocline_compiler.graph import CONSTANT, Graph, Node, Region, constant, substitute
+from isocline_compiler.graph.scan import SCAN
+from isocline_compiler.graph.solve import parts
 from isocline_compiler.ops.broadcasting import broadcast_like
 from isocline_compiler.passes.prune import without_unread
 from isocline_compiler.passes.rewrite import rewrite, with_attrs
 from isocline_compiler.passes.simplify import filled
-from isocline_compiler.scan_node import SCAN
-from isocline_compiler.solve_node import parts
 
 
 def sink(graph: Graph) -> Graph:

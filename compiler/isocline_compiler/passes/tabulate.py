@@ -6,7 +6,6 @@ from math import prod
 
 import numpy as np
 
-from isocline_compiler.frontier import frontier
 from isocline_compiler.graph import (
     ARGUMENT,
     Array,
@@ -19,10 +18,11 @@ from isocline_compiler.graph import (
     topological,
     value_of,
 )
+from isocline_compiler.graph.invariant import frontier
+from isocline_compiler.graph.scan import SCAN
+from isocline_compiler.graph.solve import parts
 from isocline_compiler.passes.prune import without_unread
 from isocline_compiler.passes.rewrite import rewrite, with_attrs
-from isocline_compiler.scan_node import SCAN
-from isocline_compiler.solve_node import parts
 
 LARGEST = 1 << 22
 """Entries of the tables of one loop: a few of them for each step of a million."""

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from isocline_compiler.certify.certificate import DeployedSolve
     from isocline_compiler.certify.choose import Trial
     from isocline_compiler.certify.stability import Stability
-    from isocline_compiler.schemes.tableau import Tableau
+    from isocline_compiler.solvers.schemes.tableau import Tableau
 
 Column = Sequence[float | None]
 MOST_SCALARS = 24

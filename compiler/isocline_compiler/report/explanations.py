@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from isocline_compiler.attribution import METHODS
+from isocline_compiler.attribution.methods import METHODS
 from isocline_compiler.certify.samples import Samples
 from isocline_compiler.graph import Array
 from isocline_compiler.model import Model

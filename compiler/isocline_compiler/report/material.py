@@ -11,9 +11,9 @@ import numpy as np
 from isocline_compiler.certify.certificate import Certificate
 from isocline_compiler.certify.samples import Samples
 from isocline_compiler.graph import Array, Node, topological
+from isocline_compiler.graph.solve import SOLVE, Interval
 from isocline_compiler.model import Model
 from isocline_compiler.report.explanations import Explanations
-from isocline_compiler.solve_node import SOLVE, Interval
 
 
 @dataclass(frozen=True)

@@ -23,8 +23,8 @@ from isocline_compiler.report.material import ReportMaterial
 from isocline_compiler.report.samples import shown
 from isocline_compiler.report.scalars import Scalar, scalars
 from isocline_compiler.report.verdict import headline, proofs
-from isocline_compiler.schemes import SCHEMES
-from isocline_compiler.schemes.tableau import Tableau
+from isocline_compiler.solvers.schemes import SCHEMES
+from isocline_compiler.solvers.schemes.tableau import Tableau
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 if TYPE_CHECKING:
-    from isocline_compiler.certify.certificate import FittedParameter
+    from isocline_compiler.model import FittedParameter
 
 
 @dataclass(frozen=True)

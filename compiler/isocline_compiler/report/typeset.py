@@ -8,8 +8,8 @@ from typing import Any
 
 from markupsafe import Markup, escape
 
+from isocline_compiler.graph.tensor_type import Shape
 from isocline_compiler.model import Port
-from isocline_compiler.tensor_type import Shape
 
 UNITS = {"_us": "µs", "_ms": "ms", "_s": "s", "_bytes": "bytes"}
 SMALL = 1e-3

@@ -8,9 +8,9 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from isocline_compiler.backends.to_torch import Integrator, evaluate
 from isocline_compiler.graph import CONSTANT, Node, topological
-from isocline_compiler.solve_node import SOLVE
-from isocline_compiler.to_torch import Integrator, evaluate
+from isocline_compiler.graph.solve import SOLVE
 from isocline_compiler.training.objective import Objective
 from isocline_dsl.diagnostics import Source
 from isocline_dsl.tree import Span

@@ -17,7 +17,6 @@ from torch import Tensor
 from isocline_compiler.data import Dataset
 from isocline_compiler.graph import Array
 from isocline_compiler.model import Model, TrainingPlan
-from isocline_compiler.options import OPTIMIZERS
 from isocline_compiler.training.batches import Batches
 from isocline_compiler.training.checkpoint import read_checkpoint, replace_file, write_checkpoint
 from isocline_compiler.training.early_stop import EarlyStop
@@ -31,6 +30,7 @@ from isocline_compiler.training.run_state import RunState
 from isocline_compiler.training.schedules import Schedule
 from isocline_compiler.training.statistics_fit import fit_statistics
 from isocline_compiler.training.step import Stepper
+from isocline_compiler.vocabulary.options import OPTIMIZERS
 from isocline_dsl.diagnostics import IsoclineError
 from isocline_dsl.messages import fitting as messages
 from isocline_dsl.tree import Block, Program

@@ -11,9 +11,9 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from isocline_compiler.backends.to_torch import Field
 from isocline_compiler.graph import Node
-from isocline_compiler.solve_node import Interval
-from isocline_compiler.to_torch import Field
+from isocline_compiler.graph.solve import Interval
 from isocline_compiler.training.steering import Steering
 from isocline_compiler.training.watched_field import FieldFunction, States, WatchedField
 from isocline_dsl.diagnostics import IsoclineError

@@ -23,10 +23,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from isocline_compiler.backends.to_torch import evaluate, lower_to_torch
 from isocline_compiler.data import Dataset, Split
 from isocline_compiler.graph import Array, Graph
 from isocline_compiler.model import Model, Parameter, TrainingPlan
-from isocline_compiler.to_torch import evaluate, lower_to_torch
 from isocline_compiler.training.batches import Batches
 from isocline_compiler.training.curvature import Curvature, jacobian_of
 from isocline_compiler.training.least_squares import NotSquares, Squares, sum_of_squares

@@ -9,10 +9,10 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from isocline_compiler.backends.to_torch import TorchProgram, lower_to_torch
 from isocline_compiler.graph import Graph
 from isocline_compiler.model import Model, TrainingPlan
 from isocline_compiler.passes import CLEANING, optimise
-from isocline_compiler.to_torch import TorchProgram, lower_to_torch
 from isocline_compiler.training.batches import Batch, Batches
 from isocline_compiler.training.priors import LOG_PRIOR, PriorWeight, terms_of
 from isocline_compiler.training.solvers import TrainingSolver, training_solver

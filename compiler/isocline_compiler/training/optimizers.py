@@ -10,7 +10,7 @@ from torch import Tensor
 from torch.optim import Optimizer
 
 from isocline_compiler.model import Option
-from isocline_compiler.options import OPTIMIZERS as CHOICES
+from isocline_compiler.vocabulary.options import OPTIMIZERS as CHOICES
 
 Build = Callable[[Iterable[Tensor], Mapping[str, Any]], Optimizer]
 

@@ -12,7 +12,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from isocline_compiler.model import Option
-from isocline_compiler.options import SCHEDULES as CHOICES
+from isocline_compiler.vocabulary.options import SCHEDULES as CHOICES
 
 Factor = Callable[[float, float, Mapping[str, Any]], float]
 """(epochs done, epochs in all, options) to the factor."""

@@ -5,13 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from isocline_compiler.graph import Graph, Node
-from isocline_compiler.grid import Discretisation, discretise
+from isocline_compiler.graph.solve import SchemeChoice, parts
 from isocline_compiler.model import Option, TrainingPlan
-from isocline_compiler.options import ADAPTIVE
-from isocline_compiler.solve_node import SchemeChoice, parts
+from isocline_compiler.solvers.grid import Discretisation, discretise
+from isocline_compiler.solvers.unroll import unroll
 from isocline_compiler.training.integrate import AdaptiveIntegrator
 from isocline_compiler.training.steering import Steering
-from isocline_compiler.unroll import unroll
+from isocline_compiler.vocabulary.options import ADAPTIVE
 from isocline_dsl.diagnostics import IsoclineError
 from isocline_dsl.messages import fitting as messages
 

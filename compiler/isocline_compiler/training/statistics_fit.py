@@ -9,10 +9,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from isocline_compiler.backends.to_torch import lower_to_torch
 from isocline_compiler.data import Split
 from isocline_compiler.graph import Array, Graph
 from isocline_compiler.model import Statistic
-from isocline_compiler.to_torch import lower_to_torch
 from isocline_compiler.training.batches import Batches
 from isocline_compiler.training.solvers import TrainingSolver
 from isocline_dsl.diagnostics import IsoclineError

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from isocline_compiler.graph import Node
-from isocline_compiler.solve_node import Interval
+from isocline_compiler.graph.solve import Interval
 from isocline_dsl.diagnostics import IsoclineError
 from isocline_dsl.messages import fitting as messages
 

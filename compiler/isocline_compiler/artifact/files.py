@@ -1,0 +1,111 @@
+"""The artifact's folder: its manifest, and how it comes into being whole or not at all."""
+
+from __future__ import annotations
+
+import hashlib
+import shutil
+import tempfile
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from importlib.metadata import version
+from pathlib import Path
+
+from isocline_compiler.attribution.explain import Explanations
+from isocline_compiler.graph import Node
+from isocline_compiler.graph.tensor_type import BATCH
+from isocline_compiler.model import DeploymentPlan, Model, Port
+from isocline_compiler.solvers.grid import Discretisation, Grid
+from isocline_compiler.solvers.unroll import steps_of
+from isocline_runtime.artifact import describe_file, write_atomic
+from isocline_runtime.manifest import MANIFEST_FILE, AttributionInfo, Manifest, SolveInfo, to_json
+from isocline_runtime.manifest import Port as ManifestPort
+
+REPORT_FILE = "report.html"
+_DTYPES = {"class": "int64", "bool": "bool"}
+
+
+@contextmanager
+def write_folder(folder: Path) -> Iterator[Path]:
+    """A staging folder beside `folder` that takes its place at the end, or disappears when something is raised."""
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    staging = Path(tempfile.mkdtemp(prefix=f".{folder.name}.", dir=folder.parent))
+    staging.chmod(0o755)
+    try:
+        yield staging
+        _replace(folder, staging)
+    finally:
+        shutil.rmtree(staging, ignore_errors=True)
+
+
+def _replace(folder: Path, staging: Path) -> None:
+    """Move the files over one by one, the manifest last: until then an older artifact's hashes reveal the mixture."""
+    folder.mkdir(exist_ok=True)
+    names = sorted((path.name for path in staging.iterdir()), key=lambda name: (name == MANIFEST_FILE, name))
+    for name in names:
+        (staging / name).replace(folder / name)
+
+
+def manifest_of(
+    model: Model, choices: Mapping[Node, Discretisation], folder: Path, explanations: Explanations | None = None
+) -> Manifest:
+    """The manifest of the files in `folder`, written there too."""
+    deployment = model.deployment
+    manifest = Manifest(
+        name=model.name,
+        description=model.description,
+        inputs=tuple(_port(port, deployment.dtype, deployment.batch) for port in model.inputs),
+        outputs=tuple(_port(port, deployment.dtype, deployment.batch) for port in model.outputs),
+        producer=f"isocline {version('isocline')}",
+        opset=deployment.opset,
+        dtype=deployment.dtype,
+        solves=tuple(_solve(node, choice) for node, choice in choices.items()),
+        files={path.name: describe_file(path.read_bytes()) for path in sorted(folder.iterdir())},
+        source_sha256=hashlib.sha256(model.source.text.encode()).hexdigest(),
+        attribution=None if explanations is None else attribution_info(model, explanations),
+    )
+    write_atomic(folder / MANIFEST_FILE, to_json(manifest).encode())
+    return manifest
+
+
+def _port(port: Port, dtype: str, batch: int | None) -> ManifestPort:
+    low, high = port.bounds or (None, None)
+    return ManifestPort(
+        name=port.name,
+        dtype=_DTYPES.get(port.kind, dtype),
+        shape=(batch or BATCH, *port.shape) if port.batched else port.shape,
+        unit=port.unit,
+        description=port.description,
+        low=_finite(low),
+        high=_finite(high),
+        classes=port.classes,
+    )
+
+
+def attribution_info(model: Model, explanations: Explanations) -> AttributionInfo:
+    """What `attribute.onnx` takes and gives: the model's own inputs as they are, then indices and noise."""
+    own = {port.name: port for port in model.inputs}
+    deployment = model.deployment
+    inputs = (
+        _port(own[name], deployment.dtype, deployment.batch) if name in own else _value(name, node, deployment)
+        for name, node in ((str(leaf.attrs["name"]), leaf) for leaf in explanations.graph.inputs)
+    )
+    outputs = (_value(name, node, deployment) for name, node in explanations.graph.outputs.items())
+    return AttributionInfo(
+        tuple(inputs), tuple(outputs), explanations.explained, explanations.results, explanations.noise
+    )
+
+
+def _value(name: str, node: Node, deployment: DeploymentPlan) -> ManifestPort:
+    shape = tuple((deployment.batch or BATCH) if size == BATCH else size for size in node.shape)
+    return ManifestPort(name, "int64" if node.type.kind == "int" else deployment.dtype, shape)
+
+
+def _finite(bound: float | None) -> float | None:
+    return None if bound is None or abs(bound) == float("inf") else bound
+
+
+def _solve(node: Node, choice: Discretisation) -> SolveInfo:
+    steps = steps_of(node, choice)
+    grid = choice.grid.times if isinstance(choice.grid, Grid) else None
+    field, scheme = str(node.attrs["field"]), choice.scheme
+    return SolveInfo(field, scheme.name, steps, grid, steps * scheme.evaluations, segment=choice.segment)

@@ -1,0 +1,53 @@
+"""When the outcome was decided: the sensitivity of the score to the state, all along a solution."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from isocline_compiler.attribution.problem import Problem, Trajectory, points_in
+from isocline_compiler.attribution.record import Build, Method, Result
+from isocline_compiler.graph import Node
+from isocline_compiler.ops.indexing import CONCAT
+from isocline_compiler.ops.shaping import RESHAPE, TRANSPOSE
+
+
+def adjoint_path() -> Build:
+    """The sensitivity of the score to the state at each step: a(t_i) = dS/dx(t_i), with the times t_i.
+
+    Of every solve on the way to the output. What a disturbance at t_i would change; it is the adjoint of the equations
+    as they are deployed, step by step. Where a solution is observed along the way, a(t_i) holds what is still to come
+    and what is observed at t_i itself.
+
+    Pontryagin et al. (1962), The mathematical theory of optimal processes; Chen, Rubanova, Bettencourt, Duvenaud
+    (2018), Neural ordinary differential equations.
+
+    Example: attribute y wrt x by adjoint_path
+    """
+
+    def build(problem: Problem) -> tuple[Result, ...]:
+        return tuple(item for trajectory in problem.trajectories for item in _along(problem, trajectory))
+
+    return build
+
+
+def _along(problem: Problem, trajectory: Trajectory) -> list[Result]:
+    found = [
+        Result("path", _joined(problem.gradients(problem.score, nodes)), f"{trajectory.field}.{state}")
+        for state, nodes in trajectory.states.items()
+    ]
+    return [*found, Result("times", trajectory.times, trajectory.field)]
+
+
+def _joined(parts: Sequence[Node]) -> Node:
+    """Values (batch, *state) and blocks (segments, steps, batch, *state), one after another: (batch, n, *state)."""
+    return CONCAT(*map(_with_times, parts), axis=1)
+
+
+def _with_times(part: Node) -> Node:
+    if part.type.batched:
+        return RESHAPE(part, shape=(part.shape[0], 1, *part.type.sample))
+    flat = RESHAPE(part, shape=(points_in(part), *part.shape[2:]))
+    return TRANSPOSE(flat, perm=(1, 0, *range(2, flat.type.rank)))
+
+
+ADJOINT_PATH = Method(adjoint_path, axioms=("implementation invariance",), cost="one gradient")

@@ -1,0 +1,1 @@
+"""What runs a graph: torch while training and proving, ONNX when deployed."""

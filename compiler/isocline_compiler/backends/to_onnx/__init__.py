@@ -1,0 +1,172 @@
+"""The ONNX back end: a graph without solves becomes a model, node by node, with standard operators only; loops are
+`Scan`, which more engines have than `Loop`.
+
+One initializer for each distinct array, however often it is used (`Emitter.apart` makes the one exception); short names
+in topological order, so that the same graph gives the same bytes; symbolic sizes stay symbolic; every node carries its
+place in the source.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+
+import numpy as np
+import onnx
+
+from isocline_compiler.backends.to_onnx.emitter import EmittedBody, Emitter, Precision
+from isocline_compiler.backends.to_onnx.protos import (
+    IR_VERSIONS,
+    Writing,
+    empty_model,
+    tensor_of,
+    write_nodes,
+    write_types,
+)
+from isocline_compiler.graph import CONSTANT, INPUT, WEIGHT, Array, Graph, Node, Region, topological, uncollected
+from isocline_compiler.graph.scan import SCAN
+from isocline_compiler.graph.solve import PICK, parts
+from isocline_compiler.graph.tensor_type import TensorType
+from isocline_dsl import messages
+from isocline_dsl.diagnostics import IsoclineError, Source
+
+
+@uncollected()
+def to_onnx(
+    graph: Graph,
+    weights: Mapping[str, Array],
+    *,
+    opset: int = 18,
+    dtype: Precision = "float32",
+    name: str | None = None,
+    metadata: Mapping[str, str] | None = None,
+    source: Source | None = None,
+    sizes: Mapping[str, int] | None = None,
+) -> onnx.ModelProto:
+    """The model of a graph without solves.
+
+    `source` is the text that spans point into; `sizes` fixes named sizes that are not to stay symbolic. Raises
+    IsoclineError for an operation that has no form in ONNX, or none in float64, for a weight without a value and for an
+    opset that is not emitted.
+    """
+    _check_request(graph, weights, opset, source)
+    emitter = Emitter(dtype, opset, source, [*_input_names(graph), *graph.outputs])
+    names: dict[Node, str] = {}
+    _walk(emitter, graph.nodes(), names, weights)
+    final = _final_names(emitter, {output: names[node] for output, node in graph.outputs.items()})
+    model = empty_model(opset, name or graph.name, metadata or {})
+    writing = Writing(emitter, final, sizes or {}, source)
+    model.graph.input.extend(writing.value(item.attrs["name"], item.type) for item in graph.inputs)
+    model.graph.output.extend(writing.value(key, node.type) for key, node in graph.outputs.items())
+    model.graph.initializer.extend(tensor_of(key, value) for key, value in emitter.initializers.items())
+    write_nodes(model.graph, emitter.nodes, writing)
+    write_types(model.graph, {key: node.type for node, key in names.items()}, writing)
+    return model
+
+
+def _check_request(graph: Graph, weights: Mapping[str, Array], opset: int, source: Source | None) -> None:
+    """The opset is one that is emitted, and every weight has its value."""
+    mistakes = [
+        messages.missing_weights(node.span, node.attrs["name"])
+        for node in graph.weights()
+        if node.attrs["name"] not in weights
+    ]
+    if opset not in IR_VERSIONS:
+        mistakes.append(messages.opset_out_of_range(None, opset, min(IR_VERSIONS), max(IR_VERSIONS)))
+    if mistakes:
+        raise IsoclineError(mistakes, source)
+
+
+def _input_names(graph: Graph) -> list[str]:
+    return [node.attrs["name"] for node in graph.inputs]
+
+
+def _walk(emitter: Emitter, nodes: Iterable[Node], names: dict[Node, str], weights: Mapping[str, Array]) -> None:
+    """Emit nodes in order; of a scan all results, by those that pick them."""
+    results: dict[Node, tuple[str, ...]] = {}
+    for node in nodes:
+        emitter.span = node.span
+        if node.op is SCAN:
+            results[node] = _emit_scan(emitter, node, names, weights)
+        elif node.op is PICK and node.inputs[0] in results:
+            names[node] = results[node.inputs[0]][node.attrs["index"]]
+        else:
+            names[node] = _emit(emitter, node, names, weights)
+
+
+def _emit_scan(
+    emitter: Emitter, node: Node, names: Mapping[Node, str], weights: Mapping[str, Array]
+) -> tuple[str, ...]:
+    """A Scan: the body reads the captured values where they are."""
+    region: Region = node.attrs["region"]
+    roles = parts(node)
+    first, last = len(roles.initial), len(roles.initial) + len(roles.captured)
+    stacked = [names[item] for item in roles.stacked]
+    own = {item: emitter.fresh() for item in (*region.arguments[:first], *region.arguments[last:])}
+    inner = own | {a: names[v] for a, v in zip(region.arguments[first:last], roles.captured, strict=True)}
+    types = {name: item.type for item, name in own.items()}
+    with emitter.inside() as inside:
+        _walk(emitter, topological(region.results, region.arguments), inner, weights)
+        found = [inner[item] for item in region.results]
+        if not stacked:
+            counter = emitter.fresh()
+            stacked, types[counter] = [emitter.array(np.zeros(node.attrs["length"]))], TensorType("real")
+            found[0] = _counted(emitter, found[0], counter)
+        results = _body_results(emitter, found, first)
+    given = list(types)
+    types |= {name: item.type for name, item in zip(results, region.results, strict=True)}
+    body = EmittedBody(inside, tuple(given), tuple(results), types)
+    values = [*(names[item] for item in roles.initial), *stacked]
+    return emitter.loop(values, len(node.types), body, num_scan_inputs=len(stacked))
+
+
+def _counted(emitter: Emitter, state: str, counter: str) -> str:
+    """A state of a loop that is given nothing to count its iterations by but a column of zeros: these are added.
+
+    What is not read tract 0.23 drops, and stops at the loop; OpenVINO 2026.4 makes a batch of nothing.
+    """
+    return emitter.node("Add", state, counter)
+
+
+def _body_results(emitter: Emitter, names: Sequence[str], states: int) -> list[str]:
+    """Every result of a body is computed in it, by its own operator; one that is stacked is read by nothing in there.
+
+    tract 0.23 puts an operation between a stacked result and all that reads it, the body's own operators included.
+    """
+    computed = {name for item in emitter.nodes for name in item.outputs}
+    read = {name for item in emitter.nodes for name in item.inputs}
+    found: list[str] = []
+    for i, name in enumerate(names):
+        alone = name in computed and name not in found and (i < states or name not in read)
+        found.append(name if alone else emitter.node("Identity", name))
+    return found
+
+
+def _emit(emitter: Emitter, node: Node, names: Mapping[Node, str], weights: Mapping[str, Array]) -> str:
+    """The name of a node's result."""
+    if node.op is INPUT:
+        return str(node.attrs["name"])
+    if node.op is WEIGHT:
+        return emitter.array(np.asarray(weights[node.attrs["name"]], dtype=np.float64), node.attrs["name"])
+    if node.op is CONSTANT:
+        return emitter.array(node.attrs["value"], node.attrs.get("name"))
+    if node.op.onnx is None:
+        emitter.refuse(node)
+    inputs = [names[item] for item in node.inputs]
+    return (
+        emitter.node(node.op.onnx, *inputs) if isinstance(node.op.onnx, str) else node.op.onnx(emitter, node, *inputs)
+    )
+
+
+def _final_names(emitter: Emitter, outputs: Mapping[str, str]) -> dict[str, str]:
+    """Results that are outputs get their names; an output that is an input, a literal or another output is copied."""
+    computed = {name for item in emitter.nodes for name in item.outputs}
+    final: dict[str, str] = {}
+    emitter.span = None
+    for output, name in outputs.items():
+        if name not in computed or name in final:
+            name = emitter.node("Identity", name)
+        final[name] = output
+    return final
+
+
+__all__ = ["IR_VERSIONS", "Precision", "to_onnx"]

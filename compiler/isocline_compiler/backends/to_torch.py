@@ -1,0 +1,376 @@
+"""The torch back end: a graph becomes a straight line of calls, made once and run many times.
+
+Precision and device follow the tensors that are bound. Solves are not computed here: an `Integrator` is asked.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Protocol, TypeAlias
+
+import torch
+
+from isocline_compiler.graph import (
+    ARGUMENT,
+    CONSTANT,
+    INPUT,
+    WEIGHT,
+    Array,
+    Graph,
+    Node,
+    Op,
+    Region,
+    topological,
+)
+from isocline_compiler.graph.invariant import frontier
+from isocline_compiler.graph.scan import SCAN
+from isocline_compiler.graph.solve import PICK, SOLVE, parts
+from isocline_compiler.ops.evaluation import Setting
+
+Tensor: TypeAlias = torch.Tensor
+
+
+class Field(Protocol):
+    """The region of a solve, ready to be evaluated: captured values are bound, what depends on them alone is computed.
+
+    `parameters` are the tensors that require a gradient and that the field reads beside its arguments: what an adjoint
+    method must be told of.
+    """
+
+    parameters: tuple[Tensor, ...]
+
+    def __call__(self, t: Tensor, states: Sequence[Tensor], slices: Sequence[Tensor] = ()) -> tuple[Tensor, ...]: ...
+
+
+class Integrator(Protocol):
+    """Solves one `solve` node: gives each state at the end, or at every time when the node keeps it everywhere.
+
+    The captured values are bound in `field` already; `stacked` are the weights of all steps; `times` is the tensor of
+    times when they are a value of the graph, else None (see the node's `interval`).
+    """
+
+    def __call__(
+        self,
+        node: Node,
+        field: Field,
+        initial: tuple[Tensor, ...],
+        captured: tuple[Tensor, ...],
+        stacked: tuple[Tensor, ...],
+        times: Tensor | None,
+    ) -> tuple[Tensor, ...]: ...
+
+
+def no_integrator(
+    node: Node,
+    field: Field,
+    initial: tuple[Tensor, ...],
+    captured: tuple[Tensor, ...],
+    stacked: tuple[Tensor, ...],
+    times: Tensor | None,
+) -> tuple[Tensor, ...]:
+    """The integrator of a graph that should hold no solve."""
+    raise AssertionError(f"{node!r} has to be integrated, and no integrator was given")
+
+
+def setting_of(bound: Mapping[Any, Tensor]) -> Setting:
+    """The precision of the first real tensor (float64 when there is none) and the device of the first tensor."""
+    working = next((item.dtype for item in bound.values() if item.is_floating_point()), torch.float64)
+    device = next((item.device for item in bound.values()), torch.device("cpu"))
+    return Setting(working, device)
+
+
+@dataclass
+class Run:
+    """One evaluation: the named values, the precision, whether it trains, who solves, and the updates it asks for."""
+
+    bound: Mapping[str, Tensor]
+    setting: Setting
+    training: bool = False
+    integrator: Integrator = no_integrator
+    updates: dict[str, Tensor] = field(default_factory=dict)
+
+
+# ---------------------------------------------------------------------------------------------------- calls
+
+
+def _plain(op: Op, attrs: dict[str, Any]) -> Callable[..., Any]:
+    """The call of an operation that does the same in training."""
+    if isinstance(op.torch, str):
+        named = getattr(torch, op.torch)
+        return lambda run, *xs: named(*xs)
+    function = op.torch
+    return lambda run, *xs: function(run.setting, *xs, **attrs)
+
+
+def _with_training(node: Node, trained: Callable[..., Any], attrs: dict[str, Any]) -> Callable[..., Any]:
+    """The call of an operation that does something else in training, and may ask for weights to be updated."""
+    deployed = _plain(node.op, attrs)
+    names = [item.attrs["name"] if item.op is WEIGHT else None for item in node.inputs]
+
+    def call(run: Run, *xs: Tensor) -> Any:
+        if not run.training:
+            return deployed(run, *xs)
+
+        def record(position: int, value: Tensor) -> None:
+            name = names[position]
+            if name is not None:
+                run.updates[name] = value
+
+        return trained(run.setting, record, *xs, **attrs)
+
+    return call
+
+
+def _solve(node: Node) -> Callable[..., Any]:
+    roles = parts(node)
+    program = FieldProgram(node.attrs["region"], len(roles.initial), len(roles.captured))
+    first = len(roles.initial)
+    second = first + len(roles.captured)
+    third = second + len(roles.stacked)
+
+    def call(run: Run, *xs: Tensor) -> tuple[Tensor, ...]:
+        captured = xs[first:second]
+        times = xs[third] if len(xs) > third else None
+        return run.integrator(node, program.bind(run, captured), xs[:first], captured, xs[second:third], times)
+
+    return call
+
+
+def _scan(node: Node) -> Callable[..., Any]:
+    """A loop, iteration by iteration."""
+    region: Region = node.attrs["region"]
+    states, last = node.attrs["states"], node.attrs["states"] + node.attrs["captured"]
+    line = Line(region.results, region.arguments)
+
+    def call(run: Run, *xs: Tensor) -> tuple[Tensor, ...]:
+        now, held, stacked = xs[:states], xs[states:last], xs[last:]
+        rows: list[tuple[Tensor, ...]] = []
+        for i in range(node.attrs["length"]):
+            found = line(run, (*now, *held, *(item[i] for item in stacked)))
+            now = found[:states]
+            rows.append(found[states:])
+        return (*now, *(torch.stack(values) for values in zip(*rows, strict=True)))
+
+    return call
+
+
+def _call(node: Node) -> Callable[..., Any]:
+    if node.op is SOLVE:
+        return _solve(node)
+    if node.op is SCAN:
+        return _scan(node)
+    attrs = dict(node.attrs)
+    if node.op is PICK:
+        return lambda run, results: results[attrs["index"]]
+    if node.op.training is not None:
+        return _with_training(node, node.op.training, attrs)
+    return _plain(node.op, attrs)
+
+
+# ---------------------------------------------------------------------------------------------------- lines
+
+
+@dataclass(frozen=True)
+class Step:
+    """`values[target] = call(run, *values[sources])`, after which the values at `dead` are no longer needed."""
+
+    call: Callable[..., Any]
+    sources: tuple[int, ...]
+    target: int
+    dead: tuple[int, ...]
+
+
+class Line:
+    """The calls that compute `roots`, in order, over numbered places; those of `given` are filled in beforehand."""
+
+    def __init__(self, roots: Sequence[Node], given: Sequence[Node] = ()) -> None:
+        rest = topological(roots, given)
+        place = {node: i for i, node in enumerate((*given, *rest))}
+        _refuse_free_arguments(rest)
+        self._size = len(place)
+        self._constants = [(place[node], node.attrs["value"]) for node in rest if node.op is CONSTANT]
+        self._named = [(place[node], node.attrs["name"]) for node in rest if node.op in (INPUT, WEIGHT)]
+        self._results = tuple(place[root] for root in roots)
+        self._steps = _steps([node for node in rest if node.op not in _LEAVES], place, {*self._results})
+        self._cache: dict[tuple[torch.dtype, torch.device], list[Tensor]] = {}
+
+    def __call__(self, run: Run, given: Sequence[Any] = ()) -> tuple[Any, ...]:
+        """The values of the roots. With autograd on, the tape itself keeps what it needs of the dropped ones."""
+        values: list[Any] = [*given, *(None,) * (self._size - len(given))]
+        for (target, _), value in zip(self._constants, self._constant_tensors(run.setting), strict=True):
+            values[target] = value
+        for target, name in self._named:
+            values[target] = run.bound[name]
+        for step in self._steps:
+            values[step.target] = step.call(run, *[values[i] for i in step.sources])
+            for i in step.dead:
+                values[i] = None
+        return tuple(values[i] for i in self._results)
+
+    def _constant_tensors(self, setting: Setting) -> list[Tensor]:
+        key = (setting.working, setting.device)
+        if key not in self._cache:
+            self._cache[key] = [as_tensor(value, setting) for _, value in self._constants]
+        return self._cache[key]
+
+
+_LEAVES = frozenset((INPUT, WEIGHT, ARGUMENT, CONSTANT))
+
+
+def as_tensor(value: Array, setting: Setting) -> Tensor:
+    """The array on the device; reals in the working precision."""
+    dtype = setting.working if value.dtype.kind == "f" else None
+    return torch.tensor(value, dtype=dtype, device=setting.device)
+
+
+def _refuse_free_arguments(nodes: Sequence[Node]) -> None:
+    free = [node.attrs["name"] for node in nodes if node.op is ARGUMENT]
+    if free:
+        raise AssertionError(f"arguments without a value: {', '.join(free)}")
+
+
+def _steps(nodes: Sequence[Node], place: Mapping[Node, int], kept: set[int]) -> list[Step]:
+    """The calls in order; a computed value dies at its last use unless it is kept."""
+    computed = {place[node] for node in nodes} - kept
+    last = {place[item]: node for node in nodes for item in node.inputs}
+    dead: dict[Node, list[int]] = {}
+    for i, user in last.items():
+        if i in computed:
+            dead.setdefault(user, []).append(i)
+    return [
+        Step(_call(node), tuple(place[item] for item in node.inputs), place[node], tuple(dead.get(node, ())))
+        for node in nodes
+    ]
+
+
+# ---------------------------------------------------------------------------------------------------- fields
+
+
+class FieldProgram:
+    """A region over (t, states..., captured..., slices...) in two parts.
+
+    What the captured values and the weights decide is computed once a solve, the rest once an evaluation.
+    """
+
+    def __init__(self, region: Region, states: int, captured: int) -> None:
+        arguments = region.arguments
+        held = arguments[1 + states : 1 + states + captured]
+        moving = (*arguments[: 1 + states], *arguments[1 + states + captured :])
+        fixed = frontier(region.results, moving)
+        self._once = Line(fixed, held)
+        self._each = Line(region.results, (*moving, *fixed))
+
+    def bind(self, run: Run, captured: Sequence[Tensor]) -> Field:
+        """The field for these captured values, ready to be evaluated."""
+        return _BoundField(self._each, run, self._once(run, captured))
+
+
+class _BoundField:
+    def __init__(self, line: Line, run: Run, fixed: tuple[Any, ...]) -> None:
+        self._line = line
+        self._run = run
+        self._fixed = fixed
+        self.parameters = tuple(item for item in fixed if isinstance(item, Tensor) and item.requires_grad)
+
+    def __call__(self, t: Tensor, states: Sequence[Tensor], slices: Sequence[Tensor] = ()) -> tuple[Tensor, ...]:
+        return self._line(self._run, (t, *states, *slices, *self._fixed))
+
+
+def region_function(region: Region, states: int, bound: Mapping[str, Tensor], captured: Sequence[Tensor] = ()) -> Field:
+    """The region of a solve as a function of (t, states, slices), its weights and captured values bound to tensors."""
+    named = {**bound, **{str(i): item for i, item in enumerate(captured)}}
+    return FieldProgram(region, states, len(captured)).bind(Run(bound, setting_of(named)), captured)
+
+
+# ---------------------------------------------------------------------------------------------------- programs
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """The outputs by name, and the weights that the evaluation asks to be updated (`batchnorm` while training)."""
+
+    outputs: dict[str, Tensor]
+    updates: dict[str, Tensor]
+
+
+class TorchProgram:
+    """A graph as a function of its named inputs and weights."""
+
+    def __init__(self, graph: Graph) -> None:
+        self.names = tuple(graph.outputs)
+        self._line = Line(tuple(graph.outputs.values()))
+
+    def evaluate(
+        self, bound: Mapping[str, Tensor], *, training: bool = False, integrator: Integrator = no_integrator
+    ) -> Evaluation:
+        """Evaluate on named tensors. Precision and device follow the first of them."""
+        run = Run(bound, setting_of(bound), training, integrator)
+        return Evaluation(dict(zip(self.names, self._line(run), strict=True)), run.updates)
+
+    def __call__(
+        self, bound: Mapping[str, Tensor], *, training: bool = False, integrator: Integrator = no_integrator
+    ) -> dict[str, Tensor]:
+        """The outputs by name."""
+        return self.evaluate(bound, training=training, integrator=integrator).outputs
+
+
+def lower_to_torch(graph: Graph) -> TorchProgram:
+    """The straight line of torch calls that computes a graph."""
+    return TorchProgram(graph)
+
+
+def evaluate(
+    roots: Sequence[Node],
+    bound: Mapping[Node | str, Tensor] | Mapping[str, Tensor] | None = None,
+    *,
+    training: bool = False,
+    integrator: Integrator = no_integrator,
+) -> tuple[Tensor, ...]:
+    """The values of `roots`, where leaves are given by name and any nodes by themselves."""
+    values: Mapping[Any, Tensor] = bound or {}
+    given = [key for key in values if isinstance(key, Node)]
+    named = {key: value for key, value in values.items() if isinstance(key, str)}
+    run = Run(named, setting_of(values), training, integrator)
+    return Line(roots, given)(run, [values[node] for node in given])
+
+
+class TorchModel(torch.nn.Module):
+    """A graph as a module: trained weights are parameters, the others buffers, which training may update.
+
+    `forward` takes the inputs by name and gives the outputs by name.
+    """
+
+    def __init__(
+        self,
+        graph: Graph,
+        weights: Mapping[str, Array],
+        trained: Sequence[str] | None = None,
+        *,
+        dtype: torch.dtype = torch.float64,
+        integrator: Integrator = no_integrator,
+    ) -> None:
+        super().__init__()
+        self.program = lower_to_torch(graph)
+        self.integrator = integrator
+        self._keys = {name: "w_" + name.replace("_", "__").replace(".", "_d_") for name in weights}
+        moving = set(weights if trained is None else trained)
+        for name, value in weights.items():
+            tensor = torch.tensor(value, dtype=dtype)
+            if name in moving:
+                self.register_parameter(self._keys[name], torch.nn.Parameter(tensor))
+            else:
+                self.register_buffer(self._keys[name], tensor)
+
+    def weights(self) -> dict[str, Tensor]:
+        """All weights by their own names, the parameters among them."""
+        return {name: getattr(self, key) for name, key in self._keys.items()}
+
+    def forward(self, inputs: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        """The outputs; while training, running statistics move."""
+        bound = {**inputs, **self.weights()}
+        result = self.program.evaluate(bound, training=self.training, integrator=self.integrator)
+        with torch.no_grad():
+            for name, value in result.updates.items():
+                getattr(self, self._keys[name]).copy_(value)
+        return result.outputs

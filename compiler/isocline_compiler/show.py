@@ -1,0 +1,71 @@
+"""A model at each stage of compiling, for reading: `isocline show`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import onnx
+
+from isocline_compiler.backends.to_onnx import to_onnx
+from isocline_compiler.certify.choose import discretisation
+from isocline_compiler.certify.evaluation import scheme_steps
+from isocline_compiler.graph import Graph, Node
+from isocline_compiler.graph.drawing import to_svg
+from isocline_compiler.graph.solve import SOLVE
+from isocline_compiler.graph.text_form import to_text
+from isocline_compiler.lower import lower
+from isocline_compiler.model import Model
+from isocline_compiler.passes import optimise
+from isocline_compiler.solvers.grid import Discretisation
+from isocline_compiler.solvers.unroll import unroll, with_segments
+from isocline_compiler.training.initial import initial_weights
+from isocline_dsl.diagnostics import Source
+from isocline_dsl.printer import to_text as program_text
+from isocline_dsl.tree import Program
+
+SHOWN_SCHEME = "rk4"
+"""What an open solve is shown with: which scheme `auto` takes is known only when the model is compiled."""
+
+
+def shown(what: Path | tuple[Program, Source], stage: str, svg: bool) -> str:
+    """The text or the drawing of one stage. Raises IsoclineError for a file with mistakes."""
+    if isinstance(what, Path):
+        path = what / "model.onnx" if what.is_dir() else what
+        return _onnx_text(onnx.load(path, load_external_data=False))
+    program, source = what
+    if stage == "tree":
+        return program_text(program)
+    model = lower(program, source)
+    if stage == "onnx":
+        return _onnx_text(_emitted(model))
+    graph = {
+        "graph": lambda: model.graph,
+        "unrolled": lambda: _unrolled(model),
+        "optimised": lambda: optimise(_unrolled(model)),
+    }
+    chosen = graph[stage]()
+    return to_svg(chosen) if svg else to_text(chosen)
+
+
+def _unrolled(model: Model) -> Graph:
+    """Open solves with one step an interval."""
+
+    def choice(node: Node) -> Discretisation:
+        if model.deployment.solver is not None and node.attrs["scheme"] is None:
+            return scheme_steps(node, model.deployment.solver)
+        stated = node.attrs["scheme"]
+        return scheme_steps(node, stated) if stated is not None else discretisation(node, SHOWN_SCHEME, 1)
+
+    solves = [node for node in model.graph.nodes() if node.op is SOLVE]
+    choices = with_segments({node: choice(node) for node in solves}, model.deployment.unroll)
+    return unroll(model.graph, choices.__getitem__)
+
+
+def _emitted(model: Model) -> onnx.ModelProto:
+    weights = initial_weights(model.weights, 0)
+    return to_onnx(optimise(_unrolled(model)), weights, opset=model.deployment.opset, dtype=model.deployment.dtype)
+
+
+def _onnx_text(model: onnx.ModelProto) -> str:
+    text: str = onnx.printer.to_text(model)
+    return text

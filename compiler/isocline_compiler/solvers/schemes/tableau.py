@@ -1,0 +1,181 @@
+"""Runge-Kutta schemes as data: a Butcher tableau that checks itself, and the step that all of them share."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from fractions import Fraction
+from functools import cached_property
+from typing import TypeAlias
+
+import numpy as np
+
+from isocline_compiler.graph import Array
+from isocline_compiler.solvers.schemes.scheme import Field, Memory, State, Stride, Value
+from isocline_compiler.solvers.schemes.trees import failed_condition
+
+Number: TypeAlias = float | Fraction
+TOLERANCE = 1e-12
+"""Of a row sum or an order condition: published coefficients carry 15 digits or more, and the smallest
+1/gamma is 1/40320.
+"""
+
+
+@dataclass(frozen=True)
+class Tableau:
+    r"""k_i = f(t + c_i h, x + h sum_j a_ij k_j),   x' = x + h sum_i b_i k_i.
+
+    `a` holds the rows below the diagonal (row i has i entries) or, for an implicit scheme, full rows.
+    `embedded` are the weights of a second solution of order `embedded_order`. Raises ValueError when a row
+    sum differs from its c, or an order condition up to `order` fails. Hairer, Norsett, Wanner (1993),
+    II.1-II.2.
+    """
+
+    name: str
+    order: int
+    a: tuple[tuple[Number, ...], ...]
+    b: tuple[Number, ...]
+    c: tuple[Number, ...]
+    reference: str
+    embedded: tuple[Number, ...] | None = None
+    embedded_order: int = 0
+
+    def __post_init__(self) -> None:
+        self._check_shape()
+        for row, (total, node) in enumerate(zip(self.matrix.sum(axis=1), self.nodes, strict=True)):
+            self._require(abs(total - node) <= TOLERANCE, f"row {row} sums to {total!r}, but c is {node!r}")
+        failed = failed_condition(self.matrix, self.weights, self.order, TOLERANCE)
+        self._require(failed is None, str(failed))
+        if self.embedded is not None:
+            second = np.array(self.embedded, dtype=np.float64)
+            failed = failed_condition(self.matrix, second, self.embedded_order, TOLERANCE)
+            self._require(failed is None, f"embedded: {failed}")
+
+    def _check_shape(self) -> None:
+        stages, widths = len(self.b), tuple(map(len, self.a))
+        self._require(self.order >= 1 and stages >= 1, "a scheme has an order and a stage, both at least 1")
+        self._require(len(self.c) == stages == len(self.a), f"{stages} weights need as many rows and nodes")
+        self._require(widths in (tuple(range(stages)), (stages,) * stages), f"rows of lengths {widths}")
+        self._require(self.embedded is None or len(self.embedded) == stages, "the embedded weights are one a stage")
+
+    def _require(self, holds: bool, message: str) -> None:
+        if not holds:
+            raise ValueError(f"scheme {self.name}: {message}")
+
+    @cached_property
+    def matrix(self) -> Array:
+        """A as a square float64 array."""
+        full = np.zeros((self.stages, self.stages))
+        for i, row in enumerate(self.a):
+            full[i, : len(row)] = [float(entry) for entry in row]
+        return full
+
+    @cached_property
+    def weights(self) -> Array:
+        """b as a float64 array."""
+        return np.array([float(entry) for entry in self.b])
+
+    @cached_property
+    def nodes(self) -> Array:
+        """c as a float64 array."""
+        return np.array([float(entry) for entry in self.c])
+
+    @property
+    def stages(self) -> int:
+        """How many slopes the tableau defines."""
+        return len(self.b)
+
+    @cached_property
+    def used(self) -> tuple[int, ...]:
+        """The stages that the solution depends on; an FSAL stage serves only the error estimate of adaptive
+        steps.
+        """
+        wanted = {i for i in range(self.stages) if self.b[i]}
+        for _ in range(self.stages):
+            wanted |= {j for i in wanted for j in range(self.stages) if self.matrix[i, j]}
+        return tuple(sorted(wanted))
+
+    @property
+    def evaluations(self) -> int:
+        """Evaluations of the field a fixed step."""
+        return len(self.used)
+
+    @cached_property
+    def explicit(self) -> bool:
+        """Each stage needs only those before it."""
+        return not np.triu(self.matrix).any()
+
+    @property
+    def fsal(self) -> bool:
+        """First same as last: the last stage is the slope at the new point, the first of the next step."""
+        return self.stages > 1 and self.c[-1] == 1 and bool(np.array_equal(self.matrix[-1], self.weights))
+
+    @property
+    def symplectic(self) -> bool:
+        """b_i a_ij + b_j a_ji = b_i b_j: quadratic invariants are kept. Sanz-Serna (1988)."""
+        m = self.weights[:, None] * self.matrix
+        return bool(np.allclose(m + m.T, np.outer(self.weights, self.weights), rtol=0, atol=TOLERANCE))
+
+    def stability(self, z: Array | complex) -> Array:
+        """R(z) = 1 + z b^T (I - z A)^-1 1: the growth over a step on x' = lambda x with z = h lambda, any
+        shape.
+        """
+        z = np.asarray(z, dtype=np.complex128)
+        system = np.eye(self.stages) - z[..., None, None] * self.matrix
+        slopes = np.linalg.solve(system, np.ones((*z.shape, self.stages, 1)))[..., 0]
+        return np.asarray(1 + z * (slopes @ self.weights))
+
+    def start(self, field: Field, x: State) -> Memory:
+        """Nothing: a Runge-Kutta scheme sees only where it stands."""
+        return None
+
+    def advance(self, memory: Memory, field: Field, stride: Stride, x: State) -> tuple[Memory, State]:
+        """One step."""
+        return memory, step(self, field, stride, x)
+
+
+def step(tableau: Tableau, field: Field, stride: Stride, x: State) -> State:
+    r"""One explicit Runge-Kutta step.
+
+    k_i = f(t + c_i h, x + h sum_{j<i} a_ij k_j),   x' = x + h sum_i b_i k_i
+
+    Evaluates the field once a stage that matters. Zero coefficients leave nothing behind; where h is a
+    number, h a_ij is one too. Raises NotImplementedError for an implicit tableau. Hairer, Norsett, Wanner
+    (1993), II.1.
+    """
+    if not tableau.explicit:
+        raise NotImplementedError(f"scheme {tableau.name} is implicit")
+    slopes: dict[int, State] = {}
+    for i in tableau.used:
+        stage = _moved(x, stride.widths, tableau.a[i], slopes)
+        slopes[i] = field(stride.time(float(tableau.c[i])), stage)
+    return _moved(x, stride.widths, tableau.b, slopes)
+
+
+def _moved(x: State, widths: State, row: tuple[Number, ...], slopes: dict[int, State]) -> State:
+    """x + h sum_j row_j k_j, state by state."""
+    terms = [(float(row[j]), slope) for j, slope in slopes.items() if j < len(row) and row[j]]
+    return tuple(
+        _along(value, h, [(coefficient, slope[s]) for coefficient, slope in terms])
+        for s, (value, h) in enumerate(zip(x, widths, strict=True))
+    )
+
+
+def _along(value: Value, h: Value, terms: list[tuple[float, Value]]) -> Value:
+    """value + sum (h c) k where h is a number, else value + h sum c k: the fewest products either way."""
+    if not terms:
+        return value
+    if isinstance(h, float | int):
+        return _sum([value, *(_scaled(h * coefficient, slope) for coefficient, slope in terms)])
+    return value + h * _sum([_scaled(coefficient, slope) for coefficient, slope in terms])
+
+
+def _scaled(coefficient: float, slope: Value) -> Value:
+    return slope if coefficient == 1 else coefficient * slope
+
+
+def _sum(terms: list[Value]) -> Value:
+    """Left to right; no zero to start from, which would be one more node."""
+    total = terms[0]
+    for term in terms[1:]:
+        total = total + term
+    return total

@@ -1,0 +1,81 @@
+"""The time in a loop: tables of which each segment takes its row."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from isocline_compiler.graph import Array, Node, constant
+from isocline_compiler.graph.scan import Nodes
+from isocline_compiler.graph.solve import SolveParts
+from isocline_compiler.ops.indexing import CONCAT, GATHER, SELECT, SLICE
+from isocline_compiler.ops.shaping import EXPAND, RESHAPE, TRANSPOSE
+from isocline_compiler.solvers.grid import Grid
+from isocline_compiler.solvers.schemes.scheme import State, Stride, stride
+from isocline_compiler.solvers.unroll.segments import Segments
+from isocline_compiler.solvers.unroll.walk import broadcast_over
+
+
+@dataclass(frozen=True, eq=False)
+class Clock:
+    """The times of the grid's nodes in rows of one segment, both ends included, and the widths in rows, or one number.
+
+    Tables are (segments, steps + 1) and (segments, steps), with a batch axis behind when times come with each sample.
+    """
+
+    times: Node
+    table: Node
+    widths: Node | float
+
+    @property
+    def tables(self) -> Nodes:
+        return (self.table, self.widths) if isinstance(self.widths, Node) else (self.table,)
+
+    def stride(self, rows: Nodes, j: int, x: State) -> Stride:
+        """Stride j of a segment."""
+        t, end = (SELECT(rows[0], axis=0, index=i) for i in (j, j + 1))
+        if not isinstance(self.widths, Node):
+            return stride(t, self.widths, len(x), end)
+        h = SELECT(rows[1], axis=0, index=j)
+        return Stride(t, end, h, tuple(broadcast_over(h, state) for state in x))
+
+
+def known_clock(grid: Grid, segments: Segments) -> Clock:
+    """Times that are numbers: tables of literals."""
+    times, widths = np.array(grid.times), np.array(grid.widths)
+    same = len(set(grid.widths)) == 1
+    return Clock(
+        constant(times),
+        constant(times[segments.numbered(extra=1)]),
+        float(widths[0]) if same else constant(widths[segments.numbered()]),
+    )
+
+
+def clock_of_input(given: SolveParts, substeps: int, segments: Segments) -> Clock:
+    """Times that come with the input, (batch, n) or (n,), each interval in equal substeps."""
+    assert given.times is not None
+    x, axis = given.times, given.times.type.rank - 1
+    count = int(x.size(-1))
+    here, there = (SLICE(x, axis=axis, start=i, stop=count - 1 + i) for i in (0, 1))
+    h = (there - here) * (1 / substeps)
+    inner = _column(here) + _column(h) * constant(np.arange(substeps, dtype=np.float64))
+    every = EXPAND(_column(h), shape=(*h.shape, substeps))
+    times = CONCAT(_flat(inner), SLICE(x, axis=axis, start=count - 1, stop=count), axis=axis)
+    return Clock(times, _rows(times, segments.numbered(extra=1)), _rows(_flat(every), segments.numbered()))
+
+
+def _column(x: Node) -> Node:
+    return RESHAPE(x, shape=(*x.shape, 1))
+
+
+def _flat(x: Node) -> Node:
+    """(..., n, substeps) -> (..., n substeps)"""
+    return RESHAPE(x, shape=(*x.shape[:-2], int(x.size(-2)) * int(x.size(-1))))
+
+
+def _rows(x: Node, places: Array) -> Node:
+    """Entries of the last axis by segment and step: (..., n) -> (segments, steps, ...)."""
+    found = GATHER(x, constant(places), axis=x.type.rank - 1)
+    rank = found.type.rank
+    return TRANSPOSE(found, perm=(rank - 2, rank - 1, *range(rank - 2)))

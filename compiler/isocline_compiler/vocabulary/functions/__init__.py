@@ -1,0 +1,38 @@
+"""Everything that can be called in an expression: one Python function each, its docstring the documentation."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from isocline_compiler.vocabulary.functions.activations import ACTIVATIONS
+from isocline_compiler.vocabulary.functions.convolution import CONVOLUTION
+from isocline_compiler.vocabulary.functions.dense import DENSE
+from isocline_compiler.vocabulary.functions.derivatives import DERIVATIVES
+from isocline_compiler.vocabulary.functions.elementwise import ELEMENTWISE
+from isocline_compiler.vocabulary.functions.losses import LOSSES
+from isocline_compiler.vocabulary.functions.metrics import METRICS
+from isocline_compiler.vocabulary.functions.normalization import NORMALIZATION
+from isocline_compiler.vocabulary.functions.pooling import POOLING
+from isocline_compiler.vocabulary.functions.record import Function, by_name
+from isocline_compiler.vocabulary.functions.recurrent import RECURRENT
+from isocline_compiler.vocabulary.functions.reductions import REDUCTIONS
+from isocline_compiler.vocabulary.functions.scaling import SCALING
+from isocline_compiler.vocabulary.functions.shaping import SHAPING
+from isocline_compiler.vocabulary.functions.trigonometry import TRIGONOMETRY
+
+FUNCTIONS: Mapping[str, Function] = by_name(
+    *ELEMENTWISE,
+    *TRIGONOMETRY,
+    *ACTIVATIONS,
+    *REDUCTIONS,
+    *SHAPING,
+    *DENSE,
+    *CONVOLUTION,
+    *POOLING,
+    *NORMALIZATION,
+    *RECURRENT,
+    *SCALING,
+    *DERIVATIVES,
+    *LOSSES,
+    *METRICS,
+)

@@ -1,0 +1,50 @@
+"""A regularizer as a record: a term of the loss, or a setting of training."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol, TypeAlias
+
+from isocline_compiler.graph import Node
+from isocline_compiler.vocabulary.functions.record import Callee, call
+
+
+class Context(Protocol):
+    """What a regularizer sees of the training problem while its term is built."""
+
+    @property
+    def weights(self) -> Sequence[Node]:
+        """The trained weights of layers: leaves, named by their paths. Declared parameters are not among them."""
+        ...
+
+    def solves(self, field: str) -> Sequence[Node]:
+        """The solve nodes of a field, as they are now. Raises `Fault` when the field is unknown or never solved."""
+        ...
+
+    def replace(self, old: Node, new: Node) -> None:
+        """Let the losses use `new`, a solve whose first states are those of `old`, wherever they used `old`."""
+        ...
+
+
+@dataclass(frozen=True)
+class Setting:
+    """A regularizer that changes how training goes, not what it minimises."""
+
+    name: str
+    options: Mapping[str, float]
+
+
+Term: TypeAlias = Callable[[Context], Node | Setting]
+
+
+@dataclass(frozen=True)
+class Regularizer(Callee):
+    """`build` takes the author's arguments and gives a function of the context."""
+
+    def term(
+        self, context: Context, positional: Sequence[Any] = (), keywords: Iterable[tuple[str, Any]] = ()
+    ) -> Node | Setting:
+        """The term to add to the loss, one number for each sample or one for all; or a setting. Raises `Fault`."""
+        term: Term = call(self, positional, keywords)
+        return term(context)
