@@ -13,6 +13,7 @@ def certificate_lines(certificate: Facts) -> list[str]:
     lines = [
         ("samples", certificate["samples"]),
         *(("solve", _solve(solve)) for solve in certificate["solves"]),
+        *_orders(certificate),
         *_errors(certificate),
         ("parity", _parity(certificate)),
         *(("check", _check(check)) for check in certificate["checks"]),
@@ -27,7 +28,22 @@ def certificate_lines(certificate: Facts) -> list[str]:
 def _solve(solve: Facts) -> str:
     loop = f", {solve['segment']} at a time in a loop" if solve["segment"] else ""
     cost = f"{solve['steps']} steps{loop}, {solve['evaluations']} evaluations"
-    return f"{solve['field']}: {solve['scheme']} of order {solve['order']}, {cost} ({solve['declared']})"
+    return f"{solve['name']}: {solve['scheme']} of order {solve['order']}, {cost} ({solve['declared']})"
+
+
+def _orders(certificate: Facts) -> Iterator[tuple[str, str]]:
+    """What halving the steps showed beside what the schemes declare, and the second walk of a model's own steps."""
+    shown = [f"{_order(item)} on {item['on']}" for item in certificate["orders"]]
+    if shown:
+        yield "order", ", ".join(shown)
+    if certificate["second_walk"]:
+        moved = ", ".join(f"{name} {_number(value)}" for name, value in certificate["second_walk"].items())
+        yield "steps", f"{moved}  (from an independent walk of the same steps in float64)"
+
+
+def _order(item: Facts) -> str:
+    observed = "hidden by rounding" if item["observed"] is None else f"{item['observed']:.2f}"
+    return f"{item['scheme']} {observed}"
 
 
 def _parity(certificate: Facts) -> str:

@@ -6,6 +6,7 @@ A recipe is the edits it takes, and the commands that prove that nothing else is
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -261,6 +262,40 @@ def test_recipe(name: str, execute: Execute, tmp_path: Path) -> None:
         program = tmp_path / "toy.dyn"
         program.write_text(recipe.shown[0])
         assert recipe.shown[1] in execute("isocline", "show", str(program), "--stage", "optimised")
+
+
+FAMILIES = {
+    "two_step": ("before: float = -1 / 2", "before: float = -0.4"),
+    "partitioned": ("width: float = 1.0", "width: float = 0.9"),
+    "implicit": ("width: float = 1.0", "width: float = 1.1"),
+    "stochastic": ("noise: float = 1.0", "noise: float = 0.8"),
+}
+"""A toy of each coming family of schemes, and a coefficient of it made wrong."""
+
+
+@pytest.mark.parametrize("wrong", [False, True], ids=["right", "wrong"])
+@pytest.mark.parametrize("family", FAMILIES)
+def test_a_scheme_of_another_family_is_a_file_and_a_name(
+    family: str, wrong: bool, execute: Execute, tmp_path: Path
+) -> None:
+    """The tests that stand already measure its order, and refuse a wrong coefficient."""
+    source = (ROOT / "tests" / "toys" / f"{family}.py").read_text()
+    schemes = tmp_path / "compiler" / "isocline_compiler" / "solvers" / "schemes"
+    before, after = FAMILIES[family]
+    assert source.count(before) == 1
+    (schemes / f"{family}.py").write_text(source.replace(before, after) if wrong else source)
+    table = schemes / "__init__.py"
+    imported = f"from isocline_compiler.solvers.schemes.{family} import TOYS\n"
+    text = table.read_text().replace("import EXPLICIT\n", f"import EXPLICIT\n{imported}")
+    table.write_text(text.replace("index(*EXPLICIT)", "index(*EXPLICIT, *TOYS)"))
+    name = re.search(r'name: str = "(\w+)"', source)
+    assert name is not None
+    tests = ("tests/compiler/test_scheme_families.py", "-k", f"(observed or everything) and {name[1]}")
+    if wrong:
+        with pytest.raises(AssertionError, match="test_the_observed_order_is_the_declared_one"):
+            execute("pytest", "-q", "-p", "no:cacheprovider", *tests)
+    else:
+        assert " passed" in execute("pytest", "-q", "-p", "no:cacheprovider", *tests)
 
 
 @pytest.mark.parametrize("name", RECIPES)

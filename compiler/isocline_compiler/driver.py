@@ -17,7 +17,7 @@ from isocline_compiler.graph import Array
 from isocline_compiler.graph.solve import SchemeChoice
 from isocline_compiler.lower.check import check, parsed
 from isocline_compiler.model import Model
-from isocline_compiler.pipeline import Compilation, Compiled, Trained
+from isocline_compiler.pipeline import Compiled, Trained, compile_model
 from isocline_compiler.show import shown
 from isocline_compiler.solvers.schemes import SCHEMES
 from isocline_compiler.training.fit import TrainingResult
@@ -122,7 +122,7 @@ def _compiled(
     metrics = metrics if metrics is not None and metrics.exists() else None
     trained = Trained(weights, fitted.parameters, metrics, fitted.covariance)
     with pointing_into(model.source):
-        return Compilation(model, trained, dataset, override, say).run(folder)
+        return compile_model(model, trained, dataset, override, say, folder)
 
 
 @contextmanager

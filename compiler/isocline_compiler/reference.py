@@ -105,7 +105,7 @@ def stability_limit(scheme: Tableau) -> float:
     """
 
     def stable(z: float) -> bool:
-        return abs(complex(scheme.stability(complex(z)))) <= 1
+        return abs(complex(scheme.stability(np.asarray(z)))) <= 1
 
     far = next(-float(z) for z in np.arange(0.05, 100.0, 0.05) if not stable(-float(z)))
     near = far + 0.05

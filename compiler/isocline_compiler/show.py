@@ -9,15 +9,16 @@ import onnx
 from isocline_compiler.backends.to_onnx import to_onnx
 from isocline_compiler.certify.choose import discretisation
 from isocline_compiler.certify.evaluation import scheme_steps
-from isocline_compiler.graph import Graph, Node
+from isocline_compiler.graph import Graph
 from isocline_compiler.graph.drawing import to_svg
-from isocline_compiler.graph.solve import SOLVE
+from isocline_compiler.graph.solve import Solve
 from isocline_compiler.graph.text_form import to_text
 from isocline_compiler.lower import lower
 from isocline_compiler.model import Model
 from isocline_compiler.passes import optimise
 from isocline_compiler.solvers.grid import Discretisation
-from isocline_compiler.solvers.unroll import unroll, with_segments
+from isocline_compiler.solvers.unroll import unroll
+from isocline_compiler.solvers.unroll.forms import solves_of, with_forms
 from isocline_compiler.training.initial import initial_weights
 from isocline_dsl.diagnostics import Source
 from isocline_dsl.printer import to_text as program_text
@@ -40,30 +41,28 @@ def shown(what: Path | tuple[Program, Source], stage: str, svg: bool) -> str:
         return _onnx_text(_emitted(model))
     graph = {
         "graph": lambda: model.graph,
-        "unrolled": lambda: _unrolled(model),
-        "optimised": lambda: optimise(_unrolled(model)),
+        "unrolled": lambda: unrolled(model),
+        "optimised": lambda: optimise(unrolled(model)),
     }
     chosen = graph[stage]()
     return to_svg(chosen) if svg else to_text(chosen)
 
 
-def _unrolled(model: Model) -> Graph:
+def unrolled(model: Model) -> Graph:
     """Open solves with one step an interval."""
 
-    def choice(node: Node) -> Discretisation:
-        if model.deployment.solver is not None and node.attrs["scheme"] is None:
-            return scheme_steps(node, model.deployment.solver)
-        stated = node.attrs["scheme"]
-        return scheme_steps(node, stated) if stated is not None else discretisation(node, SHOWN_SCHEME, 1)
+    def choice(solve: Solve) -> Discretisation:
+        stated = solve.spec.scheme or model.deployment.solver
+        return scheme_steps(solve, stated) if stated is not None else discretisation(solve, SHOWN_SCHEME, 1)
 
-    solves = [node for node in model.graph.nodes() if node.op is SOLVE]
-    choices = with_segments({node: choice(node) for node in solves}, model.deployment.unroll)
-    return unroll(model.graph, choices.__getitem__)
+    chosen = {solve.spec.choice: choice(solve) for solve in solves_of(model.graph)}
+    choices = with_forms(model.graph, chosen, model.deployment.unroll, model.deployment.batch or 1)
+    return unroll(model.graph, choices).graph
 
 
 def _emitted(model: Model) -> onnx.ModelProto:
     weights = initial_weights(model.weights, 0)
-    return to_onnx(optimise(_unrolled(model)), weights, opset=model.deployment.opset, dtype=model.deployment.dtype)
+    return to_onnx(optimise(unrolled(model)), weights, opset=model.deployment.opset, dtype=model.deployment.dtype)
 
 
 def _onnx_text(model: onnx.ModelProto) -> str:

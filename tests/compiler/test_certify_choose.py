@@ -39,18 +39,18 @@ def chosen(evaluator: Evaluator, error: float, of: tuple[str, ...] | None = None
 def test_several_solves_share_the_error(tmp_path: Path) -> None:
     evaluator = evaluator_of(tmp_path)
     choices, trials = chosen(evaluator, 1e-4)
-    assert set(choices) == set(evaluator.open)
+    assert set(choices) == {solve.spec.name for solve in evaluator.open}
     assert len(choices) == 2
     assert worst_error(evaluator, choices, ("turned", "faded")) <= MARGIN * 1e-4
-    assert {trial.field for trial in trials} == {"turn", "fade"}
+    assert {trial.solve for trial in trials} == {"path", "faded"}
 
 
 def test_no_trial_of_the_table_is_cheaper_and_as_good(tmp_path: Path) -> None:
     """Of the last solve, whose trials are measured with all others on their grids."""
     evaluator = evaluator_of(tmp_path)
     choices, trials = chosen(evaluator, 1e-4)
-    last = evaluator.open[-1]
-    mine = [trial for trial in trials if trial.field == "fade"]
+    last = evaluator.open[-1].spec.name
+    mine = [trial for trial in trials if trial.solve == "faded"]
     taken = next(
         trial for trial in mine if (trial.scheme, trial.steps) == (choices[last].scheme.name, choices[last].grid.steps)
     )
@@ -62,9 +62,9 @@ def test_no_trial_of_the_table_is_cheaper_and_as_good(tmp_path: Path) -> None:
 def test_a_trial_states_the_error_that_its_grid_has(tmp_path: Path) -> None:
     evaluator = evaluator_of(tmp_path)
     choices, trials = chosen(evaluator, 1e-3)
-    first, last = evaluator.open
-    for trial in [item for item in trials if item.field == "fade"][::5]:
-        again = {first: choices[first], last: discretisation(last, trial.scheme, trial.steps)}
+    _, last = evaluator.open
+    for trial in [item for item in trials if item.solve == "faded"][::5]:
+        again = {"path": choices["path"], "faded": discretisation(last, trial.scheme, trial.steps)}
         assert trial.error == pytest.approx(worst_error(evaluator, again, ("turned", "faded")), rel=1e-12)
 
 
@@ -73,7 +73,7 @@ def test_of_restricts_which_outputs_count(tmp_path: Path) -> None:
     evaluator = evaluator_of(tmp_path)
     strict, _ = chosen(evaluator, 1e-5)
     loose, _ = chosen(evaluator, 1e-5, ("turned",))
-    last = evaluator.open[-1]
+    last = evaluator.open[-1].spec.name
     assert loose[last].grid.steps == 1, "`turned` does not depend on the second solve"
     assert strict[last].scheme.evaluations * strict[last].grid.steps > loose[last].scheme.evaluations
 
@@ -82,12 +82,15 @@ def test_float32_vetoes_a_grid_that_rounds_badly(tmp_path: Path) -> None:
     """With a bound on rounding the winner changes, or there was no better one and the error's winner stays."""
     model = check(Path(__file__).parents[1] / "acceptance" / "models" / "fitzhugh_nagumo.dyn")
     evaluator = Evaluator(model, {}, drawn(model.inputs, model.source).rounded("float32").first(32))
-    (node,) = evaluator.open
+    (solve,) = evaluator.open
     free, _ = choose(evaluator, 1e-3, None, lambda text: None)
     kept, _ = choose(evaluator, 1e-3, None, lambda text: None, rounding=1e-5)
-    assert (free[node].scheme.name, free[node].grid.steps) != (kept[node].scheme.name, kept[node].grid.steps)
+    assert (free[solve.spec.name].scheme.name, free[solve.spec.name].grid.steps) != (
+        kept[solve.spec.name].scheme.name,
+        kept[solve.spec.name].grid.steps,
+    )
     none, _ = choose(evaluator, 1e-3, None, lambda text: None, rounding=1e-12)
-    assert none[node] == free[node]
+    assert none[solve.spec.name] == free[solve.spec.name]
 
 
 def test_an_error_out_of_reach_is_e611_at_the_solve(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

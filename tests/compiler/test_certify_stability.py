@@ -27,8 +27,8 @@ def stated(folder: Path, matrix: np.ndarray, scheme: str, steps: int) -> Stabili
     )
     model = check(file)
     evaluator = Evaluator(model, {}, drawn(model.inputs, model.source).first(8))
-    (node,) = evaluator.open
-    (record,) = stability(evaluator, {node: discretisation(node, scheme, steps)})
+    (solve,) = evaluator.open
+    (record,) = stability(evaluator, {"x": discretisation(solve, scheme, steps)})
     return record
 
 
@@ -69,8 +69,8 @@ def test_arnoldi_finds_the_outermost_eigenvalue_of_a_large_state(tmp_path: Path)
     rates[17] = -30.0
     samples.inputs["rates"][:] = rates
     evaluator = Evaluator(model, {}, samples)
-    (node,) = evaluator.open
-    (record,) = stability(evaluator, {node: discretisation(node, "euler", 10)})
+    (solve,) = evaluator.open
+    (record,) = stability(evaluator, {"x": discretisation(solve, "euler", 10)})
     assert not record.exact
     assert record.eigenvalue == pytest.approx((-30.0, 0.0), rel=1e-6)
     assert record.largest == pytest.approx(2.0, rel=1e-5)
@@ -87,7 +87,7 @@ def test_each_row_of_a_batch_has_its_own_spectrum(tmp_path: Path) -> None:
     samples = drawn(model.inputs, model.source).first(8)
     samples.inputs["rate"][:] = [1, 2, 3, 4, 9, 5, 6, 7]
     evaluator = Evaluator(model, {}, samples)
-    (node,) = evaluator.open
-    (record,) = stability(evaluator, {node: discretisation(node, "euler", 3)})
+    (solve,) = evaluator.open
+    (record,) = stability(evaluator, {"x": discretisation(solve, "euler", 3)})
     assert record.sample == 4
     assert record.largest == pytest.approx(2.0)

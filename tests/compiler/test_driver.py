@@ -11,9 +11,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from isocline_compiler import driver
+from isocline_compiler import driver, pipeline
 from isocline_compiler.certify.choose import discretisation
-from isocline_compiler.pipeline import Compilation
+from isocline_compiler.certify.prove import Proving
 from isocline_dsl.diagnostics import IsoclineError
 from isocline_runtime import load
 
@@ -42,7 +42,7 @@ def write(tmp_path: Path) -> Write:
 @pytest.fixture(autouse=True)
 def without_page(monkeypatch: pytest.MonkeyPatch) -> None:
     """The report has tests of its own, and drawing it takes as long as all else."""
-    monkeypatch.setattr(Compilation, "report", lambda *_: "")
+    monkeypatch.setattr(pipeline, "report_of", lambda *_: "")
 
 
 def codes(file: Path, **options: Any) -> list[str]:
@@ -96,14 +96,14 @@ def test_a_grid_that_fails_beyond_the_sweep_is_e601(
     write: Write, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The sweep sees fewer samples than the proof; here its choice is made worse on the way."""
-    choose = Compilation.choose
+    choose = Proving.choose
 
-    def coarser(self: Compilation, samples: Any) -> Any:
-        _, trials = choose(self, samples)
-        (node,) = self.evaluator(samples).open
-        return {node: discretisation(node, "euler", 4)}, trials
+    def coarser(self: Proving, progress: Any) -> Any:
+        _, trials = choose(self, progress)
+        (solve,) = self.evaluator(self.samples).open
+        return {"path": discretisation(solve, "euler", 4)}, trials
 
-    monkeypatch.setattr(Compilation, "choose", coarser)
+    monkeypatch.setattr(Proving, "choose", coarser)
     assert codes(write("solver auto(error=1e-3, of=state)"), out=tmp_path / "out") == ["E601"]
     assert not (tmp_path / "out").exists()
 

@@ -31,7 +31,7 @@ from isocline_compiler.graph import (
 )
 from isocline_compiler.graph.drawing import to_svg
 from isocline_compiler.graph.scan import SCAN, scan
-from isocline_compiler.graph.solve import SOLVE, Interval, parts, pick
+from isocline_compiler.graph.solve import Interval, parts, pick
 from isocline_compiler.graph.text_form import to_text
 from isocline_compiler.graph.verify import InvalidGraph, verify
 from isocline_compiler.ops import OPS
@@ -41,8 +41,10 @@ from isocline_compiler.passes import bind, optimise, prune, share, sink, tabulat
 from isocline_compiler.solvers.grid import Discretisation, Grid, through, uniform
 from isocline_compiler.solvers.schemes import SCHEMES
 from isocline_compiler.solvers.schemes.memory import replaced, same_form, values_of
-from isocline_compiler.solvers.schemes.scheme import Stride
-from isocline_compiler.solvers.unroll import Course, unroll, with_segments
+from isocline_compiler.solvers.schemes.scheme import Scheme, Step
+from isocline_compiler.solvers.unroll import unroll
+from isocline_compiler.solvers.unroll.forms import with_forms
+from tests.solves import solve_node, unrolled
 
 RNG = np.random.default_rng(3)
 W = {"w1": 0.8 * RNG.normal(size=(2, 6)), "w2": 0.8 * RNG.normal(size=(6, 2)), "rate": np.array(0.3)}
@@ -63,9 +65,7 @@ def network(*more: Node) -> Region:
 
 
 def solve(region: Region, initial, interval: Interval, captured=(), stacked=(), times=None) -> Node:
-    inputs = (*initial, *captured, *stacked, *(() if times is None else (times,)))
-    counts = {"states": len(initial), "captured": len(captured), "stacked": len(stacked)}
-    return SOLVE(*inputs, region=region, interval=interval, scheme=None, field="f", **counts)
+    return solve_node(region, initial, interval, captured=captured, stacked=stacked, times=times)
 
 
 def path(times, everywhere=True) -> Graph:
@@ -75,7 +75,7 @@ def path(times, everywhere=True) -> Graph:
 
 def stepped(graph: Graph, grid: Grid | int, segment: int | None, scheme="rk4") -> Graph:
     chosen = SCHEMES[scheme] if isinstance(scheme, str) else scheme
-    return unroll(graph, lambda node: Discretisation(chosen, grid, segment))
+    return unrolled(graph, lambda solve: Discretisation(chosen, grid, segment))
 
 
 def run(graph: Graph, **bound) -> dict[str, np.ndarray]:
@@ -171,30 +171,30 @@ def test_a_solve_without_a_batch() -> None:
 
 @dataclass(frozen=True)
 class Slope:
-    """A slope with the stride that it belongs to, as a multistep scheme keeps it."""
+    """A slope with the step that it belongs to, as a multistep scheme keeps it."""
 
-    stride: Stride
+    step: Step
     values: tuple
 
 
-class AdamsBashforth3:
+class AdamsBashforth3(Scheme):
     """x' = x + h (23 f_n - 16 f_{n-1} + 5 f_{n-2}) / 12; the first two steps by Heun. Remembers two slopes."""
 
-    name, order, evaluations, reference = "ab3", 3, 1, "Hairer, Norsett, Wanner (1993), III.1"
+    name, order, reference = "ab3", 3, "Hairer, Norsett, Wanner (1993), III.1"
 
     def start(self, field, x):
         return ()
 
-    def advance(self, memory, field, stride: Stride, x):
-        now = Slope(stride, field(stride.t, x))
+    def advance(self, memory, field, step: Step, x):
+        now = Slope(step, field(step.t, x))
         if len(memory) < 2:
-            ahead = field(stride.end, tuple(a + stride.h * k for a, k in zip(x, now.values, strict=True)))
+            ahead = field(step.end, tuple(a + step.h * k for a, k in zip(x, now.values, strict=True)))
             slopes = [0.5 * (k + g) for k, g in zip(now.values, ahead, strict=True)]
         else:
             two, one = memory
             terms = zip(now.values, one.values, two.values, strict=True)
             slopes = [(23 / 12) * a - (16 / 12) * b + (5 / 12) * c for a, b, c in terms]
-        return (*memory, now)[-2:], tuple(a + stride.h * k for a, k in zip(x, slopes, strict=True))
+        return (*memory, now)[-2:], tuple(a + step.h * k for a, k in zip(x, slopes, strict=True))
 
 
 @pytest.mark.parametrize("segment", [1, 2, 3, 4, 6])
@@ -206,10 +206,10 @@ def test_a_loop_carries_what_a_scheme_remembers(segment: int) -> None:
 
 
 def test_a_memory_is_taken_apart_and_put_together() -> None:
-    memory = (None, Slope(Stride(0.0, 1.0, 1.0, (1.0,)), (2.0, 3.0)), 4.0)
+    memory = (None, Slope(Step(0.0, 1.0, 1.0, (1.0,)), (2.0, 3.0)), 4.0)
     assert values_of(memory) == [0.0, 1.0, 1.0, 1.0, 2.0, 3.0, 4.0]
     changed = replaced(memory, iter(range(7)))
-    assert changed == (None, Slope(Stride(0, 1, 2, (3,)), (4, 5)), 6)
+    assert changed == (None, Slope(Step(0, 1, 2, (3,)), (4, 5)), 6)
     assert same_form(memory, changed)
     assert not same_form(memory, memory[:2])
     assert not same_form(memory, (None, memory[1], None))
@@ -330,14 +330,14 @@ def test_a_gradient_of_a_gradient_of_a_gradient() -> None:
 
 def sensitivities(graph: Graph, grid: Grid, segment: int | None) -> np.ndarray:
     """The derivative of a number by the state at every node of the grid, (n, batch, 2)."""
-    kept: list[Course] = []
     choice = Discretisation(SCHEMES["rk4"], grid, segment)
-    found = unroll(graph, lambda node: choice, lambda node, course: kept.append(course))
-    (states,) = kept[0].states
-    score = OPS["reduce_sum"](OPS["square"](found.outputs["y"]), axes=(1, 2))
+    found = unroll(graph, {"path": choice}, trajectories=True)
+    (kept,) = found.trajectories
+    (states,) = kept.states.values()
+    score = OPS["reduce_sum"](OPS["square"](found.graph.outputs["y"]), axes=(1, 2))
     slopes = pull_back([score], [OPS["expand_like"](constant(1.0), score)], states)
     arrays = evaluate(slopes, {name: torch.tensor(value) for name, value in {**W, "x0": X0}.items()})
-    np.testing.assert_allclose(evaluate([kept[0].times])[0].numpy(), grid.times)
+    np.testing.assert_allclose(evaluate([kept.times])[0].numpy(), grid.times)
     return torch.cat([a[None] if a.ndim == 2 else a.reshape(-1, *a.shape[2:]) for a in arrays]).numpy()
 
 
@@ -528,11 +528,10 @@ def test_a_loop_is_drawn_and_written_with_the_names_of_its_states() -> None:
 
 def test_large_solves_become_loops_unless_the_author_says_otherwise() -> None:
     graph = path((0.0, 1.0, 2.0))
-    node = graph.outputs["y"]
 
     def chosen(steps: int, unrolling) -> int | None:
         grid = through((0.0, 1.0, 2.0), steps)
-        return with_segments({node: Discretisation(SCHEMES["rk4"], grid)}, unrolling)[node].segment
+        return with_forms(graph, {"path": Discretisation(SCHEMES["rk4"], grid)}, unrolling)["path"].segment
 
     assert chosen(4, "auto") is None
     assert chosen(500, "auto") is not None

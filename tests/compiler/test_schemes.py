@@ -14,8 +14,9 @@ import scipy.integrate
 import torch
 
 from isocline_compiler.solvers.schemes import SCHEMES, index
-from isocline_compiler.solvers.schemes.scheme import stride
-from isocline_compiler.solvers.schemes.tableau import Tableau, step
+from isocline_compiler.solvers.schemes.scheme import Step
+from isocline_compiler.solvers.schemes.tableau import Tableau
+from isocline_compiler.solvers.schemes.tableau import runge_kutta_step as step
 from isocline_compiler.solvers.schemes.trees import density, failed_condition, trees, vertices
 
 TABLEAUS = [scheme for scheme in SCHEMES.values() if isinstance(scheme, Tableau)]
@@ -57,7 +58,7 @@ def trajectory_error(tableau, steps, end=4.0):
     x = coupled_solution(0.0)
     memory, squares = tableau.start(coupled, x), []
     for t, until in pairwise(times):
-        memory, x = tableau.advance(memory, coupled, stride(t, end / steps, 2, until), x)
+        memory, x = tableau.advance(memory, coupled, Step.of(t, end / steps, 2, until), x)
         squares.append(math.dist(x, coupled_solution(until)) ** 2)
     return math.sqrt(sum(squares) / steps)
 
@@ -80,7 +81,7 @@ def test_no_scheme_is_better_than_it_says(tableau):
 @every_tableau
 def test_stability_is_the_growth_on_the_linear_equation(tableau):
     z = np.array([[-0.5, 0.3j], [-2 + 1j, 0.1 - 0.7j]])
-    (grown,) = step(tableau, lambda t, x: (z * x[0],), stride(0.0, 1.0), (np.ones_like(z),))
+    (grown,) = step(tableau, lambda t, x: (z * x[0],), Step.of(0.0, 1.0), (np.ones_like(z),))
     np.testing.assert_allclose(tableau.stability(z), grown, rtol=1e-12)
 
 
@@ -194,7 +195,7 @@ def test_evaluations_are_those_that_a_step_makes(tableau):
         calls.append(t)
         return (x[0] * -1.0,)
 
-    step(tableau, field, stride(0.0, 0.1), (1.0,))
+    step(tableau, field, Step.of(0.0, 0.1), (1.0,))
     assert len(calls) == tableau.evaluations
     assert tableau.evaluations == tableau.stages - tableau.fsal
 
@@ -202,7 +203,7 @@ def test_evaluations_are_those_that_a_step_makes(tableau):
 def test_the_last_stage_is_at_the_next_time_of_the_grid_exactly():
     assert sum((0.1, 0.2)) != 0.3
     seen = []
-    step(SCHEMES["rk4"], lambda t, x: (seen.append(t), (0.0,))[1], stride(0.1, 0.2, 1, end=0.3), (1.0,))
+    step(SCHEMES["rk4"], lambda t, x: (seen.append(t), (0.0,))[1], Step.of(0.1, 0.2, 1, end=0.3), (1.0,))
     assert seen == [0.1, 0.2, 0.2, 0.3]
 
 
@@ -228,10 +229,10 @@ class Counted:
 
 def test_zero_coefficients_leave_no_operations_behind():
     made = []
-    step(SCHEMES["rk4"], lambda t, x: (Counted(made),), stride(0.0, 0.5), (Counted(made),))
+    step(SCHEMES["rk4"], lambda t, x: (Counted(made),), Step.of(0.0, 0.5), (Counted(made),))
     assert (made.count("+"), made.count("*")) == (3 + 4, 3 + 4)
     made.clear()
-    step(SCHEMES["euler"], lambda t, x: (Counted(made),), stride(0.0, 1.0), (Counted(made),))
+    step(SCHEMES["euler"], lambda t, x: (Counted(made),), Step.of(0.0, 1.0), (Counted(made),))
     assert made == ["+"]
 
 
@@ -241,12 +242,12 @@ def test_a_step_is_the_same_in_numbers_arrays_and_tensors(tableau):
         u, v = x
         return v * (t + 1.0), u * -1.0
 
-    plain = step(tableau, field, stride(0.2, 0.1, 2), (1.0, 0.5))
-    arrays = step(tableau, field, stride(np.float64(0.2), np.array([0.1]), 2), (np.ones(1), np.full(1, 0.5)))
+    plain = step(tableau, field, Step.of(0.2, 0.1, 2), (1.0, 0.5))
+    arrays = step(tableau, field, Step.of(np.float64(0.2), np.array([0.1]), 2), (np.ones(1), np.full(1, 0.5)))
     tensors = step(
         tableau,
         field,
-        stride(torch.tensor(0.2, dtype=torch.float64), torch.tensor([0.1], dtype=torch.float64), 2),
+        Step.of(torch.tensor(0.2, dtype=torch.float64), torch.tensor([0.1], dtype=torch.float64), 2),
         (torch.ones(1, dtype=torch.float64), torch.full((1,), 0.5, dtype=torch.float64)),
     )
     for a, b, c in zip(plain, arrays, tensors, strict=True):
@@ -255,4 +256,4 @@ def test_a_step_is_the_same_in_numbers_arrays_and_tensors(tableau):
 
 def test_an_implicit_tableau_has_no_explicit_step():
     with pytest.raises(NotImplementedError, match="implicit_midpoint"):
-        step(IMPLICIT_MIDPOINT, coupled, stride(0.0, 0.1), (np.ones(4),))
+        step(IMPLICIT_MIDPOINT, coupled, Step.of(0.0, 0.1), (np.ones(4),))

@@ -28,9 +28,9 @@ from isocline_compiler.graph.text_form import to_text
 from isocline_compiler.ops import OPS
 from isocline_compiler.solvers.grid import Discretisation, Grid, discretise, through, uniform
 from isocline_compiler.solvers.schemes import SCHEMES
-from isocline_compiler.solvers.schemes.scheme import Stride
-from isocline_compiler.solvers.unroll import unroll
+from isocline_compiler.solvers.schemes.scheme import Scheme, Step
 from isocline_dsl.tree import Span
+from tests.solves import solve_node, unrolled
 
 SOLVE_SPAN, FIELD_SPAN = Span(100, 120), Span(10, 20)
 RNG = np.random.default_rng(7)
@@ -80,11 +80,9 @@ def torch_field(t, x):
     return torch.tanh(x @ torch.from_numpy(W1) * torch.cos(t)) @ torch.from_numpy(W2) - 0.5 * x
 
 
-def solve(region, initial, interval, captured=(), stacked=(), times=None):
-    inputs = (*initial, *captured, *stacked, *(() if times is None else (times,)))
-    counts = {"states": len(initial), "captured": len(captured), "stacked": len(stacked)}
+def solve(region, initial, interval, captured=(), stacked=(), times=None, name="path"):
     with at(SOLVE_SPAN):
-        return SOLVE(*inputs, region=region, interval=interval, scheme=None, field="f", **counts)
+        return solve_node(region, initial, interval, captured=captured, stacked=stacked, times=times, name=name)
 
 
 def solved(times, everywhere=True):
@@ -94,11 +92,11 @@ def solved(times, everywhere=True):
 
 
 def stepped(graph, interval, scheme, steps):
-    return unroll(graph, lambda node: discretise(interval, scheme, steps))
+    return unrolled(graph, lambda solve: discretise(interval, scheme, steps))
 
 
 def by(scheme, graph, grid):
-    return unroll(graph, lambda node: Discretisation(SCHEMES[scheme], grid))
+    return unrolled(graph, lambda solve: Discretisation(SCHEMES[scheme], grid))
 
 
 def end_of(region, x0, start=0.0, end=1.0, **more):
@@ -202,11 +200,11 @@ def test_several_states_and_captured_values():
 
 def test_solves_may_follow_each_other_with_different_choices():
     x0 = leaf(INPUT, "x0", real(BATCH, 2))
-    first = end_of(network(), x0)
-    second = end_of(network(), first, 1.0, 2.0)
-    grids = {first: uniform(0.0, 1.0, 50), second: uniform(1.0, 2.0, 80)}
+    first = end_of(network(), x0, name="first")
+    second = end_of(network(), first, 1.0, 2.0, name="second")
+    grids = {"first": uniform(0.0, 1.0, 50), "second": uniform(1.0, 2.0, 80)}
     graph = Graph((x0,), {"path": second, "half": first})
-    found = unroll(graph, lambda node: Discretisation(SCHEMES["rk4"], grids[node]))
+    found = unrolled(graph, lambda solve: Discretisation(SCHEMES["rk4"], grids[solve.spec.name]))
     assert not any(node.op is SOLVE for node in found.nodes())
     exact = solve_ivp(numpy_field, (0.0, 2.0), X0[0], "DOP853", rtol=1e-12, atol=1e-12).y[:, -1]
     np.testing.assert_allclose(answer(found)[0], exact, atol=1e-7)
@@ -215,18 +213,20 @@ def test_solves_may_follow_each_other_with_different_choices():
 def test_a_graph_without_a_solve_comes_back_itself():
     x0 = leaf(INPUT, "x0", real(BATCH, 2))
     graph = Graph((x0,), {"y": OPS["tanh"](x0)})
-    assert unroll(graph, lambda node: pytest.fail("nothing to choose")) is graph
+    assert unrolled(graph, lambda solve: pytest.fail("nothing to choose")) is graph
 
 
 def test_a_solve_without_a_choice_stays_and_those_around_it_are_unrolled():
     x0 = leaf(INPUT, "x0", real(BATCH, 2))
-    first, grid = end_of(network(), x0), uniform(0.0, 1.0, 5)
-    second = end_of(network(), first)
-    graph = Graph((x0,), {"path": end_of(network(), second)})
-    found = unroll(graph, lambda node: None if node is second else Discretisation(SCHEMES["euler"], grid))
+    first, grid = end_of(network(), x0, name="first"), uniform(0.0, 1.0, 5)
+    second = end_of(network(), first, name="second")
+    graph = Graph((x0,), {"path": end_of(network(), second, name="third")})
+    found = unrolled(
+        graph, lambda solve: None if solve.spec.name == "second" else Discretisation(SCHEMES["euler"], grid)
+    )
     (left,) = [node for node in found.nodes() if node.op is SOLVE]
     assert left.inputs[0].op is OPS["add"]
-    assert unroll(graph, lambda node: None) is graph
+    assert unrolled(graph, lambda solve: None) is graph
 
 
 def test_every_node_knows_where_it_came_from():
@@ -251,12 +251,18 @@ def test_what_depends_on_neither_state_nor_time_stays_one_node():
     assert [n for n in graph.nodes() if n.op is OPS["exp"]] == [rate]
 
 
-def test_a_solve_inside_a_field_is_refused():
+def test_a_solve_inside_a_field_is_unrolled_there():
+    """x' = end of (u' = -u over 0..1 from x): by Euler with two inner steps, x' = x / 4."""
     t, x = leaf(ARGUMENT, "t", real()), leaf(ARGUMENT, "x", real(BATCH, 2))
+    s, u = leaf(ARGUMENT, "s", real()), leaf(ARGUMENT, "u", real(BATCH, 2))
+    inner = end_of(Region((s, u), (-u,)), x, name="inner")
     x0 = leaf(INPUT, "x0", real(BATCH, 2))
-    graph = Graph((x0,), {"y": end_of(Region((t, x), (end_of(network(), x),)), x0)})
-    with pytest.raises(AssertionError, match="a solve in a field"):
-        by("euler", graph, uniform(0.0, 1.0, 1))
+    graph = Graph((x0,), {"path": end_of(Region((t, x), (inner,)), x0, name="outer")})
+    grids = {"inner": uniform(0.0, 1.0, 2), "outer": uniform(0.0, 1.0, 3)}
+    found = unrolled(graph, lambda solve: Discretisation(SCHEMES["euler"], grids[solve.spec.name]))
+    np.testing.assert_allclose(answer(found), X0 * (1 + 0.25 / 3) ** 3, rtol=1e-12)
+    looped = unrolled(graph, lambda solve: Discretisation(SCHEMES["euler"], grids[solve.spec.name], 1))
+    assert not any(node.op is SOLVE for node in looped.nodes())
 
 
 def test_a_start_that_is_not_spread_over_the_samples_is_refused():
@@ -272,24 +278,24 @@ def test_a_grid_that_keeps_other_times_than_the_solve_is_refused():
         by("euler", solved((0.0, 0.5, 1.0))[0], uniform(0.0, 1.0, 2))
 
 
-class Leapfrogged:
+class Leapfrogged(Scheme):
     """A two-step scheme, x_{n+1} = x_{n-1} + 2 h f(x_n), started by Euler: remembers the state before."""
 
-    name, order, evaluations, reference = "two_step", 2, 1, "Nystrom (1925)"
+    name, order, reference = "two_step", 2, "Nystrom (1925)"
 
     def start(self, field, x):
         return None
 
-    def advance(self, memory, field, stride: Stride, x):
-        slopes = field(stride.t, x)
+    def advance(self, memory, field, step: Step, x):
+        slopes = field(step.t, x)
         before, factor = (x, 1.0) if memory is None else (memory, 2.0)
-        moved = zip(before, slopes, stride.widths, strict=True)
+        moved = zip(before, slopes, step.widths, strict=True)
         return x, tuple(old + factor * h * slope for old, slope, h in moved)
 
 
 def test_a_scheme_may_remember_earlier_steps():
     graph, _ = solved((0.0, 1.0), everywhere=False)
-    found = answer(unroll(graph, lambda node: Discretisation(Leapfrogged(), uniform(0.0, 1.0, 10))))
+    found = answer(unrolled(graph, lambda solve: Discretisation(Leapfrogged(), uniform(0.0, 1.0, 10))))
     times = np.arange(10) / 10
     before, here = X0, X0 + 0.1 * numpy_field(0.0, X0)
     for t in times[1:]:
@@ -300,7 +306,7 @@ def test_a_scheme_may_remember_earlier_steps():
 def test_a_grid_of_any_spacing():
     grid = Grid((0.0, 0.05, 0.2, 0.7, 1.0), (0, 2, 4))
     graph, _ = solved((0.0, 0.2, 1.0))
-    found = answer(unroll(graph, lambda node: Discretisation(SCHEMES["heun"], grid)))
+    found = answer(unrolled(graph, lambda solve: Discretisation(SCHEMES["heun"], grid)))
     x, kept = X0, [X0]
     for i, (t, end) in enumerate(pairwise(grid.times)):
         k1 = numpy_field(t, x)

@@ -11,11 +11,13 @@ from importlib.metadata import version
 from pathlib import Path
 
 from isocline_compiler.attribution.explain import Explanations
-from isocline_compiler.graph import Node
+from isocline_compiler.graph import Graph, Node
+from isocline_compiler.graph.solve import Solve
 from isocline_compiler.graph.tensor_type import BATCH
 from isocline_compiler.model import DeploymentPlan, Model, Port
 from isocline_compiler.solvers.grid import Discretisation, Grid
-from isocline_compiler.solvers.unroll import steps_of
+from isocline_compiler.solvers.unroll.forms import solves_of
+from isocline_compiler.solvers.unroll.time_span import steps_of
 from isocline_runtime.artifact import describe_file, write_atomic
 from isocline_runtime.manifest import MANIFEST_FILE, AttributionInfo, Manifest, SolveInfo, to_json
 from isocline_runtime.manifest import Port as ManifestPort
@@ -46,7 +48,7 @@ def _replace(folder: Path, staging: Path) -> None:
 
 
 def manifest_of(
-    model: Model, choices: Mapping[Node, Discretisation], folder: Path, explanations: Explanations | None = None
+    model: Model, choices: Mapping[str, Discretisation], folder: Path, explanations: Explanations | None = None
 ) -> Manifest:
     """The manifest of the files in `folder`, written there too."""
     deployment = model.deployment
@@ -58,7 +60,7 @@ def manifest_of(
         producer=f"isocline {version('isocline')}",
         opset=deployment.opset,
         dtype=deployment.dtype,
-        solves=tuple(_solve(node, choice) for node, choice in choices.items()),
+        solves=tuple(_solve(solve, choices[solve.spec.choice]) for solve in _chosen(model.graph)),
         files={path.name: describe_file(path.read_bytes()) for path in sorted(folder.iterdir())},
         source_sha256=hashlib.sha256(model.source.text.encode()).hexdigest(),
         attribution=None if explanations is None else attribution_info(model, explanations),
@@ -104,8 +106,12 @@ def _finite(bound: float | None) -> float | None:
     return None if bound is None or abs(bound) == float("inf") else bound
 
 
-def _solve(node: Node, choice: Discretisation) -> SolveInfo:
-    steps = steps_of(node, choice)
+def _chosen(graph: Graph) -> list[Solve]:
+    """The solves that have a choice of their own, in the order they are computed."""
+    return list({solve.spec.choice: solve for solve in reversed(solves_of(graph))}.values())[::-1]
+
+
+def _solve(solve: Solve, choice: Discretisation) -> SolveInfo:
+    steps, scheme = steps_of(solve, choice), choice.scheme
     grid = choice.grid.times if isinstance(choice.grid, Grid) else None
-    field, scheme = str(node.attrs["field"]), choice.scheme
-    return SolveInfo(field, scheme.name, steps, grid, steps * scheme.evaluations, segment=choice.segment)
+    return SolveInfo(solve.spec.field, scheme.name, steps, grid, steps * scheme.evaluations, segment=choice.segment)

@@ -7,12 +7,12 @@ own activations, go through the passes together, so that what they share is comp
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 
 from isocline_compiler.attribution.methods import METHODS
-from isocline_compiler.attribution.problem import Background, Problem, Trajectory
+from isocline_compiler.attribution.problem import Background, Problem
 from isocline_compiler.attribution.record import Method, Result
 from isocline_compiler.data import Split
 from isocline_compiler.graph import INPUT, Array, Fault, Graph, Node, at, leaf, topological
@@ -21,7 +21,7 @@ from isocline_compiler.model import AttributionPlan, Model, Option
 from isocline_compiler.passes import optimise
 from isocline_compiler.passes.bind import bind
 from isocline_compiler.solvers.grid import Discretisation
-from isocline_compiler.solvers.unroll import Course, unroll
+from isocline_compiler.solvers.unroll import unroll
 from isocline_compiler.vocabulary.functions.record import call_text
 from isocline_dsl.diagnostics import IsoclineError
 from isocline_runtime.manifest import AttributionResult, ExplainedOutput
@@ -95,7 +95,7 @@ class StoredSamples:
 
 def explain(
     model: Model,
-    choices: Mapping[Node, Discretisation],
+    choices: Mapping[str, Discretisation],
     weights: Mapping[str, Array],
     background: Background | None = None,
     covariance: Array | None = None,
@@ -104,16 +104,11 @@ def explain(
     plans = model.deployment.attributions
     if not plans:
         return None
-    trajectories: list[tuple[Node, Trajectory]] = []
-
-    def record(node: Node, course: Course) -> None:
-        trajectories.append((node, _trajectory(node, course)))
-
-    unrolled = unroll(model.graph, choices.__getitem__, record)
+    unrolled = unroll(model.graph, choices, trajectories=True)
     problems = {
         output: Problem(
-            unrolled, output, (), _index_of(output), background=background, parameters=model.parameters,
-            covariance=covariance, trajectories=_distinct([item for _, item in trajectories]),
+            unrolled.graph, output, (), _index_of(output), background=background, parameters=model.parameters,
+            covariance=covariance, trajectories=unrolled.trajectories,
             classifier=any(plan.classifier for plan in plans if plan.output == output),
         )
         for output in dict.fromkeys(plan.output for plan in plans)
@@ -132,19 +127,6 @@ def sizes_of(graph: Graph, batch: int | None) -> dict[str, int]:
 
 def _index_of(output: str) -> Node:
     return leaf(INPUT, f"{output}_index", TensorType("int", (BATCH,)))
-
-
-def _trajectory(node: Node, course: Course) -> Trajectory:
-    """The states by the names that the field gives them."""
-    arguments = node.attrs["region"].arguments[1 : 1 + node.attrs["states"]]
-    names = [str(item.attrs["name"]) for item in arguments]
-    return Trajectory(str(node.attrs["field"]), course.times, dict(zip(names, course.states, strict=True)))
-
-
-def _distinct(found: list[Trajectory]) -> tuple[Trajectory, ...]:
-    """A field that is solved several times has a number from its second solve on."""
-    taken: set[str] = set()
-    return tuple(replace(item, field=_free(item.field, taken)) for item in found)
 
 
 def _free(name: str, taken: set[str]) -> str:

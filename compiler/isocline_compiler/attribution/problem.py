@@ -32,43 +32,13 @@ from isocline_compiler.ops.indexing import ONE_HOT
 from isocline_compiler.ops.points import MERGE_POINTS, SPLIT_POINTS
 from isocline_compiler.ops.reduction import ARGMAX, REDUCE_SUM
 from isocline_compiler.ops.shaping import EXPAND, RESHAPE
+from isocline_compiler.solvers.trajectory import Trajectory
 from isocline_dsl import messages
 
 Visit: TypeAlias = "Callable[[Node, tuple[Node, ...]], Node]"
 
 Background = Callable[[str, "int | None"], Array]
 """Samples of the training data of an input: so many, drawn once and for all, or all of them."""
-
-
-@dataclass(frozen=True, eq=False)
-class Trajectory:
-    """One solve on its grid: the times of the nodes, (n,) or (batch, n), and what stands for each state there.
-
-    That is a value (batch, *state) for each node of the grid, or a block (segments, steps, batch, *state) for the nodes
-    inside of a loop, by which one differentiates: see `Course`.
-    """
-
-    field: str
-    times: Node
-    states: Mapping[str, tuple[Node, ...]]
-
-    def place(self, state: str, index: int) -> tuple[Node, tuple[int, ...]]:
-        """The node that belongs to a node of the grid, and where in it: (segment, step) of a block, else nothing."""
-        for node in self.states[state]:
-            count = points_in(node)
-            if index < count:
-                return node, () if node.type.batched else divmod(index, int(node.size(1)))
-            index -= count
-        raise IndexError(f"the grid of {self.field} has no node {index} places after its last")
-
-    def count(self, state: str) -> int:
-        """Nodes of the grid."""
-        return sum(map(points_in, self.states[state]))
-
-
-def points_in(node: Node) -> int:
-    """How many nodes of a grid a value of a trajectory stands for."""
-    return 1 if node.type.batched else int(node.size(0)) * int(node.size(1))
 
 
 @dataclass(frozen=True, eq=False)

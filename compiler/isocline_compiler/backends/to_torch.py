@@ -25,7 +25,7 @@ from isocline_compiler.graph import (
 )
 from isocline_compiler.graph.invariant import frontier
 from isocline_compiler.graph.scan import SCAN
-from isocline_compiler.graph.solve import PICK, SOLVE, parts
+from isocline_compiler.graph.solve import PICK, SOLVE, Solve, parts
 from isocline_compiler.ops.evaluation import Setting
 
 Tensor: TypeAlias = torch.Tensor
@@ -124,7 +124,8 @@ def _with_training(node: Node, trained: Callable[..., Any], attrs: dict[str, Any
 
 def _solve(node: Node) -> Callable[..., Any]:
     roles = parts(node)
-    program = FieldProgram(node.attrs["region"], len(roles.initial), len(roles.captured))
+    solve = Solve.of(node)
+    program = FieldProgram(Region(solve.region.arguments, solve.slopes()), len(roles.initial), len(roles.captured))
     first = len(roles.initial)
     second = first + len(roles.captured)
     third = second + len(roles.stacked)
@@ -141,13 +142,13 @@ def _scan(node: Node) -> Callable[..., Any]:
     """A loop, iteration by iteration."""
     region: Region = node.attrs["region"]
     states, last = node.attrs["states"], node.attrs["states"] + node.attrs["captured"]
-    line = Line(region.results, region.arguments)
+    program = StraightLineProgram(region.results, region.arguments)
 
     def call(run: Run, *xs: Tensor) -> tuple[Tensor, ...]:
         now, held, stacked = xs[:states], xs[states:last], xs[last:]
         rows: list[tuple[Tensor, ...]] = []
         for i in range(node.attrs["length"]):
-            found = line(run, (*now, *held, *(item[i] for item in stacked)))
+            found = program(run, (*now, *held, *(item[i] for item in stacked)))
             now = found[:states]
             rows.append(found[states:])
         return (*now, *(torch.stack(values) for values in zip(*rows, strict=True)))
@@ -181,7 +182,7 @@ class Step:
     dead: tuple[int, ...]
 
 
-class Line:
+class StraightLineProgram:
     """The calls that compute `roots`, in order, over numbered places; those of `given` are filled in beforehand."""
 
     def __init__(self, roots: Sequence[Node], given: Sequence[Node] = ()) -> None:
@@ -258,8 +259,8 @@ class FieldProgram:
         held = arguments[1 + states : 1 + states + captured]
         moving = (*arguments[: 1 + states], *arguments[1 + states + captured :])
         fixed = frontier(region.results, moving)
-        self._once = Line(fixed, held)
-        self._each = Line(region.results, (*moving, *fixed))
+        self._once = StraightLineProgram(fixed, held)
+        self._each = StraightLineProgram(region.results, (*moving, *fixed))
 
     def bind(self, run: Run, captured: Sequence[Tensor]) -> Field:
         """The field for these captured values, ready to be evaluated."""
@@ -267,20 +268,14 @@ class FieldProgram:
 
 
 class _BoundField:
-    def __init__(self, line: Line, run: Run, fixed: tuple[Any, ...]) -> None:
-        self._line = line
+    def __init__(self, program: StraightLineProgram, run: Run, fixed: tuple[Any, ...]) -> None:
+        self._program = program
         self._run = run
         self._fixed = fixed
         self.parameters = tuple(item for item in fixed if isinstance(item, Tensor) and item.requires_grad)
 
     def __call__(self, t: Tensor, states: Sequence[Tensor], slices: Sequence[Tensor] = ()) -> tuple[Tensor, ...]:
-        return self._line(self._run, (t, *states, *slices, *self._fixed))
-
-
-def region_function(region: Region, states: int, bound: Mapping[str, Tensor], captured: Sequence[Tensor] = ()) -> Field:
-    """The region of a solve as a function of (t, states, slices), its weights and captured values bound to tensors."""
-    named = {**bound, **{str(i): item for i, item in enumerate(captured)}}
-    return FieldProgram(region, states, len(captured)).bind(Run(bound, setting_of(named)), captured)
+        return self._program(self._run, (t, *states, *slices, *self._fixed))
 
 
 # ---------------------------------------------------------------------------------------------------- programs
@@ -299,25 +294,20 @@ class TorchProgram:
 
     def __init__(self, graph: Graph) -> None:
         self.names = tuple(graph.outputs)
-        self._line = Line(tuple(graph.outputs.values()))
+        self._program = StraightLineProgram(tuple(graph.outputs.values()))
 
     def evaluate(
         self, bound: Mapping[str, Tensor], *, training: bool = False, integrator: Integrator = no_integrator
     ) -> Evaluation:
         """Evaluate on named tensors. Precision and device follow the first of them."""
         run = Run(bound, setting_of(bound), training, integrator)
-        return Evaluation(dict(zip(self.names, self._line(run), strict=True)), run.updates)
+        return Evaluation(dict(zip(self.names, self._program(run), strict=True)), run.updates)
 
     def __call__(
         self, bound: Mapping[str, Tensor], *, training: bool = False, integrator: Integrator = no_integrator
     ) -> dict[str, Tensor]:
         """The outputs by name."""
         return self.evaluate(bound, training=training, integrator=integrator).outputs
-
-
-def lower_to_torch(graph: Graph) -> TorchProgram:
-    """The straight line of torch calls that computes a graph."""
-    return TorchProgram(graph)
 
 
 def evaluate(
@@ -332,45 +322,4 @@ def evaluate(
     given = [key for key in values if isinstance(key, Node)]
     named = {key: value for key, value in values.items() if isinstance(key, str)}
     run = Run(named, setting_of(values), training, integrator)
-    return Line(roots, given)(run, [values[node] for node in given])
-
-
-class TorchModel(torch.nn.Module):
-    """A graph as a module: trained weights are parameters, the others buffers, which training may update.
-
-    `forward` takes the inputs by name and gives the outputs by name.
-    """
-
-    def __init__(
-        self,
-        graph: Graph,
-        weights: Mapping[str, Array],
-        trained: Sequence[str] | None = None,
-        *,
-        dtype: torch.dtype = torch.float64,
-        integrator: Integrator = no_integrator,
-    ) -> None:
-        super().__init__()
-        self.program = lower_to_torch(graph)
-        self.integrator = integrator
-        self._keys = {name: "w_" + name.replace("_", "__").replace(".", "_d_") for name in weights}
-        moving = set(weights if trained is None else trained)
-        for name, value in weights.items():
-            tensor = torch.tensor(value, dtype=dtype)
-            if name in moving:
-                self.register_parameter(self._keys[name], torch.nn.Parameter(tensor))
-            else:
-                self.register_buffer(self._keys[name], tensor)
-
-    def weights(self) -> dict[str, Tensor]:
-        """All weights by their own names, the parameters among them."""
-        return {name: getattr(self, key) for name, key in self._keys.items()}
-
-    def forward(self, inputs: Mapping[str, Tensor]) -> dict[str, Tensor]:
-        """The outputs; while training, running statistics move."""
-        bound = {**inputs, **self.weights()}
-        result = self.program.evaluate(bound, training=self.training, integrator=self.integrator)
-        with torch.no_grad():
-            for name, value in result.updates.items():
-                getattr(self, self._keys[name]).copy_(value)
-        return result.outputs
+    return StraightLineProgram(roots, given)(run, [values[node] for node in given])

@@ -161,8 +161,8 @@ def _entries(found: Array) -> Array:
 
 def _along_path(item: Explained, result: Result, found: Array, oracle: DeployedOracle) -> tuple[Array, Array]:
     """dS/dx(t_i) at the first, a middle and the last node of the grid, at one entry each."""
-    field, _, state = str(result.of).rpartition(".")
-    trajectory = next(one for one in item.problem.trajectories if one.field == field)
+    name, _, state = str(result.of).rpartition(".")
+    trajectory = next(one for one in item.problem.trajectories if one.name == name)
     count = trajectory.count(state)
     places = sorted({0, count // 2, count - 1})[:NODES]
     here = found.reshape(len(found), count, -1)

@@ -9,20 +9,23 @@ from typing import Any
 
 from isocline_compiler.certify.choose import Trial
 from isocline_compiler.certify.measures import DEFINITION, Spread
+from isocline_compiler.certify.order import ObservedOrder
 from isocline_compiler.certify.stability import Stability
 from isocline_compiler.model import FittedParameter
 
 
 @dataclass(frozen=True)
 class DeployedSolve:
-    """One solve as deployed. `declared` is "continuous" for an equation, "discrete" where the scheme is the model;
+    """One solve as deployed: `name` is the solution's. `declared` is "continuous" for an equation, "discrete" where the
+    scheme is the model;
     `segment` is how many steps the body of its loop holds, None where they are laid out.
     """
 
+    name: str
     field: str
     declared: str
     scheme: str
-    order: int
+    order: float
     steps: int
     evaluations: int
     segment: int | None = None
@@ -82,7 +85,9 @@ class Certificate:
 
     `discretisation` is the float64 grid against the reference, `deployed` the emitted file against the same reference:
     discretisation and rounding together, which is what a caller meets and what the stated error bounds. `beyond` is the
-    grid's error on draws from the inputs' declared bounds, where the samples are data: a fact, not a promise.
+    grid's error on draws from the inputs' declared bounds, where the samples are data: a fact, not a promise. `orders`
+    are those that the deployed schemes showed beside those they declare, `second_walk` how far a model whose scheme is
+    its own is from an independent walk of the same steps in float64.
     """
 
     model: str
@@ -106,6 +111,8 @@ class Certificate:
     derivatives: tuple[AttributionProof, ...] = ()
     deployed: Mapping[str, Spread] = field(default_factory=dict)
     beyond: Mapping[str, Spread] = field(default_factory=dict)
+    orders: tuple[ObservedOrder, ...] = ()
+    second_walk: Mapping[str, float] = field(default_factory=dict)
     dtype: str = "float32"
     definition: str = DEFINITION
 

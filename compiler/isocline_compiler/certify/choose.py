@@ -10,12 +10,10 @@ import torch
 
 from isocline_compiler.certify.evaluation import Evaluator, intervals
 from isocline_compiler.certify.measures import relative_errors
-from isocline_compiler.graph import Node
-from isocline_compiler.graph.solve import Interval
+from isocline_compiler.graph.solve import Solve
 from isocline_compiler.solvers.grid import Discretisation, discretise
 from isocline_compiler.solvers.schemes import SCHEMES
 from isocline_compiler.solvers.schemes.scheme import Scheme
-from isocline_compiler.solvers.unroll import step_operations
 from isocline_dsl import messages
 from isocline_dsl.diagnostics import IsoclineError
 
@@ -34,9 +32,9 @@ HALVINGS = 6
 class Trial:
     """One row of the work-precision table: what it costs, what error it has. `nodes` is an estimate for the solve."""
 
-    field: str
+    solve: str
     scheme: str
-    order: int
+    order: float
     steps: int
     evaluations: int
     nodes: int
@@ -51,8 +49,8 @@ class Sweep:
     """Trials for one solve, the others as they are in `chosen`."""
 
     evaluator: Evaluator
-    node: Node
-    chosen: Mapping[Node, Discretisation]
+    solve: Solve
+    chosen: Mapping[str, Discretisation]
     bound: float
     outputs: tuple[str, ...]
     progress: Progress
@@ -62,12 +60,14 @@ class Sweep:
         self.trials: dict[tuple[str, int], Trial] = {}
         self.rounded: dict[Trial, bool] = {}
         self.sizes: dict[str, int] = {}
-        self.slots = intervals(self.node)
+        self.slots = intervals(self.solve)
+        self.name = self.solve.spec.choice
 
     def best(self) -> Trial | None:
         """The cheapest trial that meets the bounds: fewest nodes, then fewest evaluations. None when there is none."""
         found: Trial | None = None
-        for scheme in sorted(SCHEMES.values(), key=lambda item: -item.order):  # what these cost bounds the search
+        admitted = [scheme for scheme in SCHEMES.values() if scheme.fits(self.solve.spec) is None]
+        for scheme in sorted(admitted, key=lambda item: -item.order):  # what these cost bounds the search
             candidate = self._fewest(scheme, found)
             self.progress(self._told(scheme, candidate))
             if candidate is not None and (found is None or _cost(candidate) < _cost(found)):
@@ -76,7 +76,7 @@ class Sweep:
 
     def _told(self, scheme: Scheme, candidate: Trial | None) -> str:
         """A line for each scheme: what it takes, or that it takes too much."""
-        place = f"{self.node.attrs['field']}: {scheme.name}"
+        place = f"{self.name}: {scheme.name}"
         if candidate is not None:
             return f"{place} needs {candidate.steps} steps, {candidate.evaluations} evaluations"
         tried = [trial for (name, _), trial in self.trials.items() if name == scheme.name]
@@ -135,25 +135,25 @@ class Sweep:
 
     def _rounding(self, trial: Trial) -> float:
         """How far float32 is from float64 on a trial's grid; 0 where none asks, or another solve has no grid yet."""
-        choices = {**self.chosen, self.node: discretisation(self.node, trial.scheme, trial.steps // self.slots)}
-        if self.rounding == float("inf") or any(node not in choices for node in self.evaluator.open):
+        choices = {**self.chosen, self.name: discretisation(self.solve, trial.scheme, trial.steps // self.slots)}
+        if self.rounding == float("inf") or any(solve.spec.choice not in choices for solve in self.evaluator.open):
             return 0.0
         exact = self.evaluator.run(choices)
         return max(_errors(self.evaluator, self.evaluator.run(choices, torch.float32), exact, tuple(exact)))
 
     def _nodes(self, scheme: Scheme, steps: int) -> int:
         if scheme.name not in self.sizes:
-            self.sizes[scheme.name] = step_operations(self.node, scheme)
+            self.sizes[scheme.name] = scheme.cost(self.solve).nodes
         return self.slots * steps * self.sizes[scheme.name]
 
     def _try(self, scheme: Scheme, steps: int) -> Trial:
         key = (scheme.name, steps)
         if key not in self.trials:
-            choice = discretisation(self.node, scheme.name, steps)
-            error = worst_error(self.evaluator, {**self.chosen, self.node: choice}, self.outputs)
+            choice = discretisation(self.solve, scheme.name, steps)
+            error = worst_error(self.evaluator, {**self.chosen, self.name: choice}, self.outputs)
             total = steps * self.slots
             self.trials[key] = Trial(
-                str(self.node.attrs["field"]), scheme.name, scheme.order, total, total * scheme.evaluations,
+                self.name, scheme.name, scheme.order, total, total * scheme.evaluations,
                 self._nodes(scheme, steps), error,
             )  # fmt: skip
         return self.trials[key]
@@ -165,7 +165,7 @@ def choose(
     of: tuple[str, ...] | None,
     progress: Progress,
     rounding: float = float("inf"),
-) -> tuple[dict[Node, Discretisation], tuple[Trial, ...]]:
+) -> tuple[dict[str, Discretisation], tuple[Trial, ...]]:
     """A discretisation for every open solve, so that together they meet `error`, and every trial that was made.
 
     Each solve may use an equal share of the error; when the shares do not add up, they are halved. Of those that meet
@@ -176,28 +176,27 @@ def choose(
     trials: dict[tuple[str, str, int], Trial] = {}
     share = error * MARGIN / max(len(evaluator.open), 1)
     for _ in range(HALVINGS):
-        chosen: dict[Node, Discretisation] = {}
-        for node in evaluator.open:
-            sweep = Sweep(evaluator, node, chosen, share, outputs, progress, rounding * ROUNDING)
+        chosen: dict[str, Discretisation] = {}
+        for solve in evaluator.open:
+            sweep = Sweep(evaluator, solve, chosen, share, outputs, progress, rounding * ROUNDING)
             best = sweep.best() or sweep.exactly().best()
-            trials.update({(item.field, item.scheme, item.steps): item for item in sweep.trials.values()})
+            trials.update({(item.solve, item.scheme, item.steps): item for item in sweep.trials.values()})
             if best is None:
-                raise _unreachable(evaluator, node, error, sweep)
-            chosen[node] = discretisation(node, best.scheme, best.steps // sweep.slots)
+                raise _unreachable(evaluator, solve, error, sweep)
+            chosen[solve.spec.choice] = discretisation(solve, best.scheme, best.steps // sweep.slots)
         if not chosen or worst_error(evaluator, chosen, outputs) <= error * MARGIN:
             return chosen, tuple(trials.values())
         share /= 2
     raise _unreachable(evaluator, evaluator.open[-1], error, sweep)
 
 
-def discretisation(node: Node, scheme: str, steps: int) -> Discretisation:
+def discretisation(solve: Solve, scheme: str, steps: int) -> Discretisation:
     """`steps` steps of a scheme in each interval of a solve."""
-    interval: Interval = node.attrs["interval"]
-    slots = intervals(node)
-    return discretise(interval, scheme, steps * slots, intervals=slots, span=node.span)
+    slots = intervals(solve)
+    return discretise(solve.spec.interval, scheme, steps * slots, intervals=slots, span=solve.span)
 
 
-def worst_error(evaluator: Evaluator, choices: Mapping[Node, Discretisation], outputs: tuple[str, ...]) -> float:
+def worst_error(evaluator: Evaluator, choices: Mapping[str, Discretisation], outputs: tuple[str, ...]) -> float:
     """The largest relative error over samples and outputs, against the reference."""
     found, reference = evaluator.run(choices), evaluator.reference
     return max(float(error) for error in _errors(evaluator, found, reference, outputs))
@@ -218,7 +217,7 @@ def _cost(trial: Trial) -> tuple[int, int]:
     return trial.nodes, trial.evaluations
 
 
-def _unreachable(evaluator: Evaluator, node: Node, error: float, sweep: Sweep) -> IsoclineError:
+def _unreachable(evaluator: Evaluator, solve: Solve, error: float, sweep: Sweep) -> IsoclineError:
     best = min(sweep.trials.values(), key=lambda item: item.error)
-    diagnostic = messages.no_scheme_reaches(node.span, f"{error:.1e}", f"{best.error:.1e}", best.scheme)
+    diagnostic = messages.no_scheme_reaches(solve.span, f"{error:.1e}", f"{best.error:.1e}", best.scheme)
     return IsoclineError([diagnostic], evaluator.model.source)

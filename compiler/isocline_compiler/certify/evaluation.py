@@ -1,48 +1,48 @@
-"""The model in float64, with some solves on their grids and the others solved tightly."""
+"""The model in float64: some solves as the steps that are deployed, the others by a reference.
+
+There is one walk of a grid, that of the unrolled graph; the torch back end runs it here as it does in training.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from isocline_compiler.backends.to_torch import TorchProgram
-from isocline_compiler.certify.fixed_grid import Choices, MixedIntegrator, Solved
+from isocline_compiler.backends.to_torch import Integrator, TorchProgram
+from isocline_compiler.certify.reference import AdaptiveExplicit, Reference, Remembered
 from isocline_compiler.certify.samples import Samples
-from isocline_compiler.graph import Array, Graph, Node
-from isocline_compiler.graph.solve import SOLVE, Interval, SchemeChoice
+from isocline_compiler.graph import Array, Graph
+from isocline_compiler.graph.solve import SOLVE, SchemeChoice, Solve
 from isocline_compiler.model import Model
+from isocline_compiler.passes.prune import prune
 from isocline_compiler.solvers.grid import Discretisation, discretise
-from isocline_compiler.training.integrate import AdaptiveIntegrator
+from isocline_compiler.solvers.unroll import unroll
 from isocline_dsl import messages
 from isocline_dsl.diagnostics import IsoclineError
 
-TIGHTER = 1e-3
-"""The reference's tolerance a step, relative to the stated error: its own error stays two orders below that."""
-FLOOR, CEILING = 1e-13, 1e-7
+Choices = Mapping[str, Discretisation]
+"""Schemes and grids by the names of solves."""
 
 
-def reference_tolerance(error: float) -> float:
-    """rtol and atol of the reference solution for a stated error."""
-    return min(max(error * TIGHTER, FLOOR), CEILING)
-
-
-def scheme_steps(node: Node, choice: SchemeChoice) -> Discretisation:
+def scheme_steps(solve: Solve, choice: SchemeChoice) -> Discretisation:
     """A named scheme with its number of steps, for one solve. Raises IsoclineError when the steps do not fit."""
-    interval: Interval = node.attrs["interval"]
-    return discretise(interval, choice.name, choice.option("steps"), intervals=intervals(node), span=choice.span)
+    return discretise(
+        solve.spec.interval, choice.name, choice.option("steps"), intervals=intervals(solve), span=choice.span
+    )
 
 
-def intervals(node: Node) -> int:
+def intervals(solve: Solve) -> int:
     """How many stretches between stated times a solve has."""
-    interval: Interval = node.attrs["interval"]
-    if interval.times is not None:
-        return len(interval.times) - 1
-    count = node.inputs[-1].size(-1)
+    times = solve.spec.interval.times
+    if times is not None:
+        return len(times) - 1
+    assert solve.times is not None
+    count = solve.times.size(-1)
     assert isinstance(count, int), "the number of times is known when compiling"
     return count - 1
 
@@ -55,32 +55,41 @@ class Evaluator:
     weights: Mapping[str, Array]
     samples: Samples
     error: float = 1e-3
-    solved: dict[Node, Solved] = field(default_factory=dict)
+    by: Reference | None = None
+    """What solves the open solves where no grid is given; the adaptive explicit one unless it is said."""
+    known: Remembered = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.by = self.by or AdaptiveExplicit(self.error)
+        self.known = Remembered(self.by.integrator)
 
     @cached_property
     def graph(self) -> Graph:
         return self.model.graph
 
     @cached_property
-    def solves(self) -> tuple[Node, ...]:
-        """The solves of the model, in the order they are computed."""
-        return tuple(node for node in self.graph.nodes() if node.op is SOLVE)
+    def solves(self) -> tuple[Solve, ...]:
+        """The solves of the model, in the order they are computed, one for each that has a choice of its own."""
+        found: dict[str, Solve] = {}
+        for node in self.graph.nodes():
+            if node.op is SOLVE:
+                solve = Solve.of(node)
+                found.setdefault(solve.spec.choice, solve)
+        return tuple(found.values())
 
     @cached_property
-    def stated(self) -> dict[Node, Discretisation]:
-        """The solves whose scheme is part of the model."""
+    def stated(self) -> dict[str, Discretisation]:
+        """The choices of the solves whose scheme is part of the model."""
         return {
-            node: scheme_steps(node, node.attrs["scheme"]) for node in self.solves if node.attrs["scheme"] is not None
+            solve.spec.choice: scheme_steps(solve, solve.spec.scheme)
+            for solve in self.solves
+            if solve.spec.scheme is not None
         }
 
     @cached_property
-    def open(self) -> tuple[Node, ...]:
+    def open(self) -> tuple[Solve, ...]:
         """The solves of declared differential equations, whose scheme is to be chosen."""
-        return tuple(node for node in self.solves if node not in self.stated)
-
-    @cached_property
-    def program(self) -> TorchProgram:
-        return TorchProgram(self.graph)
+        return tuple(solve for solve in self.solves if solve.spec.choice not in self.stated)
 
     @cached_property
     def bound(self) -> dict[str, Tensor]:
@@ -88,20 +97,23 @@ class Evaluator:
         named = {**self.weights, **{name: self.samples.inputs[name] for name in self.samples.inputs}}
         return {name: torch.tensor(_wide(array)) for name, array in named.items()}
 
-    @cached_property
-    def tight(self) -> AdaptiveIntegrator:
-        tolerance = reference_tolerance(self.error)
-        return AdaptiveIntegrator("dopri8", rtol=tolerance, atol=tolerance, allowed=1_000_000)
-
     def run(self, choices: Choices, dtype: torch.dtype = torch.float64) -> dict[str, Array]:
-        """The outputs with these solves on their grids, schemes of the model as stated, the rest solved tightly.
+        """The outputs with these solves on their grids, schemes of the model as stated, the rest by the reference.
 
         In float32 every solve must be on a grid.
         """
-        integrator = MixedIntegrator({**self.stated, **choices}, self.tight, self.solved)
+        return self.outputs(self.stepped(choices), self.known, dtype)
+
+    def stepped(self, choices: Choices) -> Graph:
+        """The graph with these solves, and those that state their scheme, as loops of single steps."""
+        singly = {name: replace(choice, segment=1) for name, choice in {**self.stated, **choices}.items()}
+        return prune(unroll(self.graph, singly).graph)
+
+    def outputs(self, graph: Graph, integrator: Integrator, dtype: torch.dtype = torch.float64) -> dict[str, Array]:
+        """The outputs of a graph on the samples, its solves by an integrator."""
         bound = {name: item.to(dtype) if item.is_floating_point() else item for name, item in self.bound.items()}
         with torch.no_grad():
-            outputs = self.program(bound, integrator=integrator)
+            outputs = TorchProgram(graph)(bound, integrator=integrator)
         return {name: tensor.detach().cpu().numpy() for name, tensor in outputs.items()}
 
     @cached_property
@@ -111,7 +123,7 @@ class Evaluator:
             outputs = self.run({})
         except IsoclineError as problem:
             first = problem.diagnostics[0]
-            span, name = self.open[0].span, str(self.open[0].attrs["field"])
+            span, name = self.open[0].span, self.open[0].spec.field
             raise IsoclineError([messages.reference_failed(span, name, first.message)], self.model.source) from None
         for name, array in outputs.items():
             if not np.isfinite(array).all():

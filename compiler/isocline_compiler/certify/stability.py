@@ -8,15 +8,18 @@ from typing import TypeAlias
 
 import numpy as np
 import torch
+from scipy.sparse.linalg import ArpackNoConvergence, LinearOperator, eigs
 from torch import Tensor
 
-from isocline_compiler.backends.to_torch import Field
-from isocline_compiler.certify.evaluation import Evaluator
-from isocline_compiler.certify.fixed_grid import Choices, MixedIntegrator, states, strides
-from isocline_compiler.graph import Array, Node
+from isocline_compiler.backends.to_torch import Field, FieldProgram, Run, TorchProgram, setting_of
+from isocline_compiler.certify.evaluation import Choices, Evaluator
+from isocline_compiler.graph import Array, Graph, Region
+from isocline_compiler.graph.solve import Interval, Solve, pick
+from isocline_compiler.passes.prune import prune
 from isocline_compiler.solvers.grid import Discretisation, Grid
-from isocline_compiler.solvers.schemes.tableau import Tableau
+from isocline_compiler.solvers.unroll import unroll
 
+Tensors: TypeAlias = tuple[Tensor, ...]
 Slopes: TypeAlias = Callable[[Tensor], Tensor]
 
 POINTS = 16
@@ -24,7 +27,8 @@ POINTS = 16
 TRAJECTORIES = 8
 LARGEST = 256
 """States beyond this many numbers are probed by Arnoldi's iteration instead of by the whole Jacobian."""
-KRYLOV = 24
+OUTERMOST = 6
+"""Eigenvalues of a large state that are looked at."""
 
 
 @dataclass(frozen=True)
@@ -35,7 +39,7 @@ class Stability:
     equation makes decay. It is 0 when there is no such eigenvalue.
     """
 
-    field: str
+    solve: str
     scheme: str
     largest: float
     decaying: float
@@ -48,63 +52,71 @@ class Stability:
 
 def stability(evaluator: Evaluator, choices: Choices) -> tuple[Stability, ...]:
     """One record a solve that is on a known grid and whose scheme has a stability function."""
-    fields: dict[Node, tuple[Field, tuple[Tensor, ...], tuple[Tensor, ...]]] = {}
-
-    def seen(
-        node: Node, field: Field, initial: tuple[Tensor, ...], stacked: tuple[Tensor, ...], times: Tensor | None
-    ) -> None:
-        fields[node] = (field, initial, stacked)
-
     every = {**evaluator.stated, **choices}
-    integrator = MixedIntegrator(every, evaluator.tight, dict(evaluator.solved), seen)
-    with torch.no_grad():
-        evaluator.program(evaluator.bound, integrator=integrator)
     found = []
-    for node, (field, initial, stacked) in fields.items():
-        choice = every[node]
-        if isinstance(choice.grid, Grid) and isinstance(choice.scheme, Tableau):
-            found.append(_along(node, choice, choice.scheme, field, initial, stacked))
+    for solve in evaluator.solves:
+        choice = every[solve.spec.choice]
+        if isinstance(choice.grid, Grid) and choice.scheme.stability(np.zeros(1)) is not None:
+            found.append(_along(evaluator, solve, choice, choice.grid, every))
     return tuple(found)
 
 
-def _along(
-    node: Node,
-    choice: Discretisation,
-    tableau: Tableau,
-    field: Field,
-    initial: tuple[Tensor, ...],
-    stacked: tuple[Tensor, ...],
-) -> Stability:
-    travelled = list(strides(choice, initial, None))
-    chosen = set(np.linspace(0, len(travelled) - 1, min(POINTS, len(travelled))).round().astype(int).tolist())
+def _along(evaluator: Evaluator, solve: Solve, choice: Discretisation, grid: Grid, choices: Choices) -> Stability:
+    """The largest growth at points spread over the grid."""
+    path, captured, stacked = _path(evaluator, solve, choice, grid, choices)
+    field = _field(evaluator, solve, captured)
+    chosen = sorted(set(np.linspace(0, grid.steps - 1, min(POINTS, grid.steps)).round().astype(int).tolist()))
+    rows = [row for row, _ in solve.field_rows]
     best: Stability | None = None
     decaying = 0.0
-    for i, (stride, state) in enumerate(
-        zip(travelled, states(choice, field, initial, stacked, travelled), strict=False)
-    ):
-        if i not in chosen:
-            continue
-        slices = tuple(item[(2 * i + 1) * len(item) // (2 * len(travelled))] for item in stacked)
-        for sample, (eigenvalues, exact) in enumerate(_spectra(node, field, float(stride.t), state, slices)):
-            amplification = np.abs(tableau.stability(stride.h * eigenvalues))
+    for i in chosen:
+        state = tuple(x[:, i] if start.type.batched else x[i] for x, start in zip(path, solve.initial, strict=True))
+        slices = tuple(w[row.index(i, grid.steps, len(w))] for row, w in zip(rows, stacked, strict=True))
+        h, t = grid.widths[i], grid.times[i]
+        for sample, (eigenvalues, exact) in enumerate(_spectra(solve, field, t, state, slices)):
+            growth = choice.scheme.stability(h * eigenvalues)
+            assert growth is not None
+            amplification = np.abs(growth)
             down = amplification[eigenvalues.real < 0]
             decaying = max(decaying, float(down.max()) if down.size else 0.0)
             top = int(amplification.argmax())
             if best is None or amplification[top] > best.largest:
                 value = complex(eigenvalues[top])
                 best = Stability(
-                    str(node.attrs["field"]), tableau.name, float(amplification[top]), 0.0,
-                    (value.real, value.imag), float(stride.h), float(stride.t), sample, exact,
+                    solve.spec.choice, choice.scheme.name, float(amplification[top]), 0.0,
+                    (value.real, value.imag), float(h), float(t), sample, exact,
                 )  # fmt: skip
     assert best is not None
     return replace(best, decaying=decaying)
 
 
-def _spectra(
-    node: Node, field: Field, t: float, state: tuple[Tensor, ...], slices: tuple[Tensor, ...]
-) -> list[tuple[Array, bool]]:
-    """Eigenvalues of df/dx for the first samples, all of them or, for large states, those Arnoldi finds first."""
-    batched = node.types[0].batched
+def _path(
+    evaluator: Evaluator, solve: Solve, choice: Discretisation, grid: Grid, choices: Choices
+) -> tuple[Tensors, Tensors, Tensors]:
+    """The states at every node of the grid, the captured values, and what the field reads in rows."""
+    everywhere = replace(solve.spec, interval=Interval(grid.times, everywhere=True))
+    node = solve.rebuilt(spec=everywhere).node()
+    each = replace(choice, grid=Grid(grid.times, tuple(range(len(grid.times)))))
+    singly = {name: replace(item, segment=1) for name, item in {**choices, solve.spec.choice: each}.items()}
+    wanted = [pick(node, i) for i in range(len(solve.initial))]
+    rows = [value for _, value in solve.field_rows]
+    roots = {f"r{i}": item for i, item in enumerate((*wanted, *solve.captured, *rows))}
+    inner = unroll(Graph(evaluator.graph.inputs, roots), singly)
+    with torch.no_grad():
+        found = tuple(TorchProgram(prune(inner.graph))(evaluator.bound, integrator=evaluator.known).values())
+    first, second = len(wanted), len(wanted) + len(solve.captured)
+    return found[:first], found[first:second], found[second:]
+
+
+def _field(evaluator: Evaluator, solve: Solve, captured: Tensors) -> Field:
+    region = Region(solve.region.arguments, solve.slopes())
+    program = FieldProgram(region, len(solve.initial), len(solve.captured))
+    return program.bind(Run(evaluator.bound, setting_of(evaluator.bound)), captured)
+
+
+def _spectra(solve: Solve, field: Field, t: float, state: Tensors, slices: Tensors) -> list[tuple[Array, bool]]:
+    """Eigenvalues of df/dx for the first samples: all of them or, for large states, the outermost by ARPACK."""
+    batched = solve.initial[0].type.batched
     rows = min(TRAJECTORIES, len(state[0])) if batched else 1
     time = torch.tensor(t, dtype=state[0].dtype)
     found = []
@@ -118,7 +130,7 @@ def _spectra(
             jacobian = torch.func.jacrev(slopes)(flat)
             found.append((np.linalg.eigvals(jacobian.detach().numpy()), True))
         else:
-            found.append((_ritz_values(slopes, flat), False))
+            found.append((_outermost(slopes, flat), False))
     return found
 
 
@@ -152,20 +164,17 @@ def _at_row(values: tuple[Tensor, ...], rebuild: _Rebuild) -> list[Tensor]:
     return [item if rebuild.row is None else item[rebuild.row] for item in values]
 
 
-def _ritz_values(slopes: Slopes, x: Tensor) -> Array:
-    """Eigenvalues of the Jacobian on a Krylov space: the outermost ones converge first (Arnoldi 1951)."""
-    generator = torch.Generator().manual_seed(0)
-    basis = [torch.randn(len(x), generator=generator, dtype=x.dtype)]
-    basis[0] = basis[0] / basis[0].norm()
-    size = min(KRYLOV, len(x))
-    hessenberg = torch.zeros(size + 1, size, dtype=x.dtype)
-    for j in range(size):
-        w = torch.func.jvp(slopes, (x,), (basis[j],))[1]
-        for i, v in enumerate(basis):
-            hessenberg[i, j] = torch.dot(v, w)
-            w = w - hessenberg[i, j] * v
-        hessenberg[j + 1, j] = w.norm()
-        if hessenberg[j + 1, j] < 1e-12:
-            return np.linalg.eigvals(hessenberg[: j + 1, : j + 1].numpy())
-        basis.append(w / hessenberg[j + 1, j])
-    return np.linalg.eigvals(hessenberg[:size].numpy())
+def _outermost(slopes: Slopes, x: Tensor) -> Array:
+    """The eigenvalues of the Jacobian of largest magnitude: implicitly restarted Arnoldi, Lehoucq et al. (1998)."""
+
+    def product(v: Array) -> Array:
+        direction = torch.from_numpy(np.ascontiguousarray(v.reshape(-1), dtype=np.float64))
+        moved: Array = torch.func.jvp(slopes, (x,), (direction,))[1].numpy()
+        return moved
+
+    operator = LinearOperator((len(x), len(x)), matvec=product, dtype=np.float64)
+    start = np.random.default_rng(0).standard_normal(len(x))
+    try:
+        return np.asarray(eigs(operator, k=OUTERMOST, which="LM", v0=start, return_eigenvectors=False))
+    except ArpackNoConvergence as stopped:
+        return np.asarray(stopped.eigenvalues if len(stopped.eigenvalues) else [0.0])

@@ -19,7 +19,7 @@ from math import prod
 from isocline_compiler.derivatives.of_solves import Tangents
 from isocline_compiler.graph import ARGUMENT, Node, Region, at, constant, leaf, substitute, topological
 from isocline_compiler.graph.scan import Nodes, scan, stored_again, stored_by
-from isocline_compiler.graph.solve import SolveParts, parts, pick
+from isocline_compiler.graph.solve import Parts, parts, pick
 from isocline_compiler.graph.tensor_type import points_in
 from isocline_compiler.ops.broadcasting import broadcast_like
 from isocline_compiler.ops.indexing import SLICE
@@ -53,7 +53,7 @@ class _Reversal:
         return self.cotangents, self.wanted, self.pull
 
     @cached_property
-    def given(self) -> SolveParts:
+    def given(self) -> Parts:
         return parts(self.node)
 
     @cached_property

@@ -14,11 +14,11 @@ Hairer, Norsett, Wanner (1993), I.14; Bock (1987) for the commuting.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TypeAlias
 
 from isocline_compiler.graph import ARGUMENT, Fault, Node, Region, at, constant, everything, leaf, substitute
-from isocline_compiler.graph.solve import parts
+from isocline_compiler.graph.solve import Row, Solve, SolveSpec, State, Term
 from isocline_compiler.ops.broadcasting import broadcast_like
 from isocline_dsl import messages
 
@@ -42,71 +42,100 @@ class _Read:
 
 
 @dataclass(frozen=True, eq=False)
-class _Shadow:
-    """The tangent of a value along one direction, as the field reads it."""
+class _Tangent:
+    """The tangent of a value along one direction, as the field reads it; `place` is its value's among its kind."""
 
     of: Node
+    place: int
     direction: int
     argument: Node
     value: Node
 
 
-def varied(solve: Node, tangents: Sequence[Tangents], free: Sequence[tuple[Node, Tangents]], push: Push) -> Node:
-    """The solve of the states and their variations: results (x..., v_1..., v_2..., ...), a group for each direction.
+def varied(node: Node, tangents: Sequence[Tangents], free: Sequence[tuple[Node, Tangents]], push: Push) -> Node:
+    """The tangent solve: the states with their tangents, results (x..., v_1..., v_2..., ...), a group a direction.
 
-    `tangents` holds, for each direction, the tangent of every argument of `solve`; `free`, for values that the region
-    mentions itself, the tangents along every direction. Raises `Fault` when the times of the solve vary.
+    `tangents` holds, for each direction, the tangent of every argument of the solve; `free`, for values that the region
+    mentions itself, the tangents along every direction. It varies what the solve varies, and so shares its scheme and
+    grid. Raises `Fault` when the times of the solve, or the coefficients of its scheme, vary.
     """
-    roles, region = parts(solve), solve.attrs["region"]
-    if roles.times is not None and any(along[-1] is not None for along in tangents):
+    solve = Solve.of(node)
+    first, second = len(solve.initial), len(solve.initial) + len(solve.captured)
+    along = list(zip(*tangents, strict=True))
+    if solve.times is not None and any(item is not None for item in along[-1]):
         raise Fault(lambda span: messages.not_available_yet(span, "a derivative with respect to the times of a solve"))
+    stacked = list(zip(solve.spec.rows, solve.stacked, along[second:], strict=False))
+    if any(not row.read_by_field and any(item is not None for item in found) for row, _, found in stacked):
+        raise Fault(
+            lambda span: messages.not_available_yet(span, "a derivative with respect to a scheme's coefficients")
+        )
     with at(solve.span):
-        read = [
-            _Read(*item) for item in zip(region.arguments[1:], solve.inputs, zip(*tangents, strict=True), strict=False)
-        ]
-        first, second = len(roles.initial), len(roles.initial) + len(roles.captured)
-        own = [_Read(leaf(ARGUMENT, f"own_{i}", x.type), x, along) for i, (x, along) in enumerate(free)]
-        results = substitute(region.results, {item.value: item.argument for item in own})
-        groups = (read[:first], [*read[first:second], *own], read[second:])
-        return _assembled(solve, results, groups, len(tangents), push)
+        states = _read(solve.state_arguments, solve.initial, along[:first])
+        captured = _read(solve.captured_arguments, solve.captured, along[first:second])
+        mine = [(value, found) for row, value, found in stacked if row.read_by_field]
+        rows = _read(solve.row_arguments, [value for value, _ in mine], [found for _, found in mine])
+        own = [_Read(leaf(ARGUMENT, f"own_{i}", x.type), x, found) for i, (x, found) in enumerate(free)]
+        results = substitute(solve.region.results, {item.value: item.argument for item in own})
+        read = Solve.of(node).rebuilt(region=Region(solve.region.arguments, results))
+        read = read.with_captured([item.value for item in own], [item.argument for item in own])
+        return _with_tangents(read, (states, [*captured, *own], rows), len(tangents), push).node()
 
 
-def _assembled(
-    solve: Node, results: Sequence[Node], groups: Sequence[Sequence[_Read]], directions: int, push: Push
-) -> Node:
-    """`groups`: the states, the captured values, the stacked weights."""
-    shadows = [_shadows(group, directions, states=group is groups[0]) for group in groups]
-    slopes = _slopes(results, [item for group in shadows for item in group], directions, push)
-    pairs: list[list[_Read | _Shadow]] = [[*group, *shadow] for group, shadow in zip(groups, shadows, strict=True)]
-    region = Region(
-        (solve.attrs["region"].arguments[0], *(item.argument for group in pairs for item in group)),
-        (*results, *slopes),
-    )
-    times = parts(solve).times
-    inputs = (*(item.value for group in pairs for item in group), *(() if times is None else (times,)))
-    counts = dict(zip(("states", "captured", "stacked"), map(len, pairs), strict=True))
-    kept = {key: solve.attrs[key] for key in ("interval", "scheme", "field")}
-    return solve.op(*inputs, region=region, **kept, **counts)
+def _read(arguments: Sequence[Node], values: Sequence[Node], tangents: Sequence[Tangents]) -> list[_Read]:
+    return [_Read(*item) for item in zip(arguments, values, tangents, strict=True)]
 
 
-def _shadows(read: Sequence[_Read], directions: int, *, states: bool) -> list[_Shadow]:
-    """The tangents that are not zero, direction by direction; those of states all of them, for they become so."""
+def _with_tangents(solve: Solve, groups: Sequence[Sequence[_Read]], directions: int, push: Push) -> Solve:
+    """`groups`: the states, the captured values, the rows that the field reads."""
+    states, captured, rows = (_tangents(group, directions, states=group is groups[0]) for group in groups)
+    results = solve.region.results
+    slopes = _slopes(results, [*states, *captured, *rows], directions, push)
+    spec = solve.spec
+    taken = max((number for state in spec.states for number in state.direction), default=-1) + 1
+    records = [_state(spec, item, taken) for item in states]
+    read = [row for row in spec.rows if row.read_by_field]
+    kinds = [Row(item.argument.attrs["name"], read[item.place].kind, read[item.place].indexing) for item in rows]
+    found = solve.with_captured([item.value for item in captured], [item.argument for item in captured])
+    found = found.with_rows(kinds, [item.value for item in rows], [item.argument for item in rows])
+    found = found.with_states(records, [item.value for item in states], [item.argument for item in states], slopes)
+    terms = (*spec.terms, *(_moved(term, len(spec.states) * (1 + i)) for i in range(directions) for term in spec.terms))
+    name, varies = f"{spec.name}_varied", spec.varies or spec.name
+    return found.rebuilt(spec=replace(found.spec, name=name, terms=terms, varies=varies))
+
+
+def _state(spec: SolveSpec, tangent: _Tangent, taken: int) -> State:
+    """The record of a tangent: directions are numbered after those that the solve has already."""
+    of = spec.states[tangent.place]
+    direction = (*of.direction, taken + tangent.direction)
+    return State(str(tangent.argument.attrs["name"]), of.shape, "tangent", of.name, direction, of.group)
+
+
+def _moved(term: Term, by: int) -> Term:
+    """The same term of the tangents along one direction."""
+    return replace(term, states=tuple(by + state for state in term.states))
+
+
+def _tangents(read: Sequence[_Read], directions: int, *, states: bool) -> list[_Tangent]:
+    """The tangents that are not zero, direction by direction; those of states all of them, for they become so.
+
+    No author can write their names: a tangent is never taken for a state of the file.
+    """
     found = []
     for i in range(directions):
-        for item in read:
+        for place, item in enumerate(read):
             tangent = item.tangents[i]
             if tangent is None and states:
                 tangent = broadcast_like(constant(0.0), item.value)
             if tangent is not None:
-                name = f"{item.argument.attrs['name']}_{i}"
-                found.append(_Shadow(item.argument, i, leaf(ARGUMENT, name, item.argument.type), tangent))
+                name = f"{item.argument.attrs['name']}~{i}"
+                found.append(_Tangent(item.argument, place, i, leaf(ARGUMENT, name, item.argument.type), tangent))
     return found
 
 
-def _slopes(results: Sequence[Node], shadows: Sequence[_Shadow], directions: int, push: Push) -> list[Node]:
-    """v' along each direction."""
-    of = list(dict.fromkeys(item.of for item in shadows))
-    table = {(item.direction, item.of): item.argument for item in shadows}
+def _slopes(results: Sequence[Node], tangents: Sequence[_Tangent], directions: int, push: Push) -> list[Node]:
+    """v' along each direction: the forward derivative of every term."""
+    of = list(dict.fromkeys(item.of for item in tangents))
+    table = {(item.direction, item.of): item.argument for item in tangents}
     along = [tuple(table.get((i, x)) for x in of) for i in range(directions)]
     return [
         broadcast_like(constant(0.0), slope) if moved is None else moved

@@ -75,7 +75,7 @@ def push_forward(outputs: Sequence[Node], wrt: Sequence[Node], directions: Seque
     for solve in [node for node in order if node.op is SOLVE and node in depends and node not in wrt]:
         tangents = _straight(solve.inputs, reached, moved, cut)
         free = [(x, tuple(along[i] for along in moved)) for i, x in enumerate(wrt) if mentions(solve, {x})]
-        together, count = varied(solve, tangents, free, push_forward), solve.attrs["states"]
+        together, count = varied(solve, tangents, free, push_forward), len(solve.types)
         for node in [item for item in order if item.op is PICK and item.inputs[0] is solve and item not in wrt]:
             cut.append(node)
             reached.append(node)

@@ -12,6 +12,7 @@ import networkx as nx
 
 from isocline_compiler.graph import ARGUMENT, CONSTANT, INPUT, WEIGHT, Graph, Node, Region, regions_of, topological
 from isocline_compiler.graph.scan import SCAN
+from isocline_compiler.graph.solve import spec_of
 from isocline_compiler.graph.text_form import attribute, literal
 
 Place: TypeAlias = tuple[float, float]
@@ -70,8 +71,10 @@ def to_svg(graph: Graph, limit: int = LIMIT) -> str:
 
 def _field_panel(node: Node, region: Region, limit: int) -> Panel:
     """The slopes of a field's states; of a loop the next states, and what is stacked."""
-    name, first = str(node.attrs.get("field", node.op.name)), 0 if node.op is SCAN else 1
-    states = [argument.attrs["name"] for argument in region.arguments[first : first + node.attrs["states"]]]
+    if node.op is SCAN:
+        name, states = node.op.name, [str(a.attrs["name"]) for a in region.arguments[: node.attrs["states"]]]
+    else:
+        name, states = spec_of(node).field, [state.name for state in spec_of(node).states]
     labels = [f"next {state}" if node.op is SCAN else f"{state}'" for state in states]
     labels += [f"row {i}" for i in range(len(region.results) - len(states))]
     return _panel(
@@ -115,8 +118,8 @@ def _lines(node: Node) -> tuple[str, ...]:
     if node.op is INPUT or node.op is ARGUMENT:
         return str(node.attrs["name"]), str(node.type)
     types = ", ".join(dict.fromkeys(map(str, node.types)))
-    if "field" in node.attrs:
-        return f"{node.op.name} {node.attrs['field']}", _short(attribute(node.attrs["interval"])), types
+    if "spec" in node.attrs:
+        return f"{node.op.name} {spec_of(node).name}", _short(attribute(spec_of(node).interval)), types
     return _short(f"{node.op.name} {_details(node)}".strip()), types
 
 

@@ -1,15 +1,23 @@
-"""A solve as one node of the graph: the field is a region, the scheme and the grid are data that may come later."""
+r"""A solve as one node of the graph: the field is a region, what is said of it one record, scheme and grid come later.
+
+    x' = sum of the terms of region(t, x, c, rows)      x(t_0) = the initial states
+
+The record says who each state is (the author's own, a tangent, an integral), what each result of the region is a term
+of, and what a step reads besides its state. Everything that looks at a solve goes by it and by the solve's name.
+"""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Any, TypeAlias
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any, Literal, TypeAlias
 
-from isocline_compiler.graph import Node, Op, Stop, here
+from isocline_compiler.graph import Node, Op, Region, Stop, here
 from isocline_compiler.graph.tensor_type import BATCH, Shape, Size, TensorType
 from isocline_dsl.tree import Span
 
 Options: TypeAlias = "tuple[tuple[str, Any], ...]"
+Nodes: TypeAlias = "tuple[Node, ...]"
 
 
 @dataclass(frozen=True)
@@ -36,12 +44,138 @@ class Interval:
     everywhere: bool
 
 
-def _solve_types(*types: TensorType, interval: Interval, states: int, **_: Any) -> tuple[TensorType, ...]:
+# ---------------------------------------------------------------------------------------------------- the record
+
+Role: TypeAlias = Literal["own", "tangent", "integral", "log_density"]
+
+
+@dataclass(frozen=True)
+class State:
+    """One state of a solve. `shape` is that of a sample.
+
+    `role`: "own" (the author declared it), "tangent" (how the state `of` varies along a `direction`), "integral" (of a
+    function along the solution, read by nothing), "log_density". States of one `group` move together in a scheme that
+    moves states in turn.
+    """
+
+    name: str
+    shape: Shape = ()
+    role: Role = "own"
+    of: str | None = None
+    direction: tuple[int, ...] = ()
+    group: str | None = None
+
+
+TermKind: TypeAlias = Literal["drift", "stiff", "linear", "diffusion"]
+
+DETERMINISTIC: tuple[TermKind, ...] = ("drift", "stiff", "linear")
+"""The kinds of terms that add up to x'."""
+
+
+@dataclass(frozen=True)
+class Term:
+    """What some results of the region are: one for each of the `states` (their places), in that order.
+
+    "drift", "stiff" and "linear" parts add up to x'; a "diffusion" is what multiplies the increments of a `noise`.
+    """
+
+    kind: TermKind
+    states: tuple[int, ...]
+    noise: str | None = None
+
+
+@dataclass(frozen=True)
+class Noise:
+    """A Brownian motion of `size` entries; the normals of its increments are an input of the unrolled graph."""
+
+    name: str
+    size: int
+
+
+@dataclass(frozen=True)
+class Row:
+    """What a step reads besides its state: a slice of a stacked value (N, ...).
+
+    `kind` says whose: "weights", "control" and "delay" are read by the field, through an argument of the region;
+    "noise" and "coefficients" by the scheme, under their names. `indexing`: "piecewise" (constant in time, piece by
+    piece: step i of n takes slice floor((i + 1/2) N / n)) or "each" (slice i).
+    """
+
+    name: str
+    kind: Literal["weights", "control", "delay", "noise", "coefficients"] = "weights"
+    indexing: Literal["piecewise", "each"] = "piecewise"
+
+    @property
+    def read_by_field(self) -> bool:
+        return self.kind not in ("noise", "coefficients")
+
+    def index(self, step: int, steps: int, depth: int) -> int:
+        """Which of N = `depth` slices step i of n takes."""
+        return step if self.indexing == "each" else (2 * step + 1) * depth // (2 * steps)
+
+    def at(self, progress: float, depth: int) -> int:
+        """The slice at a part p in [0, 1] of the way, for solvers that choose their own steps: floor(N p)."""
+        return min(max(int(progress * depth), 0), depth - 1)
+
+
+@dataclass(frozen=True)
+class SolveSpec:
+    """Everything that is said of a solve but its values.
+
+    `name` is that of the solution, unique in a graph; `field` that of the declaration, for messages. `varies` names the
+    solve whose variation this one is: it shares that one's scheme and grid.
+    """
+
+    name: str
+    field: str
+    states: tuple[State, ...]
+    interval: Interval
+    scheme: SchemeChoice | None = None
+    terms: tuple[Term, ...] = ()
+    rows: tuple[Row, ...] = ()
+    noises: tuple[Noise, ...] = ()
+    varies: str | None = None
+
+    def __post_init__(self) -> None:
+        if not self.terms:
+            object.__setattr__(self, "terms", (Term("drift", tuple(range(len(self.states)))),))
+
+    @property
+    def choice(self) -> str:
+        """The name under which its scheme and grid are chosen."""
+        return self.varies or self.name
+
+    @property
+    def own(self) -> tuple[int, ...]:
+        """The places of the states that the author declared."""
+        return self.places("own")
+
+    def places(self, *roles: Role) -> tuple[int, ...]:
+        """The places of the states with these roles."""
+        return tuple(i for i, state in enumerate(self.states) if state.role in roles)
+
+    def results(self, kind: TermKind, noise: str | None = None) -> dict[int, tuple[int, ...]]:
+        """Which results of the region are terms of this kind, by the place of their state."""
+        found: dict[int, tuple[int, ...]] = {}
+        start = 0
+        for term in self.terms:
+            if term.kind == kind and term.noise == noise:
+                for offset, state in enumerate(term.states):
+                    found[state] = (*found.get(state, ()), start + offset)
+            start += len(term.states)
+        return found
+
+
+# ---------------------------------------------------------------------------------------------------- the operation
+
+
+def _solve_types(*types: TensorType, spec: SolveSpec, **_: Any) -> tuple[TensorType, ...]:
     """Each state, with the time axis after the batch axis when the solution is kept everywhere."""
+    states, interval = types[: len(spec.states)], spec.interval
     if not interval.everywhere:
-        return types[:states]
+        return states
     count: Size = len(interval.times) if interval.times is not None else types[-1].shape[-1]
-    return tuple(state.with_shape(_with_time(state, count)) for state in types[:states])
+    return tuple(state.with_shape(_with_time(state, count)) for state in states)
 
 
 def _with_time(state: TensorType, count: Size) -> Shape:
@@ -60,9 +194,8 @@ SOLVE = Op(
     Stop("unroll the solve first"),
     """x(t) with x' = region(t, x) from the initial states.
 
-    Arguments: the initial states, the captured values, the stacked weights (steps, ...), the times if not known.
-    Attributes: `region` over (t, states..., captured..., one slice of each stacked weight...), `interval`, how many
-    `states`, `captured` and `stacked` there are, `field` (its name), `scheme` (when the scheme is part of the model).
+    Arguments: the initial states, the captured values, the stacked values (N, ...) of the rows, the times if not known.
+    Attributes: `spec`, the record; `region` over (t, states..., captured..., one slice of each row the field reads...).
     """,
 )
 
@@ -81,20 +214,155 @@ def pick(node: Node, index: int) -> Node:
     return Node(PICK, (node,), {"index": index, "of": node.types[index]}, (node.types[index],), here())
 
 
-@dataclass(frozen=True)
-class SolveParts:
-    """The arguments of a solve node by role."""
-
-    initial: tuple[Node, ...]
-    captured: tuple[Node, ...]
-    stacked: tuple[Node, ...]
-    times: Node | None
+def spec_of(node: Node) -> SolveSpec:
+    """The record of a solve node."""
+    spec: SolveSpec = node.attrs["spec"]
+    return spec
 
 
-def parts(node: Node) -> SolveParts:
-    """Take a solve node's arguments apart."""
-    states, captured, stacked = (node.attrs[key] for key in ("states", "captured", "stacked"))
-    first, second = states + captured, states + captured + stacked
+def choice_of(node: Node) -> str:
+    """The name under which the scheme and the grid of a solve node are chosen."""
+    return spec_of(node).choice
+
+
+@dataclass(frozen=True, eq=False)
+class Parts:
+    """The arguments of a solve or a scan by role."""
+
+    initial: Nodes
+    captured: Nodes
+    stacked: Nodes
+    times: Node | None = None
+
+
+def parts(node: Node) -> Parts:
+    """Take the arguments of a solve or a scan apart."""
     inputs = node.inputs
-    times = inputs[second] if len(inputs) > second else None
-    return SolveParts(inputs[:states], inputs[states:first], inputs[first:second], times)
+    if node.op is SOLVE:
+        spec = spec_of(node)
+        times = inputs[-1] if spec.interval.times is None else None
+        end = len(inputs) - (times is not None)
+        first, second = len(spec.states), end - len(spec.rows)
+        return Parts(inputs[:first], inputs[first:second], inputs[second:end], times)
+    first = node.attrs["states"]
+    second = first + node.attrs["captured"]
+    return Parts(inputs[:first], inputs[first:second], inputs[second:])
+
+
+@dataclass(frozen=True, eq=False)
+class Solve:
+    """A solve with its values: `node` puts it together, `of` takes it apart.
+
+    `arguments` are the region's by role: t, then as many as `initial`, `captured`, and rows that the field reads.
+    """
+
+    spec: SolveSpec
+    region: Region
+    initial: Nodes
+    captured: Nodes = ()
+    stacked: Nodes = ()
+    times: Node | None = None
+    span: Span | None = field(default=None)
+
+    @classmethod
+    def of(cls, node: Node) -> Solve:
+        given = parts(node)
+        return cls(
+            spec_of(node), node.attrs["region"], given.initial, given.captured, given.stacked, given.times, node.span
+        )
+
+    def node(self) -> Node:
+        """The node of the graph."""
+        times = () if self.times is None else (self.times,)
+        inputs = (*self.initial, *self.captured, *self.stacked, *times)
+        attrs = {"spec": self.spec, "region": self.region}
+        types = SOLVE.infer(*(item.type for item in inputs), **attrs)
+        assert isinstance(types, tuple)
+        return Node(SOLVE, inputs, attrs, types, self.span)
+
+    @property
+    def time(self) -> Node:
+        """The region's argument for the time."""
+        return self.region.arguments[0]
+
+    @property
+    def state_arguments(self) -> Nodes:
+        return self.region.arguments[1 : 1 + len(self.initial)]
+
+    @property
+    def captured_arguments(self) -> Nodes:
+        first = 1 + len(self.initial)
+        return self.region.arguments[first : first + len(self.captured)]
+
+    @property
+    def row_arguments(self) -> Nodes:
+        return self.region.arguments[1 + len(self.initial) + len(self.captured) :]
+
+    @property
+    def field_rows(self) -> tuple[tuple[Row, Node], ...]:
+        """The rows that the field reads, with their stacked values."""
+        pairs = zip(self.spec.rows, self.stacked, strict=True)
+        return tuple((row, value) for row, value in pairs if row.read_by_field)
+
+    def slopes(self, places: Sequence[int] | None = None) -> Nodes:
+        """x' of the states at these places, or of all: the sum of their terms, noise aside."""
+        found = []
+        for place in range(len(self.initial)) if places is None else places:
+            terms = [i for kind in DETERMINISTIC for i in self.spec.results(kind).get(place, ())]
+            total = self.region.results[terms[0]]
+            for i in terms[1:]:
+                total = total + self.region.results[i]
+            found.append(total)
+        return tuple(found)
+
+    def rebuilt(self, **changed: Any) -> Solve:
+        """The same solve with some of its parts replaced."""
+        return replace(self, **changed)
+
+    def with_states(
+        self, states: Sequence[State], initial: Sequence[Node], arguments: Sequence[Node], slopes: Sequence[Node]
+    ) -> Solve:
+        """With further states behind its own: their records, starts, arguments in the region, and slopes."""
+        count = len(self.initial)
+        spec = replace(
+            self.spec,
+            states=(*self.spec.states, *states),
+            terms=(*self.spec.terms, Term("drift", tuple(range(count, count + len(states))))),
+        )
+        old = self.region.arguments
+        region = Region((*old[: 1 + count], *arguments, *old[1 + count :]), (*self.region.results, *slopes))
+        return replace(self, spec=spec, region=region, initial=(*self.initial, *initial))
+
+    def with_captured(self, values: Sequence[Node], arguments: Sequence[Node]) -> Solve:
+        """With further captured values and their arguments."""
+        place = 1 + len(self.initial) + len(self.captured)
+        old = self.region.arguments
+        region = Region((*old[:place], *arguments, *old[place:]), self.region.results)
+        return replace(self, region=region, captured=(*self.captured, *values))
+
+    def with_rows(self, rows: Sequence[Row], stacked: Sequence[Node], arguments: Sequence[Node] = ()) -> Solve:
+        """With further rows; those that the field reads have an argument each."""
+        region = Region((*self.region.arguments, *arguments), self.region.results)
+        spec = replace(self.spec, rows=(*self.spec.rows, *rows))
+        return replace(self, spec=spec, region=region, stacked=(*self.stacked, *stacked))
+
+    def reading(self, read: Mapping[Node, Any] | set[Node]) -> Solve:
+        """Without the captured values and rows whose arguments are not among `read`."""
+        kept = [(v, a) for v, a in zip(self.captured, self.captured_arguments, strict=True) if a in read]
+        arguments = iter(self.row_arguments)
+        rows = []
+        for row, value in zip(self.spec.rows, self.stacked, strict=True):
+            argument = next(arguments) if row.read_by_field else None
+            if argument is None or argument in read:
+                rows.append((row, value, argument))
+        if len(kept) == len(self.captured) and len(rows) == len(self.stacked):
+            return self
+        head = self.region.arguments[: 1 + len(self.initial)]
+        own = (*head, *(a for _, a in kept), *(a for _, _, a in rows if a is not None))
+        return replace(
+            self,
+            spec=replace(self.spec, rows=tuple(row for row, _, _ in rows)),
+            region=Region(own, self.region.results),
+            captured=tuple(v for v, _ in kept),
+            stacked=tuple(value for _, value, _ in rows),
+        )

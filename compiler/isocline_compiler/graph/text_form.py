@@ -18,7 +18,7 @@ from isocline_compiler.graph import (
     Region,
     topological,
 )
-from isocline_compiler.graph.solve import Interval, SchemeChoice
+from isocline_compiler.graph.solve import Interval, SchemeChoice, SolveSpec
 from isocline_compiler.graph.tensor_type import TensorType
 
 SHORT = 4
@@ -84,8 +84,28 @@ def _declared(leaf: Node) -> str:
 def _plain(node: Node) -> Iterator[tuple[str, Any]]:
     """The attributes that are data, by name; the type of a `pick` stands behind the colon anyway."""
     for key, value in sorted(node.attrs.items()):
-        if not isinstance(value, Region | TensorType) and value is not None:
+        if isinstance(value, SolveSpec):
+            yield from _said(value)
+        elif not isinstance(value, Region | TensorType) and value is not None:
             yield key, value
+
+
+def _said(spec: SolveSpec) -> Iterator[tuple[str, Any]]:
+    """What the record of a solve says beside the usual: roles that are not the author's, rows, terms, noise."""
+    yield "name", spec.name
+    yield "field", spec.field
+    yield "interval", spec.interval
+    if spec.scheme is not None:
+        yield "scheme", spec.scheme
+    yield "states", [state.name if state.role == "own" else f"{state.name}:{state.role}" for state in spec.states]
+    if spec.rows:
+        yield "rows", [f"{row.name}:{row.kind}" for row in spec.rows]
+    if len({term.kind for term in spec.terms}) > 1:
+        yield "terms", [f"{term.kind}:{len(term.states)}" for term in spec.terms]
+    if spec.noises:
+        yield "noises", [f"{noise.name}:{noise.size}" for noise in spec.noises]
+    if spec.varies is not None:
+        yield "varies", spec.varies
 
 
 def literal(value: Array) -> str:

@@ -19,7 +19,7 @@ from isocline_compiler.graph import (
     topological,
 )
 from isocline_compiler.graph.scan import SCAN, row_of
-from isocline_compiler.graph.solve import PICK, SOLVE, parts
+from isocline_compiler.graph.solve import PICK, SOLVE, Solve, parts
 from isocline_compiler.graph.tensor_type import TensorType, broadcast
 
 
@@ -99,16 +99,24 @@ def _verify_leaf(
 
 
 def _verify_solve(node: Node) -> None:
-    """The region's arguments are (t, states, captured values, one slice of each stacked weight), in their types."""
-    region: Region = node.attrs["region"]
-    roles = parts(node)
-    slices = [item.type.with_shape(item.shape[1:]) for item in roles.stacked]
-    expected = [TensorType("real"), *(item.type for item in (*roles.initial, *roles.captured)), *slices]
-    _require([item.type for item in region.arguments] == expected, "a region's arguments fit the solve's", node)
+    """The region's arguments are (t, states, captured values, one slice of each row the field reads)."""
+    solve = Solve.of(node)
+    region, spec = solve.region, solve.spec
+    slices = [value.type.with_shape(value.type.shape[1:]) for _, value in solve.field_rows]
+    expected = [*(item.type for item in (*solve.initial, *solve.captured)), *slices]
+    time, *given = [item.type for item in region.arguments]
+    _require(time.kind == "real" and time.sample == (), "the time of a field is a number", node)
+    _require(given == expected, "a region's arguments fit the solve's", node)
     _require(len(set(region.arguments)) == len(region.arguments), "a region's arguments are distinct", node)
-    _require(len(region.results) == len(roles.initial), "a region has one result for each state", node)
-    for result, state in zip(region.results, roles.initial, strict=True):
-        _require(broadcast(result.shape, state.shape) == state.shape, "a slope has the shape of its state", node)
+    names = [state.name for state in spec.states]
+    _require(len(set(names)) == len(names), "the states of a solve have names of their own", node)
+    places = [place for term in spec.terms for place in term.states]
+    _require(len(region.results) == len(places), "a region has one result for each state of each term", node)
+    _require(set(range(len(names))) <= set(places), "every state has a term", node)
+    for result, place in zip(region.results, places, strict=True):
+        shape = solve.initial[place].shape
+        if any(place in term.states for term in spec.terms if term.kind != "diffusion"):
+            _require(broadcast(result.shape, shape) == shape, "a slope has the shape of its state", node)
 
 
 def _verify_scan(node: Node) -> None:

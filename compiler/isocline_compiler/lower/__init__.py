@@ -11,6 +11,7 @@ from isocline_compiler.lower.faults import LowerError, Poisoned
 from isocline_compiler.lower.training import TrainLowering
 from isocline_compiler.lower.values import FileValues
 from isocline_compiler.model import DataPlan, DeploymentPlan, Model, Port, TrainingPlan
+from isocline_compiler.passes.join import join
 from isocline_compiler.vocabulary.functions import FUNCTIONS
 from isocline_dsl import messages
 from isocline_dsl.diagnostics import IsoclineError, Source
@@ -97,7 +98,7 @@ class ProgramLowering:
     def _assembled(self) -> Model:
         inputs = self._of(Input)
         leaves = tuple(self._leaf(port) for port in inputs)
-        graph = Graph(leaves, dict(self.outputs), self.program.name.text)
+        graph = join(Graph(leaves, dict(self.outputs), self.program.name.text))
         return Model(
             source=self.source, program=self.program, name=self.program.name.text,
             description=self.program.description, inputs=inputs, targets=self._of(Target),

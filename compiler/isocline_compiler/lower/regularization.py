@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Sequence
 
 from isocline_compiler.graph import Fault, Node, substitute, topological
-from isocline_compiler.graph.solve import SOLVE
+from isocline_compiler.graph.solve import SOLVE, choice_of, spec_of
 from isocline_compiler.lower.weights import WeightTable
 from isocline_dsl import messages
 
@@ -26,12 +26,19 @@ class LossContext:
         return [self._table.leaves[name] for name in trained if name not in self._parameters]
 
     def solves(self, field: str) -> Sequence[Node]:
-        """The solves of a field that the loss depends on, as they are now. Raises `Fault` when there is none."""
-        found = [node for node in topological(self.terms) if node.op is SOLVE]
-        solves = [node for node in found if node.attrs["field"] == field]
-        if not solves:
+        """The solves of a field that the loss depends on, as they are now. Raises `Fault` when there is none.
+
+        A solve and its variations are one: what varies it goes along the same solution.
+        """
+        found: dict[str, Node] = {}
+        for node in topological(self.terms):
+            if node.op is SOLVE and spec_of(node).field == field:
+                known = found.get(choice_of(node))
+                if known is None or spec_of(known).varies is not None:
+                    found[choice_of(node)] = node
+        if not found:
             raise Fault(lambda span: messages.field_not_solved(span, field))
-        return solves
+        return list(found.values())
 
     def replace(self, old: Node, new: Node) -> None:
         """Let every term use `new` where it used `old`."""

@@ -6,8 +6,9 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import pairwise
 
-from isocline_compiler.graph import ARGUMENT, INPUT, Node, Region, at, leaf, topological
-from isocline_compiler.graph.solve import SOLVE, Interval, SchemeChoice, pick
+from isocline_compiler.graph import ARGUMENT, INPUT, Node, Region, at, here, leaf, topological
+from isocline_compiler.graph.solve import SOLVE, Interval, Row, SchemeChoice, SolveSpec, State, pick
+from isocline_compiler.graph.solve import Solve as SolveRecord
 from isocline_compiler.graph.tensor_type import BATCH, Shape, TensorType, describe
 from isocline_compiler.lower.conform import conform, spread
 from isocline_compiler.lower.expressions import Expressions, Frame, NetCall, Solution, Value
@@ -33,8 +34,8 @@ class SolveLowering:
     call_net: NetCall
     outer: Callable[[str, Span], Value]
 
-    def lower(self, solve: Solve, declaration: Field, expressions: Expressions) -> Solution:
-        """The solution, a value a state. `expressions` lowers what stands around the solve. Raises LowerError."""
+    def lower(self, name: str, solve: Solve, declaration: Field, expressions: Expressions) -> Solution:
+        """The solution called `name`, a value a state. `expressions` lowers what is around it. Raises LowerError."""
         states = _states(declaration, self.numbers)
         initial = self._initial(solve, states, expressions)
         interval, times = self._interval(solve, expressions)
@@ -51,11 +52,11 @@ class SolveLowering:
             derived = body.lower(batched, False)
         if batched:
             initial = tuple(spread(node, _batch_source(initial, derived.captured, times)) for node in initial)
-        node = SOLVE(
-            *initial, *derived.captured, *derived.stacked, *(() if times is None else (times,)),
-            region=derived.region, interval=interval, states=len(initial), captured=len(derived.captured),
-            stacked=len(derived.stacked), scheme=scheme, field=declaration.name.text,
+        spec = SolveSpec(
+            name, declaration.name.text, states, interval, scheme,
+            rows=tuple(Row(str(item.attrs.get("name", f"row{i}"))) for i, item in enumerate(derived.stacked)),
         )  # fmt: skip
+        node = SolveRecord(spec, derived.region, initial, derived.captured, derived.stacked, times, here()).node()
         return Solution({state.name: pick(node, index) for index, state in enumerate(states)})
 
     def rehearse(self, declaration: Field) -> None:
@@ -110,16 +111,10 @@ class SolveLowering:
         return Interval(times, solve.everywhere), None
 
 
-@dataclass(frozen=True)
-class State:
-    """One first-order state: `q`, or the velocity `q'` of a second-order one."""
-
-    name: str
-    shape: Shape
-
-
 def _states(declaration: Field, numbers: Numbers) -> tuple[State, ...]:
-    """The states in the order of the declaration, each followed by its velocity when its equation is second order."""
+    """The first-order states in the order of the declaration: `q`, followed by its velocity `q'` where its equation is
+    second order.
+    """
     orders = {item.state.text: item.order for item in declaration.body if isinstance(item, Equation)}
     found: list[State] = []
     for argument in declaration.states:

@@ -13,6 +13,7 @@ from isocline_compiler.lower.regularization import LossContext
 from isocline_compiler.lower.settings import Settings
 from isocline_compiler.lower.values import FileValues
 from isocline_compiler.model import Option, Port, TrainingPlan
+from isocline_compiler.passes.join import join
 from isocline_compiler.solvers.schemes import SCHEMES
 from isocline_compiler.vocabulary.functions.record import bind, check
 from isocline_compiler.vocabulary.options import (
@@ -126,6 +127,7 @@ class TrainLowering:
                 terms[self.values.excerpt(value)] = self._term(value, setting)
         if not terms:
             raise Poisoned  # no value: reported where names are resolved
+        terms = dict(join(Graph((), terms, "losses")).outputs)  # a solve and its variations are one solution
         context = LossContext(list(terms.values()), self.values.table, self.values.parameters)
         weighted = self._regularizers(context)
         outputs = dict(zip(terms, context.terms, strict=True)) | weighted

@@ -156,7 +156,7 @@ class FileValues:
         lowering = SolveLowering(self.table, self.numbers, self.nets, self.call_net, self.get)
         with at(solve.span):
             try:
-                return lowering.lower(solve, declaration, self.expressions(name))
+                return lowering.lower(name, solve, declaration, self.expressions(name))
             except Fault as fault:
                 raise LowerError(fault.make(solve.span)) from None
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from isocline_compiler.graph import ARGUMENT, Graph, Node, Region, leaf, substitute
 from isocline_compiler.graph.invariant import frontier
 from isocline_compiler.graph.scan import SCAN
-from isocline_compiler.graph.solve import SOLVE, parts
-from isocline_compiler.passes.prune import lead, without_unread
+from isocline_compiler.graph.solve import SOLVE, Solve, parts
+from isocline_compiler.passes.prune import without_unread
 from isocline_compiler.passes.rewrite import rewrite, with_attrs
 
 
@@ -25,7 +25,7 @@ def _hoisted(node: Node, inputs: tuple[Node, ...]) -> Node:
         return node
     region: Region = node.attrs["region"]
     roles = parts(node)
-    first = lead(node) + len(roles.initial)
+    first = len(roles.initial) + (node.op is SOLVE)  # a field has the time before its states
     second = first + len(roles.captured)
     moving = (*region.arguments[:first], *region.arguments[second:])
     terms = [item for item in frontier(region.results, moving) if item.inputs]
@@ -33,13 +33,13 @@ def _hoisted(node: Node, inputs: tuple[Node, ...]) -> Node:
         return node
     outside = substitute(terms, dict(zip(region.arguments[first:second], roles.captured, strict=True)))
     fresh = [leaf(ARGUMENT, f"hoisted{len(roles.captured) + i}", term.type) for i, term in enumerate(terms)]
-    results = substitute(region.results, dict(zip(terms, fresh, strict=True)))
-    arguments = (*region.arguments[:second], *fresh, *region.arguments[second:])
-    times = () if roles.times is None else (roles.times,)
+    inside = Region(region.arguments, substitute(region.results, dict(zip(terms, fresh, strict=True))))
+    if node.op is SOLVE:
+        return without_unread(Solve.of(node).rebuilt(region=inside).with_captured(outside, fresh).node())
     changed = with_attrs(
         node,
-        (*roles.initial, *roles.captured, *outside, *roles.stacked, *times),
-        region=Region(arguments, results),
+        (*roles.initial, *roles.captured, *outside, *roles.stacked),
+        region=Region((*region.arguments[:second], *fresh, *region.arguments[second:]), inside.results),
         captured=len(roles.captured) + len(terms),
     )
     return without_unread(changed)

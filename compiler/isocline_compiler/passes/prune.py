@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 from isocline_compiler.graph import Graph, Node, Region, at, everything, topological, transform
 from isocline_compiler.graph.scan import SCAN
-from isocline_compiler.graph.solve import PICK, SOLVE, parts, pick
+from isocline_compiler.graph.solve import PICK, SOLVE, Solve, parts, pick
 from isocline_compiler.passes.rewrite import rewrite, with_attrs
 
 
@@ -27,24 +27,21 @@ def _pruned(node: Node, inputs: tuple[Node, ...]) -> Node:
 def without_unread(node: Node) -> Node:
     """A solve or a scan whose captured and stacked values are all read by its region."""
     region: Region = node.attrs["region"]
-    roles = parts(node)
-    first = lead(node) + len(roles.initial)
-    second = first + len(roles.captured)
     read = set(topological(region.results))
+    if node.op is SOLVE:
+        solve = Solve.of(node)
+        reduced = solve.reading(read)
+        return node if reduced is solve else reduced.node()
+    roles = parts(node)
+    first, second = len(roles.initial), len(roles.initial) + len(roles.captured)
     captured = _read(region.arguments[first:second], roles.captured, read)
     stacked = _read(region.arguments[second:], roles.stacked, read)
     if len(captured) == len(roles.captured) and len(stacked) == len(roles.stacked):
         return node
     arguments = (*region.arguments[:first], *(a for a, _ in captured), *(a for a, _ in stacked))
-    times = () if roles.times is None else (roles.times,)
-    inputs = (*roles.initial, *(v for _, v in captured), *(v for _, v in stacked), *times)
+    inputs = (*roles.initial, *(v for _, v in captured), *(v for _, v in stacked))
     changed = Region(arguments, region.results)
     return with_attrs(node, inputs, region=changed, captured=len(captured), stacked=len(stacked))
-
-
-def lead(node: Node) -> int:
-    """The arguments of a region that come before the states: a field has the time."""
-    return 1 if node.op is SOLVE else 0
 
 
 def _read(arguments: tuple[Node, ...], values: tuple[Node, ...], read: set[Node]) -> list[tuple[Node, Node]]:

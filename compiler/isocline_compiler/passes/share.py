@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable
+from collections.abc import Hashable, Sequence
 
 import numpy as np
 
 from isocline_compiler.graph import ARGUMENT, WEIGHT, Graph, Node
-from isocline_compiler.passes.rewrite import rewrite
+from isocline_compiler.passes.rewrite import Visit, rewrite, rewritten
 
 _COMMUTATIVE = frozenset({"add", "mul", "minimum", "maximum", "equal", "not_equal", "and", "or"})
 
@@ -17,6 +17,15 @@ def share(graph: Graph) -> Graph:
 
     Arguments of regions are never merged, nor is what draws at random while training.
     """
+    return rewrite(graph, _sharing())
+
+
+def shared(roots: Sequence[Node]) -> tuple[Node, ...]:
+    """The same for some values: equal ones become the very same node."""
+    return rewritten(roots, _sharing())
+
+
+def _sharing() -> Visit:
     table: dict[Hashable, Node] = {}
     number: dict[Node, int] = {}
 
@@ -27,7 +36,7 @@ def share(graph: Graph) -> Graph:
         number.setdefault(found, len(number))
         return found
 
-    return rewrite(graph, visit)
+    return visit
 
 
 def _key(node: Node, number: dict[Node, int]) -> Hashable:

@@ -171,7 +171,7 @@ def stability_region(scheme: Tableau, found: Sequence[Stability]) -> Picture:
         axes.axvline(0, color=QUIET, linewidth=0.6)
         for i, (item, z) in enumerate(zip(found, points, strict=True)):
             colour, mark = SERIES[(i + 1) % len(SERIES)], MARKERS[i % len(MARKERS)]
-            label = f"{item.field}: |R| = {short(item.largest)}"
+            label = f"{item.solve}: |R| = {short(item.largest)}"
             axes.plot([z.real], [-z.imag], mark, color=colour, markerfacecolor="none", markersize=6)
             axes.plot([z.real], [z.imag], mark, color=colour, markersize=6, gid=f"met-{i}", label=label)
         axes.set(

@@ -11,7 +11,7 @@ import numpy as np
 from isocline_compiler.certify.certificate import Certificate
 from isocline_compiler.certify.samples import Samples
 from isocline_compiler.graph import Array, Node, topological
-from isocline_compiler.graph.solve import SOLVE, Interval
+from isocline_compiler.graph.solve import SOLVE, spec_of
 from isocline_compiler.model import Model
 from isocline_compiler.report.explanations import Explanations
 
@@ -67,5 +67,5 @@ def times_of(model: Model) -> dict[str, tuple[float, ...]]:
 
 
 def _solve_times(output: Node) -> list[tuple[float, ...]]:
-    intervals: list[Interval] = [node.attrs["interval"] for node in topological([output]) if node.op is SOLVE]
+    intervals = [spec_of(node).interval for node in topological([output]) if node.op is SOLVE]
     return [item.times for item in intervals if item.everywhere and item.times is not None]

@@ -146,10 +146,10 @@ def _explanations(material: ReportMaterial) -> Iterator[Drawn]:
 
 def _precision(certificate: Certificate) -> Iterator[Drawn]:
     for i, solve in enumerate(certificate.solves):
-        trials = [trial for trial in certificate.work_precision if trial.field == solve.field]
+        trials = [trial for trial in certificate.work_precision if trial.solve == solve.name]
         if trials and solve.declared == "continuous":
             picture = drawings.work_precision(trials, solve, certificate.stated_error)
-            yield _drawn(f"precision{i}", picture, solve.field, label=f"Error against evaluations of {solve.field}")
+            yield _drawn(f"precision{i}", picture, solve.name, label=f"Error against evaluations of {solve.name}")
 
 
 def _stability(certificate: Certificate) -> Iterator[Drawn]:

@@ -79,14 +79,14 @@ def _stability(certificate: Certificate) -> Iterator[Proof]:
     if worst.decaying == 0:
         fastest = max(certificate.stability, key=lambda item: item.largest)
         told = Markup("No direction that was met decays; the fastest grows by {} a step, in <code>{}</code>.").format(
-            number(fastest.largest), fastest.field
+            number(fastest.largest), fastest.solve
         )
         yield Proof("Stable steps", number(fastest.largest), told)
         return
     kept = "What the equation makes decay, the steps make decay too"
     lost = "Some of what the equation makes decay grows from step to step"
     told = Markup("{}: where it was looked at, the largest factor a step is {}, in <code>{}</code>.").format(
-        kept if worst.decaying <= 1 else lost, number(worst.decaying), worst.field
+        kept if worst.decaying <= 1 else lost, number(worst.decaying), worst.solve
     )
     yield Proof("Stable steps", _bounded(worst.decaying, "≤", 1), told, worst.decaying <= 1)
 
@@ -118,7 +118,7 @@ def _bounded(value: float, sign: str, bound: float) -> Markup:
 def headline(certificate: Certificate) -> str:
     """The deployed solves in a sentence."""
     solves = [
-        f"{solve.field} by {solve.scheme} in {solve.steps:,} step{'' if solve.steps == 1 else 's'}"
+        f"{solve.name} by {solve.scheme} in {solve.steps:,} step{'' if solve.steps == 1 else 's'}"
         + (" (the scheme is part of the model)" if solve.declared == "discrete" else "")
         for solve in certificate.solves
     ]

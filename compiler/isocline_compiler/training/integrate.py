@@ -13,7 +13,7 @@ from torch import Tensor
 
 from isocline_compiler.backends.to_torch import Field
 from isocline_compiler.graph import Node
-from isocline_compiler.graph.solve import Interval
+from isocline_compiler.graph.solve import spec_of
 from isocline_compiler.training.steering import Steering
 from isocline_compiler.training.watched_field import FieldFunction, States, WatchedField
 from isocline_dsl.diagnostics import IsoclineError
@@ -51,7 +51,7 @@ class AdaptiveIntegrator:
         times: Tensor | None,
     ) -> States:
         """Each state at the end, or at all times on an axis after the batch axis."""
-        interval: Interval = node.attrs["interval"]
+        interval = spec_of(node).interval
         if times is None:
             path = self._at_known_times(node, field, initial, stacked)
         else:
@@ -70,7 +70,7 @@ class AdaptiveIntegrator:
         start, length = known[0], known[-1] - known[0]
 
         def slopes(t: Tensor, states: States) -> States:
-            return field(t, states, _slices(stacked, float((t - start) / length)) if stacked else ())
+            return field(t, states, _slices(node, stacked, float((t - start) / length)) if stacked else ())
 
         return self._solve(slopes, node, initial, known, (*field.parameters, *stacked))
 
@@ -82,7 +82,7 @@ class AdaptiveIntegrator:
         constants = (*field.parameters, *stacked, times)
         for index in range(count - 1):
             begin, end = times[..., index], times[..., index + 1]
-            slopes = _rescaled(field, begin, end, _slices(stacked, (index + 0.5) / (count - 1)))
+            slopes = _rescaled(field, begin, end, _slices(node, stacked, (index + 0.5) / (count - 1)))
             report = partial(_between, begin, end)
             path.append(tuple(s[-1] for s in self._solve(slopes, node, path[-1], clock, constants, report)))
         return tuple(torch.stack(states) for states in zip(*path, strict=True))
@@ -140,9 +140,10 @@ def _over(width: Tensor, value: Tensor) -> Tensor:
     return width.reshape(*width.shape, *(1,) * (value.ndim - width.ndim))
 
 
-def _slices(stacked: States, progress: float) -> States:
-    """Weights that are constant piece by piece: slice floor(N p) of N, with p in [0, 1] how far the solve is."""
-    return tuple(item[min(max(int(progress * len(item)), 0), len(item) - 1)] for item in stacked)
+def _slices(node: Node, stacked: States, progress: float) -> States:
+    """What the field reads of its rows, with p in [0, 1] how far the solve is."""
+    rows = spec_of(node).rows
+    return tuple(item[row.at(progress, len(item))] for row, item in zip(rows, stacked, strict=True))
 
 
 def _check_order(node: Node, times: Tensor) -> None:
@@ -150,4 +151,4 @@ def _check_order(node: Node, times: Tensor) -> None:
     steps = times.detach().diff(dim=-1)
     forwards, backwards = (steps >= 0).all(dim=-1), (steps <= 0).all(dim=-1)
     if not bool((forwards | backwards).all()) or not bool(torch.isfinite(times).all()):
-        raise IsoclineError([messages.times_not_in_order(node.span, str(node.attrs["field"]))])
+        raise IsoclineError([messages.times_not_in_order(node.span, spec_of(node).field)])

@@ -23,7 +23,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from isocline_compiler.backends.to_torch import evaluate, lower_to_torch
+from isocline_compiler.backends.to_torch import TorchProgram, evaluate
 from isocline_compiler.data import Dataset, Split
 from isocline_compiler.graph import Array, Graph
 from isocline_compiler.model import Model, Parameter, TrainingPlan
@@ -163,7 +163,7 @@ def _scale(
 def _total(terms: Sequence[Squares], objective: Objective, bound: Mapping[str, Tensor], batches: Batches) -> float:
     """The sum of the squares of all residuals."""
     graph = Graph((), {str(i): term.node for i, term in enumerate(terms)})
-    program = lower_to_torch(objective.solver.unrolled(graph))
+    program = TorchProgram(objective.solver.unrolled(graph))
     total = 0.0
     for batch, _ in batches.chunks(CHUNK):
         values = program({**bound, **batch}, integrator=objective.solver.integrator)

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from isocline_compiler.backends.to_torch import TorchProgram, lower_to_torch
+from isocline_compiler.backends.to_torch import TorchProgram
 from isocline_compiler.graph import Graph
 from isocline_compiler.model import Model, TrainingPlan
 from isocline_compiler.passes import CLEANING, optimise
@@ -41,7 +41,7 @@ class Objective:
             outputs.update(self.prior.outputs())
         self.solver = solver
         self.graph = optimise(solver.unrolled(Graph(losses.inputs, outputs, losses.name)), CLEANING)
-        self.program: TorchProgram = lower_to_torch(self.graph)
+        self.program: TorchProgram = TorchProgram(self.graph)
 
     @classmethod
     def of(cls, model: Model, plan: TrainingPlan, samples: int, second_order: bool = False) -> Objective:

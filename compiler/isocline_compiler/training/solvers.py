@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from isocline_compiler.graph import Graph, Node
-from isocline_compiler.graph.solve import SchemeChoice, parts
+from isocline_compiler.graph import Graph, Node, everything
+from isocline_compiler.graph.solve import SOLVE, SchemeChoice, choice_of, parts, spec_of
 from isocline_compiler.model import Option, TrainingPlan
 from isocline_compiler.solvers.grid import Discretisation, discretise
 from isocline_compiler.solvers.unroll import unroll
@@ -25,18 +25,20 @@ class TrainingSolver:
 
     def unrolled(self, graph: Graph) -> Graph:
         """The graph with every solve of fixed steps in place; those left belong to the integrator."""
-        return unroll(graph, self.choose)
+        solves = [node for node in everything(graph.outputs.values()) if node.op is SOLVE]
+        choices = {choice_of(node): self.choose(node) for node in solves}
+        return unroll(graph, {name: choice for name, choice in choices.items() if choice is not None}).graph
 
     def choose(self, node: Node) -> Discretisation | None:
         """The author's own scheme, else the training scheme, else None. Raises E455 or what the grid raises."""
-        choice: SchemeChoice | None = node.attrs["scheme"] or self.fixed
+        spec = spec_of(node)
+        choice = spec.scheme or self.fixed
         if choice is None:
             return None
-        if node.attrs["scheme"] is None and self.integrator.steering.width:
-            raise IsoclineError([messages.steer_needs_adaptive(node.span, node.attrs["field"], choice.name)])
-        interval = node.attrs["interval"]
+        if spec.scheme is None and self.integrator.steering.width:
+            raise IsoclineError([messages.steer_needs_adaptive(node.span, spec.field, choice.name)])
         return discretise(
-            interval, choice.name, _steps(choice), intervals=_intervals(node), span=choice.span or node.span
+            spec.interval, choice.name, _steps(choice), intervals=_intervals(node), span=choice.span or node.span
         )
 
 

@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from isocline_compiler.backends.to_torch import lower_to_torch
+from isocline_compiler.backends.to_torch import TorchProgram
 from isocline_compiler.data import Split
 from isocline_compiler.graph import Array, Graph
 from isocline_compiler.model import Statistic
@@ -76,7 +76,7 @@ def _fitting(value: Array, weight: Array) -> tuple[int, ...]:
 
 @torch.no_grad()
 def _moments(statistic: Statistic, weights: Mapping[str, Array], batches: Batches, solver: TrainingSolver) -> Moments:
-    program = lower_to_torch(solver.unrolled(Graph((), {"source": statistic.source})))
+    program = TorchProgram(solver.unrolled(Graph((), {"source": statistic.source})))
     bound: dict[str, Tensor] = {name: torch.tensor(value) for name, value in weights.items()}
     moments: Moments | None = None
     for batch, _ in batches.chunks(CHUNK if statistic.source.type.batched else batches.count):

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from isocline_compiler.graph import Node
-from isocline_compiler.graph.solve import Interval
+from isocline_compiler.graph.solve import spec_of
 from isocline_dsl.diagnostics import IsoclineError
 from isocline_dsl.messages import fitting as messages
 
@@ -29,13 +29,13 @@ class Steering:
 
     def times(self, node: Node) -> tuple[float, ...]:
         """The times of a solve whose times are known, the last one moved. Raises E454."""
-        interval: Interval = node.attrs["interval"]
+        interval = spec_of(node).interval
         assert interval.times is not None
         if not self.active or interval.everywhere or len(interval.times) < 2:
             return interval.times
         *earlier, end = interval.times
         length = abs(end - earlier[-1])
         if self.width >= length:
-            field_name = str(node.attrs["field"])
+            field_name = spec_of(node).field
             raise IsoclineError([messages.steer_too_wide(node.span, field_name, self.width, length)])
         return (*earlier, float(end + self.generator.uniform(-self.width, self.width)))

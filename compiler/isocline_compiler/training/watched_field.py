@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from isocline_compiler.graph import Node
+from isocline_compiler.graph.solve import spec_of
 from isocline_dsl.diagnostics import Diagnostic, IsoclineError
 from isocline_dsl.messages import fitting as messages
 
@@ -52,12 +53,12 @@ class WatchedField:
     def stalled(self, initial: States, start: Tensor) -> IsoclineError:
         """The error for a solver that cannot advance. Raises nothing itself."""
         t, states = self.last or (start, initial)
-        name = str(self.node.attrs["field"])
+        name = spec_of(self.node).field
         facts = (name, _time(self.report(t)), describe_states(states), self.solver)
         return IsoclineError([messages.solve_stalled(self.node.span, *facts)])
 
     def _too_long(self, t: Tensor) -> Diagnostic:
-        name = str(self.node.attrs["field"])
+        name = spec_of(self.node).field
         return messages.solve_too_long(self.node.span, name, _time(self.report(t.detach())), self.allowed, self.solver)
 
 

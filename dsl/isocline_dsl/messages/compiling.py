@@ -138,3 +138,24 @@ def weights_unreadable(span: Span | None, file: str, reason: str) -> Draft:
     return Draft(
         span, f"cannot read the weights in {file}: {reason}", "give the weights.safetensors that `train` wrote"
     )
+
+
+@message("E628")
+def order_differs(span: Span | None, scheme: str, where: str, observed: str, declared: str) -> Draft:
+    """A scheme that does not converge as fast as it says.
+
+    Halving the steps of a scheme of order p divides its error by 2^p once the steps are small. Here it does not, on an
+    equation whose solution is known or on the model itself; a coefficient of the scheme is wrong, or the field is not
+    smooth where the solution goes.
+    """
+    return Draft(span, f"`{scheme}` says order {declared}, and {where} shows {observed}")
+
+
+@message("E629")
+def steps_differ(span: Span | None, output: str, difference: str, bound: str) -> Draft:
+    """The deployed steps are not those of the scheme.
+
+    A model whose scheme is its own (`with euler(steps=8)`) is stepped a second time, by code that shares nothing
+    with the compiler's. The two must give the same numbers in float64. The compiler is at fault.
+    """
+    return Draft(span, f"`{output}` is {difference} from a second walk of the same steps; at most {bound} is allowed")

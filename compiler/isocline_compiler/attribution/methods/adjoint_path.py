@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from isocline_compiler.attribution.problem import Problem, Trajectory, points_in
+from isocline_compiler.attribution.problem import Problem
 from isocline_compiler.attribution.record import Build, Method, Result
 from isocline_compiler.graph import Node
 from isocline_compiler.ops.indexing import CONCAT
 from isocline_compiler.ops.shaping import RESHAPE, TRANSPOSE
+from isocline_compiler.solvers.trajectory import Trajectory, points_in
 
 
 def adjoint_path() -> Build:
@@ -32,10 +33,10 @@ def adjoint_path() -> Build:
 
 def _along(problem: Problem, trajectory: Trajectory) -> list[Result]:
     found = [
-        Result("path", _joined(problem.gradients(problem.score, nodes)), f"{trajectory.field}.{state}")
+        Result("path", _joined(problem.gradients(problem.score, nodes)), f"{trajectory.name}.{state}")
         for state, nodes in trajectory.states.items()
     ]
-    return [*found, Result("times", trajectory.times, trajectory.field)]
+    return [*found, Result("times", trajectory.times, trajectory.name)]
 
 
 def _joined(parts: Sequence[Node]) -> Node:

@@ -2,31 +2,33 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import fields, is_dataclass, replace
 from typing import Any
 
-from isocline_compiler.solvers.schemes.scheme import Memory, Value
+from isocline_compiler.solvers.schemes.scheme import Memory
 
 
 def _parts(memory: Memory) -> dict[Any, Memory] | None:
-    """What a tuple or a record holds, by place; None for a value."""
+    """What a tuple, a mapping or a record holds, by place; None for a value."""
     if memory is None:
         return {}
     if isinstance(memory, tuple):
         return dict(enumerate(memory))
+    if isinstance(memory, Mapping):
+        return dict(memory)
     if is_dataclass(memory) and not isinstance(memory, type):
         return {item.name: getattr(memory, item.name) for item in fields(memory)}
     return None
 
 
-def values_of(memory: Memory) -> list[Value]:
+def values_of(memory: Memory) -> list[Memory]:
     """The values in a memory made of tuples, records and nothing, in their order."""
     parts = _parts(memory)
     return [memory] if parts is None else [value for part in parts.values() for value in values_of(part)]
 
 
-def replaced(memory: Memory, values: Iterator[Value]) -> Memory:
+def replaced(memory: Memory, values: Iterator[Memory]) -> Memory:
     """The same memory with other values, taken one after another."""
     parts = _parts(memory)
     if parts is None:
@@ -34,6 +36,8 @@ def replaced(memory: Memory, values: Iterator[Value]) -> Memory:
     changed = {key: replaced(part, values) for key, part in parts.items()}
     if memory is None or isinstance(memory, tuple):
         return None if memory is None else tuple(changed.values())
+    if isinstance(memory, Mapping):
+        return changed
     return replace(memory, **changed)
 
 

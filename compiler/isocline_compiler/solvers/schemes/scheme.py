@@ -1,37 +1,55 @@
-"""What every family of schemes offers to the unrolling of a solve."""
+"""What every family of schemes says about itself, and how it steps."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
-from typing import Any, Protocol, TypeAlias
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any, ClassVar, TypeAlias
 
-Value: TypeAlias = Any
-"""Anything with `+` and `*`: a node of the graph, a tensor, an array, a number. Schemes are generic over it.
-"""
+from isocline_compiler.graph import Array, Node
+from isocline_compiler.graph.solve import Nodes, Solve, SolveSpec
+from isocline_compiler.solvers.field import Field
+from isocline_dsl import messages
+from isocline_dsl.diagnostics import Diagnostic
+from isocline_dsl.tree import Span
 
-State: TypeAlias = tuple[Value, ...]
-Field: TypeAlias = Callable[[Value, State], State]
-"""x' = field(t, x), one entry a state."""
+if TYPE_CHECKING:
+    from isocline_compiler.solvers.schemes.cost import Cost
+    from isocline_compiler.solvers.schemes.problems import Problem
+
+Operand: TypeAlias = "Node | float"
 
 Memory: TypeAlias = Any
-"""What a scheme keeps from step to step; only the scheme that made it looks inside."""
+"""What a scheme keeps from step to step, in tuples and dataclasses of nodes; only its maker looks inside."""
+
+Misfit: TypeAlias = "Callable[[Span | None], Diagnostic]"
+"""Why a scheme cannot solve something, for a place in the file."""
 
 
 @dataclass(frozen=True)
-class Stride:
-    """One step of travel, from time `t` to time `end` = t + h.
+class Step:
+    """One step, from time `t` to time `end` = t + h.
 
-    `end` is given apart, because the grid knows it exactly and t + h is rounded. `widths` holds h once a
-    state, in a shape that broadcasts against that state (h may differ from sample to sample).
+    `end` is given apart, because the grid knows it exactly and t + h is rounded. `widths` holds h once a state, in a
+    shape that broadcasts against that state (h may differ from sample to sample). `rows` are what the scheme itself
+    reads in this step, by name: the standard normals of a noise, learned coefficients.
     """
 
-    t: Value
-    end: Value
-    h: Value
-    widths: State
+    t: Operand
+    end: Operand
+    h: Operand
+    widths: tuple[Operand, ...]
+    rows: Mapping[str, Node] = field(default_factory=dict)
 
-    def time(self, c: float) -> Value:
+    @classmethod
+    def of(cls, t: Operand, h: Operand, states: int = 1, end: Operand | None = None) -> Step:
+        """A step whose width needs no reshaping: a number, or one h for every state."""
+        return cls(t, t + h if end is None else end, h, (h,) * states)
+
+    def time(self, c: float) -> Operand:
         """t + c h; exactly the times of the grid at c = 0 and c = 1, so that neighbouring steps meet in one
         expression.
         """
@@ -40,40 +58,59 @@ class Stride:
         return self.end if c == 1 else self.t + c * self.h
 
 
-def stride(t: Value, h: Value, states: int = 1, end: Value | None = None) -> Stride:
-    """A stride whose width needs no reshaping: numbers, or one h for every state."""
-    return Stride(t, t + h if end is None else end, h, (h,) * states)
+class Scheme(ABC):
+    """A one-step or multistep scheme on a fixed grid, deterministic or stochastic.
 
-
-class Scheme(Protocol):
-    """A one-step or multistep scheme on a fixed grid.
-
-    A solve runs `memory = scheme.start(field, x)` once and then, for each stride in turn,
-    `memory, x = scheme.advance(memory, field, stride, x)`. A Runge-Kutta scheme remembers nothing. A
-    multistep scheme keeps earlier slopes with their strides (its first steps, when the memory is short, are
-    its own business: a one-step scheme of sufficient order), a partitioned one looks at which states move
-    together, an implicit one keeps the last stage as its first guess. `field` may differ from stride to
-    stride, since weights may.
+    A solve runs `memory = scheme.start(field, x)` once and then, for each step in turn,
+    `memory, x = scheme.advance(memory, field, step, x)`. A Runge-Kutta scheme remembers nothing, a multistep one keeps
+    earlier slopes with their steps (its first steps, while the memory is short, are its own business), a partitioned
+    one asks the field for a part of the states, an implicit one for its Jacobian, a stochastic one for its diffusion.
+    What it costs is counted on what it emits, and its order is measured on its `problems`.
     """
 
-    @property
-    def name(self) -> str:
-        """As the author of a file writes it."""
+    name: str
+    order: float
+    """p, when the global error is O(h^p); of a stochastic scheme the strong order."""
+    reference: str
+    options: ClassVar[Mapping[str, Any]] = MappingProxyType({"steps": None})
+    """What a call of it takes, with defaults; None: it must be said."""
+    normals: int = 0
+    """Standard normals that a step reads of every entry of a noise."""
 
-    @property
-    def order(self) -> int:
-        """p, when the global error is O(h^p)."""
+    def start(self, field: Field, x: Nodes) -> Memory:
+        """What is remembered before the first step."""
+        return None
 
-    @property
+    @abstractmethod
+    def advance(self, memory: Memory, field: Field, step: Step, x: Nodes) -> tuple[Memory, Nodes]:
+        """The memory and the states after one step."""
+
+    def fits(self, spec: SolveSpec) -> Misfit | None:
+        """Why it cannot take these equations; None where it can."""
+        if spec.noises and not self.normals:
+            return lambda span: messages.scheme_does_not_fit(span, self.name, "the field has noise, and it knows none")
+        if self.normals and not spec.noises:
+            return lambda span: messages.scheme_does_not_fit(span, self.name, "it is for a field with noise")
+        return None
+
+    def stability(self, z: Array) -> Array | None:
+        """R(z): the growth over a step on x' = lambda x with z = h lambda; None where there is no such function."""
+        return None
+
+    def cost(self, solve: Solve) -> Cost:
+        """What a step of it takes on these equations, counted on an emitted step."""
+        from isocline_compiler.solvers.schemes.cost import emitted_cost
+
+        return emitted_cost(self, solve)
+
+    @cached_property
+    def problems(self) -> tuple[Problem, ...]:
+        """Equations with known solutions, on which its order is measured."""
+        from isocline_compiler.solvers.schemes.problems import problems_for
+
+        return problems_for(self)
+
+    @cached_property
     def evaluations(self) -> int:
         """Evaluations of the field a step, once started."""
-
-    @property
-    def reference(self) -> str:
-        """Where the scheme was published."""
-
-    def start(self, field: Field, x: State) -> Memory:
-        """What is remembered before the first step."""
-
-    def advance(self, memory: Memory, field: Field, stride: Stride, x: State) -> tuple[Memory, State]:
-        """The memory and the states after one stride."""
+        return self.cost(self.problems[0].solve()).evaluations

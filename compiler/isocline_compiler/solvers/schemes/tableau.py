@@ -9,8 +9,10 @@ from typing import TypeAlias
 
 import numpy as np
 
-from isocline_compiler.graph import Array
-from isocline_compiler.solvers.schemes.scheme import Field, Memory, State, Stride, Value
+from isocline_compiler.graph import Array, Node
+from isocline_compiler.graph.solve import Nodes
+from isocline_compiler.solvers.field import Field
+from isocline_compiler.solvers.schemes.scheme import Memory, Operand, Scheme, Step
 from isocline_compiler.solvers.schemes.trees import failed_condition
 
 Number: TypeAlias = float | Fraction
@@ -21,7 +23,7 @@ TOLERANCE = 1e-12
 
 
 @dataclass(frozen=True)
-class Tableau:
+class Tableau(Scheme):
     r"""k_i = f(t + c_i h, x + h sum_j a_ij k_j),   x' = x + h sum_i b_i k_i.
 
     `a` holds the rows below the diagonal (row i has i entries) or, for an implicit scheme, full rows.
@@ -94,11 +96,6 @@ class Tableau:
             wanted |= {j for i in wanted for j in range(self.stages) if self.matrix[i, j]}
         return tuple(sorted(wanted))
 
-    @property
-    def evaluations(self) -> int:
-        """Evaluations of the field a fixed step."""
-        return len(self.used)
-
     @cached_property
     def explicit(self) -> bool:
         """Each stage needs only those before it."""
@@ -115,7 +112,7 @@ class Tableau:
         m = self.weights[:, None] * self.matrix
         return bool(np.allclose(m + m.T, np.outer(self.weights, self.weights), rtol=0, atol=TOLERANCE))
 
-    def stability(self, z: Array | complex) -> Array:
+    def stability(self, z: Array) -> Array:
         """R(z) = 1 + z b^T (I - z A)^-1 1: the growth over a step on x' = lambda x with z = h lambda, any
         shape.
         """
@@ -124,16 +121,12 @@ class Tableau:
         slopes = np.linalg.solve(system, np.ones((*z.shape, self.stages, 1)))[..., 0]
         return np.asarray(1 + z * (slopes @ self.weights))
 
-    def start(self, field: Field, x: State) -> Memory:
-        """Nothing: a Runge-Kutta scheme sees only where it stands."""
-        return None
-
-    def advance(self, memory: Memory, field: Field, stride: Stride, x: State) -> tuple[Memory, State]:
-        """One step."""
-        return memory, step(self, field, stride, x)
+    def advance(self, memory: Memory, field: Field, step: Step, x: Nodes) -> tuple[Memory, Nodes]:
+        """One step; nothing is remembered."""
+        return memory, runge_kutta_step(self, field, step, x)
 
 
-def step(tableau: Tableau, field: Field, stride: Stride, x: State) -> State:
+def runge_kutta_step(tableau: Tableau, field: Field, step: Step, x: Nodes) -> Nodes:
     r"""One explicit Runge-Kutta step.
 
     k_i = f(t + c_i h, x + h sum_{j<i} a_ij k_j),   x' = x + h sum_i b_i k_i
@@ -144,14 +137,14 @@ def step(tableau: Tableau, field: Field, stride: Stride, x: State) -> State:
     """
     if not tableau.explicit:
         raise NotImplementedError(f"scheme {tableau.name} is implicit")
-    slopes: dict[int, State] = {}
+    slopes: dict[int, Nodes] = {}
     for i in tableau.used:
-        stage = _moved(x, stride.widths, tableau.a[i], slopes)
-        slopes[i] = field(stride.time(float(tableau.c[i])), stage)
-    return _moved(x, stride.widths, tableau.b, slopes)
+        stage = _moved(x, step.widths, tableau.a[i], slopes)
+        slopes[i] = field(step.time(float(tableau.c[i])), stage)
+    return _moved(x, step.widths, tableau.b, slopes)
 
 
-def _moved(x: State, widths: State, row: tuple[Number, ...], slopes: dict[int, State]) -> State:
+def _moved(x: Nodes, widths: tuple[Operand, ...], row: tuple[Number, ...], slopes: dict[int, Nodes]) -> Nodes:
     """x + h sum_j row_j k_j, state by state."""
     terms = [(float(row[j]), slope) for j, slope in slopes.items() if j < len(row) and row[j]]
     return tuple(
@@ -160,7 +153,7 @@ def _moved(x: State, widths: State, row: tuple[Number, ...], slopes: dict[int, S
     )
 
 
-def _along(value: Value, h: Value, terms: list[tuple[float, Value]]) -> Value:
+def _along(value: Node, h: Operand, terms: list[tuple[float, Node]]) -> Node:
     """value + sum (h c) k where h is a number, else value + h sum c k: the fewest products either way."""
     if not terms:
         return value
@@ -169,11 +162,11 @@ def _along(value: Value, h: Value, terms: list[tuple[float, Value]]) -> Value:
     return value + h * _sum([_scaled(coefficient, slope) for coefficient, slope in terms])
 
 
-def _scaled(coefficient: float, slope: Value) -> Value:
+def _scaled(coefficient: float, slope: Node) -> Node:
     return slope if coefficient == 1 else coefficient * slope
 
 
-def _sum(terms: list[Value]) -> Value:
+def _sum(terms: list[Node]) -> Node:
     """Left to right; no zero to start from, which would be one more node."""
     total = terms[0]
     for term in terms[1:]:

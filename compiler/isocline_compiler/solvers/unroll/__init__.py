@@ -2,97 +2,97 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
 
-from isocline_compiler.graph import Graph, Node, at, everything, regions_of, transform, uncollected
-from isocline_compiler.graph.solve import PICK, SOLVE, Interval
-from isocline_compiler.ops.arithmetic import MUL
-from isocline_compiler.solvers.forms import Unrolling, step_operations, with_segments
+from isocline_compiler.graph import INPUT, Graph, Node, Region, at, topological, transform, uncollected
+from isocline_compiler.graph.solve import PICK, SOLVE, Nodes, Solve, choice_of
 from isocline_compiler.solvers.grid import Discretisation
-from isocline_compiler.solvers.schemes.scheme import State
-from isocline_compiler.solvers.unroll.loop import looped
-from isocline_compiler.solvers.unroll.walk import Course, Record, Travel, as_value, fields, stack, steps_of, walk
-from isocline_dsl import messages
+from isocline_compiler.solvers.trajectory import Trajectory
+from isocline_compiler.solvers.unroll.forms import LAID_OUT, form_of
+from isocline_compiler.solvers.unroll.time_span import as_value
 from isocline_dsl.diagnostics import IsoclineError
 
-Choose = Callable[[Node], Discretisation | None]
-"""The scheme and the grid of a solve; None leaves it as it is, for a solver that is not ours."""
+
+@dataclass(frozen=True, eq=False)
+class Unrolled:
+    """A graph with steps in place of solves; its further `inputs` are the standard normals of noise; `trajectories` by
+    the names of the solves, where they were asked for.
+    """
+
+    graph: Graph
+    inputs: tuple[Node, ...] = ()
+    trajectories: tuple[Trajectory, ...] = ()
 
 
 @uncollected()
-def unroll(graph: Graph, choose: Choose, record: Record | None = None) -> Graph:
-    """solve -> the steps of `choose(solve)`, one after another, or a loop over segments of them; what does not
-    depend on state, time or step stays one node.
+def unroll(graph: Graph, choices: Mapping[str, Discretisation], *, trajectories: bool = False) -> Unrolled:
+    """solve -> the steps of `choices[name]`, one after another, or a loop over segments of them.
 
-    The combinations of slopes carry the span of the solve, the nodes of the field their own. Laid out, the graph
-    grows linearly with the number of steps; with a loop it does not grow. The same graph comes back when it holds no
-    solve. `record` is told the course of every solve.
+    A solve without a choice stays, for a solver that is not ours; one that varies another shares that one's choice.
+    Regions are entered: solves in fields and in bodies of loops are unrolled too, without trajectories. What does not
+    depend on state, time or step stays one node. The combinations of slopes carry the span of the solve, the nodes of
+    the field their own. The same graph comes back when it holds no solve. Raises IsoclineError where a scheme does not
+    fit the equations.
     """
-    results: dict[Node, State] = {}
+    work = _Unrolling(choices, trajectories)
+    outputs = work.unrolled(tuple(graph.outputs.values()), observed=trajectories)
+    stepped = graph.with_outputs(dict(zip(graph.outputs, outputs, strict=True)))
+    further = tuple(node for node in topological(outputs) if node.op is INPUT and node not in graph.inputs)
+    if further:
+        stepped = Graph((*graph.inputs, *further), stepped.outputs, stepped.name)
+    return Unrolled(stepped, further, tuple(work.found))
 
-    def visit(node: Node, inputs: tuple[Node, ...]) -> Node:
-        choice = choose(node) if node.op is SOLVE else None
-        if choice is not None:
+
+@dataclass
+class _Unrolling:
+    choices: Mapping[str, Discretisation]
+    observe: bool
+    found: list[Trajectory] = field(default_factory=list)
+
+    @cached_property
+    def results(self) -> dict[Node, Nodes]:
+        return {}
+
+    def unrolled(self, roots: Sequence[Node], observed: bool) -> tuple[Node, ...]:
+        def visit(node: Node, inputs: tuple[Node, ...]) -> Node:
+            if node.op is PICK and node.inputs[0] in self.results:
+                index: int = node.attrs["index"]
+                return self.results[node.inputs[0]][index]
+            again = self._with_regions(node).rebuilt(inputs)
+            if node.op is not SOLVE or choice_of(node) not in self.choices:
+                return again
             with at(node.span):
-                results[node] = discretised(node.rebuilt(inputs), choice, record)
-            return as_value(results[node][0])
-        if node.op is PICK and node.inputs[0] in results:
-            return as_value(results[node.inputs[0]][node.attrs["index"]])
-        return node.rebuilt(inputs)
+                self.results[node] = self._steps(Solve.of(again), self.choices[choice_of(node)], observed)
+            return as_value(self.results[node][0])
 
-    outputs = transform(tuple(graph.outputs.values()), visit)
-    return graph.with_outputs(dict(zip(graph.outputs, outputs, strict=True)))
+        return transform(roots, visit)
 
+    def _with_regions(self, node: Node) -> Node:
+        """The node with the solves in its regions unrolled."""
+        changed = {}
+        for key, value in node.attrs.items():
+            if isinstance(value, Region):
+                results = self.unrolled(value.results, observed=False)
+                if any(new is not old for new, old in zip(results, value.results, strict=True)):
+                    changed[key] = Region(value.arguments, results)
+        return Node(node.op, node.inputs, {**node.attrs, **changed}, node.types, node.span) if changed else node
 
-def discretised(node: Node, choice: Discretisation, record: Record | None = None) -> State:
-    """The results of one solve node: each state at the end, or at all kept times on an axis after the batch
-    axis.
-    """
-    assert not any(inner.op is SOLVE for r in regions_of(node) for inner in everything(r.results)), "a solve in a field"
-    found = looped(node, choice, record) if choice.segment is not None else None
-    results = found or _laid_out(node, choice, record)
-    types = tuple(result.type for result in results)
-    assert types == node.types, f"the grid keeps {types}, the solve has {node.types}"
-    return results
-
-
-def _laid_out(node: Node, choice: Discretisation, record: Record | None) -> State:
-    """One step after another.
-
-    For `record` the first states are nodes of their own (x * 1), so that a use of the same value elsewhere is not
-    taken for one of the state.
-    """
-    _refuse_too_many(node, choice)
-    travel = Travel.of(node, choice)
-    initial = travel.initial if record is None else tuple(MUL(x, 1.0) for x in travel.initial)
-    walked = tuple(walk(choice.scheme, initial, travel.strides, fields(node, travel.steps)))
-    kept = [walked[i] for i in travel.keep]
-    if record is not None:
-        record(node, Course(stack(travel.times), tuple(zip(*walked, strict=True))))
-    interval: Interval = node.attrs["interval"]
-    return tuple(map(stack, zip(*kept, strict=True))) if interval.everywhere else kept[-1]
+    def _steps(self, solve: Solve, choice: Discretisation, observed: bool) -> Nodes:
+        misfit = choice.scheme.fits(solve.spec)
+        if misfit is not None:
+            raise IsoclineError([misfit(solve.span)])
+        observed = observed and bool(solve.spec.own)
+        emitted = form_of(choice).steps(solve, choice, observed) or LAID_OUT.steps(solve, choice, observed)
+        assert emitted is not None
+        results, trajectory = emitted
+        if trajectory is not None:
+            self.found.append(trajectory)
+        types = tuple(result.type for result in results)
+        expected = solve.node().types
+        assert types == expected, f"the grid keeps {types}, the solve has {expected}"
+        return results
 
 
-MOST_NODES = 2_000_000
-"""Operations of one solve that is laid out; onnxruntime takes minutes to load a tenth of that."""
-
-
-def _refuse_too_many(node: Node, choice: Discretisation) -> None:
-    """Raises IsoclineError for a solve whose graph no machine would load."""
-    count = steps_of(node, choice) * step_operations(node, choice.scheme)
-    if count > MOST_NODES:
-        raise IsoclineError([messages.too_many_nodes(node.span, count, MOST_NODES)])
-
-
-__all__ = [
-    "MOST_NODES",
-    "Choose",
-    "Course",
-    "Record",
-    "Unrolling",
-    "discretised",
-    "step_operations",
-    "steps_of",
-    "unroll",
-    "with_segments",
-]
+__all__ = ["Unrolled", "unroll"]

@@ -3,48 +3,42 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import cached_property
-from itertools import islice
 
 import numpy as np
 
-from isocline_compiler.graph import Array, Node, Region, constant
-from isocline_compiler.graph.scan import Nodes, Scanned, scan
-from isocline_compiler.graph.solve import Interval, SolveParts, parts
+from isocline_compiler.graph import Array, Node, constant
+from isocline_compiler.graph.scan import Scanned, scan
+from isocline_compiler.graph.solve import Nodes, Row, Solve
 from isocline_compiler.ops.arithmetic import MUL
 from isocline_compiler.ops.broadcasting import broadcast_like
 from isocline_compiler.ops.indexing import CONCAT, GATHER, SELECT, SLICE
 from isocline_compiler.ops.shaping import EXPAND, RESHAPE, TRANSPOSE
 from isocline_compiler.solvers.grid import Discretisation, Grid
 from isocline_compiler.solvers.schemes.memory import replaced, same_form, values_of
-from isocline_compiler.solvers.schemes.scheme import Field, Memory, State
-from isocline_compiler.solvers.unroll.clock import Clock, clock_of_input, known_clock
+from isocline_compiler.solvers.schemes.scheme import Memory
+from isocline_compiler.solvers.trajectory import Trajectory
 from isocline_compiler.solvers.unroll.segments import Segments
-from isocline_compiler.solvers.unroll.walk import (
-    Course,
-    Record,
-    Travel,
-    as_value,
-    fields,
-    remembering,
-    slice_index,
-)
+from isocline_compiler.solvers.unroll.time_span import TimeSpan, as_value, walk
+from isocline_compiler.solvers.unroll.time_table import TimeTable, known_table, table_of_input
 
 
-def looped(node: Node, choice: Discretisation, record: Record | None) -> State | None:
-    """The results of a solve as a scan over segments of about `choice.segment` steps; the steps that fill none come
-    after it. None when there is no second segment.
+def looped(solve: Solve, choice: Discretisation, observed: bool) -> tuple[Nodes, Trajectory | None] | None:
+    """The results of a solve as a scan over segments of about `choice.segment` steps, and its trajectory where it is
+    `observed`; the steps that fill no segment come after it. None when there is no second segment.
     """
-    segments = Segments.of(node, choice)
+    segments = Segments.of(solve, choice)
     if segments.count < 2:
         return None
-    travel = Travel.of(node, choice)
-    if record is not None:  # nodes of their own: a use of the same value elsewhere is no use of the state
-        travel = replace(travel, initial=tuple(MUL(x, 1.0) for x in travel.initial))
-    start = _Start.of(node, choice, travel, segments)
+    if observed:  # nodes of their own: a use of the same value elsewhere is no use of the state
+        solve = solve.rebuilt(initial=tuple(MUL(x, 1.0) for x in solve.initial))
+    span = TimeSpan.of(solve, choice)
+    start = _Start.of(span, segments)
     segments = segments.after(len(start.path) - 1)
-    return None if segments.count < 2 else _Loop(node, choice, travel, segments, start, record).results()
+    if segments.count < 2:
+        return None
+    return _Loop(span, choice, segments, start, observed).results()
 
 
 @dataclass(frozen=True, eq=False)
@@ -53,15 +47,14 @@ class _Start:
     before: the states from the first to that at which the loop begins, and what is remembered there.
     """
 
-    path: tuple[State, ...]
+    path: tuple[Nodes, ...]
     memory: Memory
 
     @classmethod
-    def of(cls, node: Node, choice: Discretisation, travel: Travel, segments: Segments) -> _Start:
-        path: list[State] = []
+    def of(cls, span: TimeSpan, segments: Segments) -> _Start:
+        path: list[Nodes] = []
         before: Memory = None
-        ahead = remembering(choice.scheme, travel.initial, travel.strides, fields(node, travel.steps))
-        for i, (memory, x) in enumerate(ahead):
+        for i, (memory, x) in enumerate(walk(span, span.solve.initial)):
             if i and (i - 1) % segments.stride == 0 and same_form(before, memory):
                 break
             before = memory
@@ -71,16 +64,19 @@ class _Start:
 
 @dataclass(frozen=True, eq=False)
 class _Loop:
-    node: Node
+    span: TimeSpan
     choice: Discretisation
-    travel: Travel
     segments: Segments
     start: _Start
-    record: Record | None
+    observed: bool
 
-    @cached_property
-    def given(self) -> SolveParts:
-        return parts(self.node)
+    @property
+    def solve(self) -> Solve:
+        return self.span.solve
+
+    @property
+    def states(self) -> int:
+        return len(self.solve.initial)
 
     @cached_property
     def remembered(self) -> Nodes:
@@ -88,82 +84,79 @@ class _Loop:
         return tuple(as_value(value) for value in values_of(self.start.memory))
 
     @cached_property
-    def clock(self) -> Clock:
+    def times(self) -> TimeTable:
         if isinstance(self.choice.grid, Grid):
-            return known_clock(self.choice.grid, self.segments)
-        return clock_of_input(self.given, self.choice.grid, self.segments)
+            return known_table(self.choice.grid, self.segments)
+        return table_of_input(self.solve, self.choice.grid, self.segments)
 
     @cached_property
-    def weights(self) -> Nodes:
-        """The slices of each stacked weight by segment and step, (segments, steps, *weight)."""
-        steps = self.travel.steps
+    def slices(self) -> Nodes:
+        """The slices of each row by segment and step, (segments, steps, ...)."""
+        return tuple(GATHER(value, constant(self._index(row, value)), axis=0) for row, value in self.span.rows)
 
-        def index(depth: int) -> Array:
-            return np.array([[slice_index(int(i), steps, depth) for i in row] for row in self.segments.numbered()])
-
-        return tuple(GATHER(w, constant(index(int(w.size(0)))), axis=0) for w in self.given.stacked)
+    def _index(self, row: Row, stacked: Node) -> Array:
+        depth = int(stacked.size(0))
+        return np.array([[row.index(int(i), self.span.count, depth) for i in j] for j in self.segments.numbered()])
 
     @cached_property
-    def disturbances(self) -> Nodes:
-        """Zeros added to each state after each step, (segments, steps, batch, *state); none without `record`."""
-        if self.record is None:
-            return ()
+    def disturbances(self) -> dict[int, Node]:
+        """Zeros added to each of the author's states after each step, (segments, steps, batch, *state), by its place;
+        none where nobody observes.
+        """
+        if not self.observed:
+            return {}
         lead = (self.segments.count, self.segments.steps)
-        zeros = [broadcast_like(constant(0.0), x) for x in self.given.initial]
-        singles = [RESHAPE(zero, shape=(1, 1, *zero.shape)) for zero in zeros]
-        return tuple(EXPAND(single, shape=(*lead, *single.shape[2:])) for single in singles)
+        return {i: _zeros(lead, self.solve.initial[i]) for i in self.solve.spec.own}
 
-    def results(self) -> State:
-        rows = (*self.clock.tables, *self.weights, *self.disturbances)
+    def results(self) -> tuple[Nodes, Trajectory | None]:
+        rows = (*self.times.tables, *self.slices, *self.disturbances.values())
         going = (*self.start.path[-1], *self.remembered)
-        states = self.node.attrs["region"].arguments[1 : 1 + len(self.given.initial)]
-        names = [str(item.attrs["name"]) for item in states]
-        done = scan(going, self.given.captured, rows, self._body, length=self.segments.count, names=names)
+        names = [state.name for state in self.solve.spec.states]
+        done = scan(going, (), rows, self._body, length=self.segments.count, names=names)
         tail = self._tail(done.last)
-        if self.record is not None:
-            before, after = self._by_state(self.start.path), self._by_state(tail)
-            whole = zip(before, self.disturbances, after, strict=True)
-            self.record(self.node, Course(self.clock.times, tuple((*xs, block, *rest) for xs, block, rest in whole)))
-        interval: Interval = self.node.attrs["interval"]
-        last: State = (self._states(done.last), *tail)[-1]
-        return self._kept(done, tail) if interval.everywhere else last
+        last: Nodes = (done.last[: self.states], *tail)[-1]
+        results = self._kept(done, tail) if self.solve.spec.interval.everywhere else last
+        return results, self._trajectory(tail) if self.observed else None
 
-    def _states(self, going: Nodes) -> Nodes:
-        return going[: len(self.travel.initial)]
+    def _trajectory(self, tail: Sequence[Nodes]) -> Trajectory:
+        found = {
+            self.solve.spec.states[i].name: (*(x[i] for x in self.start.path), block, *(x[i] for x in tail))
+            for i, block in self.disturbances.items()
+        }
+        return Trajectory(self.solve.spec.name, self.times.times, found)
+
+    def _by_state(self, path: Sequence[Nodes]) -> list[Nodes]:
+        return [tuple(x[i] for x in path) for i in range(self.states)]
 
     def _memory(self, going: Nodes) -> Memory:
-        return replaced(self.start.memory, iter(going[len(self.travel.initial) :]))
+        return replaced(self.start.memory, iter(going[self.states :]))
 
-    def _by_state(self, path: Sequence[State]) -> list[State]:
-        return [tuple(x[i] for x in path) for i in range(len(self.travel.initial))]
-
-    def _body(self, going: Nodes, held: Nodes, rows: Nodes) -> tuple[Sequence[Node], Sequence[Node]]:
+    def _body(self, going: Nodes, _: Nodes, rows: Nodes) -> tuple[Sequence[Node], Sequence[Node]]:
         """The steps of one segment; beside what goes on from the last of them, the states after each period."""
-        region, segments = self.node.attrs["region"], self.segments
-        first, second = len(self.clock.tables), len(self.clock.tables) + len(self.weights)
-        x: State = self._states(going)
+        segments = self.segments
+        first, second = len(self.times.tables), len(self.times.tables) + len(self.slices)
+        x: Nodes = going[: self.states]
         memory = self._memory(going)
-        kept: list[State] = []
+        kept: list[Nodes] = []
         for j in range(segments.steps):
-            field = _field_of(region, (*held, *_at(rows[first:second], j)))
-            memory, x = self.choice.scheme.advance(memory, field, self.clock.stride(rows[:first], j, x), x)
-            if self.record is not None:
-                x = tuple(a + b for a, b in zip(x, _at(rows[second:], j), strict=True))
+            slices = [SELECT(row, axis=0, index=j) for row in rows[first:second]]
+            field, step = self.span.reading(self.times.step(rows[:first], j, x), slices)
+            memory, x = self.span.scheme.advance(memory, field, step, x)
+            pushed = dict(zip(self.disturbances, rows[second:], strict=True))
+            x = tuple(a + SELECT(pushed[i], axis=0, index=j) if i in pushed else a for i, a in enumerate(x))
             if segments.period and ((j + 1) % segments.period == 0 or j + 1 == segments.steps < segments.period):
                 kept.append(x)
         going_on = (*x, *map(as_value, values_of(memory)))
         return going_on, [values[0] if len(values) == 1 else _piled(values) for values in zip(*kept, strict=True)]
 
-    def _tail(self, going: Nodes) -> list[State]:
+    def _tail(self, going: Nodes) -> list[Nodes]:
         """The states after each step that follows the loop."""
-        end, strides = self.segments.end, self.travel.strides
-        rest = islice(fields(self.node, self.travel.steps), end, None)
-        ahead = remembering(self.choice.scheme, self._states(going), strides[end:], rest, self._memory(going))
+        ahead = walk(self.span, going[: self.states], self._memory(going), self.segments.end)
         return [x for _, x in ahead][1:]
 
-    def _kept(self, done: Scanned, tail: Sequence[State]) -> State:
+    def _kept(self, done: Scanned, tail: Sequence[Nodes]) -> Nodes:
         """The kept states, (batch, n, *state): those before the loop, those of its segments, those after it."""
-        segments, keep = self.segments, self.travel.keep
+        segments, keep = self.segments, self.span.keep
         earlier = self._by_state(self.start.path[:: segments.period])
         later = self._by_state([x for i, x in enumerate(tail, segments.end + 1) if i % segments.period == 0])
         positions = [place // segments.period for place in keep]
@@ -186,12 +179,10 @@ class _Loop:
         return SLICE(inside, axis=0, start=start, stop=None, step=period // steps)
 
 
-def _field_of(region: Region, values: Nodes) -> Field:
-    return lambda t, x: region(as_value(t), *x, *values)
-
-
-def _at(rows: Nodes, j: int) -> Nodes:
-    return tuple(SELECT(row, axis=0, index=j) for row in rows)
+def _zeros(lead: tuple[int, int], like: Node) -> Node:
+    zero = broadcast_like(constant(0.0), like)
+    single = RESHAPE(zero, shape=(1, 1, *zero.shape))
+    return EXPAND(single, shape=(*lead, *single.shape[2:]))
 
 
 def _row(value: Node) -> Node:

@@ -7,9 +7,10 @@ from math import gcd
 
 import numpy as np
 
-from isocline_compiler.graph import Array, Node
+from isocline_compiler.graph import Array
+from isocline_compiler.graph.solve import Solve
 from isocline_compiler.solvers.grid import Discretisation, Grid
-from isocline_compiler.solvers.unroll.walk import steps_of
+from isocline_compiler.solvers.unroll.time_span import steps_of
 
 
 @dataclass(frozen=True)
@@ -26,11 +27,11 @@ class Segments:
     first: int = 0
 
     @classmethod
-    def of(cls, node: Node, choice: Discretisation) -> Segments:
+    def of(cls, solve: Solve, choice: Discretisation) -> Segments:
         """Segments of at most so many steps that meet the kept times: a multiple of the period, or a divisor of it."""
-        segment, travelled = choice.segment, steps_of(node, choice)
+        segment, travelled = choice.segment, steps_of(solve, choice)
         assert segment is not None, "a solve without a segment is laid out"
-        period = _period(choice) if node.attrs["interval"].everywhere else 0
+        period = _period(choice) if solve.spec.interval.everywhere else 0
         steps = segment
         if period:
             whole = segment // period * period

@@ -7,18 +7,17 @@ from dataclasses import dataclass
 import numpy as np
 
 from isocline_compiler.graph import Array, Node, constant
-from isocline_compiler.graph.scan import Nodes
-from isocline_compiler.graph.solve import SolveParts
+from isocline_compiler.graph.solve import Nodes, Solve
 from isocline_compiler.ops.indexing import CONCAT, GATHER, SELECT, SLICE
 from isocline_compiler.ops.shaping import EXPAND, RESHAPE, TRANSPOSE
 from isocline_compiler.solvers.grid import Grid
-from isocline_compiler.solvers.schemes.scheme import State, Stride, stride
+from isocline_compiler.solvers.schemes.scheme import Step
 from isocline_compiler.solvers.unroll.segments import Segments
-from isocline_compiler.solvers.unroll.walk import broadcast_over
+from isocline_compiler.solvers.unroll.time_span import broadcast_over
 
 
 @dataclass(frozen=True, eq=False)
-class Clock:
+class TimeTable:
     """The times of the grid's nodes in rows of one segment, both ends included, and the widths in rows, or one number.
 
     Tables are (segments, steps + 1) and (segments, steps), with a batch axis behind when times come with each sample.
@@ -32,27 +31,27 @@ class Clock:
     def tables(self) -> Nodes:
         return (self.table, self.widths) if isinstance(self.widths, Node) else (self.table,)
 
-    def stride(self, rows: Nodes, j: int, x: State) -> Stride:
-        """Stride j of a segment."""
+    def step(self, rows: Nodes, j: int, x: Nodes) -> Step:
+        """Step j of a segment."""
         t, end = (SELECT(rows[0], axis=0, index=i) for i in (j, j + 1))
         if not isinstance(self.widths, Node):
-            return stride(t, self.widths, len(x), end)
+            return Step.of(t, self.widths, len(x), end)
         h = SELECT(rows[1], axis=0, index=j)
-        return Stride(t, end, h, tuple(broadcast_over(h, state) for state in x))
+        return Step(t, end, h, tuple(broadcast_over(h, state) for state in x))
 
 
-def known_clock(grid: Grid, segments: Segments) -> Clock:
+def known_table(grid: Grid, segments: Segments) -> TimeTable:
     """Times that are numbers: tables of literals."""
     times, widths = np.array(grid.times), np.array(grid.widths)
     same = len(set(grid.widths)) == 1
-    return Clock(
+    return TimeTable(
         constant(times),
         constant(times[segments.numbered(extra=1)]),
         float(widths[0]) if same else constant(widths[segments.numbered()]),
     )
 
 
-def clock_of_input(given: SolveParts, substeps: int, segments: Segments) -> Clock:
+def table_of_input(given: Solve, substeps: int, segments: Segments) -> TimeTable:
     """Times that come with the input, (batch, n) or (n,), each interval in equal substeps."""
     assert given.times is not None
     x, axis = given.times, given.times.type.rank - 1
@@ -62,7 +61,7 @@ def clock_of_input(given: SolveParts, substeps: int, segments: Segments) -> Cloc
     inner = _column(here) + _column(h) * constant(np.arange(substeps, dtype=np.float64))
     every = EXPAND(_column(h), shape=(*h.shape, substeps))
     times = CONCAT(_flat(inner), SLICE(x, axis=axis, start=count - 1, stop=count), axis=axis)
-    return Clock(times, _rows(times, segments.numbered(extra=1)), _rows(_flat(every), segments.numbered()))
+    return TimeTable(times, _rows(times, segments.numbered(extra=1)), _rows(_flat(every), segments.numbered()))
 
 
 def _column(x: Node) -> Node:

@@ -1,0 +1,200 @@
+"""Everything that is claimed of a deployed model, measured: the certificate, and what in it misses its bound."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+from isocline_compiler.certify.certificate import AttributionProof, Certificate, DeployedSolve
+from isocline_compiler.certify.choose import Trial, choose
+from isocline_compiler.certify.deployed import (
+    compare,
+    evaluate_check,
+    graph_facts,
+    latency,
+    missed_checks,
+    run_deployed,
+)
+from isocline_compiler.certify.evaluation import Choices, Evaluator, scheme_steps
+from isocline_compiler.certify.measures import Spread
+from isocline_compiler.certify.order import ObservedOrder, model_order, observed_orders
+from isocline_compiler.certify.samples import Samples, are_drawable, drawn, held_out
+from isocline_compiler.certify.stability import stability
+from isocline_compiler.certify.steppers import SAME, SecondWalk, steppable
+from isocline_compiler.certify.versions import versions
+from isocline_compiler.data import Dataset
+from isocline_compiler.graph import Array
+from isocline_compiler.graph.solve import SchemeChoice, Solve
+from isocline_compiler.model import FittedParameter, Model
+from isocline_compiler.solvers.grid import Discretisation, halved
+from isocline_compiler.solvers.unroll.time_span import steps_of
+from isocline_dsl import messages
+from isocline_dsl.diagnostics import Diagnostic, IsoclineError
+from isocline_runtime import Session
+
+Progress = Callable[[str], None]
+
+SWEPT = 512
+"""Samples of the sweep: as many as are measured, or the worst of those measured could lie beyond the sweep's worst."""
+MEASURED = 512
+"""Samples on which discretisation and parity are measured."""
+
+
+@dataclass(frozen=True)
+class Proving:
+    """One model with its weights and the samples on which it is measured."""
+
+    model: Model
+    weights: Mapping[str, Array]
+    dataset: Dataset | None
+    override: SchemeChoice | None = None
+
+    @cached_property
+    def samples(self) -> Samples:
+        """Held-out data, or draws from the inputs' bounds, in the precision of the deployed model."""
+        if self.dataset is None:
+            found = drawn(self.model.inputs, self.model.source)
+        else:
+            found = held_out(self.dataset, self.model.inputs, self.model.targets)
+        return found.rounded(self.model.deployment.dtype)
+
+    def evaluator(self, samples: Samples) -> Evaluator:
+        """The float64 model on these samples."""
+        return Evaluator(self.model, self.weights, samples, self.model.deployment.error)
+
+    def choose(self, progress: Progress) -> tuple[dict[str, Discretisation], tuple[Trial, ...]]:
+        """A discretisation for every solve: the model's own, the author's, or the cheapest that meets the error."""
+        plan = self.model.deployment
+        evaluator = self.evaluator(self.samples.first(SWEPT))
+        if self.override is not None:
+            return {solve.spec.choice: scheme_steps(solve, self.override) for solve in evaluator.solves}, ()
+        if plan.solver is not None or not evaluator.open:
+            named = plan.solver
+            chosen = {solve.spec.choice: scheme_steps(solve, named) for solve in evaluator.open if named is not None}
+            return {**evaluator.stated, **chosen}, ()
+        rounding = plan.parity if plan.dtype == "float32" else float("inf")
+        found, trials = choose(evaluator, plan.error, plan.of, progress, rounding)
+        return {**evaluator.stated, **found}, trials
+
+    def certificate(
+        self,
+        session: Session,
+        choices: Choices,
+        trials: tuple[Trial, ...],
+        model_file: Path,
+        parameters: tuple[FittedParameter, ...],
+        explained: tuple[AttributionProof, ...],
+    ) -> Certificate:
+        """Measure everything that is claimed."""
+        plan, measured = self.model.deployment, self.samples.first(MEASURED)
+        evaluator = self.evaluator(measured)
+        exact = evaluator.run(choices)
+        deployed = run_deployed(session, measured)
+        everything = run_deployed(session, self.samples) if plan.checks else {}
+        graph, is_open = self.model.graph, bool(evaluator.open)
+        assert evaluator.by is not None
+        return Certificate(
+            model=self.model.name,
+            samples=self.samples.origin + ("" if measured is self.samples else f", {measured.count} of them measured"),
+            parity=compare(deployed, exact, graph),
+            parity_bound=plan.parity,
+            dtype=plan.dtype,
+            discretisation=compare(exact, evaluator.reference, graph) if is_open else {},
+            stated_error=plan.error,
+            reference=evaluator.by.words,
+            solves=tuple(_deployed(solve, choices[solve.spec.choice]) for solve in evaluator.solves),
+            work_precision=trials,
+            step_halving=_halving(evaluator, exact, choices),
+            stability=stability(self.evaluator(self.samples.first(8)), choices),
+            checks=tuple(evaluate_check(check, everything, self.samples) for check in plan.checks),
+            parameters=parameters,
+            data_notes=self.dataset.notes if self.dataset else (),
+            graph=graph_facts(session, model_file),
+            latency=latency(session, measured, plan.batch or 1),
+            versions=versions(),
+            attribution=explained,
+            deployed=compare(deployed, evaluator.reference, graph) if is_open else {},
+            beyond=self._beyond(choices) if is_open else {},
+            orders=_orders(evaluator, choices),
+            second_walk=self._second_walk(evaluator, exact),
+        )
+
+    def _second_walk(self, evaluator: Evaluator, exact: Mapping[str, Array]) -> dict[str, float]:
+        """How far the outputs are from an independent walk of the model's own steps; empty where there is none."""
+        own = [solve for solve in evaluator.solves if solve.spec.scheme is not None]
+        if self.override is not None or evaluator.open or not own or not all(steppable(solve.spec) for solve in own):
+            return {}
+        found = evaluator.outputs(evaluator.graph, SecondWalk(evaluator.known))
+        return {name: item.maximum for name, item in compare(exact, found, evaluator.graph).items()}
+
+    def _beyond(self, choices: Choices) -> dict[str, Spread]:
+        """The error of the grid on draws from the inputs' bounds: data may cover little of what a caller may give.
+
+        Empty without data (then the samples are such draws already), without finite bounds, and where no reference
+        solution can be had.
+        """
+        if self.dataset is None or not are_drawable(self.model.inputs):
+            return {}
+        evaluator = self.evaluator(drawn(self.model.inputs, self.model.source).rounded(self.model.deployment.dtype))
+        try:
+            return compare(evaluator.run(choices), evaluator.reference, self.model.graph)
+        except IsoclineError:
+            return {}  # the bounds reach where the equations have no solution: nothing is claimed there
+
+    def missed(self, certificate: Certificate) -> list[Diagnostic]:
+        """A diagnostic for every bound that is missed; a number that is none misses it."""
+        plan = self.model.deployment
+        spans = {port.name: port.span for port in self.model.outputs}
+        missed = [
+            messages.parity_missed(spans[name], name, f"{item.maximum:.1e}", f"{certificate.parity_bound:.0e}")
+            for name, item in certificate.parity.items()
+            if not item.maximum <= certificate.parity_bound
+        ]
+        bounded = plan.of or tuple(certificate.deployed)
+        missed += [
+            messages.error_bound_missed(spans[name], name, f"{item.maximum:.1e}", f"{certificate.stated_error:.0e}")
+            for name, item in certificate.deployed.items()
+            if name in bounded and self._is_bounded and not item.maximum <= certificate.stated_error
+        ]
+        missed += [
+            messages.order_differs(plan.span, item.scheme, item.on, f"{item.observed:.2f}", f"{item.declared:g}")
+            for item in certificate.orders
+            if item.differs and (self._is_bounded or item.on != "the model")
+        ]
+        missed += [
+            messages.steps_differ(spans[name], name, f"{difference:.1e}", f"{SAME:.0e}")
+            for name, difference in certificate.second_walk.items()
+            if not difference <= SAME
+        ]
+        return missed + missed_checks(plan.checks, certificate.checks)
+
+    @property
+    def _is_bounded(self) -> bool:
+        """Whether the error of the grid is a promise; when the author names a grid, it is a fact that is stated."""
+        return self.model.deployment.solver is None and self.override is None
+
+
+def _orders(evaluator: Evaluator, choices: Choices) -> tuple[ObservedOrder, ...]:
+    """Of every scheme that is deployed, on its problems; of what is open, on the model itself."""
+    schemes = {choice.scheme.name: choice.scheme for choice in choices.values()}
+    found = tuple(item for scheme in schemes.values() for item in observed_orders(scheme))
+    return found + (model_order(evaluator, choices) if evaluator.open else ())
+
+
+def _halving(evaluator: Evaluator, exact: Mapping[str, Array], choices: Choices) -> dict[str, float]:
+    """How far the outputs move when every step of an open solve is halved."""
+    if not evaluator.open:
+        return {}
+    finer = evaluator.run({solve.spec.choice: halved(choices[solve.spec.choice]) for solve in evaluator.open})
+    return {name: item.maximum for name, item in compare(exact, finer, evaluator.graph).items()}
+
+
+def _deployed(solve: Solve, choice: Discretisation) -> DeployedSolve:
+    steps, scheme = steps_of(solve, choice), choice.scheme
+    declared = "continuous" if solve.spec.scheme is None else "discrete"
+    return DeployedSolve(
+        solve.spec.choice, solve.spec.field, declared, scheme.name, scheme.order, steps, steps * scheme.evaluations,
+        choice.segment,
+    )  # fmt: skip

@@ -1,0 +1,99 @@
+"""Models whose scheme is their own, stepped a second time: by torchdiffeq where it has the scheme, else plainly.
+
+Nothing here knows of graphs, segments, tables or memories of schemes. It reads the field, the times, the number of
+steps and, for Runge-Kutta, the coefficients, whose order the observed order checks.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from itertools import pairwise
+
+import torch
+import torchdiffeq
+from torch import Tensor
+
+from isocline_compiler.backends.to_torch import Field, Integrator
+from isocline_compiler.graph import Node
+from isocline_compiler.graph.solve import SolveSpec, spec_of
+from isocline_compiler.solvers.schemes import SCHEMES
+from isocline_compiler.solvers.schemes.tableau import Tableau
+
+THEIRS = {"euler": "euler", "midpoint": "midpoint", "rk38": "rk4", "heun": "heun2"}
+"""Our name and torchdiffeq's; its `rk4` is the 3/8 rule."""
+SAME = 1e-9
+"""The largest relative difference between two walks of the same steps in float64."""
+
+Tensors = tuple[Tensor, ...]
+
+
+def steppable(spec: SolveSpec) -> bool:
+    """Whether there is a second implementation of a solve's own scheme."""
+    known = None if spec.scheme is None else SCHEMES[spec.scheme.name]
+    return isinstance(known, Tableau) and known.explicit and not spec.noises
+
+
+@dataclass(frozen=True)
+class SecondWalk:
+    """Integrates solves that name their scheme, the others by `otherwise`."""
+
+    otherwise: Integrator
+
+    def __call__(
+        self, node: Node, field: Field, initial: Tensors, captured: Tensors, stacked: Tensors, times: Tensor | None
+    ) -> Tensors:
+        spec = spec_of(node)
+        if spec.scheme is None or not steppable(spec):
+            return self.otherwise(node, field, initial, captured, stacked, times)
+        count = int(spec.scheme.option("steps"))
+        known = times if times is not None else torch.tensor(spec.interval.times, dtype=torch.float64)
+        if times is None and not stacked and spec.scheme.name in THEIRS:
+            path = _by_torchdiffeq(THEIRS[spec.scheme.name], field, initial, known, count)
+        else:
+            tableau = SCHEMES[spec.scheme.name]
+            assert isinstance(tableau, Tableau)
+            path = _by_hand(tableau, field, initial, stacked, known, count)
+        if not spec.interval.everywhere:
+            return tuple(states[-1] for states in path)
+        return tuple(x.movedim(0, 1) if t.batched else x for x, t in zip(path, node.types, strict=True))
+
+
+def _by_torchdiffeq(method: str, field: Field, initial: Tensors, times: Tensor, count: int) -> Tensors:
+    """The kept states, (times, ...), by torchdiffeq's own fixed grid, equally many steps between neighbouring times."""
+    each = count // (len(times) - 1)
+    parts = [torch.linspace(float(a), float(b), each + 1, dtype=torch.float64) for a, b in pairwise(times)]
+    nodes = torch.cat([parts[0][:1], *(part[1:] for part in parts)])
+    found = torchdiffeq.odeint(lambda t, x: field(t, x), initial, nodes, method=method)
+    return tuple(states[::each] for states in found)
+
+
+def _by_hand(tableau: Tableau, field: Field, initial: Tensors, stacked: Tensors, times: Tensor, count: int) -> Tensors:
+    """k_i = f(t + c_i h, x + h sum_j a_ij k_j), x' = x + h sum_i b_i k_i, written out; the kept states."""
+    a, b, c = tableau.matrix.tolist(), tableau.weights.tolist(), tableau.nodes.tolist()
+    kept, x, done = [initial], initial, 0
+    for index in range(times.shape[-1] - 1):
+        begin, end = times[..., index], times[..., index + 1]
+        each = count // (times.shape[-1] - 1)
+        for j in range(each):
+            h = (end - begin) / each
+            slices = tuple(w[int((done + 0.5) * len(w) / count)] for w in stacked)
+            slopes: list[Tensors] = []
+            for i in range(len(b)):
+                if not (b[i] or any(row[i] for row in a)):
+                    continue
+                moved = tuple(
+                    _plus(value, h, [(a[i][m], k[s]) for m, k in enumerate(slopes)]) for s, value in enumerate(x)
+                )
+                slopes.append(tuple(field(begin + (j + c[i]) * h, moved, slices)))
+            x = tuple(_plus(value, h, [(b[m], k[s]) for m, k in enumerate(slopes)]) for s, value in enumerate(x))
+            done += 1
+        kept.append(x)
+    return tuple(torch.stack(states) for states in zip(*kept, strict=True))
+
+
+def _plus(value: Tensor, h: Tensor, terms: list[tuple[float, Tensor]]) -> Tensor:
+    width = h.reshape(*h.shape, *(1,) * (value.ndim - h.ndim)) if h.ndim else h
+    for coefficient, slope in terms:
+        if coefficient:
+            value = value + width * coefficient * slope
+    return value

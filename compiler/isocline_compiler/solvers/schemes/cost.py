@@ -1,0 +1,64 @@
+"""What a step of a scheme costs: counted on a step that is emitted, so that no scheme can state it wrongly."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from isocline_compiler.derivatives.reverse_forward import dependent
+from isocline_compiler.graph import ARGUMENT, Node, leaf, topological
+from isocline_compiler.graph.solve import Solve
+from isocline_compiler.graph.tensor_type import BATCH, TensorType
+from isocline_compiler.solvers.field import Field
+from isocline_compiler.solvers.schemes.memory import replaced, same_form, values_of
+from isocline_compiler.solvers.schemes.scheme import Memory, Scheme, Step
+
+LONGEST_START = 32
+"""Steps after which a scheme remembers the same in each step as in the one before."""
+
+
+@dataclass(frozen=True)
+class Cost:
+    """Operations that depend on the state, and evaluations of the field, in each step once started."""
+
+    nodes: int
+    evaluations: int
+
+
+def emitted_cost(scheme: Scheme, solve: Solve) -> Cost:
+    """One step on leaves: its operations are counted before any pass simplifies them, so the number is an estimate."""
+    fresh = Field.of(solve)
+    slices = [leaf(ARGUMENT, "row", item.type) for item in solve.row_arguments]
+    step = _step(scheme, solve)
+    memory, x = scheme.start(fresh.at(slices), solve.state_arguments), solve.state_arguments
+    for _ in range(LONGEST_START):
+        before = memory
+        memory, x = scheme.advance(memory, fresh.at(slices), step, solve.state_arguments)
+        if same_form(before, memory):
+            break
+    remembered = [_stand_in(value) for value in values_of(memory)]
+    memory = replaced(memory, iter(remembered))
+    field = fresh.at(slices)
+    after, x = scheme.advance(memory, field, step, solve.state_arguments)
+    results = [item for item in (*x, *values_of(after)) if isinstance(item, Node)]
+    leaves = [*solve.state_arguments, *slices, *step.rows.values()]
+    leaves += [item for item in remembered if isinstance(item, Node)]
+    moving = dependent(topological(results), leaves) - set(leaves)
+    return Cost(max(len(moving), 1), field.evaluations)
+
+
+def _step(scheme: Scheme, solve: Solve) -> Step:
+    """A step of a known grid, or of one that comes with the samples' times."""
+    h = 0.125
+    rows = {noise.name: leaf(ARGUMENT, noise.name, normals_type(scheme, noise.size)) for noise in solve.spec.noises}
+    mine = [(row, value) for row, value in zip(solve.spec.rows, solve.stacked, strict=True) if not row.read_by_field]
+    rows |= {row.name: leaf(ARGUMENT, row.name, value.type.with_shape(value.shape[1:])) for row, value in mine}
+    return Step(solve.time, solve.time + h, h, (h,) * len(solve.initial), rows)
+
+
+def normals_type(scheme: Scheme, size: int) -> TensorType:
+    """The standard normals that one step reads of a noise: (batch, m), or (batch, normals, m) for several."""
+    return TensorType("real", (BATCH, size) if scheme.normals == 1 else (BATCH, scheme.normals, size))
+
+
+def _stand_in(value: Memory) -> Memory:
+    return leaf(ARGUMENT, "m", value.type) if isinstance(value, Node) else value
