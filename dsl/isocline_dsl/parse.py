@@ -12,11 +12,11 @@ from lark import Lark, Token, UnexpectedToken
 from lark.parsers.lalr_interactive_parser import InteractiveParser
 
 from isocline_dsl import tree
-from isocline_dsl.build import Bare, Beside, Builder, Fault, Model, Version
 from isocline_dsl.diagnostics import Diagnostic, IsoclineError, Source
 from isocline_dsl.expected import accepts, unexpected_token
 from isocline_dsl.layout import arrange, span_of
 from isocline_dsl.messages import syntax
+from isocline_dsl.rules import Bare, Beside, Builder, Fault, Model, Version
 from isocline_dsl.tree import Span
 
 LONGEST_FILE = 1_000_000

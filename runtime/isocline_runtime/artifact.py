@@ -6,13 +6,12 @@ import hashlib
 import os
 import re
 import stat
-import tempfile
-from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from isocline_runtime import messages_artifact as messages
+from isocline_runtime.atomic import replace_file
 from isocline_runtime.manifest import CERTIFICATE_FILE, MANIFEST_FILE, MODEL_FILE, FileInfo, Manifest
 from isocline_runtime.manifest_reader import read_json_object, read_manifest
 
@@ -46,44 +45,12 @@ def describe_file(content: bytes) -> FileInfo:
 
 
 def write_atomic(path: str | os.PathLike[str], content: bytes) -> None:
-    """Write a file so that at any moment, also after a power cut, it is the old one or the new one whole.
-
-    Temporary file in the same folder, fsync, rename, fsync of the folder. Raises ArtifactError E718.
-    """
+    """Write a file whole or not at all, as `isocline_runtime.atomic` does. Raises ArtifactError E718."""
     target = Path(path)
     try:
-        descriptor, temporary = tempfile.mkstemp(prefix=f".{target.name}.", suffix=".tmp", dir=target.parent)
-        try:
-            with os.fdopen(descriptor, "wb") as file:
-                file.write(content)
-                file.flush()
-                os.fchmod(file.fileno(), 0o666 & ~_current_umask())  # mkstemp makes it private
-                os.fsync(file.fileno())
-            Path(temporary).replace(target)
-        except BaseException:
-            with suppress(OSError):
-                Path(temporary).unlink()
-            raise
-        _sync_folder(target.parent)
+        replace_file(target, content)
     except OSError as error:
         raise messages.unreadable(target, error.strerror or str(error)) from None
-
-
-def _current_umask() -> int:
-    """The umask as Linux tells it: the call of POSIX can only swap it, which races with other threads."""
-    with suppress(OSError):
-        for line in Path("/proc/self/status").read_text(encoding="ascii", errors="replace").splitlines():
-            if line.startswith("Umask:"):
-                return int(line.split()[1], 8)
-    return 0o022
-
-
-def _sync_folder(folder: Path) -> None:
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
 
 
 def read_artifact(path: str | os.PathLike[str], limit: int = SIZE_LIMIT) -> Artifact:

@@ -5,9 +5,10 @@ from __future__ import annotations
 import pytest
 
 from isocline_compiler.graph import Fault, Node
+from isocline_compiler.graph.naming import by_name
 from isocline_compiler.vocabulary.functions import FUNCTIONS
 from isocline_compiler.vocabulary.functions.kinds import WordCall
-from isocline_compiler.vocabulary.functions.record import Function, bind, by_name, call
+from isocline_compiler.vocabulary.functions.record import Function, bind, call
 from tests.compiler.workbench import Workbench
 
 

@@ -12,6 +12,7 @@ from isocline_dsl.diagnostics import Source
 from isocline_dsl.messages import index, syntax
 from isocline_dsl.messages.message import Draft, Message, did_you_mean, message, nearest
 
+ROOT = Path(__file__).parents[2]
 CASES = sorted((Path(__file__).parent / "messages").glob("*.dyn"))
 FUNCTIONS = ("concat", "conv", "cross_entropy", "dense", "exp", "log", "mean", "relu", "stack", "sum", "tanh")
 
@@ -49,6 +50,14 @@ def test_every_message_explains_itself(code: str) -> None:
     text = explain(code.lower())
     assert text.startswith(f"{code} (")
     assert len(CATALOGUE[code].explanation) > 40
+
+
+def test_every_message_is_given_somewhere() -> None:
+    """By its name after a dot, `shapes.matmul_mismatch(...)`, outside of the messages themselves."""
+    folders = (ROOT / "isocline", ROOT / "compiler", ROOT / "dsl")
+    files = (path for folder in folders for path in folder.rglob("*.py") if path.parent.name != "messages")
+    given = {name for path in files for name in re.findall(r"\.(\w+)\b", path.read_text(encoding="utf-8"))}
+    assert [message.name for message in CATALOGUE.values() if message.name not in given] == []
 
 
 def test_the_language_has_many_messages() -> None:

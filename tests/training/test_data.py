@@ -18,6 +18,9 @@ from isocline_compiler.data.columns import hold, interpolate
 from isocline_compiler.model import DataBinding, DataPlan, Option, Port
 from isocline_dsl.diagnostics import Diagnostic, IsoclineError, Source
 from isocline_dsl.tree import Span
+from isocline_runtime.errors import InputError
+from isocline_runtime.manifest import Port as FilePort
+from isocline_runtime.tables import read_inputs
 
 SOURCE = Source("dyn 1\n", "model.dyn")
 SPAN = Span(0, 3)
@@ -336,3 +339,19 @@ def test_the_digest_follows_the_training_data(tmp_path: Path) -> None:
         write(tmp_path, text)
         digests.add(load(tmp_path, bindings, [real("x")]).digest)
     assert len(digests) == 2
+
+
+@pytest.mark.parametrize("cell", ["0.5", "+.5", "1e-3", '"2.5"', '" 3"'])
+def test_training_and_running_read_the_same_numbers(cell: str, tmp_path: Path) -> None:
+    path = write(tmp_path, f"x\n1\n{cell}\n")
+    trained = load(tmp_path, plan(*COLUMN_X), [real("x")]).train.arrays["x"]
+    assert trained.tolist() == read_inputs(path, (FilePort("x", "float64", ("batch",)),))["x"].tolist()
+
+
+@pytest.mark.parametrize("cell", ["1_000", "0x10", "1.5.2", "a", "1 000", "NA", "nan"])
+def test_training_and_running_refuse_the_same_cells(cell: str, tmp_path: Path) -> None:
+    path = write(tmp_path, f"x\n1\n{cell}\n")
+    with pytest.raises(IsoclineError):
+        load(tmp_path, plan(*COLUMN_X), [real("x")])
+    with pytest.raises(InputError):
+        read_inputs(path, (FilePort("x", "float64", ("batch",)),))

@@ -60,11 +60,18 @@ def _parsed(table: Table, name: str, array: Array, place: Place) -> Array:
         if item is None:
             continue
         try:
-            values[row] = float(item)
+            values[row] = _number(item)
         except (TypeError, ValueError):
             line = table.line(row)
             raise place.error(messages.not_a_number(place.span, table.path.name, line, name, item)) from None
     return values
+
+
+def _number(item: object) -> float:
+    """As when a model is run: Python reads 1_000 as a number, no other program does."""
+    if isinstance(item, str) and "_" in item:
+        raise ValueError(item)
+    return float(item)  # type: ignore[arg-type] # what it does not take raises TypeError, which the caller reports
 
 
 def shown_time(value: object) -> str:

@@ -32,10 +32,23 @@ def read_csv(path: Path, place: Place) -> pa.Table:
                 block_size=min(max(path.stat().st_size, 1 << 20), _LARGEST_BLOCK),
             ),
             parse_options=pyarrow.csv.ParseOptions(delimiter=_delimiter(path), newlines_in_values=True),
-            convert_options=pyarrow.csv.ConvertOptions(null_values=_MISSING, strings_can_be_null=True),
+            convert_options=pyarrow.csv.ConvertOptions(
+                null_values=_MISSING,
+                strings_can_be_null=True,
+                column_types=dict.fromkeys(_hexadecimal(path), pa.string()),
+            ),
         )
     except (pa.ArrowException, OSError) as error:
         raise place.error(messages.data_unreadable(place.span, path.name, str(error))) from None
+
+
+def _hexadecimal(path: Path) -> set[str]:
+    """The columns with a cell such as 0x10: arrow would read it as 16, running a model refuses it."""
+    if b"0x" not in path.read_bytes().lower():
+        return set()
+    (_, header), *rows = _records(path)
+    cells = ((name, cell) for _, row in rows for name, cell in zip(header, row, strict=True))
+    return {name for name, cell in cells if cell.strip().lower().startswith(("0x", "-0x", "+0x"))}
 
 
 def csv_line(path: Path, row: int) -> int:

@@ -1,40 +1,28 @@
-"""A `.dyn` text as HTML with its words coloured: a small lexer that lets every byte through."""
+"""A `.dyn` text as HTML with its words coloured; every character comes through."""
 
 from __future__ import annotations
 
-import re
-
 from markupsafe import Markup, escape
+from pygments.token import Comment, Keyword, Number, Operator, String
 
-KEYWORDS = frozenset(
-    {
-        "dyn", "model", "data", "const", "input", "target", "param", "net", "field", "control", "output", "noise",
-        "train", "deploy", "weights", "per", "step", "unit", "in", "draw", "attribute", "wrt", "by", "solve", "scan",
-        "from", "over", "at", "with", "samples", "and", "or", "not",
-    }
-)  # fmt: skip
-TYPES = frozenset({"real", "class", "time", "bool", "positive", "brownian"})
-TOKEN = re.compile(
-    r"""(?P<comment>\#[^\n]*)
-      | (?P<string>"(?:[^"\\\n]|\\.)*"?)
-      | (?P<number>(?:\d+\.(?!\.)\d*|\d+)(?:[eE][+-]?\d+)?)
-      | (?P<option>[^\W\d]\w*(?==[^=]))
-      | (?P<word>[^\W\d]\w*)
-      | (?P<mark>[-+*/^@=<>|'′’~]+)
-      | (?P<rest>\s+|.)""",
-    re.VERBOSE | re.DOTALL,
+from isocline_dsl.lexer import DynLexer
+
+CLASSES = (
+    (Comment, "comment"),
+    (String, "string"),
+    (Number, "number"),
+    (Keyword.Type, "type"),
+    (Keyword, "keyword"),
+    (Operator, "mark"),
 )
+"""The first kind that a token is of gives its class."""
 
 
 def highlight(text: str) -> Markup:
     """The same text, escaped, in spans of the classes comment, string, number, keyword, type and mark."""
-    return Markup("").join(_spanned(found) for found in TOKEN.finditer(text))
+    return Markup("").join(_spanned(kind, part) for _, kind, part in DynLexer().get_tokens_unprocessed(text))
 
 
-def _spanned(found: re.Match[str]) -> Markup:
-    kind, text = found.lastgroup, found[0]
-    if kind == "word":
-        kind = "keyword" if text in KEYWORDS else "type" if text in TYPES else None
-    if kind in (None, "rest", "option"):
-        return escape(text)
-    return Markup('<span class="{}">{}</span>').format(kind, text)
+def _spanned(kind: object, text: str) -> Markup:
+    name = next((name for whole, name in CLASSES if kind in whole), None)
+    return escape(text) if name is None else Markup('<span class="{}">{}</span>').format(name, text)

@@ -7,7 +7,6 @@ header.
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -19,6 +18,7 @@ from torch import Tensor
 
 from isocline_dsl.diagnostics import IsoclineError
 from isocline_dsl.messages import fitting as messages
+from isocline_runtime import atomic
 
 FORMAT = 1
 """Raised when older checkpoints can no longer be read."""
@@ -49,26 +49,9 @@ def read_checkpoint(path: Path) -> dict[str, Any]:
 
 
 def replace_file(path: Path, data: bytes) -> None:
-    """Write beside `path`, flush to the disk, then take its place: at every moment one whole file has the name."""
+    """Write whole or not at all, in a folder that is made when it is not there. Raises OSError."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    beside = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    with beside.open("wb") as file:
-        file.write(data)
-        file.flush()
-        os.fsync(file.fileno())
-    beside.replace(path)
-    _flush_folder(path.parent)
-
-
-def _flush_folder(folder: Path) -> None:
-    """The new name survives a power cut only when the folder is on the disk; not every system can do that."""
-    if not hasattr(os, "O_DIRECTORY"):
-        return
-    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
+    atomic.replace_file(path, data)
 
 
 def _encode(value: Any, tensors: dict[str, Tensor]) -> Any:

@@ -11,6 +11,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from isocline_compiler.graph.naming import by_name
+
 
 @dataclass(frozen=True)
 class Choice:
@@ -21,16 +23,6 @@ class Choice:
     positional: tuple[str, ...] = ()
     required: tuple[str, ...] = ()
     summary: str = ""
-
-
-def by_name(*choices: Choice) -> Mapping[str, Choice]:
-    """Choices by their names; a name that is taken raises."""
-    table: dict[str, Choice] = {}
-    for choice in choices:
-        if choice.name in table:
-            raise ValueError(f"two choices are named {choice.name!r}")
-        table[choice.name] = choice
-    return table
 
 
 OPTIMIZERS = by_name(

@@ -214,20 +214,6 @@ def solution_needs_state(span: Span | None, states: Sequence[str]) -> Draft:
     return Draft(span, "a solution with several states is used as one value", f"its states: {', '.join(states)}")
 
 
-@message("E321")
-def noise_in_deterministic_solve(span: Span | None, field: str, scheme: str) -> Draft:
-    """A field with noise is solved by a scheme for ordinary equations.
-
-    The order of a scheme such as rk4 is lost on a Brownian path, and its result would not be a solution.
-    Use a stochastic scheme: `milstein`, `euler_maruyama`, `heun_stratonovich`.
-    """
-    return Draft(
-        span,
-        f"`{field}` has noise, and `{scheme}` is for equations without",
-        "use a stochastic scheme, such as `milstein`",
-    )
-
-
 @message("E322")
 def times_not_increasing(span: Span | None, before: str, after: str) -> Draft:
     """The times of a solution do not run in one direction. They may be listed in any spacing, each once, in order."""
@@ -243,16 +229,6 @@ def scheme_needs_steps(span: Span | None, scheme: str) -> Draft:
         h = solve f from h = h0 over 0..1 with euler(steps=8)
     """
     return Draft(span, f"`{scheme}` does not say how many steps it takes", f"write `{scheme}(steps=8)`")
-
-
-@message("E324")
-def scheme_does_not_fit(span: Span | None, scheme: str, reason: str) -> Draft:
-    """The scheme cannot solve this field.
-
-    Partitioned schemes such as leapfrog need states in pairs, of which each changes with the other; schemes
-    for stiff equations need an equation without noise.
-    """
-    return Draft(span, f"`{scheme}` cannot solve this field: {reason}")
 
 
 @message("E325")
@@ -303,18 +279,3 @@ def net_recursion(span: Span | None, cycle: Sequence[str]) -> Draft:
 def scan_carries_nothing(span: Span | None, name: str) -> Draft:
     """A `scan` starts a value that its body never changes. Assign it in the body, or use it without carrying it."""
     return Draft(span, f"the scan carries `{name}` but never changes it", f"assign `{name} = ...` in the body")
-
-
-@message("E331")
-def scan_names(span: Span | None, found: int, expected: int) -> Draft:
-    """A `scan` names more or fewer values than it goes over.
-
-    `scan (t0, t1, x) over (ts, xs)` has two names for the times, from and to, and one for every other sequence.
-    """
-    return Draft(span, f"the scan names {found} values for {expected} sequences")
-
-
-@message("E332")
-def samples_without_noise(span: Span | None, field: str) -> Draft:
-    """`samples` for a field without noise: all samples would be equal."""
-    return Draft(span, f"`{field}` has no noise, so its samples would all be equal", "take `samples` away")

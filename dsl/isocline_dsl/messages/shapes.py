@@ -274,12 +274,3 @@ def number_expected(span: Span | None) -> Draft:
     n = 1 + (x > 0)          # write 1 + where(x > 0, 1, 0)
     """
     return Draft(span, "this is a condition, expected a number", "write `where(condition, 1, 0)`")
-
-
-@message("E234")
-def output_not_batched(span: Span | None, name: str) -> Draft:
-    """An output depends on no input.
-
-    Its value is the same for every caller, a constant; a model that computes it would compute nothing.
-    """
-    return Draft(span, f"the output `{name}` depends on no input")

@@ -17,17 +17,6 @@ def missing_loss(span: Span | None) -> Draft:
     return Draft(span, "`train` has no loss", "write `loss mean((forecast - target)^2)`")
 
 
-@message("E402")
-def missing_train(span: Span | None) -> Draft:
-    """There are weights to be fitted but no `train` block.
-
-    The model has parameters or layers, and nothing says how to find their values.
-
-        train { loss mean((forecast - pelts)^2); optimizer adam(lr=0.01); epochs 100 }
-    """
-    return Draft(span, "the model has weights, but no `train` block says how to find them", "add `train { loss ... }`")
-
-
 @message("E403")
 def missing_output(span: Span | None) -> Draft:
     """The file declares no output, so the model would compute nothing.
@@ -126,12 +115,6 @@ def initial_outside_bounds(span: Span | None, name: str, value: str, low: str, h
     return Draft(span, f"`{name}` starts at {value}, outside ({low}, {high})", "start strictly between the bounds")
 
 
-@message("E414")
-def prior_outside_bounds(span: Span | None, name: str, prior: str, low: str, high: str) -> Draft:
-    """The prior gives probability to values that the bounds exclude, or none to those that they allow."""
-    return Draft(span, f"the prior {prior} of `{name}` does not fit its bounds ({low}, {high})")
-
-
 @message("E415")
 def setting_value(span: Span | None, key: str, found: str, expected: str) -> Draft:
     """A setting with a value of the wrong kind.
@@ -148,27 +131,6 @@ def loss_not_scalar(span: Span | None, found: str) -> Draft:
     `mean`, `sum` or a loss function reduces an array to a number a sample; the mean over the batch is taken for you.
     """
     return Draft(span, f"the loss is {found}, expected a number", "take the `mean` of it")
-
-
-@message("E417")
-def loss_without_weights(span: Span | None) -> Draft:
-    """There is a `train` block, but the model has nothing to fit. Take the block away, or declare a `param`."""
-    return Draft(span, "there is nothing to train: the model has no parameters and no layers")
-
-
-@message("E418")
-def loss_not_finite(span: Span | None, epoch: int, step: int, where: str) -> Draft:
-    """The loss became infinite or not a number while training.
-
-    Often the learning rate is too high, a state runs away before the end of the solve, or a logarithm or a root meets a
-    value that is not positive. The message names the first equation whose value was not finite, and the
-    state just before is kept in the run's folder.
-    """
-    return Draft(
-        span,
-        f"the loss is not finite in epoch {epoch}, step {step}: {where}",
-        "try a lower learning rate, or bounds on the parameters",
-    )
 
 
 @message("E419")
@@ -188,12 +150,6 @@ def check_not_a_comparison(span: Span | None) -> Draft:
     check relative_rmse(forecast, pelts) < 0.4
     """
     return Draft(span, "`check` needs a comparison", "write `check ERROR < BOUND`")
-
-
-@message("E421")
-def symbolic_shape_of_param(span: Span | None, name: str, size: str) -> Draft:
-    """A parameter with a size that is not known when compiling: how many numbers should be fitted?"""
-    return Draft(span, f"the parameter `{name}` cannot have the size `{size}`")
 
 
 @message("E422")

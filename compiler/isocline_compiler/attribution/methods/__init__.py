@@ -13,7 +13,7 @@ from isocline_compiler.attribution.methods.parameter_sensitivity import PARAMETE
 from isocline_compiler.attribution.methods.saliency import SALIENCY
 from isocline_compiler.attribution.methods.smoothgrad import SMOOTHGRAD
 from isocline_compiler.attribution.record import Method
-from isocline_compiler.vocabulary.functions.record import by_name
+from isocline_compiler.graph.naming import by_name
 
 METHODS: Mapping[str, Method] = by_name(
     SALIENCY,

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from isocline_compiler.graph.naming import by_name
 from isocline_compiler.vocabulary.distributions.half_line import HALF_LINE
 from isocline_compiler.vocabulary.distributions.real_line import REAL_LINE
 from isocline_compiler.vocabulary.distributions.record import Distribution
-from isocline_compiler.vocabulary.functions.record import by_name
 
 DISTRIBUTIONS: Mapping[str, Distribution] = by_name(*REAL_LINE, *HALF_LINE)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from isocline_compiler.graph.naming import by_name
 from isocline_compiler.vocabulary.functions.activations import ACTIVATIONS
 from isocline_compiler.vocabulary.functions.convolution import CONVOLUTION
 from isocline_compiler.vocabulary.functions.dense import DENSE
@@ -13,7 +14,7 @@ from isocline_compiler.vocabulary.functions.losses import LOSSES
 from isocline_compiler.vocabulary.functions.metrics import METRICS
 from isocline_compiler.vocabulary.functions.normalization import NORMALIZATION
 from isocline_compiler.vocabulary.functions.pooling import POOLING
-from isocline_compiler.vocabulary.functions.record import Function, by_name
+from isocline_compiler.vocabulary.functions.record import Function
 from isocline_compiler.vocabulary.functions.recurrent import RECURRENT
 from isocline_compiler.vocabulary.functions.reductions import REDUCTIONS
 from isocline_compiler.vocabulary.functions.scaling import SCALING

@@ -14,9 +14,10 @@ from typing import TypeAlias
 import numpy as np
 
 from isocline_compiler.graph import Array
+from isocline_compiler.graph.naming import by_name
 from isocline_compiler.model import Initializer
 from isocline_compiler.vocabulary.functions.kinds import Positive, Real, WordCall
-from isocline_compiler.vocabulary.functions.record import by_name, callees, choose
+from isocline_compiler.vocabulary.functions.record import callees, choose
 
 
 @dataclass(frozen=True)

@@ -80,9 +80,6 @@ class Callee:
         return self.documentation.partition("\n")[0]
 
 
-Record = TypeVar("Record", bound=Callee)
-
-
 @dataclass(frozen=True)
 class Function(Callee):
     """Something that can be called in an expression: `build(x, units, ..., scope)` gives its value as a node."""
@@ -177,16 +174,6 @@ def choose(callee: str, parameter: str, word: WordCall, choices: Mapping[str, Ca
     if word.name not in choices:
         raise Fault(lambda span: calls.unknown_word(word.span or span, callee, parameter, word.name, tuple(choices)))
     return call(choices[word.name], word.positional, word.keywords)
-
-
-def by_name(*callees: Record) -> dict[str, Record]:
-    """Records by their names; a name that is taken raises."""
-    table: dict[str, Record] = {}
-    for callee in callees:
-        if callee.name in table:
-            raise ValueError(f"two records are named {callee.name!r}")
-        table[callee.name] = callee
-    return table
 
 
 def _places(callee: Callee, count: int) -> list[Parameter]:

@@ -8,9 +8,10 @@ from typing import TypeAlias
 import numpy as np
 
 from isocline_compiler.graph import Fault, Node, constant
+from isocline_compiler.graph.naming import by_name
 from isocline_compiler.ops.shaping import TRANSPOSE
 from isocline_compiler.vocabulary.functions.kinds import Real, WordCall
-from isocline_compiler.vocabulary.functions.record import by_name, callees, choose
+from isocline_compiler.vocabulary.functions.record import callees, choose
 from isocline_dsl.messages import calls
 
 Form: TypeAlias = Callable[[Node], Node]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from isocline_compiler.vocabulary.functions.record import by_name
+from isocline_compiler.graph.naming import by_name
 from isocline_compiler.vocabulary.regularizers.kinetic_energy import KINETIC_ENERGY
 from isocline_compiler.vocabulary.regularizers.record import Regularizer
 from isocline_compiler.vocabulary.regularizers.steer import STEER

@@ -1,0 +1,55 @@
+"""The rules of statements; an assignment may turn out to be a differential equation."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from lark import Token, Transformer
+
+from isocline_dsl import tree
+from isocline_dsl.rules.pieces import Bare, Beside, Children, identifier, span_over
+from isocline_dsl.tree import Span
+
+
+class Statements(Transformer[Token, Any]):
+    """What stands in the braces of a net, a field or a scan."""
+
+    def assign(self, c: Children) -> tree.Node:
+        here = tree.Assign(identifier(c[0]), c[2], span=span_over(c))
+        beside = any(isinstance(term, Beside) for _, term in _summands(c[2]))
+        return _differential(here) if beside and len(c[0]) > 1 and c[0].startswith("d") else here
+
+    def equation(self, c: Children) -> tree.Equation:
+        return tree.Equation(identifier(c[0]), len(c[1]), c[3], span=span_over(c))
+
+
+def _summands(value: Any) -> list[tuple[str, Any]]:
+    """The terms of a sum with their signs, from left to right; no recursion."""
+    terms: list[tuple[str, Any]] = []
+    while isinstance(value, tree.Binary) and value.operator in "+-":
+        terms.append((value.operator, value.right))
+        value = value.left
+    terms.append(("+", value))
+    return terms[::-1]
+
+
+def differential_of(line: Any, states: set[str]) -> Any:
+    """`dx = dW` looks like an assignment until one knows that x is a state."""
+    if isinstance(line, tree.Assign) and line.name.text[:1] == "d" and line.name.text[1:] in states:
+        return _differential(line)
+    return line
+
+
+def _differential(line: tree.Assign) -> tree.Differential:
+    name = line.name
+    state = tree.Identifier(name.text[1:], span=Span(name.span.start + 1, name.span.stop))
+    terms = tuple(_term(sign, value) for sign, value in _summands(line.value))
+    return tree.Differential(state, terms, span=line.span)
+
+
+def _term(sign: str, value: Any) -> Any:
+    if isinstance(value, Beside):
+        return tree.Term(sign, value.factor, value.differential, span=value.span)
+    if isinstance(value, tree.Name) and value.text.startswith("d") and len(value.text) > 1:
+        return tree.Term(sign, None, tree.Identifier(value.text, span=value.span), span=value.span)
+    return Bare(value, span=value.span)

@@ -1,0 +1,93 @@
+"""The syntax tree of a `.dyn` file: frozen dataclasses, one a form of the language.
+
+Every node carries the span of the text it came from. Spans are ignored by equality, so that
+`parse(print(parse(text))) == parse(text)` compares meaning and not layout.
+"""
+
+from isocline_dsl.tree.blocks import Attribution, Block, BlockItem, Draw, Setting
+from isocline_dsl.tree.declarations import (
+    Argument,
+    Const,
+    Control,
+    Declaration,
+    Field,
+    Input,
+    Net,
+    Output,
+    Param,
+    Program,
+    Target,
+)
+from isocline_dsl.tree.expressions import (
+    Array,
+    Attribute,
+    Binary,
+    Binding,
+    Call,
+    Derivative,
+    Expression,
+    Identifier,
+    Index,
+    Keyword,
+    Name,
+    Number,
+    Pipe,
+    Range,
+    Scan,
+    Slice,
+    Solve,
+    String,
+    Unary,
+)
+from isocline_dsl.tree.node import Node, Span, walk
+from isocline_dsl.tree.statements import Assign, Differential, Equation, NoiseDeclaration, Statement, Term
+from isocline_dsl.tree.type_names import Interval, TypeName
+
+__all__ = [
+    "Argument",
+    "Array",
+    "Assign",
+    "Attribute",
+    "Attribution",
+    "Binary",
+    "Binding",
+    "Block",
+    "BlockItem",
+    "Call",
+    "Const",
+    "Control",
+    "Declaration",
+    "Derivative",
+    "Differential",
+    "Draw",
+    "Equation",
+    "Expression",
+    "Field",
+    "Identifier",
+    "Index",
+    "Input",
+    "Interval",
+    "Keyword",
+    "Name",
+    "Net",
+    "Node",
+    "NoiseDeclaration",
+    "Number",
+    "Output",
+    "Param",
+    "Pipe",
+    "Program",
+    "Range",
+    "Scan",
+    "Setting",
+    "Slice",
+    "Solve",
+    "Span",
+    "Statement",
+    "String",
+    "Target",
+    "Term",
+    "TypeName",
+    "Unary",
+    "walk",
+]

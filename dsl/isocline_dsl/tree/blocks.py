@@ -1,0 +1,46 @@
+"""`data`, `train` and `deploy`, and what stands in them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TypeAlias
+
+from isocline_dsl.tree.expressions import Binding, Call, Expression, Identifier
+from isocline_dsl.tree.node import Node
+from isocline_dsl.tree.type_names import TypeName
+
+
+@dataclass(frozen=True)
+class Setting(Node):
+    """`epochs 600`, `solver dopri5(rtol=1e-6)`, `stream`: a key and its values, in a block."""
+
+    key: Identifier
+    values: tuple[Expression, ...] = ()
+
+
+@dataclass(frozen=True)
+class Draw(Node):
+    """`draw z: normal[2]` or `draw t0: uniform(0.001, 1)` in `train`."""
+
+    name: Identifier
+    distribution: TypeName | Call
+
+
+@dataclass(frozen=True)
+class Attribution(Node):
+    """`attribute forecast wrt first by saliency, integrated_gradients(steps=32)`."""
+
+    output: Identifier
+    wrt: tuple[Identifier, ...]
+    methods: tuple[Call, ...]
+
+
+BlockItem: TypeAlias = Setting | Binding | Draw | Attribution
+
+
+@dataclass(frozen=True)
+class Block(Node):
+    """`data { ... }`, `train { ... }` or `deploy { ... }`: the kind and its items in order."""
+
+    kind: str
+    items: tuple[BlockItem, ...] = ()

@@ -1,0 +1,200 @@
+"""Whatever has a value: numbers, names, calls, pipes, solves and scans."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, TypeAlias
+
+from isocline_dsl.tree.node import Node
+
+if TYPE_CHECKING:
+    from isocline_dsl.tree.statements import Statement
+
+
+@dataclass(frozen=True)
+class Identifier(Node):
+    """A name where it is introduced or used, with its own span: `hare`."""
+
+    text: str
+
+
+@dataclass(frozen=True)
+class Number(Node):
+    """`0.5`, `20`, `1e-3`. The text is kept, so that printing does not change it; equality is by text."""
+
+    text: str
+
+    @property
+    def value(self) -> float:
+        return float(self.text)
+
+    @property
+    def is_integer(self) -> bool:
+        return self.text.isdigit()
+
+
+@dataclass(frozen=True)
+class String(Node):
+    """`"pelts.csv"`, without the quotes and with escapes resolved."""
+
+    text: str
+
+
+@dataclass(frozen=True)
+class Name(Node):
+    """A use of a name: `hare`. `inf`, `pi`, `true` and `false` are names too."""
+
+    text: str
+
+
+@dataclass(frozen=True)
+class Derivative(Node):
+    """`q'` in an expression:
+
+    the velocity of a state that has an equation of second order. `order` counts the primes.
+    """
+
+    name: Identifier
+    order: int = 1
+
+
+@dataclass(frozen=True)
+class Array(Node):
+    """`[a, b, c]`, nested for matrices: stacks its items along a new first axis."""
+
+    items: tuple[Expression, ...]
+
+
+@dataclass(frozen=True)
+class Unary(Node):
+    """`-x`, `not x`."""
+
+    operator: str
+    operand: Expression
+
+
+@dataclass(frozen=True)
+class Binary(Node):
+    """`a + b`; operators `+ - * / ^ @ == != < <= > >= and or`."""
+
+    operator: str
+    left: Expression
+    right: Expression
+
+
+@dataclass(frozen=True)
+class Keyword(Node):
+    """`init=zeros` inside a call."""
+
+    name: Identifier
+    value: Expression
+
+
+@dataclass(frozen=True)
+class Call(Node):
+    """`dense(16, init=zeros)`, `tanh(x)`, `x(t - tau)`."""
+
+    name: Identifier
+    arguments: tuple[Expression, ...] = ()
+    keywords: tuple[Keyword, ...] = ()
+
+
+@dataclass(frozen=True)
+class Pipe(Node):
+    """`x |> dense(16)`: the value becomes the first argument. The stage is a call; a bare name (`|> tanh`) is a
+    call without arguments and prints without parentheses when `bare`."""
+
+    value: Expression
+    stage: Call
+    bare: bool = False
+
+
+@dataclass(frozen=True)
+class Slice(Node):
+    """`a:b:c` inside an index; any part may be absent."""
+
+    start: Expression | None = None
+    stop: Expression | None = None
+    step: Expression | None = None
+
+
+@dataclass(frozen=True)
+class Index(Node):
+    """`x[0]`, `x[1:3, :]`."""
+
+    value: Expression
+    items: tuple[Expression | Slice, ...]
+
+
+@dataclass(frozen=True)
+class Attribute(Node):
+    """`path.hare`: one state of a solution; `path.q'` (order 1): the velocity of a state of second order."""
+
+    value: Expression
+    name: Identifier
+    order: int = 0
+
+
+@dataclass(frozen=True)
+class Range(Node):
+    """`0..20 step 1` or `1..0.001`: only where times are expected (`over`, `at`, `split time`)."""
+
+    start: Expression
+    stop: Expression
+    step: Expression | None = None
+
+
+@dataclass(frozen=True)
+class Binding(Node):
+    """`hare = first[0]`: in `from` of a solve or scan, and in the blocks `data` and `train`.
+
+    `q' = v0` (order 1), in a solve only: where the velocity of a state of second order starts.
+    """
+
+    name: Identifier
+    value: Expression
+    order: int = 0
+
+
+@dataclass(frozen=True)
+class Solve(Node):
+    """`solve F from x = x0, y = y0 (over a..b | at times) [with rk4(steps=8)] [samples 256]`.
+
+    `times` is a `Range` or an expression; `everywhere` is true for `at` (the solution has a leading time
+    axis) and false for `over` (only the end is kept).
+    """
+
+    field: Identifier
+    initial: tuple[Binding, ...]
+    times: Expression | Range
+    everywhere: bool
+    scheme: Call | None = None
+    samples: Expression | None = None
+
+
+@dataclass(frozen=True)
+class Scan(Node):
+    """`scan (t0, t1, x) over (ts, xs) from h = zeros(32) { ... }`."""
+
+    names: tuple[Identifier, ...]
+    over: tuple[Expression, ...]
+    initial: tuple[Binding, ...]
+    body: tuple[Statement, ...]
+
+
+Expression: TypeAlias = (
+    Number
+    | String
+    | Name
+    | Derivative
+    | Array
+    | Unary
+    | Binary
+    | Call
+    | Pipe
+    | Index
+    | Attribute
+    | Range
+    | Solve
+    | Scan
+)
