@@ -1,7 +1,7 @@
 """What each stage of compiling makes of a program, pinned: a change of emitted nodes is seen in a review.
 
-`python -m tests.stages.test_stages` writes the files of `pinned/` again. Of small programs the whole text of every stage
-is kept; of the examples the declarations' signature and how many nodes of each operation there are.
+`python -m tests.stages.test_stages` writes the files of `pinned/` again. Of small programs the whole text of every
+stage is kept; of the examples how many nodes of each operation there are.
 """
 
 from __future__ import annotations

@@ -140,8 +140,8 @@ def model_order(evaluator: Evaluator, choices: Choices) -> tuple[ObservedOrder, 
     """log2 of the factor by which the change of the outputs shrinks when all steps are halved once more.
 
     The steps are halved until the order shows, or until rounding hides it: then nothing is said. No reference has
-    a part in it, so that one which is wrong is not taken for a scheme that is. Where the field has corners (a comparison, a
-    rectifier) no order is expected beyond the first.
+    a part in it, so that one which is wrong is not taken for a scheme that is. Where the field has corners (a
+    comparison, a rectifier) no order is expected beyond the first.
     """
     few = Evaluator(evaluator.model, evaluator.weights, evaluator.samples.first(FIRST), evaluator.error, evaluator.by)
     own = {solve.spec.choice: choices[solve.spec.choice] for solve in evaluator.open}

@@ -82,7 +82,7 @@ class _Whole:
         return [places[i] for i in range(len(other.initial))]
 
     def _arguments(self, other: Solve) -> dict[Node, Node]:
-        """The arguments of the other region for time, captured values and rows, by those of this one, new ones added."""
+        """The arguments of the other region for time, captured values and rows, by this one's, new ones added."""
         known = {other.time: self.solve.time}
         mine = dict(zip(self.solve.captured, self.solve.captured_arguments, strict=True))
         for value, argument in zip(other.captured, other.captured_arguments, strict=True):

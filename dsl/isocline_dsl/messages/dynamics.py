@@ -231,6 +231,16 @@ def scheme_needs_steps(span: Span | None, scheme: str) -> Draft:
     return Draft(span, f"`{scheme}` does not say how many steps it takes", f"write `{scheme}(steps=8)`")
 
 
+@message("E324")
+def scheme_does_not_fit(span: Span | None, scheme: str, reason: str) -> Draft:
+    """The scheme cannot solve this field.
+
+    Partitioned schemes such as leapfrog need states in pairs, of which each changes with the other; schemes
+    for stiff equations need an equation without noise.
+    """
+    return Draft(span, f"`{scheme}` cannot solve this field: {reason}")
+
+
 @message("E325")
 def adaptive_scheme_in_model(span: Span | None, scheme: str) -> Draft:
     """`with` names an adaptive solver.
