@@ -174,38 +174,5 @@ def _change(graph: Graph, coarse: Mapping[str, Array], fine: Mapping[str, Array]
 
 
 def _has_corners(graph: Graph) -> bool:
-    """Whether an operation of the graph, or of a field, is not smooth: its derivative is piecewise, or compares."""
-    return any(node.op.name in CORNERS for node in everything(graph.outputs.values()))
-
-
-CORNERS = frozenset(
-    [
-        "relu",
-        "leaky_relu",
-        "elu",
-        "selu",
-        "hardsigmoid",
-        "hardswish",
-        "abs",
-        "sign",
-        "floor",
-        "ceil",
-        "round",
-        "minimum",
-        "maximum",
-        "clip",
-        "where",
-        "less",
-        "greater",
-        "less_equal",
-        "greater_equal",
-        "equal",
-        "not_equal",
-        "reduce_max",
-        "reduce_min",
-        "max_pool",
-        "argmax",
-        "sqrt",
-        "pow",
-    ]
-)
+    """Whether an operation of the graph, or of a field, is not smooth."""
+    return not all(node.op.smooth for node in everything(graph.outputs.values()))

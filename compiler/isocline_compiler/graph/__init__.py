@@ -94,7 +94,9 @@ class Op:
     is a `Stop`; None when nobody has written it yet. Its results need not be simplified: passes do that.
     `training(torch, record, *tensors, **attrs)` replaces `torch` while training, where the two differ;
     `record(position, value)` asks for the weight at that argument to be updated.
-    `examples` are what the tests try it on.
+    `examples` are what the tests try it on. What passes need to know of it: `commutative`: f(a, b) = f(b, a);
+    `broadcasts`: it repeats its arguments to one shape itself; `repeats`: the result is the first argument, repeated;
+    `moves`: its entries are some of the first argument's, in other places; `smooth`: it has all derivatives everywhere.
     """
 
     name: str
@@ -105,6 +107,11 @@ class Op:
     doc: str = ""
     training: Callable[..., Any] | None = None
     examples: tuple[Example, ...] = ()
+    commutative: bool = False
+    broadcasts: bool = False
+    repeats: bool = False
+    moves: bool = False
+    smooth: bool = True
 
     def __call__(self, *arguments: Operand, **attrs: Any) -> Node:
         """Apply to nodes; plain numbers become constants."""

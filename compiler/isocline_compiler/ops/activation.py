@@ -110,18 +110,22 @@ SOFTPLUS = Op(
     "softplus", same, lambda torch, x: torch.nn.functional.softplus(x, threshold=40.0), _emit_softplus,
     lambda g, y, x: (g * SIGMOID(x),), "log(1 + e^x), without overflow.", examples=_EXAMPLES,
 )  # fmt: skip
-RELU = Op("relu", same, "relu", "Relu", lambda g, y, x: (g * positive_part(x),), "max(x, 0)", examples=_EXAMPLES)
+RELU = Op(
+    "relu", same, "relu", "Relu", lambda g, y, x: (g * positive_part(x),), "max(x, 0)", examples=_EXAMPLES, smooth=False
+)
 LEAKY_RELU = Op(
     "leaky_relu", _sloped, lambda torch, x, alpha: torch.nn.functional.leaky_relu(x, alpha), _emit_leaky,
     lambda g, y, x, alpha: (g * where_positive(x, 1.0, float(alpha)),), "x above 0, alpha x below.",
     examples=(Example((real("batch", 7),), {"alpha": 0.1}),),
+    smooth=False,
 )  # fmt: skip
 ELU = Op(
     "elu", _sloped, lambda torch, x, alpha: torch.nn.functional.elu(x, alpha), _emit_elu,
     lambda g, y, x, alpha: (g * where_positive(x, 1.0, y + float(alpha)),), "x above 0, alpha (e^x - 1) below.",
     examples=(Example((real("batch", 7),), {"alpha": 0.7}), Example((real("batch", 7),), {"alpha": 1.0})),
+    smooth=False,
 )  # fmt: skip
-SELU = Op("selu", same, "selu", _emit_selu, _grad_selu, "The self-normalising elu.", examples=_EXAMPLES)
+SELU = Op("selu", same, "selu", _emit_selu, _grad_selu, "The self-normalising elu.", examples=_EXAMPLES, smooth=False)
 GELU = Op(
     "gelu", same, lambda torch, x: torch.nn.functional.gelu(x), _emit_gelu, _grad_gelu,
     "x Phi(x), Phi the normal distribution function; exact, not the tanh approximation.", examples=_EXAMPLES,

@@ -53,6 +53,8 @@ ADD = Op(
     lambda g, y, a, b: (sum_to(g, a), sum_to(g, b)),
     "a + b",
     examples=(*_PAIRS, _INTEGERS),
+    commutative=True,
+    broadcasts=True,
 )
 SUB = Op(
     "sub",
@@ -62,27 +64,32 @@ SUB = Op(
     lambda g, y, a, b: (sum_to(g, a), sum_to(-g, b)),
     "a - b",
     examples=(*_PAIRS, _INTEGERS),
+    broadcasts=True,
 )
 MUL = Op(
     "mul", elementwise, "mul", "Mul", lambda g, y, a, b: (sum_to(g * b, a), sum_to(g * a, b)), "a b",
     examples=(*_PAIRS, _INTEGERS),
+    commutative=True, broadcasts=True,
 )  # fmt: skip
 DIV = Op(
     "div", elementwise_real, "div", "Div", lambda g, y, a, b: (sum_to(g / b, a), sum_to(-g * y / b, b)), "a / b",
     examples=_AWAY_FROM_ZERO,
+    broadcasts=True,
 )  # fmt: skip
 NEG = Op(
     "neg", same_number, "neg", "Neg", lambda g, y, x: (-g,), "-x",
     examples=(Example((real("batch", 3),)), Example((integer("batch", 3),))),
 )  # fmt: skip
-POW = Op("pow", elementwise_real, _torch_pow, "Pow", _grad_pow, "a^b", examples=_POWERS)
+POW = Op("pow", elementwise_real, _torch_pow, "Pow", _grad_pow, "a^b", examples=_POWERS, broadcasts=True, smooth=False)
 MINIMUM = Op(
     "minimum", elementwise, "minimum", "Min", lambda g, y, a, b: _share(LESS, g, a, b), "The smaller of a and b.",
     examples=(*_PAIRS, _INTEGERS),
+    commutative=True, broadcasts=True, smooth=False,
 )  # fmt: skip
 MAXIMUM = Op(
     "maximum", elementwise, "maximum", "Max", lambda g, y, a, b: _share(GREATER, g, a, b), "The larger of a and b.",
     examples=(*_PAIRS, _INTEGERS),
+    commutative=True, broadcasts=True, smooth=False,
 )  # fmt: skip
 
 ARITHMETIC = (ADD, SUB, MUL, DIV, NEG, POW, MINIMUM, MAXIMUM)

@@ -24,16 +24,74 @@ def _emit_not_equal(emitter: Any, node: Node, a: str, b: str) -> str:
     return str(emitter.node("Not", emitter.node("Equal", a, b)))
 
 
-LESS = Op("less", comparison, "lt", "Less", _CONSTANT, "a < b", examples=_PAIRS)
-LESS_EQUAL = Op("less_equal", comparison, "le", "LessOrEqual", _CONSTANT, "a <= b", examples=_PAIRS)
-GREATER = Op("greater", comparison, "gt", "Greater", _CONSTANT, "a > b", examples=_PAIRS)
-GREATER_EQUAL = Op("greater_equal", comparison, "ge", "GreaterOrEqual", _CONSTANT, "a >= b", examples=_PAIRS)
-EQUAL = Op("equal", comparison, "eq", "Equal", _CONSTANT, "a == b", examples=(*_PAIRS, *_TRUTHS))
-NOT_EQUAL = Op("not_equal", comparison, "ne", _emit_not_equal, _CONSTANT, "a != b", examples=(*_PAIRS, *_TRUTHS))
+LESS = Op("less", comparison, "lt", "Less", _CONSTANT, "a < b", examples=_PAIRS, broadcasts=True, smooth=False)
+LESS_EQUAL = Op(
+    "less_equal", comparison, "le", "LessOrEqual", _CONSTANT, "a <= b", examples=_PAIRS, broadcasts=True, smooth=False
+)
+GREATER = Op("greater", comparison, "gt", "Greater", _CONSTANT, "a > b", examples=_PAIRS, broadcasts=True, smooth=False)
+GREATER_EQUAL = Op(
+    "greater_equal",
+    comparison,
+    "ge",
+    "GreaterOrEqual",
+    _CONSTANT,
+    "a >= b",
+    examples=_PAIRS,
+    broadcasts=True,
+    smooth=False,
+)
+EQUAL = Op(
+    "equal",
+    comparison,
+    "eq",
+    "Equal",
+    _CONSTANT,
+    "a == b",
+    examples=(*_PAIRS, *_TRUTHS),
+    commutative=True,
+    broadcasts=True,
+    smooth=False,
+)
+NOT_EQUAL = Op(
+    "not_equal",
+    comparison,
+    "ne",
+    _emit_not_equal,
+    _CONSTANT,
+    "a != b",
+    examples=(*_PAIRS, *_TRUTHS),
+    commutative=True,
+    broadcasts=True,
+    smooth=False,
+)
 
-AND = Op("and", logical, "logical_and", "And", _CONSTANT, "a and b", examples=_TRUTHS)
-OR = Op("or", logical, "logical_or", "Or", _CONSTANT, "a or b", examples=_TRUTHS)
-NOT = Op("not", logical, "logical_not", "Not", _CONSTANT, "not a", examples=(Example((truth("batch", 3),)),))
+AND = Op(
+    "and",
+    logical,
+    "logical_and",
+    "And",
+    _CONSTANT,
+    "a and b",
+    examples=_TRUTHS,
+    commutative=True,
+    broadcasts=True,
+    smooth=False,
+)
+OR = Op(
+    "or",
+    logical,
+    "logical_or",
+    "Or",
+    _CONSTANT,
+    "a or b",
+    examples=_TRUTHS,
+    commutative=True,
+    broadcasts=True,
+    smooth=False,
+)
+NOT = Op(
+    "not", logical, "logical_not", "Not", _CONSTANT, "not a", examples=(Example((truth("batch", 3),)),), smooth=False
+)
 
 
 def _choice(condition: TensorType, a: TensorType, b: TensorType) -> TensorType:
@@ -62,6 +120,7 @@ WHERE = Op(
         Example((truth("batch", 3), integer("batch", 3), integer())),
         Example((truth("batch", 3), truth("batch", 3), truth(3))),
     ),
+    broadcasts=True, smooth=False,
 )  # fmt: skip
 
 
@@ -93,6 +152,7 @@ CAST = Op(
         Example((real("batch", 3),), {"kind": "real"}),
         Example((truth("batch", 3),), {"kind": "int"}),
     ),
+    smooth=False,
 )  # fmt: skip
 
 
@@ -118,6 +178,7 @@ CLIP = Op(
         Example((real("batch", 4),), {"low": -1.0, "high": 0.5}),
         Example((real("batch", 4),), {"low": 0.0, "high": float("inf")}),
     ),
+    smooth=False,
 )  # fmt: skip
 
 COMPARISON = (LESS, LESS_EQUAL, GREATER, GREATER_EQUAL, EQUAL, NOT_EQUAL, AND, OR, NOT, WHERE, CAST, CLIP)

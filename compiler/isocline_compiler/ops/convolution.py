@@ -298,6 +298,7 @@ _POOL = ("strides", "pads", "kernel_shape")
 MAX_POOL = Op(
     "max_pool", _pooled, _torch_pool("max"), _emit("MaxPool", *_POOL), _grad_largest,
     "The largest entry of each window.", examples=_POOLINGS,
+    smooth=False,
 )  # fmt: skip
 AVG_POOL = Op(
     "avg_pool", _pooled, _torch_pool("avg"), _emit("AveragePool", *_POOL, count_include_pad=1), _grad_average,

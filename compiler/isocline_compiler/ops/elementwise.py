@@ -50,13 +50,24 @@ def _square(emitter: Any, node: Node, x: str) -> str:
 
 EXP = Op("exp", same, "exp", "Exp", lambda g, y, x: (g * y,), "e^x", examples=_on())
 LOG = Op("log", same, "log", "Log", lambda g, y, x: (g / x,), "The natural logarithm.", examples=_on(0.1, 5))
-SQRT = Op("sqrt", same, "sqrt", "Sqrt", lambda g, y, x: (g * 0.5 / y,), "The square root.", examples=_on(0.1, 5))
+SQRT = Op(
+    "sqrt", same, "sqrt", "Sqrt", lambda g, y, x: (g * 0.5 / y,), "The square root.", examples=_on(0.1, 5), smooth=False
+)
 SQUARE = Op("square", same, "square", _square, lambda g, y, x: (g * x * 2.0,), "x^2", examples=_on())
-ABS = Op("abs", same_number, "abs", "Abs", lambda g, y, x: (g * SIGN(x),), "|x|", examples=_on())
-SIGN: Op = Op("sign", same_number, "sign", "Sign", _STEP, "-1, 0 or 1.", examples=_on())
-FLOOR = Op("floor", same, "floor", "Floor", _STEP, "The integer below.", examples=_on())
-CEIL = Op("ceil", same, "ceil", "Ceil", _STEP, "The integer above.", examples=_on())
-ROUND = Op("round", same, "round", "Round", _STEP, "The nearest integer, the even one in the middle.", examples=_on())
+ABS = Op("abs", same_number, "abs", "Abs", lambda g, y, x: (g * SIGN(x),), "|x|", examples=_on(), smooth=False)
+SIGN: Op = Op("sign", same_number, "sign", "Sign", _STEP, "-1, 0 or 1.", examples=_on(), smooth=False)
+FLOOR = Op("floor", same, "floor", "Floor", _STEP, "The integer below.", examples=_on(), smooth=False)
+CEIL = Op("ceil", same, "ceil", "Ceil", _STEP, "The integer above.", examples=_on(), smooth=False)
+ROUND = Op(
+    "round",
+    same,
+    "round",
+    "Round",
+    _STEP,
+    "The nearest integer, the even one in the middle.",
+    examples=_on(),
+    smooth=False,
+)
 
 SIN = Op("sin", same, "sin", "Sin", lambda g, y, x: (g * COS(x),), "Sine.", examples=_on())
 COS: Op = Op("cos", same, "cos", "Cos", lambda g, y, x: (-g * SIN(x),), "Cosine.", examples=_on())

@@ -126,6 +126,7 @@ SLICE = Op(
         Example((real("batch", 5),), {"axis": -1, "start": None, "stop": None, "step": -2}),
         Example((real(5),), {"axis": 0, "start": -2, "stop": None}),
     ),
+    moves=True,
 )  # fmt: skip
 
 
@@ -156,6 +157,7 @@ SELECT = Op(
         Example((real("batch", 3, 4),), {"axis": 1, "index": -1}),
         Example((real(3),), {"axis": 0, "index": 0}),
     ),
+    moves=True,
 )  # fmt: skip
 
 # ---------------------------------------------------------------------------------------------------- gather, one_hot
@@ -239,6 +241,7 @@ ONE_HOT = Op(
     "one_hot", _one_hot_type, _torch_one_hot, _emit_one_hot, Stop("piecewise constant"),
     "1 at the index, 0 elsewhere, along a new last axis; all 0 for an index outside.",
     examples=(Example((integer("batch"),), {"depth": 4}, ((0.0, 4.0),)), Example((integer("batch", 2),), {"depth": 3})),
+    smooth=False,
 )  # fmt: skip
 
 # ---------------------------------------------------------------------------------------------------- pad

@@ -63,6 +63,7 @@ MATMUL = Op(
         Example((real(3), real(3, 2))),
         Example((real(3), real(3))),
     ),
+    broadcasts=True,
 )  # fmt: skip
 
 

@@ -40,6 +40,7 @@ MERGE_POINTS: Op = Op(
     lambda g, y, x: (SPLIT_POINTS(g, count=x.size(1)),),
     "(batch, m, ...) as (batch m, ...): m points of each sample become samples.",
     examples=(Example((real(BATCH, 2, 4),)), Example((real(BATCH, 2),))),
+    moves=True,
 )  # fmt: skip
 
 SPLIT_POINTS: Op = Op(
@@ -47,6 +48,7 @@ SPLIT_POINTS: Op = Op(
     lambda g, y, x, count: (MERGE_POINTS(g),),
     "(batch m, ...) as (batch, m, ...): what `merge_points` did, undone.",
     examples=(Example((real("2*batch", 4),), {"count": 2}), Example((real("2*batch"),), {"count": 2})),
+    moves=True,
 )  # fmt: skip
 
 POINTS = (MERGE_POINTS, SPLIT_POINTS)

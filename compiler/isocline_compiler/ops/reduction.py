@@ -151,6 +151,7 @@ REDUCE_MAX = Op(
     _grad_extreme,
     "Maximum along axes.",
     examples=_EXAMPLES,
+    smooth=False,
 )
 REDUCE_MIN = Op(
     "reduce_min",
@@ -160,6 +161,7 @@ REDUCE_MIN = Op(
     _grad_extreme,
     "Minimum along axes.",
     examples=_EXAMPLES,
+    smooth=False,
 )
 REDUCE_PROD = Op(
     "reduce_prod", _over_axes, _torch_prod, _emit("ReduceProd"), _grad_prod, "Product along axes.",
@@ -179,6 +181,7 @@ def _emit_argmax(emitter: Any, node: Node, x: str) -> str:
 ARGMAX = Op(
     "argmax", _argmax_type, lambda torch, x, axis: torch.argmax(x, axis), _emit_argmax, Stop("piecewise constant"),
     "The first index of the largest entry along an axis.", examples=(Example((real("batch", 5),), {"axis": -1}),),
+    smooth=False,
 )  # fmt: skip
 
 

@@ -65,6 +65,7 @@ RESHAPE: Op = Op(
         Example((real("batch", "T", 4),), {"shape": ("batch", "T", 2, 2)}),
         Example((real("batch", "T", 1),), {"shape": ("batch", 1, "T")}),
     ),
+    moves=True,
 )  # fmt: skip
 
 
@@ -90,6 +91,7 @@ TRANSPOSE: Op = Op(
         Example((real("batch", 3, 4),), {"perm": (0, 2, 1)}),
         Example((real("batch", 3, 2),), {"perm": (2, 0, 1)}),
     ),
+    moves=True,
 )  # fmt: skip
 
 
@@ -123,6 +125,7 @@ EXPAND = Op(
         Example((real(3),), {"shape": (4, 3)}),
         Example((real(),), {"shape": (2,)}),
     ),
+    repeats=True, moves=True,
 )  # fmt: skip
 
 
@@ -143,6 +146,7 @@ EXPAND_LIKE = Op(
         Example((real(3), real("batch", 3))),
         Example((real("batch", 1, 2), real("batch", "T", 2))),
     ),
+    repeats=True, moves=True,
 )  # fmt: skip
 
 
@@ -166,6 +170,7 @@ SPREAD = Op(
         Example((real(3, 2), real("batch", 5))),
         Example((real(), real("batch"))),
     ),
+    repeats=True, moves=True,
 )  # fmt: skip
 
 SHAPING = (RESHAPE, TRANSPOSE, EXPAND, EXPAND_LIKE, SPREAD)

@@ -5,20 +5,13 @@ from __future__ import annotations
 from functools import reduce
 
 from isocline_compiler.graph import Fault, Graph, Node
-from isocline_compiler.ops import OPS
 from isocline_compiler.ops.arithmetic import ADD
 from isocline_compiler.ops.indexing import CONCAT, SLICE
+from isocline_compiler.ops.linear import LINEAR, MATMUL
 from isocline_compiler.ops.points import MERGE_POINTS
 from isocline_compiler.ops.reduction import REDUCE_SUM
-from isocline_compiler.ops.shaping import EXPAND, RESHAPE, SPREAD
+from isocline_compiler.ops.shaping import EXPAND, EXPAND_LIKE, RESHAPE, SPREAD
 from isocline_compiler.passes.rewrite import rewrite
-
-_REPEATS = frozenset({"expand", "expand_like", "spread"})
-_BROADCASTS = frozenset(
-    {"add", "sub", "mul", "div", "pow", "minimum", "maximum", "where", "and", "or", "matmul"}
-    | {"less", "less_equal", "greater", "greater_equal", "equal", "not_equal"}
-)
-"""Operations that repeat their arguments themselves."""
 
 
 def defer(graph: Graph) -> Graph:
@@ -32,9 +25,9 @@ def defer(graph: Graph) -> Graph:
 
 def _deferred(node: Node, inputs: tuple[Node, ...]) -> Node:
     node = node.rebuilt(inputs)
-    if node.op.name in _BROADCASTS:
+    if node.op.broadcasts:
         node = _bare(node)
-    if node.op.name in ("linear", "matmul"):
+    if node.op in (LINEAR, MATMUL):
         later = _product(node)
         return node if later is None else later
     return node
@@ -43,7 +36,7 @@ def _deferred(node: Node, inputs: tuple[Node, ...]) -> Node:
 def _bare(node: Node) -> Node:
     """The operation on what was repeated, where the result stays the same."""
     for i, item in enumerate(node.inputs):
-        if item.op.name in _REPEATS:
+        if item.op.repeats:
             bare = _applied(node, (*node.inputs[:i], item.inputs[0], *node.inputs[i + 1 :]))
             if bare is not None and bare.types == node.types:
                 return _bare(bare)
@@ -81,13 +74,13 @@ def _one_for_all(x: Node) -> tuple[Node, Node] | None:
     """(s, like): x is s, which has no batch axis, for each sample of `like`. None where samples may differ."""
     if not x.type.batched or not all(isinstance(size, int) for size in x.type.sample):
         return None
-    if x.op.name == "spread":
+    if x.op is SPREAD:
         return x.inputs[0], x.inputs[1]
-    if x.op.name == "expand_like":
+    if x.op is EXPAND_LIKE:
         return _of_like(*x.inputs)
-    if x.op.name in ("reshape", "expand") and x.inputs[0].shape[:1] == x.shape[:1]:
+    if x.op in (RESHAPE, EXPAND) and x.inputs[0].shape[:1] == x.shape[:1]:
         found = _one_for_all(x.inputs[0])
-        return None if found is None else (OPS[x.op.name](found[0], shape=x.type.sample), found[1])
+        return None if found is None else (x.op(found[0], shape=x.type.sample), found[1])
     return None
 
 
@@ -102,7 +95,7 @@ def _of_like(s: Node, like: Node) -> tuple[Node, Node] | None:
 
 def _of_points(node: Node, x: Node) -> Node | None:
     """x the same for all points of a sample: the product once a sample, repeated and merged."""
-    if x.op.name != "merge_points" or x.inputs[0].op.name != "expand":
+    if x.op is not MERGE_POINTS or x.inputs[0].op is not EXPAND:
         return None
     points = x.inputs[0]
     single = points.inputs[0]
@@ -117,7 +110,7 @@ def _of_points(node: Node, x: Node) -> Node | None:
 
 def _of_expanded(node: Node, x: Node) -> Node | None:
     """x with axes that were repeated: the product before; one repeated last axis meets the sums of the weights."""
-    if x.op.name != "expand" or x.inputs[0].type.rank != x.type.rank:
+    if x.op is not EXPAND or x.inputs[0].type.rank != x.type.rank:
         return None
     s, (w, *b) = x.inputs[0], node.inputs[1:]
     if s.size(-1) != x.size(-1):
@@ -127,7 +120,7 @@ def _of_expanded(node: Node, x: Node) -> Node | None:
 
 def _of_parts(node: Node, x: Node) -> Node | None:
     """x a concatenation, some parts of it repeated: the product of the others, and that of each of these beside it."""
-    if x.op.name != "concat" or x.attrs["axis"] % x.type.rank != x.type.rank - 1:
+    if x.op is not CONCAT or x.attrs["axis"] % x.type.rank != x.type.rank - 1:
         return None
     w, *b = node.inputs[1:]
     others, weights, products, start = [], [], [], 0

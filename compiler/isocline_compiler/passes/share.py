@@ -9,8 +9,6 @@ import numpy as np
 from isocline_compiler.graph import ARGUMENT, WEIGHT, Graph, Node
 from isocline_compiler.passes.rewrite import Visit, rewrite, rewritten
 
-_COMMUTATIVE = frozenset({"add", "mul", "minimum", "maximum", "equal", "not_equal", "and", "or"})
-
 
 def share(graph: Graph) -> Graph:
     """Two nodes of one operation on the same arguments -> one node; literals are compared by their bytes.
@@ -44,7 +42,7 @@ def _key(node: Node, number: dict[Node, int]) -> Hashable:
     if node.op is WEIGHT:
         return ("weight", node.attrs["name"])
     arguments = [number.setdefault(item, len(number)) for item in node.inputs]
-    if node.op.name in _COMMUTATIVE:
+    if node.op.commutative:
         arguments.sort()
     attrs = tuple((key, _frozen(value)) for key, value in sorted(node.attrs.items()))
     return (node.op.name, tuple(arguments), attrs)

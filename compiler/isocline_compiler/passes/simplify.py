@@ -38,17 +38,12 @@ def _simplified(node: Node, inputs: tuple[Node, ...]) -> Node:
 # ---------------------------------------------------------------------------------------------------- literals
 
 
-_MOVED = frozenset(
-    {"expand", "expand_like", "spread", "reshape", "transpose", "slice", "select", "merge_points", "split_points"}
-)
-
-
 def filled(node: Node) -> float | None:
     """The number that all entries of a literal are, also of one repeated or regrouped; None for anything else.
 
     -0.0 is none: x + -0.0 is x, but the sign of a zero is not ours to lose.
     """
-    while node.op.name in _MOVED:
+    while node.op.moves:
         node = node.inputs[0]
     value = value_of(node)
     if value is None or value.dtype.kind == "b" or not value.size:
