@@ -1,4 +1,4 @@
-"""What training hands on: the best weights, not the last; the memory of its optimizer; errors that fit."""
+"""What training hands on: the best weights, not the last; the memory of its optimizer; errors that fit.
 
 Everything is held against torch alone or against closed forms.
 """
