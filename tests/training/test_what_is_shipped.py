@@ -7,20 +7,23 @@ from __future__ import annotations
 
 import dataclasses
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 import torch
 from safetensors.numpy import load_file
 
-from isocline_compiler.data import Dataset, Split
+from isocline_compiler.data import Dataset, Split, load_data
 from isocline_compiler.graph import INPUT, WEIGHT, Node, leaf
 from isocline_compiler.graph.tensor_type import BATCH, TensorType
-from isocline_compiler.model import Option, Parameter
+from isocline_compiler.model import DataBinding, DataPlan, Option, Parameter, Port
 from isocline_compiler.ops import OPS
 from isocline_compiler.training.fit import train
 from isocline_compiler.training.initial import initial_weights
 from isocline_compiler.training.laplace import laplace
+from isocline_dsl.diagnostics import Source
+from isocline_dsl.tree import Span
 from tests.training.models import DESIGN, RESPONSE, line, line_data, model, plan, weight
 
 
@@ -103,3 +106,36 @@ def test_errors_of_a_mean_of_several_squares(entries: int) -> None:
         scaled = dataclasses.replace(fitted, training=dataclasses.replace(fitted.training, losses=losses))
         found = laplace(scaled, Dataset(data).train, {"w": best})
         np.testing.assert_allclose(found.covariance, np.linalg.inv(DESIGN.T @ DESIGN) * variance, rtol=1e-9)
+
+
+# ---------------------------------------------------------------------------------------------------- windows
+
+
+def windows(folder: Path, rows: str, split: Option | None, **settings: Any) -> Dataset:
+    """Two rows behind and two ahead of `v`; `rows` is what the file holds of it, "-" a gap, beside the hour."""
+    lines = [f"{hour},{'' if word == '-' else word}" for hour, word in enumerate(rows.split())]
+    (folder / "data.csv").write_text("hour,v\n" + "\n".join(lines) + "\n")
+    span = Span(0, 3)
+    bindings = (DataBinding("p", "past", ("v",), 2, span), DataBinding("f", "future", ("v",), 2, span))
+    chosen = DataPlan("data.csv", span, bindings, split=split, **settings)
+    ports = [Port("p", "real", (2,))], [Port("f", "real", (2,))]
+    return load_data(chosen, *ports, folder, Source("dyn 1\n", "model.dyn"))
+
+
+@pytest.mark.parametrize("stride", [1, 3])
+def test_windows_that_touch_a_gap_are_dropped_whole(stride: int, tmp_path: Path) -> None:
+    """Rows 0..11, of which 6 is missing: what remains begins at 0..2 or 7..8, with stride 3 at 0 alone."""
+    data = windows(tmp_path, "0 1 2 3 4 5 - 7 8 9 10 11", None, stride=stride, missing="drop")
+    begins = [b for b in range(0, 9, stride) if b + 3 < 6 or b > 6]
+    assert begins == ([0, 1, 2, 7, 8] if stride == 1 else [0])
+    assert data.train.arrays["p"].tolist() == [[b, b + 1] for b in begins]
+    assert data.train.arrays["f"].tolist() == [[b + 2, b + 3] for b in begins]
+
+
+def test_no_row_that_is_trained_on_as_future_is_tested(tmp_path: Path) -> None:
+    """A boundary at hour 8: futures end before it or begin at it or later; that of rows 7 and 8 goes to neither."""
+    rows = " ".join(map(str, range(14)))
+    data = windows(tmp_path, rows, Option("time", {"column": "hour", "test": 8}))
+    assert data.test is not None
+    assert data.train.arrays["f"].tolist() == [[b, b + 1] for b in range(2, 7)]
+    assert data.test.arrays["f"].tolist() == [[b, b + 1] for b in range(8, 13)]
