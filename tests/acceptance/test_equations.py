@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from isocline_compiler import driver
-from isocline_compiler.certify.evaluation import reference_tolerance
+from isocline_compiler.certify.reference import reference_tolerance
 from isocline_compiler.certify.samples import drawn
 from isocline_compiler.lower.check import check
 from isocline_compiler.pipeline import Compilation, Compiled

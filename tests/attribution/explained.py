@@ -12,13 +12,15 @@ import torch
 
 from isocline_compiler.attribution.explain import Explanations, explain
 from isocline_compiler.backends.to_onnx import to_onnx
-from isocline_compiler.backends.to_torch import TorchProgram, lower_to_torch
+from isocline_compiler.backends.to_torch import TorchProgram
 from isocline_compiler.certify.choose import discretisation
 from isocline_compiler.certify.evaluation import scheme_steps
-from isocline_compiler.graph import Graph, Node
+from isocline_compiler.graph import Graph
+from isocline_compiler.graph.solve import Solve
 from isocline_compiler.lower import lower
 from isocline_compiler.model import Model
-from isocline_compiler.solvers.unroll import Unrolling, unroll, with_segments
+from isocline_compiler.solvers.unroll import unroll
+from isocline_compiler.solvers.unroll.forms import Unrolling, solves_of, with_forms
 from isocline_compiler.training.initial import initial_weights
 from isocline_dsl import Source, parse
 
@@ -88,16 +90,14 @@ class Case:
     def weights(self) -> dict[str, np.ndarray]:
         return dict(initial_weights(self.model.weights, self.seed))
 
-    def choice(self, node: Node):
-        stated = node.attrs["scheme"]
-        return scheme_steps(node, stated) if stated is not None else discretisation(node, "rk4", self.steps)
+    def choice(self, solve: Solve):
+        stated = solve.spec.scheme
+        return scheme_steps(solve, stated) if stated is not None else discretisation(solve, "rk4", self.steps)
 
     @cached_property
     def choices(self):
-        from isocline_compiler.graph.solve import SOLVE
-
-        chosen = {node: self.choice(node) for node in self.model.graph.nodes() if node.op is SOLVE}
-        return with_segments(chosen, self.unrolling)
+        chosen = {solve.spec.choice: self.choice(solve) for solve in solves_of(self.model.graph)}
+        return with_forms(self.model.graph, chosen, self.unrolling)
 
     @cached_property
     def explanations(self) -> Explanations:
@@ -138,11 +138,11 @@ class Case:
 
     @cached_property
     def unrolled(self) -> Graph:
-        return unroll(self.model.graph, self.choices.__getitem__)
+        return unroll(self.model.graph, self.choices).graph
 
     @cached_property
     def program(self) -> TorchProgram:
-        return lower_to_torch(self.unrolled)
+        return TorchProgram(self.unrolled)
 
     def bound(self, dtype: torch.dtype = torch.float64) -> dict[str, torch.Tensor]:
         return {name: torch.tensor(value, dtype=dtype) for name, value in self.weights.items()}

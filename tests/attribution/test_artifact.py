@@ -8,15 +8,16 @@ import numpy as np
 import pytest
 import torch
 
-from isocline_compiler.backends.to_torch import lower_to_torch
+from isocline_compiler.backends.to_torch import TorchProgram
 from isocline_compiler.certify.attribution import missed_attributions
 from isocline_compiler.certify.certificate import AttributionProof
 from isocline_compiler.certify.choose import discretisation
 from isocline_compiler.certify.curves import curves
 from isocline_compiler.ops.activation import ACTIVATION
 from isocline_compiler.ops.elementwise import ELEMENTWISE
-from isocline_compiler.pipeline import Compilation, Compiled, Trained
+from isocline_compiler.pipeline import Compiled, Trained, compile_model
 from isocline_compiler.solvers.unroll import unroll
+from isocline_compiler.solvers.unroll.forms import solves_of
 from isocline_dsl import IsoclineError
 from isocline_runtime import Session, load
 from isocline_runtime.errors import InputError, RunError
@@ -33,7 +34,7 @@ INPUTS = {"first": np.array([[2.0, 1.0], [3.0, 2.5]]), "season": np.array([0.2, 
 
 def compiled(items: tuple[str, ...], folder: Path, text: str = TEXT) -> Compiled:
     case = Case(text, items)
-    return Compilation(case.model, Trained(case.weights), None).run(folder)
+    return compile_model(case.model, Trained(case.weights), None, None, lambda text: None, folder)
 
 
 @pytest.fixture(scope="module")
@@ -116,7 +117,7 @@ def test_the_number_of_samples_may_be_fixed(tmp_path: Path) -> None:
 def test_derivatives_beside_the_model_are_those_of_autograd(tmp_path: Path) -> None:
     """adj_ and fwd_ files: the model's own signature first, then seeds as matrices, as CasADi reads them."""
     case = Case(TEXT, ("derivatives adjoint, forward", "solver rk4(steps=4)"))
-    artifact = Compilation(case.model, Trained(case.weights), None).run(folder=tmp_path / "seeded")
+    artifact = compile_model(case.model, Trained(case.weights), None, None, lambda text: None, tmp_path / "seeded")
     assert [item["result"] for item in artifact.certificate["derivatives"]] == ["adj_model.onnx", "fwd_model.onnx"]
     assert all(item["error"] < 1e-5 for item in artifact.certificate["derivatives"])
     folder = artifact.folder
@@ -127,8 +128,8 @@ def test_derivatives_beside_the_model_are_those_of_autograd(tmp_path: Path) -> N
     assert shapes["adj_last"] == shapes["fwd_season"] == ("batch", 1)
     assert shapes["fwd_first"] == ("batch", 2)
     x = {name: torch.tensor(array) for name, array in INPUTS.items()}
-    steps = {node: discretisation(node, "rk4", 1) for node in case.choices}
-    program = lower_to_torch(unroll(case.model.graph, steps.__getitem__))
+    steps = {solve.spec.choice: discretisation(solve, "rk4", 1) for solve in solves_of(case.model.graph)}
+    program = TorchProgram(unroll(case.model.graph, steps).graph)
 
     def outputs(first: torch.Tensor, season: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         found = program({**case.bound(), "first": first, "season": season})

@@ -170,10 +170,11 @@ def test_a_classifier_explains_the_class_that_it_predicts() -> None:
 
 def test_the_adjoint_path_is_autograd_at_the_states_of_the_steps(lynx: Case, found: dict[str, np.ndarray]) -> None:
     """Of the unrolled graph, in float64: every state of every step is a tensor that autograd differentiates by."""
-    kept: list[tuple] = []
-    graph = unroll(lynx.model.graph, lynx.choices.__getitem__, lambda *found: kept.append(found))
-    (_, course), arrays = kept[0], {**lynx.bound(), "first": torch.tensor(FIRST), "season": torch.tensor(SEASON)}
-    states = list(zip(*course.states, strict=True))
+    stepped = unroll(lynx.model.graph, lynx.choices, trajectories=True)
+    graph, (trajectory,) = stepped.graph, stepped.trajectories
+    arrays = {**lynx.bound(), "first": torch.tensor(FIRST), "season": torch.tensor(SEASON)}
+    assert list(trajectory.states) == ["hare", "lynx"]
+    states = list(zip(*trajectory.states.values(), strict=True))
     flat = [node for state in states for node in state]
     path = [tensor.detach() for tensor in evaluate(flat, arrays)]
     for i in (0, 4, 7, len(states) - 1):
@@ -181,9 +182,9 @@ def test_the_adjoint_path_is_autograd_at_the_states_of_the_steps(lynx: Case, fou
         (out,) = evaluate([graph.outputs["forecast"]], {**arrays, **given})
         slopes = torch.autograd.grad(out.sum(), list(given.values()))
         for name, slope in zip(("hare", "lynx"), slopes, strict=True):
-            mine = found[f"adjoint_path_populations_{name}"][:, i]
+            mine = found[f"adjoint_path_path_{name}"][:, i]
             np.testing.assert_allclose(mine, slope.numpy(), rtol=1e-9, atol=1e-10)
-    np.testing.assert_allclose(found["adjoint_path_populations_times"], np.linspace(0, 2, 13), atol=1e-12)
+    np.testing.assert_allclose(found["adjoint_path_path_times"], np.linspace(0, 2, 13), atol=1e-12)
 
 
 def test_parameter_sensitivity_is_the_change_of_a_model_with_another_parameter(

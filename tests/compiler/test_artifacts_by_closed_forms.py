@@ -7,8 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from isocline_compiler import driver
-from isocline_compiler.pipeline import Compilation
+from isocline_compiler import driver, pipeline
 from isocline_runtime import load
 
 TURN = """dyn 1
@@ -32,7 +31,7 @@ deploy {{ solver rk4(steps={steps}); unroll {unroll}; dtype float64 }}
 
 @pytest.fixture(autouse=True)
 def without_page(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(Compilation, "report", lambda *_: "")
+    monkeypatch.setattr(pipeline, "report_of", lambda *_: "")
 
 
 def answers(folder: Path, text: str, start: np.ndarray) -> np.ndarray:

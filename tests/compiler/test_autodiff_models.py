@@ -15,15 +15,16 @@ from isocline_compiler.certify.choose import discretisation
 from isocline_compiler.certify.evaluation import scheme_steps
 from isocline_compiler.derivatives.reverse_forward import gradient
 from isocline_compiler.graph import Array, Graph, Node, constant
+from isocline_compiler.graph.solve import Solve
 from isocline_compiler.lower import lower
 from isocline_compiler.model import Model
 from isocline_compiler.ops import OPS
 from isocline_compiler.passes import bind, optimise, share
 from isocline_compiler.solvers.grid import Discretisation
-from isocline_compiler.solvers.unroll import unroll
 from isocline_compiler.training.initial import initial_weights
 from isocline_dsl import parse, read
 from tests.compiler.test_ops import NOT_IN_FLOAT64
+from tests.solves import unrolled as stepped
 
 ROOT = Path(__file__).parents[2]
 LONG = {"examples/pendulum/pendulum.dyn", "examples/pendulum/unconstrained.dyn"}
@@ -37,15 +38,15 @@ FILES = sorted(
 SAMPLES = 3
 
 
-def chosen(node: Node) -> Discretisation:
-    stated = node.attrs["scheme"]
-    return scheme_steps(node, stated) if stated is not None else discretisation(node, "rk4", 1)
+def chosen(solve: Solve) -> Discretisation:
+    stated = solve.spec.scheme
+    return scheme_steps(solve, stated) if stated is not None else discretisation(solve, "rk4", 1)
 
 
 def unrolled(path: Path) -> tuple[Model, Graph]:
     source = read(path)
     model = lower(parse(source), source)
-    return model, unroll(model.graph, chosen)
+    return model, stepped(model.graph, chosen)
 
 
 def moved_weights(model: Model) -> dict[str, Array]:

@@ -15,17 +15,17 @@ from isocline_compiler import driver
 from isocline_compiler.backends.to_torch import evaluate
 from isocline_compiler.certify.choose import discretisation
 from isocline_compiler.graph import INPUT, WEIGHT
-from isocline_compiler.graph.solve import SOLVE
+from isocline_compiler.graph.solve import SOLVE, spec_of
 from isocline_compiler.lower import lower
 from isocline_compiler.model import Model
 from isocline_compiler.passes import bind, optimise
-from isocline_compiler.solvers.unroll import unroll
 from isocline_compiler.training.initial import initial_weights
 from isocline_compiler.training.integrate import AdaptiveIntegrator
 from isocline_dsl import Source, parse
 from isocline_dsl.diagnostics import IsoclineError
 from isocline_runtime import load
 from tests.compiler.test_autodiff_models import in_onnxruntime
+from tests.solves import unrolled
 
 Tensor = torch.Tensor
 Function = Callable[[Tensor], Tensor]
@@ -49,7 +49,7 @@ class Program:
         rng = np.random.default_rng(3)
         drawn = initial_weights(self.model.weights, 0)
         self.weights = {name: value + 0.1 * rng.uniform(size=value.shape) for name, value in drawn.items()}
-        self.graph = unroll(self.model.graph, lambda node: discretisation(node, self.scheme, self.steps))
+        self.graph = unrolled(self.model.graph, lambda solve: discretisation(solve, self.scheme, self.steps))
         self.bound = {name: torch.tensor(value) for name, value in self.weights.items()}
         self.x = torch.tensor(rng.uniform(0.2, 1.0, (SAMPLES, 3)))
 
@@ -241,7 +241,7 @@ deploy { solver auto(error=1e-4) }
 def test_all_directions_share_one_solve() -> None:
     model = lowered(VECTORS["solve"] + "\noutput d = jacobian(y, x)")
     solves = [node for node in model.graph.nodes() if node.op is SOLVE]
-    assert [node.attrs["states"] for node in solves] == [4]
+    assert [len(spec_of(node).states) for node in solves] == [4]
 
 
 def test_weights_per_step_are_walked_along() -> None:

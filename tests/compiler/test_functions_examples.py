@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 
-from isocline_compiler.backends.to_torch import lower_to_torch
+from isocline_compiler.backends.to_torch import TorchProgram
 from isocline_compiler.lower import lower
 from isocline_compiler.model import Model
 from isocline_compiler.vocabulary.distributions import DISTRIBUTIONS
@@ -52,7 +52,7 @@ def test_the_example_is_a_program(function: Function) -> None:
         model = typed(program(function.example))
     except IsoclineError as mistake:
         pytest.fail(f"{program(function.example)}\n{mistake}")
-    result = lower_to_torch(model.graph)(arrays(model))["result"]
+    result = TorchProgram(model.graph)(arrays(model))["result"]
     declared = tuple(3 if size == "batch" else size for size in model.graph.outputs["result"].shape)
     assert tuple(result.shape) == declared
     assert torch.isfinite(result.double()).all()

@@ -22,6 +22,7 @@ from isocline_compiler.ops import OPS
 from isocline_compiler.ops.shapes import real
 from isocline_compiler.passes import CLEANING, PIPELINE, bind, defer, fold, hoist, optimise, prune, share, simplify
 from isocline_dsl.tree import Span
+from tests.solves import solve_node
 
 X = leaf(INPUT, "x", real("batch", 3))
 Z = leaf(INPUT, "z", real("batch", 3))
@@ -397,8 +398,7 @@ def _solve(slope, *, captured=(), stacked=()):
     held = [leaf(ARGUMENT, f"c{i}", node.type) for i, node in enumerate(captured)]
     slices = [leaf(ARGUMENT, f"s{i}", node.type.with_shape(node.shape[1:])) for i, node in enumerate(stacked)]
     region = Region((t, x, *held, *slices), (slope(t, x, [*held, *slices]),))
-    counts = {"states": 1, "captured": len(captured), "stacked": len(stacked)}
-    return SOLVE(X, *captured, *stacked, region=region, interval=Interval((0.0, 1.0), False), **counts)
+    return solve_node(region, (X,), Interval((0.0, 1.0), False), captured=captured, stacked=stacked)
 
 
 def _euler(node, field, initial, captured, stacked, times):

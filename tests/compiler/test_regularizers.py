@@ -12,13 +12,14 @@ from scipy.integrate import quad, solve_ivp
 
 from isocline_compiler.backends.to_torch import Field, evaluate
 from isocline_compiler.graph import ARGUMENT, INPUT, WEIGHT, Node, Region, leaf
-from isocline_compiler.graph.solve import SOLVE, Interval, pick
+from isocline_compiler.graph.solve import Interval, pick, spec_of
 from isocline_compiler.graph.tensor_type import TensorType
 from isocline_compiler.lower.regularization import LossContext
 from isocline_compiler.lower.weights import WeightTable
 from isocline_compiler.ops import OPS
 from isocline_compiler.vocabulary.regularizers import REGULARIZERS
 from isocline_compiler.vocabulary.regularizers.record import Setting
+from tests.solves import solve_node
 
 REAL, PAIR = TensorType("real", ("batch",)), TensorType("real", ("batch", 2))
 
@@ -31,8 +32,8 @@ def decay(times: tuple[float, ...], everywhere: bool) -> Node:
     )
     region = Region((t, x, y, k), (-k * x, OPS["cos"](t) * y + OPS["select"](x, axis=1, index=0)))
     starts = leaf(INPUT, "x0", PAIR), leaf(INPUT, "y0", REAL)
-    attrs = {"region": region, "interval": Interval(times, everywhere), "states": 2, "captured": 1, "stacked": 0}
-    return SOLVE(*starts, leaf(WEIGHT, "k", TensorType("real")), **attrs, scheme=None, field="decay")
+    rate = leaf(WEIGHT, "k", TensorType("real"))
+    return solve_node(region, starts, Interval(times, everywhere), captured=(rate,), field="decay")
 
 
 BOUND = {
@@ -55,9 +56,9 @@ def scipy_integrator(node: Node, field: Field, initial: Any, captured: Any, stac
         return torch.cat([item.reshape(-1) for item in slopes]).numpy()
 
     start = torch.cat([item.reshape(-1) for item in initial]).numpy()
-    grid = list(times.tolist() if times is not None else node.attrs["interval"].times)
+    grid = list(times.tolist() if times is not None else spec_of(node).interval.times)
     found = solve_ivp(slope, (grid[0], grid[-1]), start, "DOP853", grid, rtol=1e-9, atol=1e-10).y.T
-    if not node.attrs["interval"].everywhere:
+    if not spec_of(node).interval.everywhere:
         return tuple(parts(found[-1]))
     return tuple(torch.stack(items, 1) for items in zip(*map(parts, found), strict=True))
 
@@ -124,12 +125,13 @@ def test_solves_one_after_the_other_and_integrals_side_by_side() -> None:
     """The second solve starts where the first ends; the energy is asked for twice and must not count itself."""
     first = decay((0.0, 0.5), False)
     region, captured = first.attrs["region"], first.inputs[-1]
-    attrs = dict(first.attrs) | {"interval": Interval((0.5, 2.0), False)}
-    second = SOLVE(pick(first, 0), pick(first, 1), captured, **attrs)
-    assert second.attrs["region"] is region
+    starts = (pick(first, 0), pick(first, 1))
+    interval = Interval((0.5, 2.0), False)
+    second = solve_node(region, starts, interval, captured=(captured,), field="decay", name="second")
     context = LossContext([pick(second, 0)], WeightTable(), ())
     terms = [REGULARIZERS["kinetic_energy"].term(context, ["decay"]) for _ in range(2)]
-    assert [solve.attrs["integrals"] for solve in context.solves("decay")] == [2, 2], "the terms must share the solves"
+    integrals = [len(spec_of(solve).places("integral")) for solve in context.solves("decay")]
+    assert integrals == [2, 2], "the terms must share the solves"
     energies = [context.current(item) for item in terms if isinstance(item, Node)]
     found = torch.stack(evaluate(energies, BOUND, integrator=scipy_integrator)).numpy()
     rows = zip(BOUND["x0"].tolist(), BOUND["y0"].tolist(), strict=True)
@@ -140,12 +142,12 @@ def test_solves_one_after_the_other_and_integrals_side_by_side() -> None:
 def test_weights_of_each_step_stay_behind_the_states() -> None:
     x, w = leaf(ARGUMENT, "x", PAIR), leaf(ARGUMENT, "w", TensorType("real", (2,)))
     region = Region((leaf(ARGUMENT, "t", TensorType("real")), x, w), (x * w,))
-    attrs = {"region": region, "interval": Interval((0.0, 1.0), False), "states": 1, "captured": 0, "stacked": 1}
     stacked = leaf(WEIGHT, "w", TensorType("real", (4, 2)))
-    problem = Problem(SOLVE(leaf(INPUT, "x0", PAIR), stacked, **attrs, scheme=None, field="decay"))
+    start, interval = leaf(INPUT, "x0", PAIR), Interval((0.0, 1.0), False)
+    problem = Problem(solve_node(region, (start,), interval, stacked=(stacked,), field="decay"))
     REGULARIZERS["kinetic_energy"].term(problem, ["decay"])
     assert problem.solve.inputs[-1] is stacked
-    assert [item.attrs["name"] for item in problem.solve.attrs["region"].arguments] == ["t", "x", "path_integral", "w"]
+    assert [item.attrs["name"] for item in problem.solve.attrs["region"].arguments] == ["t", "x", "integral~0", "w"]
 
 
 def test_weight_decay_sums_the_squares_of_kernels() -> None:

@@ -72,7 +72,7 @@ CERTIFICATE = Certificate(
     deployed={"forecast": Spread(6.0221e-4, 5.5551e-4, 1.6161e-4, 29)},
     stated_error=1.3e-3,
     reference="dopri8, rtol = atol = 1e-06",
-    solves=(DeployedSolve("populations", "continuous", "rk4", 4, 63, 252),),
+    solves=(DeployedSolve("populations", "populations", "continuous", "rk4", 4, 63, 252),),
     work_precision=(
         Trial("populations", "euler", 1, 40, 40, 400, 0.31),
         Trial("populations", "euler", 1, 80, 80, 800, 0.16),
@@ -262,9 +262,9 @@ def test_hostile_names_stay_text(prey: Model) -> None:
         graph={evil: evil},
         checks=(CheckResult(evil, 1.0, "<", 2.0, True),),
         parameters=(replace(CERTIFICATE.parameters[0], name=evil, unit=evil, prior=evil, reason=evil),),
-        solves=(replace(CERTIFICATE.solves[0], field=evil),),
-        work_precision=tuple(replace(trial, field=evil, scheme=evil) for trial in CERTIFICATE.work_precision),
-        stability=(replace(CERTIFICATE.stability[0], field=evil),),
+        solves=(replace(CERTIFICATE.solves[0], name=evil, field=evil),),
+        work_precision=tuple(replace(trial, solve=evil, scheme=evil) for trial in CERTIFICATE.work_precision),
+        stability=(replace(CERTIFICATE.stability[0], solve=evil),),
     )
     answer = np.ones((1, 21, 2)) * np.arange(21)[None, :, None]
     text = write_report(ReportMaterial(model, certificate, None, {"forecast": answer}))

@@ -27,7 +27,7 @@ TRIALS = (
     Trial("f", "rk4", 4, 20, 80, 800, 2.4e-4),
     Trial("f", "heun", 2, 20, 40, 400, float("inf")),
 )
-CHOSEN = DeployedSolve("f", "continuous", "rk4", 4, 20, 80)
+CHOSEN = DeployedSolve("f", "f", "continuous", "rk4", 4, 20, 80)
 SPECTRUM = Stability("f", "rk4", 0.9, 0.9, (-1.5, 2.0), 0.5, 1.0, 0, True)
 BIRTH = FittedParameter("birth", 0.5, 0.03, 0.45, None, "1/year", None)
 

@@ -10,11 +10,12 @@ import numpy as np
 import pytest
 import torch
 
-from isocline_compiler.backends.to_torch import TorchProgram, evaluate, lower_to_torch
+from isocline_compiler.backends.to_torch import TorchProgram, evaluate
 from isocline_compiler.certify.attribution import missed_attributions
 from isocline_compiler.certify.certificate import AttributionProof
 from isocline_compiler.certify.deployed import COMPARE
 from isocline_compiler.certify.measures import Spread, relative_errors, spread
+from isocline_compiler.certify.prove import Proving
 from isocline_compiler.derivatives.reverse_forward import gradient, vjp
 from isocline_compiler.graph import INPUT, Graph, Node, constant, leaf
 from isocline_compiler.graph.scan import SCAN, scan
@@ -23,7 +24,6 @@ from isocline_compiler.ops import OPS
 from isocline_compiler.ops.broadcasting import sum_to
 from isocline_compiler.ops.shapes import real
 from isocline_compiler.passes import optimise, prune, share
-from isocline_compiler.pipeline import Compilation
 from tests.compiler.workbench import Workbench
 
 
@@ -187,7 +187,7 @@ def test_each_gate_of_a_gru_does_its_own_work() -> None:
 def test_literals_are_rounded_anew_for_each_precision(order: tuple[str, str]) -> None:
     """One program run in one precision, then in the other: 0.1 is each time that of the precision."""
     x = leaf(INPUT, "x", real("batch"))
-    program = lower_to_torch(Graph((x,), {"y": x * constant(np.array([0.1]))}))
+    program = TorchProgram(Graph((x,), {"y": x * constant(np.array([0.1]))}))
     for name in (*order, order[0]):
         (found,) = program({"x": torch.ones(1, dtype=getattr(torch, name))}).values()
         assert found.dtype == getattr(torch, name)
@@ -198,7 +198,7 @@ def test_literals_are_rounded_anew_for_each_precision(order: tuple[str, str]) ->
 def test_literals_in_a_loop_are_rounded_anew_for_each_precision(order: tuple[str, str]) -> None:
     x = leaf(INPUT, "x", real("batch"))
     loop = scan((x,), (), (), lambda states, *_: ((states[0] * constant(0.1),), ()), length=1)
-    program = lower_to_torch(Graph((x,), {"y": loop.last[0]}))
+    program = TorchProgram(Graph((x,), {"y": loop.last[0]}))
     for name in (*order, order[0]):
         (found,) = program({"x": torch.ones(1, dtype=getattr(torch, name))}).values()
         assert found.numpy()[0] == np.dtype(name).type(0.1)
@@ -288,12 +288,15 @@ NAN = Spread(float("nan"), 0.0, 0.0, 0)
 def test_a_measure_that_is_not_a_number_misses_its_bound(field: str, code: str) -> None:
     """Each of the two promises, with not-a-number where the other is kept."""
     port = SimpleNamespace(name="y", span=None)
-    deployment = SimpleNamespace(of=None, solver=None, checks=())
-    build: Any = SimpleNamespace(model=SimpleNamespace(outputs=(port,)), plan=deployment, _is_bounded=True)
+    deployment = SimpleNamespace(of=None, solver=None, checks=(), span=None)
+    model = SimpleNamespace(outputs=(port,), deployment=deployment)
+    build: Any = SimpleNamespace(model=model, _is_bounded=True)
     kept = {"parity": {"y": Spread(0.0, 0.0, 0.0, 0)}, "deployed": {"y": Spread(0.0, 0.0, 0.0, 0)}}
     for measured, codes in ((kept, []), ({**kept, field: {"y": NAN}}, [code])):
-        certificate: Any = SimpleNamespace(**measured, parity_bound=1e-5, stated_error=1e-3, checks=())
-        assert [item.code for item in Compilation._missed(build, certificate)] == codes
+        certificate: Any = SimpleNamespace(
+            **measured, parity_bound=1e-5, stated_error=1e-3, dtype="float32", checks=(), orders=(), second_walk={}
+        )
+        assert [item.code for item in Proving.missed(build, certificate)] == codes
 
 
 @pytest.mark.parametrize("error", [float("nan"), float("inf"), 2e-3])

@@ -9,12 +9,12 @@ import pytest
 
 from isocline_compiler.graph import ARGUMENT, INPUT, WEIGHT, Graph, Region, constant, leaf
 from isocline_compiler.graph.drawing import to_svg
-from isocline_compiler.graph.solve import SOLVE, Interval, SchemeChoice, pick
+from isocline_compiler.graph.solve import Interval, SchemeChoice, pick
 from isocline_compiler.graph.tensor_type import BATCH, TensorType
 from isocline_compiler.graph.text_form import attribute, literal, to_text
 from isocline_compiler.ops import OPS
 from isocline_compiler.solvers.grid import discretise
-from isocline_compiler.solvers.unroll import unroll
+from tests.solves import solve_node, unrolled
 
 
 def real(*shape):
@@ -25,12 +25,8 @@ def swing(scheme=None):
     """q' = p, p' = -k sin q; the angle at every time, the last velocity squashed by a layer."""
     t, (q, p, k) = leaf(ARGUMENT, "t", real()), (leaf(ARGUMENT, name, real(BATCH)) for name in "qpk")
     q0, stiff = leaf(INPUT, "q0", real(BATCH)), leaf(INPUT, "k", real(BATCH))
-    node = SOLVE(
-        q0, q0 * 0.0, stiff,
-        region=Region((t, q, p, k), (p, -k * OPS["sin"](q))),
-        interval=Interval((0.0, 0.5, 1.0), everywhere=True),
-        states=2, captured=1, stacked=0, scheme=scheme, field="swing",
-    )  # fmt: skip
+    region, interval = Region((t, q, p, k), (p, -k * OPS["sin"](q))), Interval((0.0, 0.5, 1.0), everywhere=True)
+    node = solve_node(region, (q0, q0 * 0.0), interval, captured=(stiff,), scheme=scheme, field="swing")
     head = OPS["tanh"](OPS["matmul"](pick(node, 1), leaf(WEIGHT, "head.w", real(3, 2))) + constant([0.5, 1.0]))
     return Graph((q0, stiff), {"angle": pick(node, 0), "score": head}, "pendulum")
 
@@ -41,8 +37,8 @@ input q0 : real[batch]
 input k : real[batch]
 weight @head.w : real[3, 2]
 %0 = mul(q0, 0.0) : real[batch]
-%1 = solve(q0, %0, k, captured=1, field=swing, interval=0.0..1.0 at 3 times, scheme=euler(steps=2), \
-stacked=0, states=2) : real[batch, 3], real[batch, 3] {
+%1 = solve(q0, %0, k, name=path, field=swing, interval=0.0..1.0 at 3 times, scheme=euler(steps=2), \
+states=[q, p]) : real[batch, 3], real[batch, 3] {
   region(t : real, q : real[batch], p : real[batch], k : real[batch])
     %2 = neg(k) : real[batch]
     %3 = sin(q) : real[batch]
@@ -79,23 +75,22 @@ weight @head.w : real[3, 2]
 %13 = concat(%0, %4, %12, axis=1) : real[batch, 3]
 %14 = reshape(%1, shape=[batch, 1]) : real[batch, 1]
 %15 = reshape(%9, shape=[batch, 1]) : real[batch, 1]
-%16 = neg(k) : real[batch]
-%17 = sin(%3) : real[batch]
-%18 = mul(%16, %17) : real[batch]
-%19 = mul(0.5, %18) : real[batch]
-%20 = add(%9, %19) : real[batch]
-%21 = reshape(%20, shape=[batch, 1]) : real[batch, 1]
-%22 = concat(%14, %15, %21, axis=1) : real[batch, 3]
-%23 = matmul(%22, @head.w) : real[batch, 2]
-%24 = add(%23, [0.5, 1.0]) : real[batch, 2]
-%25 = tanh(%24) : real[batch, 2]
+%16 = sin(%3) : real[batch]
+%17 = mul(%5, %16) : real[batch]
+%18 = mul(0.5, %17) : real[batch]
+%19 = add(%9, %18) : real[batch]
+%20 = reshape(%19, shape=[batch, 1]) : real[batch, 1]
+%21 = concat(%14, %15, %20, axis=1) : real[batch, 3]
+%22 = matmul(%21, @head.w) : real[batch, 2]
+%23 = add(%22, [0.5, 1.0]) : real[batch, 2]
+%24 = tanh(%23) : real[batch, 2]
 output angle = %13 : real[batch, 3]
-output score = %25 : real[batch, 2]
+output score = %24 : real[batch, 2]
 """
 
 
 def by_euler(graph, steps=2):
-    return unroll(graph, lambda node: discretise(node.attrs["interval"], "euler", steps))
+    return unrolled(graph, lambda solve: discretise(solve.spec.interval, "euler", steps))
 
 
 def test_a_rolled_graph_as_text():

@@ -11,11 +11,12 @@ import pytest
 
 from isocline_compiler.backends.to_onnx import IR_VERSIONS, to_onnx
 from isocline_compiler.graph import ARGUMENT, INPUT, WEIGHT, Graph, Region, at, constant, leaf
-from isocline_compiler.graph.solve import SOLVE, Interval
+from isocline_compiler.graph.solve import Interval
 from isocline_compiler.ops import OPS
 from isocline_compiler.ops.shapes import real
 from isocline_dsl.diagnostics import IsoclineError, Source
 from isocline_dsl.tree import Span
+from tests.solves import solve_node
 
 X = leaf(INPUT, "x", real("batch", 3))
 
@@ -175,7 +176,7 @@ def test_a_solve_is_refused():
     t, state = leaf(ARGUMENT, "t", real()), leaf(ARGUMENT, "s", real("batch", 3))
     interval = Interval((0.0, 1.0), everywhere=False)
     region = Region((t, state), (-state,))
-    solve = SOLVE(X, region=region, interval=interval, states=1, captured=0, stacked=0)
+    solve = solve_node(region, (X,), interval)
     with pytest.raises(IsoclineError, match="solve"):
         to_onnx(Graph((X,), {"y": solve}), {})
 

@@ -7,18 +7,18 @@ import pytest
 import torch
 
 from isocline_compiler.backends.to_torch import (
-    Line,
+    FieldProgram,
     Run,
-    TorchModel,
+    StraightLineProgram,
+    TorchProgram,
     evaluate,
-    lower_to_torch,
-    region_function,
     setting_of,
 )
 from isocline_compiler.graph import ARGUMENT, INPUT, WEIGHT, Graph, Region, constant, leaf
-from isocline_compiler.graph.solve import SOLVE, Interval, pick
+from isocline_compiler.graph.solve import Interval, pick
 from isocline_compiler.ops import OPS
 from isocline_compiler.ops.shapes import integer, real
+from tests.solves import solve_node
 
 X = leaf(INPUT, "x", real("batch", 3))
 W = leaf(WEIGHT, "layer.w", real(3, 3))
@@ -33,7 +33,7 @@ def _decay() -> Region:
 
 def _solve():
     interval = Interval((0.0, 1.0), everywhere=False)
-    return SOLVE(X, constant(0.5), region=_decay(), interval=interval, states=1, captured=1, stacked=0)
+    return solve_node(_decay(), (X,), interval, captured=(constant(0.5),))
 
 
 def _euler(node, field, initial, captured, stacked, times):
@@ -43,7 +43,7 @@ def _euler(node, field, initial, captured, stacked, times):
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
 def test_precision_follows_the_bound_tensors(dtype):
-    program = lower_to_torch(Graph((X,), {"y": OPS["tanh"](X @ W + 0.1)}))
+    program = TorchProgram(Graph((X,), {"y": OPS["tanh"](X @ W + 0.1)}))
     x, w = torch.randn(4, 3, dtype=dtype), torch.randn(3, 3, dtype=dtype)
     y = program({"x": x, "layer.w": w})["y"]
     assert y.dtype == dtype
@@ -52,7 +52,7 @@ def test_precision_follows_the_bound_tensors(dtype):
 
 def test_a_program_of_integers_alone_computes_reals_in_float64():
     label = leaf(INPUT, "label", integer("batch"))
-    one_hot = lower_to_torch(Graph((label,), {"y": OPS["one_hot"](label, depth=3)}))
+    one_hot = TorchProgram(Graph((label,), {"y": OPS["one_hot"](label, depth=3)}))
     result = one_hot({"label": torch.tensor([2, 0])})["y"]
     assert result.dtype == torch.float64
     assert torch.equal(result, torch.nn.functional.one_hot(torch.tensor([2, 0]), 3).double())
@@ -68,7 +68,7 @@ def test_values_are_dropped_after_their_last_use():
     node, line = X, None
     for _ in range(50):
         node = OPS["sin"](node)
-    line = Line([node])
+    line = StraightLineProgram([node])
     assert sum(len(step.dead) for step in line._steps) == 49
     x = torch.randn(2, 3)
     expected = x
@@ -98,7 +98,8 @@ def test_a_field_computes_what_does_not_move_once(monkeypatch):
     object.__setattr__(OPS["transpose"], "torch", lambda torch, x, perm: calls.append(1) or transpose(torch, x, perm))
     try:
         w = torch.randn(3, 3, dtype=torch.float64, requires_grad=True)
-        field = region_function(_decay(), 1, {"layer.w": w}, (torch.tensor(2.0, dtype=torch.float64),))
+        held = (torch.tensor(2.0, dtype=torch.float64),)
+        field = FieldProgram(_decay(), 1, 1).bind(Run({"layer.w": w}, setting_of({"layer.w": w})), held)
         for _ in range(5):
             (dx,) = field(torch.tensor(0.0), (torch.ones(1, 3, dtype=torch.float64),))
     finally:
@@ -128,36 +129,29 @@ def test_batch_norm_trains_as_torch_does():
         f"norm.{n}": v
         for n, v in zip(("gamma", "beta", "mean", "var"), np.array([[2.0], [1], [0], [1]]) + np.zeros(3), strict=True)
     }
-    model = TorchModel(_batch_norm_graph(), weights, ["norm.gamma", "norm.beta"])
+    program, bound = TorchProgram(_batch_norm_graph()), {name: torch.tensor(value) for name, value in weights.items()}
     reference = torch.nn.BatchNorm1d(3, dtype=torch.float64)
     torch.nn.init.constant_(reference.weight, 2.0)
     torch.nn.init.constant_(reference.bias, 1.0)
     for _ in range(3):
         x = torch.randn(5, 3, dtype=torch.float64)
-        assert torch.allclose(model({"x": x})["y"], reference(x))
-    assert torch.allclose(model.weights()["norm.mean"], reference.running_mean)
-    assert torch.allclose(model.weights()["norm.var"], reference.running_var)
-    model.eval(), reference.eval()
+        found = program.evaluate({"x": x, **bound}, training=True)
+        assert torch.allclose(found.outputs["y"], reference(x))
+        bound |= found.updates
+    assert torch.allclose(bound["norm.mean"], reference.running_mean)
+    assert torch.allclose(bound["norm.var"], reference.running_var)
+    reference.eval()
     x = torch.randn(5, 3, dtype=torch.float64)
-    assert torch.allclose(model({"x": x})["y"], reference(x))
-
-
-def test_a_model_holds_trained_weights_as_parameters_and_others_as_buffers():
-    weights = {f"norm.{n}": np.ones(3) for n in ("gamma", "beta", "mean", "var")}
-    model = TorchModel(_batch_norm_graph(), weights, ["norm.gamma", "norm.beta"], dtype=torch.float32)
-    assert len(list(model.parameters())) == 2
-    assert len(list(model.buffers())) == 2
-    assert model.weights()["norm.mean"].dtype == torch.float32
-    assert set(model.weights()) == set(weights)
+    assert torch.allclose(program({"x": x, **bound})["y"], reference(x))
 
 
 def test_dropout_drops_only_while_training():
-    model = TorchModel(Graph((X,), {"y": OPS["dropout"](X, p=0.5)}), {})
+    program = TorchProgram(Graph((X,), {"y": OPS["dropout"](X, p=0.5)}))
     x = torch.ones(200, 3)
     torch.manual_seed(0)
-    trained = model.train()({"x": x})["y"]
+    trained = program({"x": x}, training=True)["y"]
     assert set(trained.unique().tolist()) == {0.0, 2.0}
-    assert torch.equal(model.eval()({"x": x})["y"], x)
+    assert torch.equal(program({"x": x})["y"], x)
 
 
 def test_a_solve_without_an_integrator_is_refused():
@@ -167,4 +161,4 @@ def test_a_solve_without_an_integrator_is_refused():
 
 def test_a_free_argument_is_refused():
     with pytest.raises(AssertionError, match="loose"):
-        Line([leaf(ARGUMENT, "loose", real())])
+        StraightLineProgram([leaf(ARGUMENT, "loose", real())])

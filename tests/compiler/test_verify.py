@@ -6,18 +6,20 @@ import numpy as np
 import pytest
 
 from isocline_compiler.graph import ARGUMENT, CONSTANT, INPUT, WEIGHT, Graph, Node, Region, leaf
-from isocline_compiler.graph.solve import PICK, SOLVE, Interval, pick
+from isocline_compiler.graph.solve import PICK, Interval, pick
 from isocline_compiler.graph.verify import InvalidGraph, verify
 from isocline_compiler.ops import OPS
 from isocline_compiler.ops.shapes import integer, real
+from tests.solves import solve_node
 
 X = leaf(INPUT, "x", real("batch", 3))
 T, S = leaf(ARGUMENT, "t", real()), leaf(ARGUMENT, "s", real("batch", 3))
 
 
 def solve(region: Region, *initial: Node, captured: int = 0) -> Node:
-    counts = {"states": len(initial) - captured, "captured": captured, "stacked": 0}
-    return SOLVE(*initial, region=region, interval=Interval((0.0, 1.0), everywhere=False), **counts)
+    count = len(initial) - captured
+    interval = Interval((0.0, 1.0), everywhere=False)
+    return solve_node(region, initial[:count], interval, captured=initial[count:])
 
 
 def raw(op, inputs, attrs, *types):

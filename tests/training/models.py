@@ -9,7 +9,7 @@ import numpy as np
 
 from isocline_compiler.data import Dataset, Split
 from isocline_compiler.graph import ARGUMENT, INPUT, WEIGHT, Graph, Node, Region, at, leaf
-from isocline_compiler.graph.solve import SOLVE, Interval, pick
+from isocline_compiler.graph.solve import Interval, pick
 from isocline_compiler.graph.tensor_type import BATCH, TensorType
 from isocline_compiler.model import (
     DeploymentPlan,
@@ -24,6 +24,7 @@ from isocline_compiler.model import (
 from isocline_compiler.ops import OPS
 from isocline_dsl.diagnostics import Source
 from isocline_dsl.tree import Block, Identifier, Number, Program, Span
+from tests.solves import solve_node
 
 PROGRAM = Program(Number("1"), Identifier("tiny"), None, ())
 TEXT = "loss mean((w @ x - y)^2)"
@@ -102,10 +103,8 @@ def decay(**settings: Any) -> Model:
         x0, y = number("x", INPUT), number("y", INPUT)
         t, x = leaf(ARGUMENT, "t", TensorType("real", ())), leaf(ARGUMENT, "x", TensorType("real", (BATCH,)))
         region = Region((t, x), (-(OPS["exp"](number("k")) * x),))
-        solve = SOLVE(
-            OPS["dropout"](x0, p=0.1), region=region, interval=Interval((0.0, 1.0), False),
-            states=1, captured=0, stacked=0, scheme=None, field="decay",
-        )  # fmt: skip
+        start = OPS["dropout"](x0, p=0.1)
+        solve = solve_node(region, (start,), Interval((0.0, 1.0), False), field="decay")
         loss = (pick(solve, 0) - y) ** 2.0
     return model([weight("k")], plan(loss, **settings))
 

@@ -9,15 +9,16 @@ import pytest
 import torch
 from scipy.integrate import solve_ivp
 
-from isocline_compiler.backends.to_torch import lower_to_torch
+from isocline_compiler.backends.to_torch import TorchProgram
 from isocline_compiler.graph import ARGUMENT, INPUT, WEIGHT, Graph, Node, Region, leaf
-from isocline_compiler.graph.solve import SOLVE, Interval, pick
+from isocline_compiler.graph.solve import Interval, pick, spec_of
 from isocline_compiler.graph.tensor_type import BATCH, TensorType
 from isocline_compiler.ops import OPS
 from isocline_compiler.training.integrate import AdaptiveIntegrator
 from isocline_compiler.training.steering import Steering
 from isocline_compiler.vocabulary.options import ADAPTIVE
 from isocline_dsl.diagnostics import IsoclineError
+from tests.solves import solve_node
 
 VECTOR = TensorType("real", (BATCH, 2))
 SCALAR = TensorType("real", (BATCH,))
@@ -37,10 +38,9 @@ def driven(times: tuple[float, ...] | None, everywhere: bool = True, per_sample:
     push = OPS["reshape"](v * OPS["cos"](t), shape=(BATCH, 1))
     slopes = (OPS["matmul"](OPS["tanh"](x), rates) + push, OPS["select"](x, axis=1, index=0) - y)
     given = leaf(INPUT, "ts", TensorType("real", (BATCH, 4) if per_sample else (4,)))
-    solve = SOLVE(
-        x0, y0, u, *(() if times is not None else (given,)),
-        region=Region((t, x, y, v), slopes), interval=Interval(times, everywhere),
-        states=2, captured=1, stacked=0, scheme=None, field="driven",
+    solve = solve_node(
+        Region((t, x, y, v), slopes), (x0, y0), Interval(times, everywhere),
+        captured=(u,), times=None if times is not None else given, field="driven",
     )  # fmt: skip
     return pick(solve, 0), pick(solve, 1)
 
@@ -64,7 +64,7 @@ def bound(**more: np.ndarray) -> dict[str, torch.Tensor]:
 
 def run(nodes: tuple[Node, ...], values: dict[str, torch.Tensor], integrator: AdaptiveIntegrator) -> list[torch.Tensor]:
     graph = Graph((), {str(i): node for i, node in enumerate(nodes)})
-    return list(lower_to_torch(graph)(values, integrator=integrator).values())
+    return list(TorchProgram(graph)(values, integrator=integrator).values())
 
 
 TIGHT = AdaptiveIntegrator("dopri5", 1e-9, 1e-10)
@@ -146,10 +146,7 @@ def explosive(power: float) -> Callable[[], Node]:
         x0 = leaf(INPUT, "x0", SCALAR)
         t, x = leaf(ARGUMENT, "t", TensorType("real", ())), leaf(ARGUMENT, "x", SCALAR)
         region = Region((t, x), (OPS["exp"](power * OPS["log"](x)),))
-        solve = SOLVE(
-            x0, region=region, interval=Interval((0.0, 2.0), False),
-            states=1, captured=0, stacked=0, scheme=None, field="explosive",
-        )  # fmt: skip
+        solve = solve_node(region, (x0,), Interval((0.0, 2.0), False), field="explosive")
         return pick(solve, 0)
 
     return make
@@ -184,7 +181,7 @@ def test_steering_moves_the_end_within_its_width_and_by_the_seed_alone() -> None
     draws = [steering.times(nodes[0].inputs[0])[-1] for _ in range(300)]
     assert 1.5 < min(draws) < 1.52
     assert 2.48 < max(draws) < 2.5
-    assert driven((0.0, 1.0))[0].inputs[0].attrs["interval"].times == steering.times(driven((0.0, 1.0))[0].inputs[0])
+    assert spec_of(driven((0.0, 1.0))[0].inputs[0]).interval.times == steering.times(driven((0.0, 1.0))[0].inputs[0])
     with pytest.raises(IsoclineError, match="E454"):
         Steering(2.0, active=True).times(nodes[0].inputs[0])
 
@@ -194,10 +191,8 @@ def test_stacked_weights_are_constant_piece_by_piece() -> None:
     x0 = leaf(INPUT, "x0", SCALAR)
     t, x = leaf(ARGUMENT, "t", TensorType("real", ())), leaf(ARGUMENT, "x", SCALAR)
     slice_, stack = leaf(ARGUMENT, "w", TensorType("real", ())), leaf(WEIGHT, "w", TensorType("real", (4,)))
-    solve = SOLVE(
-        x0, stack, region=Region((t, x, slice_), (0.0 * x + slice_,)), interval=Interval((0.0, 2.0), False),
-        states=1, captured=0, stacked=1, scheme=None, field="pieces",
-    )  # fmt: skip
+    region = Region((t, x, slice_), (0.0 * x + slice_,))
+    solve = solve_node(region, (x0,), Interval((0.0, 2.0), False), stacked=(stack,), field="pieces")
     weights = torch.tensor([1.0, -2.0, 4.0, 3.0], dtype=torch.float64)
     values = {"x0": torch.zeros(2, dtype=torch.float64), "w": weights}
     (end,) = run((pick(solve, 0),), values, AdaptiveIntegrator("dopri5", 1e-6, 1e-7))

@@ -13,13 +13,14 @@ from scipy.optimize import minimize
 
 from isocline_compiler.data import Dataset, Split
 from isocline_compiler.graph import ARGUMENT, INPUT, WEIGHT, Node, Region, leaf
-from isocline_compiler.graph.solve import SOLVE, Interval, pick
+from isocline_compiler.graph.solve import Interval, pick
 from isocline_compiler.graph.tensor_type import BATCH, TensorType
 from isocline_compiler.model import Model, Option, Parameter
 from isocline_compiler.ops import OPS
 from isocline_compiler.training.fit import train
 from isocline_compiler.training.laplace import JOINT_LIMIT, laplace, standard_errors
 from isocline_compiler.training.least_squares import NotSquares, sum_of_squares
+from tests.solves import solve_node
 from tests.training.models import DESIGN, RESPONSE, line_data, model, number, plan, residual, weight
 
 BEST = np.linalg.lstsq(DESIGN, RESPONSE, rcond=None)[0]
@@ -117,10 +118,7 @@ def test_through_an_adaptive_solve_and_a_fixed_one() -> None:
     """x(1) = x0 exp(-k): the error of k from the closed form, s / sqrt(sum (x0 e^-k)^2)."""
     x0, y, k = number("x", INPUT), number("y", INPUT), number("k")
     t, x = leaf(ARGUMENT, "t", TensorType("real", ())), leaf(ARGUMENT, "x", TensorType("real", (BATCH,)))
-    solve = SOLVE(
-        x0, region=Region((t, x), (-(k * x),)), interval=Interval((0.0, 1.0), False),
-        states=1, captured=0, stacked=0, scheme=None, field="decay",
-    )  # fmt: skip
+    solve = solve_node(Region((t, x), (-(k * x),)), (x0,), Interval((0.0, 1.0), False), field="decay")
     starts = np.linspace(0.5, 2, 20)
     seen = starts * np.exp(-0.7) + 0.01 * np.random.default_rng(0).normal(size=20)
     best = -np.log((starts * seen).sum() / (starts**2).sum())

@@ -148,7 +148,9 @@ class Proving:
         plan = self.model.deployment
         spans = {port.name: port.span for port in self.model.outputs}
         missed = [
-            messages.parity_missed(spans[name], name, f"{item.maximum:.1e}", f"{certificate.parity_bound:.0e}")
+            messages.parity_missed(
+                spans[name], name, certificate.dtype, f"{item.maximum:.1e}", f"{certificate.parity_bound:.0e}"
+            )
             for name, item in certificate.parity.items()
             if not item.maximum <= certificate.parity_bound
         ]

@@ -23,8 +23,8 @@ def error_bound_missed(span: Span | None, output: str, found: str, bound: str) -
 
 
 @message("E602")
-def parity_missed(span: Span | None, output: str, found: str, bound: str) -> Draft:
-    """onnxruntime in float32 and the graph in float64 differ by more than the bound.
+def parity_missed(span: Span | None, output: str, dtype: str, found: str, bound: str) -> Draft:
+    """onnxruntime in the deployed precision and the graph in float64 differ by more than the bound.
 
     Rounding grew along the way: a difference of large numbers, an exponential of a large one, a long unstable solve.
     Narrow the inputs' bounds to what really occurs, deploy in double precision (`deploy { dtype float64 }`), or, when
@@ -32,7 +32,7 @@ def parity_missed(span: Span | None, output: str, found: str, bound: str) -> Dra
     """
     return Draft(
         span,
-        f"`{output}` in float32 differs from float64 by {found}; the bound is {bound}",
+        f"`{output}` in {dtype} differs from float64 by {found}; the bound is {bound}",
         "narrow the inputs' bounds, deploy with `dtype float64`, or state another bound with `parity`",
     )
 
