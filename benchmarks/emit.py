@@ -25,11 +25,11 @@ from torch import Tensor
 from isocline_compiler.backends.to_onnx import to_onnx
 from isocline_compiler.certify.choose import discretisation
 from isocline_compiler.graph import Array
-from isocline_compiler.graph.solve import SOLVE
 from isocline_compiler.lower.check import check
 from isocline_compiler.passes import optimise
 from isocline_compiler.passes.bind import bind
 from isocline_compiler.solvers.unroll import unroll
+from isocline_compiler.solvers.unroll.forms import solves_of
 from isocline_compiler.training.initial import initial_weights
 
 MODEL = """dyn 1
@@ -79,11 +79,11 @@ def exporters(folder: Path) -> dict[str, Exporter]:
     file.write_text(MODEL)
     model = check(file)
     weights = initial_weights(model.weights, 0)
-    (node,) = (item for item in model.graph.nodes() if item.op is SOLVE)
+    (solve,) = solves_of(model.graph)
 
     def ours(steps: int) -> bytes:
-        grid = discretisation(node, "rk4", steps)
-        graph = optimise(bind(unroll(model.graph, lambda _: grid), weights))
+        grid = discretisation(solve, "rk4", steps)
+        graph = optimise(bind(unroll(model.graph, {solve.spec.choice: grid}).graph, weights))
         return to_onnx(graph, weights, source=model.source).SerializeToString(deterministic=True)
 
     def dynamo(steps: int) -> bytes:

@@ -37,12 +37,12 @@ from isocline_compiler.certify.choose import discretisation
 from isocline_compiler.derivatives.reverse_forward import gradient
 from isocline_compiler.graph import INPUT, Array, Graph, leaf
 from isocline_compiler.graph.scan import SCAN
-from isocline_compiler.graph.solve import SOLVE
 from isocline_compiler.graph.tensor_type import TensorType
 from isocline_compiler.lower import lower
 from isocline_compiler.ops import OPS
 from isocline_compiler.passes import bind, optimise
-from isocline_compiler.solvers.unroll import Unrolling, unroll, with_segments
+from isocline_compiler.solvers.unroll import unroll
+from isocline_compiler.solvers.unroll.forms import Unrolling, solves_of, with_forms
 from isocline_compiler.training.initial import initial_weights
 from isocline_dsl import Source, parse
 from isocline_runtime.model_facts import inspect_model
@@ -155,9 +155,9 @@ def forward_graph(steps: int, unrolling: Unrolling = "auto") -> tuple[Graph, dic
     """The solve in steps, and its weights."""
     source = Source(MODEL, "gradient.dyn")
     model = lower(parse(source), source)
-    (solve,) = (node for node in model.graph.nodes() if node.op is SOLVE)
-    choices = with_segments({solve: discretisation(solve, "rk4", steps)}, unrolling)
-    return unroll(model.graph, choices.__getitem__), initial_weights(model.weights, 0)
+    (solve,) = solves_of(model.graph)
+    choices = with_forms(model.graph, {solve.spec.choice: discretisation(solve, "rk4", steps)}, unrolling)
+    return unroll(model.graph, choices).graph, initial_weights(model.weights, 0)
 
 
 def is_loop(graph: Graph) -> bool:

@@ -20,7 +20,7 @@ from benchmarks.gradient import as_the_product_does, forward_graph, node_count, 
 from isocline_compiler.backends.to_onnx import to_onnx
 from isocline_compiler.graph import Graph
 from isocline_compiler.passes import bind, optimise
-from isocline_compiler.solvers.unroll import Unrolling
+from isocline_compiler.solvers.unroll.forms import Unrolling
 
 STEPS = (20, 60, 200, 1000, 10_000)
 FORMS = ("all", "auto", "1", "2", "5", "10")

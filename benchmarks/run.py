@@ -20,11 +20,11 @@ from torchdiffeq import odeint
 
 from isocline_compiler.backends.to_onnx import to_onnx
 from isocline_compiler.certify.choose import discretisation
-from isocline_compiler.graph.solve import SOLVE
 from isocline_compiler.lower.check import check
 from isocline_compiler.passes import optimise
 from isocline_compiler.passes.bind import bind
 from isocline_compiler.solvers.unroll import unroll
+from isocline_compiler.solvers.unroll.forms import solves_of
 from isocline_compiler.training.initial import initial_weights
 from isocline_runtime import load
 
@@ -57,9 +57,9 @@ def contestants(folder: Path, steps: int) -> dict[str, Callable[[np.ndarray], np
     file.write_text(MODEL)
     model = check(file)
     weights = initial_weights(model.weights, 0)
-    (node,) = (item for item in model.graph.nodes() if item.op is SOLVE)
-    grid = discretisation(node, "rk4", steps)
-    graph = optimise(bind(unroll(model.graph, lambda _: grid), weights))
+    (solve,) = solves_of(model.graph)
+    grid = discretisation(solve, "rk4", steps)
+    graph = optimise(bind(unroll(model.graph, {solve.spec.choice: grid}).graph, weights))
     artifact = folder / "run.onnx"
     artifact.write_bytes(to_onnx(graph, weights).SerializeToString(deterministic=True))
     session = load(artifact)

@@ -9,11 +9,11 @@ from typing import Any
 import numpy as np
 import pytest
 
-from isocline_compiler import driver
+from isocline_compiler import driver, pipeline
 from isocline_compiler.certify.reference import reference_tolerance
 from isocline_compiler.certify.samples import drawn
 from isocline_compiler.lower.check import check
-from isocline_compiler.pipeline import Compilation, Compiled
+from isocline_compiler.pipeline import Compiled
 from isocline_dsl.diagnostics import IsoclineError
 from isocline_runtime import Session, load
 from tests.acceptance.equations import PROBLEMS, Problem
@@ -53,7 +53,7 @@ def case(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactor
     file = written(folder, name, error, precision(error))
     with pytest.MonkeyPatch.context() as patch:
         if request.param not in DRAWN:
-            patch.setattr(Compilation, "report", lambda *_: "")
+            patch.setattr(pipeline, "report_of", lambda *_: "")
         return PROBLEMS[name], driver.compile(file, out=folder / "artifact")
 
 

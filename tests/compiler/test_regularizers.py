@@ -128,6 +128,7 @@ def test_solves_one_after_the_other_and_integrals_side_by_side() -> None:
     starts = (pick(first, 0), pick(first, 1))
     interval = Interval((0.5, 2.0), False)
     second = solve_node(region, starts, interval, captured=(captured,), field="decay", name="second")
+    assert second.attrs["region"] is region
     context = LossContext([pick(second, 0)], WeightTable(), ())
     terms = [REGULARIZERS["kinetic_energy"].term(context, ["decay"]) for _ in range(2)]
     integrals = [len(spec_of(solve).places("integral")) for solve in context.solves("decay")]
