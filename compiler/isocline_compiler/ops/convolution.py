@@ -49,11 +49,18 @@ def _check(operation: str, x: TensorType, w: TensorType, b: TensorType | None, c
         )
 
 
+def _over_groups(operation: str, x: TensorType, w: TensorType, groups: int) -> Size:
+    """The channels that the second axis of the kernel counts, of all groups together."""
+    if w.rank < 2:
+        raise misfit(operation, f"{describe(x)} with the kernel {w}", "a kernel with one or two axes of space")
+    return w.shape[1] if groups == 1 else known(operation, w.shape[1]) * groups
+
+
 def _conv_type(
     x: TensorType, w: TensorType, b: TensorType | None = None, *,
     stride: Extent = 1, pad: Extent = 0, dilation: Extent = 1, groups: int = 1,
 ) -> TensorType:  # fmt: skip
-    inside = w.shape[1] if groups == 1 else known("conv", w.shape[1]) * groups
+    inside = _over_groups("conv", x, w, groups)
     _check("conv", x, w, b, (inside, w.shape[0]))
     rank = x.rank - 2
     settings = zip(x.shape[2:], w.shape[2:], each(stride, rank), each(pad, rank), each(dilation, rank), strict=True)
@@ -65,7 +72,7 @@ def _transposed_type(
     x: TensorType, w: TensorType, b: TensorType | None = None, *,
     stride: Extent = 1, pad: Extent = 0, dilation: Extent = 1, groups: int = 1, output_pad: Extent = 0,
 ) -> TensorType:  # fmt: skip
-    out = w.shape[1] if groups == 1 else known("conv_transpose", w.shape[1]) * groups
+    out = _over_groups("conv_transpose", x, w, groups)
     _check("conv_transpose", x, w, b, (w.shape[0], out))
     rank = x.rank - 2
     settings = zip(
