@@ -11,6 +11,7 @@ from typing import Any, TypeAlias
 import numpy as np
 
 from isocline_compiler.graph import Example, Node, Op, constant
+from isocline_compiler.graph.emission import Emitter
 from isocline_compiler.graph.tensor_type import Size, TensorType, describe
 from isocline_compiler.ops.comparison import CAST, EQUAL
 from isocline_compiler.ops.indexing import CONCAT, PAD, SLICE
@@ -133,10 +134,10 @@ _DEFAULTS: dict[str, int] = {"stride": 1, "pad": 0, "dilation": 1, "output_pad":
 
 
 def _emit(operator: str, *names: str, **fixed: Any) -> Callable[..., str]:
-    def emit(emitter: Any, node: Node, *xs: str) -> str:
+    def emit(emitter: Emitter, node: Node, *xs: str) -> str:
         if emitter.wide and operator != "MaxPool":
             emitter.refuse_wide(node)
-        return str(emitter.node(operator, *xs, **_settings(node, *names), **fixed))
+        return emitter.node(operator, *xs, **_settings(node, *names), **fixed)
 
     return emit
 
@@ -148,7 +149,7 @@ def _emit_kernel(operator: str, *names: str) -> Callable[..., str]:
     """
     emit = _emit(operator, *names)
 
-    def apart(emitter: Any, node: Node, x: str, w: str, *b: str) -> str:
+    def apart(emitter: Emitter, node: Node, x: str, w: str, *b: str) -> str:
         outer, inner = node.inputs[1].shape[:2]
         groups = node.attrs.get("groups", 1)
         square = outer == (inner if groups == 1 else known("conv", inner) * groups)
