@@ -11,7 +11,7 @@ from onnx.reference import ReferenceEvaluator
 
 from isocline_compiler.backends.to_onnx import to_onnx
 from isocline_compiler.backends.to_torch import evaluate
-from isocline_compiler.graph import INPUT, Fault, Graph, Op, Stop, constant, leaf
+from isocline_compiler.graph import INPUT, Fault, Graph, Op, Stop, constant, leaf, topological
 from isocline_compiler.graph.tensor_type import TensorType
 from isocline_compiler.ops import OPS, index
 from isocline_compiler.ops.shapes import integer, real, truth
@@ -242,6 +242,7 @@ MISTAKES = {
     "reduce_mean": ((integer("batch", 3),), {"axes": (1,)}),
     "logsumexp": ((real("batch", 3),), {"axis": -3}),
     "conv": ((real("batch", 3, 8), real(4, 2, 3)), {}),
+    "conv_transpose": ((real("batch", 3, 8), real(3)), {}),
     "max_pool": ((real("batch", 3, 2),), {"kernel": 3, "stride": 1}),
     "batch_norm": ((real("batch", 3), real(3), real(3), real(3), real(2)), {"eps": 1e-5}),
     "where": ((real("batch", 3), real(3), real(3)), {}),
@@ -273,3 +274,114 @@ def test_an_exponent_that_is_a_literal_gets_no_gradient():
 def test_two_operations_of_one_name_are_refused():
     with pytest.raises(ValueError, match="'exp'"):
         index(OPS["exp"], OPS["exp"])
+
+
+# ---------------------------------------------------------------------------------------------------- claims
+
+
+def value_of(op: Op, types, values, attrs) -> np.ndarray:
+    inputs = tuple(leaf(INPUT, f"x{i}", type_) for i, type_ in enumerate(types))
+    return in_torch([op(*inputs, **attrs)], inputs, values)[0]
+
+
+def accepts(op: Op, types, attrs):
+    """The type of the result, None where the operation does not take such arguments."""
+    try:
+        return op.infer(*types, **attrs)
+    except (Fault, TypeError):
+        return None
+
+
+def pairs_of_one_type(op: Op):
+    """Each type that the operation takes twice, and the attributes it takes it with."""
+    square = [real(3, 3), truth(3, 3), integer(3, 3)]
+    for example in op.examples if any(len(item.types) == 2 for item in op.examples) else ():
+        for type_ in (*example.types, *square):
+            if accepts(op, (type_, type_), example.attrs) is not None:
+                yield type_, example.attrs
+
+
+TAKES_PAIRS = [op for op in OPS.values() if any(pairs_of_one_type(op))]
+
+
+@pytest.mark.parametrize("op", TAKES_PAIRS, ids=lambda op: op.name)
+def test_arguments_change_places_where_the_record_says_so_and_nowhere_else(op):
+    rng, same = np.random.default_rng(5), []
+    for type_, attrs in pairs_of_one_type(op):
+        a, b = (draw(type_, 0.0, 2.0, rng) for _ in range(2))
+        ahead, behind = value_of(op, (type_, type_), (a, b), attrs), value_of(op, (type_, type_), (b, a), attrs)
+        same.append(np.array_equal(ahead, behind))
+    assert all(same) == op.commutative
+
+
+def test_an_operation_that_takes_no_two_arguments_of_one_type_does_not_claim_that_they_change_places():
+    assert {op.name for op in OPS.values() if op.commutative} <= {op.name for op in TAKES_PAIRS}
+
+
+def repetitions(type_: TensorType):
+    """Types that a value of this one can be repeated to: axes of one entry and new leading ones."""
+    for lead in ((), ("batch",), (2,), ("batch", 2)):
+        for size in (1, 2, 3, 4):
+            shape = (*lead, *(size if own == 1 else own for own in type_.shape))
+            if shape != type_.shape:
+                yield type_.with_shape(shape)
+
+
+def repeated_arguments(op: Op, number: int):
+    """The result on the arguments of an example with one of them repeated, wherever that leaves the result its type."""
+    example, values = op.examples[number], arrays(op, number)
+    for i, type_ in enumerate(example.types):
+        for wider in repetitions(type_):
+            types = (*example.types[:i], wider, *example.types[i + 1 :])
+            if accepts(op, types, example.attrs) == accepts(op, example.types, example.attrs):
+                shape = [SIZES.get(size, size) for size in wider.shape]
+                yield value_of(
+                    op, types, [*values[:i], np.broadcast_to(values[i], shape), *values[i + 1 :]], example.attrs
+                )
+
+
+OF_SEVERAL = [op for op in OPS.values() if not op.repeats and any(len(item.types) > 1 for item in op.examples)]
+
+
+@pytest.mark.parametrize("op", OF_SEVERAL, ids=lambda op: op.name)
+def test_arguments_are_repeated_by_the_operation_where_the_record_says_so_and_nowhere_else(op):
+    same = [
+        np.allclose(value, value_of(op, op.examples[i].types, arrays(op, i), op.examples[i].attrs), rtol=1e-12)
+        for i in range(len(op.examples))
+        for value in repeated_arguments(op, i)
+    ]
+    assert (bool(same) and all(same)) == op.broadcasts
+
+
+@pytest.mark.parametrize(("op", "number"), [case for case in CASES if case.values[0].moves or case.values[0].repeats])
+def test_what_moves_and_what_repeats_does_no_more_than_that(op, number):
+    """Entries that differ show where each came from."""
+    example, (x, *others) = op.examples[number], arrays(op, number)
+    x = np.arange(1.0, x.size + 1).reshape(x.shape)
+    result = value_of(op, example.types, (x, *others), example.attrs)
+    assert set(result.flat) <= set(x.flat)
+    if op.repeats:
+        np.testing.assert_array_equal(result, np.broadcast_to(x, result.shape))
+    else:
+        assert np.unique(result).size == result.size
+
+
+@pytest.mark.parametrize(("op", "number"), DERIVATIVES)
+def test_the_derivative_of_what_is_smooth_compares_nothing(op, number):
+    """A rule that compares or steps has a corner where it does."""
+    inputs, _, _, wanted = gradient_graph(op, number)
+    steps = [
+        node
+        for node in topological([gradient for _, gradient in wanted])
+        if node not in inputs and (node.type.kind == "bool" or steps_on_reals(node))
+    ]
+    assert not (op.smooth and steps)
+
+
+@pytest.mark.parametrize("op", OPS.values(), ids=OPS)
+def test_what_has_no_derivative_is_not_smooth(op):
+    assert not (isinstance(op.vjp, Stop) and op.smooth)
+
+
+def steps_on_reals(node) -> bool:
+    return isinstance(node.op.vjp, Stop) and any(item.type.kind == "real" for item in node.inputs)

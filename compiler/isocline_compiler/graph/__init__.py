@@ -13,13 +13,16 @@ from contextvars import ContextVar
 from dataclasses import dataclass, field
 from functools import cache
 from types import MappingProxyType
-from typing import Any, TypeAlias
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
 
 from isocline_compiler.graph.tensor_type import Kind, Shape, Size, TensorType
 from isocline_dsl.diagnostics import Diagnostic
 from isocline_dsl.tree import Span
+
+if TYPE_CHECKING:
+    import networkx as nx
 
 Attrs: TypeAlias = Mapping[str, Any]
 Array: TypeAlias = np.ndarray[Any, np.dtype[Any]]
@@ -294,6 +297,14 @@ class Graph:
                 seen.setdefault(node.attrs["name"], node)
         return list(seen.values())
 
+    def to_networkx(self) -> nx.DiGraph[int]:
+        """The structure alone, for networkx's algorithms: arrows from arguments to what reads them.
+
+        Number i is `nodes()[i]`; its attributes are `op`, `type`, `name` (None where it has none), `span`, and
+        `regions`, a list of such structures. `positions` of an arrow are the places of the argument: two in x * x.
+        """
+        return _structure(self.outputs.values())
+
     def with_outputs(self, outputs: Mapping[str, Node]) -> Graph:
         if all(outputs[name] is node for name, node in self.outputs.items()) and len(outputs) == len(self.outputs):
             return self
@@ -319,6 +330,32 @@ def topological(roots: Iterable[Node], known: Iterable[Node] = ()) -> list[Node]
         stack.append((node, True))
         stack.extend((item, False) for item in reversed(node.inputs) if item not in done)
     return order
+
+
+def users(graph: Graph) -> dict[Node, tuple[Node, ...]]:
+    """For each node the nodes that read it, each once, in topological order; regions are not entered."""
+    found: dict[Node, list[Node]] = {node: [] for node in graph.nodes()}
+    for node in found:
+        for item in dict.fromkeys(node.inputs):
+            found[item].append(node)
+    return {node: tuple(readers) for node, readers in found.items()}
+
+
+def _structure(roots: Iterable[Node]) -> nx.DiGraph[int]:
+    import networkx as nx  # here, and not above: most compilations need none of its algorithms
+
+    structure: nx.DiGraph[int] = nx.DiGraph()
+    number: dict[Node, int] = {}
+    for node in topological(roots):
+        number[node] = key = len(number)
+        regions = [_structure(region.results) for region in regions_of(node)]
+        structure.add_node(
+            key, op=node.op, type=node.type, name=node.attrs.get("name"), span=node.span, regions=regions
+        )
+        for item in dict.fromkeys(node.inputs):
+            positions = tuple(i for i, other in enumerate(node.inputs) if other is item)
+            structure.add_edge(number[item], key, positions=positions)
+    return structure
 
 
 def regions_of(node: Node) -> Iterator[Region]:

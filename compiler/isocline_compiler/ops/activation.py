@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from isocline_compiler.graph import Example, Node, Op
+from isocline_compiler.graph.emission import Emitter
 from isocline_compiler.graph.tensor_type import TensorType
 from isocline_compiler.ops import wide
 from isocline_compiler.ops.elementwise import ERF, EXP, TANH, positive_part, where_positive
@@ -25,55 +24,55 @@ def _sloped(x: TensorType, *, alpha: float) -> TensorType:
     return x
 
 
-def _emit_softplus(emitter: Any, node: Node, x: str) -> str:
+def _emit_softplus(emitter: Emitter, node: Node, x: str) -> str:
     return _softplus(emitter, x)
 
 
-def _softplus(emitter: Any, x: str) -> str:
-    return wide.softplus(emitter, x) if emitter.wide else str(emitter.node("Softplus", x))
+def _softplus(emitter: Emitter, x: str) -> str:
+    return wide.softplus(emitter, x) if emitter.wide else emitter.node("Softplus", x)
 
 
-def _emit_leaky(emitter: Any, node: Node, x: str) -> str:
+def _emit_leaky(emitter: Emitter, node: Node, x: str) -> str:
     alpha = node.attrs["alpha"]
     if not emitter.wide:
-        return str(emitter.node("LeakyRelu", x, alpha=float(alpha)))
+        return emitter.node("LeakyRelu", x, alpha=float(alpha))
     slope = emitter.node("Mul", x, emitter.real(alpha))
-    return str(emitter.node("Where", emitter.node("Less", x, emitter.real(0.0)), slope, x))
+    return emitter.node("Where", emitter.node("Less", x, emitter.real(0.0)), slope, x)
 
 
-def _exponential_branch(emitter: Any, x: str, alpha: float) -> str:
+def _exponential_branch(emitter: Emitter, x: str, alpha: float) -> str:
     """max(x, 0) + alpha (e^min(x, 0) - 1)."""
     below = wide.expm1_below_zero(emitter, emitter.node("Min", x, emitter.real(0.0)))
-    return str(emitter.node("Add", emitter.node("Relu", x), emitter.node("Mul", below, emitter.real(alpha))))
+    return emitter.node("Add", emitter.node("Relu", x), emitter.node("Mul", below, emitter.real(alpha)))
 
 
-def _emit_elu(emitter: Any, node: Node, x: str) -> str:
+def _emit_elu(emitter: Emitter, node: Node, x: str) -> str:
     alpha = float(node.attrs["alpha"])
-    return _exponential_branch(emitter, x, alpha) if emitter.wide else str(emitter.node("Elu", x, alpha=alpha))
+    return _exponential_branch(emitter, x, alpha) if emitter.wide else emitter.node("Elu", x, alpha=alpha)
 
 
-def _emit_selu(emitter: Any, node: Node, x: str) -> str:
+def _emit_selu(emitter: Emitter, node: Node, x: str) -> str:
     if not emitter.wide:
-        return str(emitter.node("Selu", x, alpha=_SELU_ALPHA, gamma=_SELU_SCALE))
+        return emitter.node("Selu", x, alpha=_SELU_ALPHA, gamma=_SELU_SCALE)
     branch = _exponential_branch(emitter, x, _SELU_ALPHA)
-    return str(emitter.node("Mul", branch, emitter.real(_SELU_SCALE)))
+    return emitter.node("Mul", branch, emitter.real(_SELU_SCALE))
 
 
-def _emit_gelu(emitter: Any, node: Node, x: str) -> str:
+def _emit_gelu(emitter: Emitter, node: Node, x: str) -> str:
     """x (1 + erf(x / sqrt 2)) / 2: the operator itself exists from opset 20 only."""
     if emitter.wide:
         emitter.refuse_wide(node)
     error = emitter.node("Erf", emitter.node("Mul", x, emitter.real(_ROOT_HALF)))
     weight = emitter.node("Mul", emitter.node("Add", error, emitter.real(1.0)), emitter.real(0.5))
-    return str(emitter.node("Mul", x, weight))
+    return emitter.node("Mul", x, weight)
 
 
-def _emit_silu(emitter: Any, node: Node, x: str) -> str:
-    return str(emitter.node("Mul", x, emitter.node("Sigmoid", x)))
+def _emit_silu(emitter: Emitter, node: Node, x: str) -> str:
+    return emitter.node("Mul", x, emitter.node("Sigmoid", x))
 
 
-def _emit_mish(emitter: Any, node: Node, x: str) -> str:
-    return str(emitter.node("Mul", x, emitter.node("Tanh", _softplus(emitter, x))))
+def _emit_mish(emitter: Emitter, node: Node, x: str) -> str:
+    return emitter.node("Mul", x, emitter.node("Tanh", _softplus(emitter, x)))
 
 
 def _grad_gelu(g: Node, y: Node, x: Node) -> tuple[Node]:

@@ -7,6 +7,7 @@ from functools import reduce
 from typing import Any
 
 from isocline_compiler.graph import Example, Node, Op, Stop
+from isocline_compiler.graph.emission import Emitter
 from isocline_compiler.graph.tensor_type import Kind, TensorType
 from isocline_compiler.ops.broadcasting import sum_to
 from isocline_compiler.ops.shapes import comparison, integer, joined, logical, misfit, real, require, truth
@@ -20,8 +21,8 @@ _PAIRS = (
 _TRUTHS = (Example((truth("batch", 3), truth(3))), Example((truth("batch", 2), truth("batch", 2))))
 
 
-def _emit_not_equal(emitter: Any, node: Node, a: str, b: str) -> str:
-    return str(emitter.node("Not", emitter.node("Equal", a, b)))
+def _emit_not_equal(emitter: Emitter, node: Node, a: str, b: str) -> str:
+    return emitter.node("Not", emitter.node("Equal", a, b))
 
 
 LESS = Op("less", comparison, "lt", "Less", _CONSTANT, "a < b", examples=_PAIRS, broadcasts=True, smooth=False)
@@ -104,12 +105,12 @@ def _grad_where(g: Node, y: Node, condition: Node, a: Node, b: Node) -> tuple[No
     return (None, sum_to(WHERE(condition, g, 0.0), a), sum_to(WHERE(condition, 0.0, g), b))
 
 
-def _emit_where(emitter: Any, node: Node, condition: str, a: str, b: str) -> str:
+def _emit_where(emitter: Emitter, node: Node, condition: str, a: str, b: str) -> str:
     """onnxruntime has no Where of truth values: (c and a) or (not c and b)."""
     if node.type.kind != "bool":
-        return str(emitter.node("Where", condition, a, b))
+        return emitter.node("Where", condition, a, b)
     either = emitter.node("And", emitter.node("Not", condition), b)
-    return str(emitter.node("Or", emitter.node("And", condition, a), either))
+    return emitter.node("Or", emitter.node("And", condition, a), either)
 
 
 WHERE = Op(
@@ -134,8 +135,8 @@ def _torch_cast(torch: Any, x: Any, kind: Kind) -> Any:
     return x.to({"real": torch.working, "int": torch.int64, "bool": torch.bool}[kind])
 
 
-def _emit_cast(emitter: Any, node: Node, x: str) -> str:
-    return str(emitter.node("Cast", x, to=emitter.elements(node.attrs["kind"])))
+def _emit_cast(emitter: Emitter, node: Node, x: str) -> str:
+    return emitter.node("Cast", x, to=emitter.elements(node.attrs["kind"]))
 
 
 def _grad_cast(g: Node, y: Node, x: Node, kind: Kind) -> tuple[Node | None]:
@@ -167,8 +168,8 @@ def _grad_clip(g: Node, y: Node, x: Node, low: float, high: float) -> tuple[Node
     return (WHERE(reduce(AND, kept), g, 0.0) if kept else g,)
 
 
-def _emit_clip(emitter: Any, node: Node, x: str) -> str:
-    return str(emitter.node("Clip", x, emitter.real(node.attrs["low"]), emitter.real(node.attrs["high"])))
+def _emit_clip(emitter: Emitter, node: Node, x: str) -> str:
+    return emitter.node("Clip", x, emitter.real(node.attrs["low"]), emitter.real(node.attrs["high"]))
 
 
 CLIP = Op(

@@ -11,6 +11,7 @@ from typing import Any, TypeAlias
 import numpy as np
 
 from isocline_compiler.graph import Example, Node, Op, constant
+from isocline_compiler.graph.emission import Emitter
 from isocline_compiler.graph.tensor_type import Size, TensorType, describe
 from isocline_compiler.ops.comparison import CAST, EQUAL
 from isocline_compiler.ops.indexing import CONCAT, PAD, SLICE
@@ -49,11 +50,18 @@ def _check(operation: str, x: TensorType, w: TensorType, b: TensorType | None, c
         )
 
 
+def _over_groups(operation: str, x: TensorType, w: TensorType, groups: int) -> Size:
+    """The channels that the second axis of the kernel counts, of all groups together."""
+    if w.rank < 2:
+        raise misfit(operation, f"{describe(x)} with the kernel {w}", "a kernel with one or two axes of space")
+    return w.shape[1] if groups == 1 else known(operation, w.shape[1]) * groups
+
+
 def _conv_type(
     x: TensorType, w: TensorType, b: TensorType | None = None, *,
     stride: Extent = 1, pad: Extent = 0, dilation: Extent = 1, groups: int = 1,
 ) -> TensorType:  # fmt: skip
-    inside = w.shape[1] if groups == 1 else known("conv", w.shape[1]) * groups
+    inside = _over_groups("conv", x, w, groups)
     _check("conv", x, w, b, (inside, w.shape[0]))
     rank = x.rank - 2
     settings = zip(x.shape[2:], w.shape[2:], each(stride, rank), each(pad, rank), each(dilation, rank), strict=True)
@@ -65,7 +73,7 @@ def _transposed_type(
     x: TensorType, w: TensorType, b: TensorType | None = None, *,
     stride: Extent = 1, pad: Extent = 0, dilation: Extent = 1, groups: int = 1, output_pad: Extent = 0,
 ) -> TensorType:  # fmt: skip
-    out = w.shape[1] if groups == 1 else known("conv_transpose", w.shape[1]) * groups
+    out = _over_groups("conv_transpose", x, w, groups)
     _check("conv_transpose", x, w, b, (w.shape[0], out))
     rank = x.rank - 2
     settings = zip(
@@ -126,10 +134,10 @@ _DEFAULTS: dict[str, int] = {"stride": 1, "pad": 0, "dilation": 1, "output_pad":
 
 
 def _emit(operator: str, *names: str, **fixed: Any) -> Callable[..., str]:
-    def emit(emitter: Any, node: Node, *xs: str) -> str:
+    def emit(emitter: Emitter, node: Node, *xs: str) -> str:
         if emitter.wide and operator != "MaxPool":
             emitter.refuse_wide(node)
-        return str(emitter.node(operator, *xs, **_settings(node, *names), **fixed))
+        return emitter.node(operator, *xs, **_settings(node, *names), **fixed)
 
     return emit
 
@@ -141,7 +149,7 @@ def _emit_kernel(operator: str, *names: str) -> Callable[..., str]:
     """
     emit = _emit(operator, *names)
 
-    def apart(emitter: Any, node: Node, x: str, w: str, *b: str) -> str:
+    def apart(emitter: Emitter, node: Node, x: str, w: str, *b: str) -> str:
         outer, inner = node.inputs[1].shape[:2]
         groups = node.attrs.get("groups", 1)
         square = outer == (inner if groups == 1 else known("conv", inner) * groups)

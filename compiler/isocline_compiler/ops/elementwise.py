@@ -6,9 +6,9 @@ onnxruntime has no float64 kernel for many of these; the formulas used then are 
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
 
 from isocline_compiler.graph import Example, Node, Op, Stop
+from isocline_compiler.graph.emission import Emitter
 from isocline_compiler.ops import wide
 from isocline_compiler.ops.comparison import CAST, GREATER, WHERE
 from isocline_compiler.ops.shapes import real, same, same_number
@@ -24,11 +24,11 @@ def _on(low: float = -2.0, high: float = 2.0) -> tuple[Example, ...]:
     )
 
 
-def _in_terms(operator: str, formula: Callable[[Any, str], str]) -> Callable[..., str]:
+def _in_terms(operator: str, formula: Callable[[Emitter, str], str]) -> Callable[..., str]:
     """The operator in float32; in float64, where it has no kernel, `formula(emitter, x)`."""
 
-    def emit(emitter: Any, node: Node, x: str) -> str:
-        return formula(emitter, x) if emitter.wide else str(emitter.node(operator, x))
+    def emit(emitter: Emitter, node: Node, x: str) -> str:
+        return formula(emitter, x) if emitter.wide else emitter.node(operator, x)
 
     return emit
 
@@ -36,16 +36,16 @@ def _in_terms(operator: str, formula: Callable[[Any, str], str]) -> Callable[...
 def _float32_only(operator: str) -> Callable[..., str]:
     """The operator in float32; refused in float64, where it has no kernel and no formula of full accuracy."""
 
-    def emit(emitter: Any, node: Node, x: str) -> str:
+    def emit(emitter: Emitter, node: Node, x: str) -> str:
         if emitter.wide:
             emitter.refuse_wide(node)
-        return str(emitter.node(operator, x))
+        return emitter.node(operator, x)
 
     return emit
 
 
-def _square(emitter: Any, node: Node, x: str) -> str:
-    return str(emitter.node("Mul", x, x))
+def _square(emitter: Emitter, node: Node, x: str) -> str:
+    return emitter.node("Mul", x, x)
 
 
 EXP = Op("exp", same, "exp", "Exp", lambda g, y, x: (g * y,), "e^x", examples=_on())
@@ -134,7 +134,7 @@ ERF = Op(
 )  # fmt: skip
 
 
-def _stop_gradient(emitter: Any, node: Node, x: str) -> str:
+def _stop_gradient(emitter: Emitter, node: Node, x: str) -> str:
     return x
 
 

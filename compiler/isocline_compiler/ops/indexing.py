@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from isocline_compiler.graph import Example, Fault, Node, Op, Stop, constant
+from isocline_compiler.graph.emission import Emitter
 from isocline_compiler.graph.tensor_type import TensorType, describe
 from isocline_compiler.ops.linear import MATMUL
 from isocline_compiler.ops.shapes import axis_in, integer, known, misfit, real
@@ -33,8 +34,8 @@ def _torch_concat(torch: Any, *xs: Any, axis: int) -> Any:
     return torch.cat(xs, axis)
 
 
-def _emit_concat(emitter: Any, node: Node, *xs: str) -> str:
-    return str(emitter.node("Concat", *xs, axis=node.attrs["axis"] % node.type.rank))
+def _emit_concat(emitter: Emitter, node: Node, *xs: str) -> str:
+    return emitter.node("Concat", *xs, axis=node.attrs["axis"] % node.type.rank)
 
 
 def _grad_concat(g: Node, y: Node, *xs: Node, axis: int) -> tuple[Node, ...]:
@@ -74,15 +75,15 @@ def _torch_slice(torch: Any, x: Any, axis: int, start: int | None, stop: int | N
     return x.index_select(axis, torch.tensor(list(chosen), device=x.device, dtype=torch.int64))
 
 
-def _emit_slice(emitter: Any, node: Node, x: str) -> str:
+def _emit_slice(emitter: Emitter, node: Node, x: str) -> str:
     """Slice, but for entries in steps Gather: tract 0.23 exchanges such a Slice with a Reshape before it, wrongly."""
     axis = node.attrs["axis"] % node.type.rank
     step = node.attrs.get("step", 1)
     chosen = _range(node.inputs[0].shape[axis], node.attrs["start"], node.attrs["stop"], step)
     if step != 1:
-        return str(emitter.node("Gather", x, emitter.ints(list(chosen)), axis=axis))
+        return emitter.node("Gather", x, emitter.ints(list(chosen)), axis=axis)
     bounds = [emitter.ints([item]) for item in (chosen.start, chosen.stop, axis)]
-    return str(emitter.node("Slice", x, *bounds))
+    return emitter.node("Slice", x, *bounds)
 
 
 def _grad_slice(
@@ -138,9 +139,9 @@ def _selected(x: TensorType, *, axis: int, index: int) -> TensorType:
     return x.with_shape(x.shape[:at] + x.shape[at + 1 :])
 
 
-def _emit_select(emitter: Any, node: Node, x: str) -> str:
+def _emit_select(emitter: Emitter, node: Node, x: str) -> str:
     axis = node.attrs["axis"] % node.inputs[0].type.rank
-    return str(emitter.node("Gather", x, emitter.integer(node.attrs["index"]), axis=axis))
+    return emitter.node("Gather", x, emitter.integer(node.attrs["index"]), axis=axis)
 
 
 def _grad_select(g: Node, y: Node, x: Node, axis: int, index: int) -> tuple[Node]:
@@ -176,8 +177,8 @@ def _torch_gather(torch: Any, x: Any, indices: Any, axis: int) -> Any:
     return flat.reshape(*x.shape[:at], *indices.shape, *x.shape[at + 1 :])
 
 
-def _emit_gather(emitter: Any, node: Node, x: str, indices: str) -> str:
-    return str(emitter.node("Gather", x, indices, axis=node.attrs["axis"] % node.inputs[0].type.rank))
+def _emit_gather(emitter: Emitter, node: Node, x: str, indices: str) -> str:
+    return emitter.node("Gather", x, indices, axis=node.attrs["axis"] % node.inputs[0].type.rank)
 
 
 def _grad_gather(g: Node, y: Node, x: Node, indices: Node, axis: int) -> tuple[Node | None, ...]:
@@ -230,11 +231,11 @@ def _torch_one_hot(torch: Any, x: Any, depth: int) -> Any:
     return (x.unsqueeze(-1) == torch.arange(depth, device=x.device)).to(torch.working)
 
 
-def _emit_one_hot(emitter: Any, node: Node, x: str) -> str:
+def _emit_one_hot(emitter: Emitter, node: Node, x: str) -> str:
     """A comparison with 0, 1, ...: OneHot has no float64 kernel."""
     column = emitter.node("Unsqueeze", x, emitter.ints([node.type.rank - 1]))
     hit = emitter.node("Equal", column, emitter.ints(list(range(node.attrs["depth"]))))
-    return str(emitter.node("Cast", hit, to=emitter.elements("real")))
+    return emitter.node("Cast", hit, to=emitter.elements("real"))
 
 
 ONE_HOT = Op(
@@ -262,10 +263,10 @@ def _torch_pad(torch: Any, x: Any, pads: Sequence[tuple[int, int]], value: float
     return torch.nn.functional.pad(x, [size for pair in reversed(pads) for size in pair], value=value)
 
 
-def _emit_pad(emitter: Any, node: Node, x: str) -> str:
+def _emit_pad(emitter: Emitter, node: Node, x: str) -> str:
     pads = node.attrs["pads"]
     margins = emitter.ints([pair[0] for pair in pads] + [pair[1] for pair in pads])
-    return str(emitter.node("Pad", x, margins, emitter.number(node.attrs["value"], node.type.kind)))
+    return emitter.node("Pad", x, margins, emitter.number(node.attrs["value"], node.type.kind))
 
 
 def _grad_pad(g: Node, y: Node, x: Node, pads: Sequence[tuple[int, int]], value: float) -> tuple[Node]:

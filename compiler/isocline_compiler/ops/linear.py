@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from isocline_compiler.graph import Example, Fault, Node, Op
+from isocline_compiler.graph.emission import Emitter
 from isocline_compiler.graph.tensor_type import Shape, TensorType, broadcast, describe
 from isocline_compiler.ops.broadcasting import sum_to
 from isocline_compiler.ops.shapes import misfit, real, require
@@ -87,13 +88,13 @@ def _torch_linear(torch: Any, x: Any, w: Any, b: Any = None, transposed: bool = 
     return torch.addmm(b, x, w) if x.ndim == 2 else torch.matmul(x, w) + b
 
 
-def _emit_linear(emitter: Any, node: Node, x: str, w: str, *b: str) -> str:
+def _emit_linear(emitter: Emitter, node: Node, x: str, w: str, *b: str) -> str:
     """Gemm for a matrix: onnxruntime loads it twice as fast as MatMul and Add, and reads w transposed as it lies."""
     transposed = node.attrs.get("transposed", False)
     if node.type.rank == 2 and (b or transposed):
-        return str(emitter.node("Gemm", x, w, *b, **({"transB": 1} if transposed else {})))
+        return emitter.node("Gemm", x, w, *b, **({"transB": 1} if transposed else {}))
     product = emitter.node("MatMul", x, emitter.once("Transpose", w) if transposed else w)
-    return str(emitter.node("Add", product, *b) if b else product)
+    return emitter.node("Add", product, *b) if b else product
 
 
 def _grad_linear(g: Node, y: Node, x: Node, w: Node, *b: Node, transposed: bool = False) -> tuple[Node, ...]:

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 from isocline_compiler.graph import Example, Node, Op
+from isocline_compiler.graph.emission import Emitter
 from isocline_compiler.graph.tensor_type import Shape, TensorType
 from isocline_compiler.ops.elementwise import EXP, SQRT
 from isocline_compiler.ops.reduction import REDUCE_SUM
@@ -20,8 +21,8 @@ def _along(x: TensorType, *, axis: int) -> TensorType:
 
 
 def _emit_along(operator: str) -> Callable[..., str]:
-    def emit(emitter: Any, node: Node, x: str) -> str:
-        return str(emitter.node(operator, x, axis=node.attrs["axis"] % node.type.rank))
+    def emit(emitter: Emitter, node: Node, x: str) -> str:
+        return emitter.node(operator, x, axis=node.attrs["axis"] % node.type.rank)
 
     return emit
 
@@ -59,14 +60,14 @@ def _torch_logsumexp(torch: Any, x: Any, axis: int, keepdims: bool = False) -> A
     return torch.logsumexp(x, axis, keepdim=keepdims)
 
 
-def _emit_logsumexp(emitter: Any, node: Node, x: str) -> str:
+def _emit_logsumexp(emitter: Emitter, node: Node, x: str) -> str:
     """m + log(sum(e^(x - m))), m the maximum: ReduceLogSumExp need not subtract it."""
     axis = emitter.ints([node.attrs["axis"] % node.inputs[0].type.rank])
     keep = int(node.attrs.get("keepdims", False))
     top = emitter.node("ReduceMax", x, axis, keepdims=1)
     total = emitter.node("ReduceSum", emitter.node("Exp", emitter.node("Sub", x, top)), axis, keepdims=1)
     result = emitter.node("Add", emitter.node("Log", total), top)
-    return str(result if keep else emitter.node("Squeeze", result, axis))
+    return result if keep else emitter.node("Squeeze", result, axis)
 
 
 def _grad_logsumexp(g: Node, y: Node, x: Node, axis: int, keepdims: bool = False) -> tuple[Node]:
@@ -134,7 +135,7 @@ def affine_form(
     return x * RESHAPE(scale, shape=shape) + RESHAPE(beta - mean * scale, shape=shape)
 
 
-def _emit_batch_norm(emitter: Any, node: Node, x: str, gamma: str, beta: str, mean: str, var: str) -> str:
+def _emit_batch_norm(emitter: Emitter, node: Node, x: str, gamma: str, beta: str, mean: str, var: str) -> str:
     after = node.type.rank - 1 - node.attrs.get("axis", 1) % node.type.rank
     deviation = emitter.node("Sqrt", emitter.node("Add", var, emitter.real(node.attrs["eps"])))
     scale = emitter.node("Div", gamma, deviation)
@@ -142,7 +143,7 @@ def _emit_batch_norm(emitter: Any, node: Node, x: str, gamma: str, beta: str, me
     if after:
         shape = emitter.ints([-1] + [1] * after)
         scale, shift = emitter.node("Reshape", scale, shape), emitter.node("Reshape", shift, shape)
-    return str(emitter.node("Add", emitter.node("Mul", x, scale), shift))
+    return emitter.node("Add", emitter.node("Mul", x, scale), shift)
 
 
 def _grad_batch_norm(
@@ -191,7 +192,7 @@ def _train_dropout(torch: Any, record: Callable[[int, Any], None], x: Any, p: fl
     return torch.nn.functional.dropout(x, p, training=True)
 
 
-def _emit_dropout(emitter: Any, node: Node, x: str) -> str:
+def _emit_dropout(emitter: Emitter, node: Node, x: str) -> str:
     return x
 
 

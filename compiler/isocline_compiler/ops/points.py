@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from isocline_compiler.graph import Example, Node, Op
+from isocline_compiler.graph.emission import Emitter
 from isocline_compiler.graph.tensor_type import BATCH, TensorType, describe, points_of
 from isocline_compiler.ops.shapes import misfit, real
 
@@ -30,9 +31,9 @@ def _torch_split(torch: Any, x: Any, count: int) -> Any:
     return x.reshape(-1, count, *x.shape[1:])
 
 
-def _emit(emitter: Any, node: Node, x: str) -> str:
+def _emit(emitter: Emitter, node: Node, x: str) -> str:
     """The leading size is inferred: the others are known."""
-    return str(emitter.node("Reshape", x, emitter.ints([-1, *node.shape[1:]])))
+    return emitter.node("Reshape", x, emitter.ints([-1, *map(int, node.shape[1:])]))
 
 
 MERGE_POINTS: Op = Op(

@@ -5,10 +5,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from isocline_compiler.graph import Example, Node, Op, Stop, as_node
+from isocline_compiler.graph.emission import Emitter
 from isocline_compiler.graph.tensor_type import Shape, TensorType
 from isocline_compiler.ops.broadcasting import broadcast_like
 from isocline_compiler.ops.comparison import CAST, EQUAL
@@ -34,15 +35,15 @@ def _mean_type(x: TensorType, *, axes: Sequence[int], keepdims: bool = False) ->
     return x.with_shape(_reduced(x, axes, keepdims))
 
 
-def _emit(operator: str) -> Any:
+def _emit(operator: str) -> Callable[[Emitter, Node, str], str]:
     """The operator with its axes as an input; nothing when there is no axis to reduce."""
 
-    def emit(emitter: Any, node: Node, x: str) -> str:
+    def emit(emitter: Emitter, node: Node, x: str) -> str:
         axes = sorted(axis % node.inputs[0].type.rank for axis in node.attrs["axes"])
         if not axes:
             return x
         keep = int(node.attrs.get("keepdims", False))
-        return str(emitter.node(operator, x, emitter.ints(axes), keepdims=keep))
+        return emitter.node(operator, x, emitter.ints(axes), keepdims=keep)
 
     return emit
 
@@ -174,8 +175,8 @@ def _argmax_type(x: TensorType, *, axis: int) -> TensorType:
     return integer(*_reduced(x, (axis,), False))
 
 
-def _emit_argmax(emitter: Any, node: Node, x: str) -> str:
-    return str(emitter.node("ArgMax", x, axis=node.attrs["axis"] % node.inputs[0].type.rank, keepdims=0))
+def _emit_argmax(emitter: Emitter, node: Node, x: str) -> str:
+    return emitter.node("ArgMax", x, axis=node.attrs["axis"] % node.inputs[0].type.rank, keepdims=0)
 
 
 ARGMAX = Op(
@@ -195,9 +196,9 @@ def _torch_cumsum(torch: Any, x: Any, axis: int, reverse: bool = False) -> Any:
     return x.flip(axis).cumsum(axis).flip(axis) if reverse else x.cumsum(axis)
 
 
-def _emit_cumsum(emitter: Any, node: Node, x: str) -> str:
+def _emit_cumsum(emitter: Emitter, node: Node, x: str) -> str:
     axis = emitter.integer(node.attrs["axis"] % node.type.rank)
-    return str(emitter.node("CumSum", x, axis, reverse=int(node.attrs.get("reverse", False))))
+    return emitter.node("CumSum", x, axis, reverse=int(node.attrs.get("reverse", False)))
 
 
 CUMSUM: Op = Op(

@@ -7,6 +7,7 @@ from math import prod
 from typing import Any
 
 from isocline_compiler.graph import Example, Node, Op
+from isocline_compiler.graph.emission import Emitter
 from isocline_compiler.graph.tensor_type import Shape, Size, TensorType, broadcast, describe
 from isocline_compiler.ops.broadcasting import sum_to
 from isocline_compiler.ops.shapes import misfit, real
@@ -46,12 +47,12 @@ def _torch_reshape(torch: Any, x: Any, shape: Shape) -> Any:
     return x.reshape([size if isinstance(size, int) else kept.get(i, -1) for i, size in enumerate(shape)])
 
 
-def _emit_reshape(emitter: Any, node: Node, x: str) -> str:
+def _emit_reshape(emitter: Emitter, node: Node, x: str) -> str:
     """A named size is copied (0) when it keeps its place, and inferred (-1) when it does not."""
     source, target = node.inputs[0].shape, node.attrs["shape"]
     displaced = _displaced(source, target)
     sizes = [size if isinstance(size, int) else -1 if i in displaced else 0 for i, size in enumerate(target)]
-    return str(emitter.node("Reshape", x, emitter.ints(sizes)))
+    return emitter.node("Reshape", x, emitter.ints(sizes))
 
 
 RESHAPE: Op = Op(
@@ -80,8 +81,8 @@ def inverse(perm: Sequence[int]) -> tuple[int, ...]:
     return tuple(sorted(range(len(perm)), key=lambda i: perm[i]))
 
 
-def _emit_transpose(emitter: Any, node: Node, x: str) -> str:
-    return str(emitter.node("Transpose", x, perm=list(node.attrs["perm"])))
+def _emit_transpose(emitter: Emitter, node: Node, x: str) -> str:
+    return emitter.node("Transpose", x, perm=list(node.attrs["perm"]))
 
 
 TRANSPOSE: Op = Op(
@@ -109,8 +110,8 @@ def _torch_expand(torch: Any, x: Any, shape: Shape) -> Any:
     return x.expand(tuple(-1 if isinstance(size, str) else size for size in shape))
 
 
-def _emit_expand(emitter: Any, node: Node, x: str) -> str:
-    return str(emitter.node("Expand", x, emitter.ints([_or_one(size) for size in node.attrs["shape"]])))
+def _emit_expand(emitter: Emitter, node: Node, x: str) -> str:
+    return emitter.node("Expand", x, emitter.ints([_or_one(size) for size in node.attrs["shape"]]))
 
 
 def _or_one(size: Size) -> int:
@@ -135,8 +136,8 @@ def _expanded_like(x: TensorType, like: TensorType) -> TensorType:
     return x.with_shape(like.shape)
 
 
-def _emit_expand_like(emitter: Any, node: Node, x: str, like: str) -> str:
-    return str(emitter.node("Expand", x, emitter.once("Shape", like)))
+def _emit_expand_like(emitter: Emitter, node: Node, x: str, like: str) -> str:
+    return emitter.node("Expand", x, emitter.once("Shape", like))
 
 
 EXPAND_LIKE = Op(
@@ -156,11 +157,11 @@ def _spread_type(x: TensorType, like: TensorType) -> TensorType:
     return x.with_shape((like.shape[0], *x.shape))
 
 
-def _emit_spread(emitter: Any, node: Node, x: str, like: str) -> str:
+def _emit_spread(emitter: Emitter, node: Node, x: str, like: str) -> str:
     batch = emitter.once("Shape", like, start=0, end=1)
     own = [_or_one(size) for size in node.inputs[0].shape]
     shape = emitter.once("Concat", batch, emitter.ints(own), axis=0) if own else batch
-    return str(emitter.node("Expand", x, shape))
+    return emitter.node("Expand", x, shape)
 
 
 SPREAD = Op(

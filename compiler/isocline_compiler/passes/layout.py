@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 
-from isocline_compiler.graph import Fault, Node
+from isocline_compiler.graph import Fault, Node, Op
 from isocline_compiler.graph.tensor_type import Shape
 from isocline_compiler.ops.indexing import CONCAT, PAD, SELECT, SLICE
-from isocline_compiler.ops.shaping import EXPAND, RESHAPE, TRANSPOSE
+from isocline_compiler.ops.reduction import REDUCE_MAX, REDUCE_MEAN, REDUCE_MIN, REDUCE_PROD, REDUCE_SUM
+from isocline_compiler.ops.shaping import EXPAND, EXPAND_LIKE, RESHAPE, TRANSPOSE
 
 
 def _reshaped(x: Node, shape: Shape) -> Node | None:
@@ -22,14 +23,14 @@ def _reshape(node: Node) -> Node | None:
     x = node.inputs[0]
     if x.shape == node.shape:
         return x
-    return _reshaped(x.inputs[0], node.shape) if x.op.name == "reshape" else None
+    return _reshaped(x.inputs[0], node.shape) if x.op is RESHAPE else None
 
 
 def _transpose(node: Node) -> Node | None:
     x, perm = node.inputs[0], node.attrs["perm"]
     if list(perm) == sorted(perm):
         return x
-    if x.op.name == "transpose":
+    if x.op is TRANSPOSE:
         return TRANSPOSE(x.inputs[0], perm=tuple(x.attrs["perm"][i] for i in perm))
     return None
 
@@ -38,7 +39,7 @@ def _expand(node: Node) -> Node | None:
     x = node.inputs[0]
     if x.shape == node.shape:
         return x
-    return EXPAND(x.inputs[0], shape=node.shape) if x.op.name == "expand" else None
+    return EXPAND(x.inputs[0], shape=node.shape) if x.op is EXPAND else None
 
 
 def _expand_like(node: Node) -> Node | None:
@@ -64,7 +65,7 @@ def _concat(node: Node) -> Node | None:
 
 
 def _joins(node: Node, axis: int) -> bool:
-    return node.op.name == "concat" and node.attrs["axis"] % node.type.rank == axis
+    return node.op is CONCAT and node.attrs["axis"] % node.type.rank == axis
 
 
 def _part_at(parts: Sequence[Node], axis: int, index: int) -> tuple[Node, int] | None:
@@ -97,7 +98,7 @@ def _entries_of(node: Node, size: int) -> range:
 
 def _turns(node: Node) -> bool:
     """A slice of all entries in the opposite order."""
-    size = node.inputs[0].size(node.attrs["axis"]) if node.op.name == "slice" else None
+    size = node.inputs[0].size(node.attrs["axis"]) if node.op is SLICE else None
     return isinstance(size, int) and _entries_of(node, size) == range(size)[::-1]
 
 
@@ -140,24 +141,24 @@ def joined(node: Node) -> Node | None:
 
 def _margin(node: Node) -> tuple[int, int, int] | None:
     """(axis, before, after) of a value with zeros along one axis."""
-    if node.op.name != "pad" or node.attrs["value"] != 0:
+    if node.op is not PAD or node.attrs["value"] != 0:
         return None
     found = [(axis, *pair) for axis, pair in enumerate(node.attrs["pads"]) if any(pair)]
     return found[0] if len(found) == 1 else None
 
 
-LAYOUT: Mapping[str, Callable[[Node], Node | None]] = {
-    "reshape": _reshape,
-    "transpose": _transpose,
-    "expand": _expand,
-    "expand_like": _expand_like,
-    "concat": _concat,
-    "select": _select,
-    "slice": _slice,
-    "pad": _unchanged,
-    "reduce_sum": _unchanged,
-    "reduce_mean": _unchanged,
-    "reduce_max": _unchanged,
-    "reduce_min": _unchanged,
-    "reduce_prod": _unchanged,
+LAYOUT: Mapping[Op, Callable[[Node], Node | None]] = {
+    RESHAPE: _reshape,
+    TRANSPOSE: _transpose,
+    EXPAND: _expand,
+    EXPAND_LIKE: _expand_like,
+    CONCAT: _concat,
+    SELECT: _select,
+    SLICE: _slice,
+    PAD: _unchanged,
+    REDUCE_SUM: _unchanged,
+    REDUCE_MEAN: _unchanged,
+    REDUCE_MAX: _unchanged,
+    REDUCE_MIN: _unchanged,
+    REDUCE_PROD: _unchanged,
 }

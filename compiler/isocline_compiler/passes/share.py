@@ -45,7 +45,7 @@ def _key(node: Node, number: dict[Node, int]) -> Hashable:
     if node.op.commutative:
         arguments.sort()
     attrs = tuple((key, _frozen(value)) for key, value in sorted(node.attrs.items()))
-    return (node.op.name, tuple(arguments), attrs)
+    return (node.op, tuple(arguments), attrs)
 
 
 def _frozen(value: object) -> Hashable:

@@ -7,8 +7,10 @@ from collections.abc import Callable, Mapping
 
 import numpy as np
 
-from isocline_compiler.graph import Graph, Node, constant, value_of
+from isocline_compiler.graph import Graph, Node, Op, constant, value_of
+from isocline_compiler.ops.arithmetic import ADD, DIV, MUL, NEG, POW, SUB
 from isocline_compiler.ops.broadcasting import broadcast_like
+from isocline_compiler.ops.comparison import CAST, CLIP, WHERE
 from isocline_compiler.ops.elementwise import ABS, SQUARE
 from isocline_compiler.ops.shaping import EXPAND_LIKE
 from isocline_compiler.passes.layout import LAYOUT, joined
@@ -30,7 +32,7 @@ def simplify(graph: Graph) -> Graph:
 
 def _simplified(node: Node, inputs: tuple[Node, ...]) -> Node:
     node = node.rebuilt(inputs)
-    rule = RULES.get(node.op.name)
+    rule = RULES.get(node.op)
     simpler = rule(node) if rule is not None else None
     return simpler if simpler is not None and simpler.types == node.types else node
 
@@ -71,9 +73,9 @@ def _add(node: Node) -> Node | None:
         return b
     if filled(b) == 0:
         return a
-    if b.op.name == "neg":
+    if b.op is NEG:
         return a - b.inputs[0]
-    return b - a.inputs[0] if a.op.name == "neg" else joined(node)
+    return b - a.inputs[0] if a.op is NEG else joined(node)
 
 
 def _sub(node: Node) -> Node | None:
@@ -82,7 +84,7 @@ def _sub(node: Node) -> Node | None:
         return a
     if filled(a) == 0:
         return -b
-    return a + b.inputs[0] if b.op.name == "neg" else None
+    return a + b.inputs[0] if b.op is NEG else None
 
 
 def _mul(node: Node) -> Node | None:
@@ -109,9 +111,9 @@ def _scaled_twice(node: Node) -> Node | None:
 
 def _scale(node: Node) -> tuple[float | None, Node | None]:
     """(a, x) of a x, a a single number and x a real that is no literal; (-1, x) of -x."""
-    if node.op.name == "neg":
+    if node.op is NEG:
         return -1.0, node.inputs[0]
-    if node.op.name != "mul" or node.type.kind != "real":
+    if node.op is not MUL or node.type.kind != "real":
         return None, None
     for a, x in (node.inputs, node.inputs[::-1]):
         value = value_of(a)
@@ -133,9 +135,9 @@ def _div(node: Node) -> Node | None:
 
 def _neg(node: Node) -> Node | None:
     (x,) = node.inputs
-    if x.op.name == "neg":
+    if x.op is NEG:
         return x.inputs[0]
-    return x.inputs[1] - x.inputs[0] if x.op.name == "sub" else None
+    return x.inputs[1] - x.inputs[0] if x.op is SUB else None
 
 
 def _pow(node: Node) -> Node | None:
@@ -162,25 +164,25 @@ def _clip(node: Node) -> Node | None:
 
 def _abs(node: Node) -> Node | None:
     (x,) = node.inputs
-    if x.op.name == "abs":
+    if x.op is ABS:
         return x
-    return ABS(x.inputs[0]) if x.op.name == "neg" else None
+    return ABS(x.inputs[0]) if x.op is NEG else None
 
 
 def _cast(node: Node) -> Node | None:
     return node.inputs[0]  # kept only when the kind is the same: a result keeps its type
 
 
-RULES: Mapping[str, Rule] = {
-    "add": _add,
-    "sub": _sub,
-    "mul": _mul,
-    "div": _div,
-    "neg": _neg,
-    "pow": _pow,
-    "where": _where,
-    "clip": _clip,
-    "abs": _abs,
-    "cast": _cast,
+RULES: Mapping[Op, Rule] = {
+    ADD: _add,
+    SUB: _sub,
+    MUL: _mul,
+    DIV: _div,
+    NEG: _neg,
+    POW: _pow,
+    WHERE: _where,
+    CLIP: _clip,
+    ABS: _abs,
+    CAST: _cast,
     **LAYOUT,
 }

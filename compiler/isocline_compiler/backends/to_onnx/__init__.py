@@ -13,7 +13,7 @@ from collections.abc import Iterable, Mapping, Sequence
 import numpy as np
 import onnx
 
-from isocline_compiler.backends.to_onnx.emitter import EmittedBody, Emitter, Precision
+from isocline_compiler.backends.to_onnx.emitter import EmittedBody, ModelEmitter, Precision
 from isocline_compiler.backends.to_onnx.protos import (
     IR_VERSIONS,
     Writing,
@@ -49,7 +49,7 @@ def to_onnx(
     opset that is not emitted.
     """
     _check_request(graph, weights, opset, source)
-    emitter = Emitter(dtype, opset, source, [*_input_names(graph), *graph.outputs])
+    emitter = ModelEmitter(dtype, opset, source, [*_input_names(graph), *graph.outputs])
     names: dict[Node, str] = {}
     _walk(emitter, graph.nodes(), names, weights)
     final = _final_names(emitter, {output: names[node] for output, node in graph.outputs.items()})
@@ -80,7 +80,7 @@ def _input_names(graph: Graph) -> list[str]:
     return [node.attrs["name"] for node in graph.inputs]
 
 
-def _walk(emitter: Emitter, nodes: Iterable[Node], names: dict[Node, str], weights: Mapping[str, Array]) -> None:
+def _walk(emitter: ModelEmitter, nodes: Iterable[Node], names: dict[Node, str], weights: Mapping[str, Array]) -> None:
     """Emit nodes in order; of a scan all results, by those that pick them."""
     results: dict[Node, tuple[str, ...]] = {}
     for node in nodes:
@@ -94,7 +94,7 @@ def _walk(emitter: Emitter, nodes: Iterable[Node], names: dict[Node, str], weigh
 
 
 def _emit_scan(
-    emitter: Emitter, node: Node, names: Mapping[Node, str], weights: Mapping[str, Array]
+    emitter: ModelEmitter, node: Node, names: Mapping[Node, str], weights: Mapping[str, Array]
 ) -> tuple[str, ...]:
     """A Scan: the body reads the captured values where they are."""
     region: Region = node.attrs["region"]
@@ -119,7 +119,7 @@ def _emit_scan(
     return emitter.loop(values, len(node.types), body, num_scan_inputs=len(stacked))
 
 
-def _counted(emitter: Emitter, state: str, counter: str) -> str:
+def _counted(emitter: ModelEmitter, state: str, counter: str) -> str:
     """A state of a loop that is given nothing to count its iterations by but a column of zeros: these are added.
 
     What is not read tract 0.23 drops, and stops at the loop; OpenVINO 2026.4 makes a batch of nothing.
@@ -127,7 +127,7 @@ def _counted(emitter: Emitter, state: str, counter: str) -> str:
     return emitter.node("Add", state, counter)
 
 
-def _body_results(emitter: Emitter, names: Sequence[str], states: int) -> list[str]:
+def _body_results(emitter: ModelEmitter, names: Sequence[str], states: int) -> list[str]:
     """Every result of a body is computed in it, by its own operator; one that is stacked is read by nothing in there.
 
     tract 0.23 puts an operation between a stacked result and all that reads it, the body's own operators included.
@@ -141,7 +141,7 @@ def _body_results(emitter: Emitter, names: Sequence[str], states: int) -> list[s
     return found
 
 
-def _emit(emitter: Emitter, node: Node, names: Mapping[Node, str], weights: Mapping[str, Array]) -> str:
+def _emit(emitter: ModelEmitter, node: Node, names: Mapping[Node, str], weights: Mapping[str, Array]) -> str:
     """The name of a node's result."""
     if node.op is INPUT:
         return str(node.attrs["name"])
@@ -157,7 +157,7 @@ def _emit(emitter: Emitter, node: Node, names: Mapping[Node, str], weights: Mapp
     )
 
 
-def _final_names(emitter: Emitter, outputs: Mapping[str, str]) -> dict[str, str]:
+def _final_names(emitter: ModelEmitter, outputs: Mapping[str, str]) -> dict[str, str]:
     """Results that are outputs get their names; an output that is an input, a literal or another output is copied."""
     computed = {name for item in emitter.nodes for name in item.outputs}
     final: dict[str, str] = {}

@@ -1,4 +1,4 @@
-"""What the operations are given to write themselves: operators to add, literals to name."""
+"""What the operations wrote of themselves, before it has its final names."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ import numpy as np
 import onnx
 
 from isocline_compiler.graph import Array, Node
+from isocline_compiler.graph.emission import Emitter
 from isocline_compiler.graph.tensor_type import Kind, TensorType
 from isocline_dsl.diagnostics import IsoclineError, Source
 from isocline_dsl.messages import operations
@@ -42,11 +43,8 @@ class EmittedBody:
     types: Mapping[str, TensorType]
 
 
-class Emitter:
-    """What the operations are given to write themselves: operators to add, literals to name.
-
-    `wide` is true when reals are float64. Every method that adds something returns its name.
-    """
+class ModelEmitter(Emitter):
+    """Collects operators and initializers of one model, each initializer and each literal once."""
 
     def __init__(self, dtype: Precision, opset: int, source: Source | None, reserved: Iterable[str]) -> None:
         self.wide = dtype == "float64"

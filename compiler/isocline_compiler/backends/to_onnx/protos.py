@@ -9,7 +9,7 @@ from importlib.metadata import PackageNotFoundError, version
 import onnx
 from onnx import helper
 
-from isocline_compiler.backends.to_onnx.emitter import Emitted, EmittedBody, Emitter
+from isocline_compiler.backends.to_onnx.emitter import Emitted, EmittedBody, ModelEmitter
 from isocline_compiler.graph import Array
 from isocline_compiler.graph.tensor_type import TensorType
 from isocline_dsl.diagnostics import Source
@@ -46,7 +46,7 @@ def tensor_of(name: str, value: Array) -> onnx.TensorProto:
 class Writing:
     """What the protos of a model share: final names, sizes that are not symbolic, the text that spans point into."""
 
-    emitter: Emitter
+    emitter: ModelEmitter
     final: Mapping[str, str]
     fixed: Mapping[str, int]
     source: Source | None
