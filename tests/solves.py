@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 from isocline_compiler.graph import Graph, Node, Region, everything, here
-from isocline_compiler.graph.solve import SOLVE, Interval, Row, SchemeChoice, Solve, SolveSpec, State
+from isocline_compiler.graph.called import Called
+from isocline_compiler.graph.solve import SOLVE, Interval, Row, Solve, SolveSpec, State
 from isocline_compiler.solvers.grid import Discretisation
 from isocline_compiler.solvers.unroll import unroll
 
@@ -18,7 +19,7 @@ def solve_node(
     captured: Sequence[Node] = (),
     stacked: Sequence[Node] = (),
     times: Node | None = None,
-    scheme: SchemeChoice | None = None,
+    scheme: Called | None = None,
     field: str = "f",
     name: str = "path",
 ) -> Node:

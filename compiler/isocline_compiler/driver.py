@@ -5,7 +5,6 @@ parse ▶ lower ▶ (train) ▶ compile ▶ artifact
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -14,12 +13,12 @@ import numpy as np
 
 from isocline_compiler.data import Dataset, load_data
 from isocline_compiler.graph import Array
-from isocline_compiler.graph.solve import SchemeChoice
+from isocline_compiler.graph.called import Called
+from isocline_compiler.lower.called import scheme_of_text
 from isocline_compiler.lower.check import check, parsed
 from isocline_compiler.model import Model
 from isocline_compiler.pipeline import Compiled, Trained, compile_model
 from isocline_compiler.show import shown
-from isocline_compiler.solvers.schemes import SCHEMES
 from isocline_compiler.training.fit import TrainingResult
 from isocline_compiler.training.fit import train as fit
 from isocline_compiler.training.fitted import fitted_parameters
@@ -72,7 +71,7 @@ def compile(  # noqa: A001 - the command's name
     dataset = dataset_of(model, Path(path).parent, data)
     values = stored_weights(model, Path(weights)) if weights is not None else untrained_weights(model)
     metrics = Path(weights).parent / "metrics.csv" if weights is not None else None
-    return _compiled(model, dataset, values, metrics, out, scheme_of(solver), progress)
+    return _compiled(model, dataset, values, metrics, out, None if solver is None else scheme_of_text(solver), progress)
 
 
 def build(
@@ -113,7 +112,7 @@ def _compiled(
     weights: Mapping[str, Array],
     metrics: Path | None,
     out: Location | None,
-    override: SchemeChoice | None,
+    override: Called | None,
     progress: Progress | None,
 ) -> Compiled:
     say = (progress or Quiet()).say
@@ -173,16 +172,6 @@ def untrained_weights(model: Model) -> dict[str, Array]:
     if faults:
         raise IsoclineError(faults[:1], model.source)
     return initial_weights(model.weights, 0)
-
-
-def scheme_of(text: str | None) -> SchemeChoice | None:
-    """`euler(steps=16)` given beside a file. Raises IsoclineError."""
-    if text is None:
-        return None
-    match = re.fullmatch(r"\s*(\w+)\s*\(\s*steps\s*=\s*(\d+)\s*\)\s*", text)
-    if match is None or match[1] not in SCHEMES:
-        raise IsoclineError([messages.unknown_scheme(None, text, tuple(f"{name}(steps=N)" for name in SCHEMES))])
-    return SchemeChoice(match[1], (("steps", int(match[2])),))
 
 
 __all__ = ["Compiled", "TrainingResult", "build", "check", "compile", "show", "train"]

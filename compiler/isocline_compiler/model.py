@@ -9,7 +9,7 @@ from typing import Any, Literal
 import numpy as np
 
 from isocline_compiler.graph import Array, Graph, Node
-from isocline_compiler.graph.solve import SchemeChoice
+from isocline_compiler.graph.called import Called
 from isocline_compiler.graph.tensor_type import Shape
 from isocline_dsl.diagnostics import Source
 from isocline_dsl.tree import Expression, Program, Span
@@ -89,18 +89,6 @@ class Statistic:
 
 
 @dataclass(frozen=True)
-class Option:
-    """A called setting, with its options checked: `adam(lr=0.02)`, `dopri5(rtol=1e-6)`, `fraction(0.8, seed=1)`."""
-
-    name: str
-    options: Mapping[str, Any] = field(default_factory=dict)
-    span: Span | None = None
-
-    def get(self, key: str, default: Any = None) -> Any:
-        return self.options.get(key, default)
-
-
-@dataclass(frozen=True)
 class DataBinding:
     """`pelts = rows(hare, lynx)`: where an array comes from. `columns` are names, `count` is a row or a length."""
 
@@ -118,7 +106,7 @@ class DataPlan:
     source: str | None
     source_span: Span | None
     bindings: tuple[DataBinding, ...]
-    split: Option | None = None
+    split: Called | None = None
     missing: str = "error"
     stride: int = 1
     time: str | None = None
@@ -133,14 +121,14 @@ class TrainingPlan:
     """
 
     losses: Graph
-    optimizer: Option
-    schedule: Option
-    solver: Option
+    optimizer: Called
+    schedule: Called
+    solver: Called
     gradient: Literal["backprop", "adjoint"] = "backprop"
     epochs: int = 100
     batch: int | None = None
     clip: float | None = None
-    early_stop: Option | None = None
+    early_stop: Called | None = None
     validation: float | None = None
     seed: int = 0
     precision: Literal["float32", "float64", "bf16", "fp16"] = "float32"
@@ -169,7 +157,7 @@ class AttributionPlan:
 
     output: str
     wrt: tuple[str, ...]
-    methods: tuple[Option, ...]
+    methods: tuple[Called, ...]
     classifier: bool = False
     span: Span | None = None
 
@@ -182,7 +170,7 @@ class DeploymentPlan:
     the body of a loop holds, "all" for no loops, "auto" for loops where a solve is large.
     """
 
-    solver: SchemeChoice | None = None
+    solver: Called | None = None
     error: float = 1e-3
     of: tuple[str, ...] | None = None
     opset: int = 18

@@ -1,8 +1,9 @@
 """Compiling on one page: a typed model and its weights to a proven artifact.
 
 choose      a scheme and a grid for every solve whose scheme is open
+optimise    the passes, on equations once instead of at every step
 unroll      solves to steps, each in its cheapest form
-optimise    the passes
+optimise    the passes again: times and widths are numbers now
 emit        ONNX, checked
 explain     the same steps and their derivatives, where the file asks for attributions
 prove       what was emitted, against the reference, float64 and the author's checks
@@ -30,7 +31,7 @@ from isocline_compiler.certify.prove import Proving
 from isocline_compiler.data import Dataset
 from isocline_compiler.derivatives.files import SEEDED
 from isocline_compiler.graph import Array, Fault, Graph
-from isocline_compiler.graph.solve import SchemeChoice
+from isocline_compiler.graph.called import Called
 from isocline_compiler.model import FittedParameter, Model
 from isocline_compiler.passes import optimise
 from isocline_compiler.passes.bind import bind
@@ -70,7 +71,7 @@ def compile_model(
     model: Model,
     trained: Trained,
     dataset: Dataset | None,
-    override: SchemeChoice | None,
+    override: Called | None,
     progress: Progress,
     folder: Path,
 ) -> Compiled:
@@ -80,7 +81,7 @@ def compile_model(
     chosen, trials = proving.choose(progress)
     choices = with_forms(model.graph, chosen, plan.unroll, plan.batch or 1)
 
-    stepped = bind(unroll(model.graph, choices).graph, weights)
+    stepped = unroll(optimise(bind(model.graph, weights)), choices).graph
     optimised = optimise(stepped)
     progress(f"emitting {len(optimised.nodes())} operations")
     background = StoredSamples(dataset.train) if dataset else None

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from itertools import product
-
 import numpy as np
 import pytest
 import torch
@@ -29,59 +27,6 @@ def applied(op: Op, types: list[TensorType], values: list[torch.Tensor], attrs) 
     leaves = [leaf(INPUT, f"a{i}", type_) for i, type_ in enumerate(types)]
     (found,) = evaluate([op(*leaves, **attrs)], {f"a{i}": value for i, value in enumerate(values)})
     return found
-
-
-PAIRS = [op for op in OPS.values() if op.examples and len(op.examples[0].types) == 2 and op.name != "matmul"]
-
-
-def swaps(op: Op) -> bool | None:
-    """Whether f(a, b) = f(b, a) on arguments of one type; None where it takes no two such."""
-    for example in op.examples:
-        if example.types[0] == example.types[1] and not example.attrs:
-            a, b = (drawn(type_, (0.3, 2.0)) for type_ in example.types)
-            one, other = (applied(op, list(example.types), pair, {}) for pair in ([a, b], [b, a]))
-            return bool(torch.equal(one, other))
-    return None
-
-
-@pytest.mark.parametrize("op", PAIRS, ids=lambda op: op.name)
-def test_an_operation_commutes_exactly_where_it_says_so(op: Op) -> None:
-    found = swaps(op)
-    assert found is None or found is op.commutative
-
-
-BROADCASTING = [op for op in OPS.values() if op.broadcasts and op.name != "matmul"]
-
-
-@pytest.mark.parametrize("op", BROADCASTING, ids=lambda op: op.name)
-def test_what_broadcasts_gives_what_repeated_arguments_give(op: Op) -> None:
-    kinds = [type_.kind for type_ in op.examples[0].types]
-    for shapes in product(((2, 3), (3,), (2, 1)), repeat=len(kinds)):
-        types = [TensorType(kind, shape) for kind, shape in zip(kinds, shapes, strict=True)]
-        values = [drawn(type_, (0.3, 2.0)) for type_ in types]
-        whole = torch.broadcast_shapes(*shapes)
-        repeated = [value.expand(whole).contiguous() for value in values]
-        full = [TensorType(kind, tuple(whole)) for kind in kinds]
-        assert torch.equal(applied(op, types, values, {}), applied(op, full, repeated, {}))
-
-
-MOVING = [op for op in OPS.values() if op.moves]
-
-
-@pytest.mark.parametrize("op", MOVING, ids=lambda op: op.name)
-def test_what_moves_has_entries_of_its_argument_and_no_others(op: Op) -> None:
-    for example in op.examples:
-        values = [drawn(type_) for type_ in example.types]
-        if values[0].shape and example.types[0].batched and op.name == "split_points":
-            continue
-        found = applied(op, list(example.types), values, dict(example.attrs))
-        assert set(found.flatten().tolist()) <= set(values[0].flatten().tolist())
-        if op.repeats:
-            assert set(found.flatten().tolist()) == set(values[0].flatten().tolist())
-
-
-def test_what_repeats_moves() -> None:
-    assert all(op.moves for op in OPS.values() if op.repeats)
 
 
 def around_zero(op: Op) -> bool:

@@ -12,8 +12,9 @@ from onnx.reference import ReferenceEvaluator
 from isocline_compiler.backends.to_onnx import to_onnx
 from isocline_compiler.backends.to_torch import evaluate
 from isocline_compiler.graph import INPUT, Fault, Graph, Op, Stop, constant, leaf, topological
+from isocline_compiler.graph.naming import by_name
 from isocline_compiler.graph.tensor_type import TensorType
-from isocline_compiler.ops import OPS, index
+from isocline_compiler.ops import OPS
 from isocline_compiler.ops.shapes import integer, real, truth
 from isocline_dsl.diagnostics import IsoclineError
 
@@ -273,7 +274,7 @@ def test_an_exponent_that_is_a_literal_gets_no_gradient():
 
 def test_two_operations_of_one_name_are_refused():
     with pytest.raises(ValueError, match="'exp'"):
-        index(OPS["exp"], OPS["exp"])
+        by_name(OPS["exp"], OPS["exp"])
 
 
 # ---------------------------------------------------------------------------------------------------- claims

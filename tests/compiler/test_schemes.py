@@ -13,7 +13,8 @@ import pytest
 import scipy.integrate
 import torch
 
-from isocline_compiler.solvers.schemes import SCHEMES, index
+from isocline_compiler.graph.naming import by_name
+from isocline_compiler.solvers.schemes import SCHEMES
 from isocline_compiler.solvers.schemes.scheme import Step
 from isocline_compiler.solvers.schemes.tableau import Tableau
 from isocline_compiler.solvers.schemes.tableau import runge_kutta_step as step
@@ -148,8 +149,8 @@ def test_a_misshapen_tableau_is_refused(changes, message):
 
 
 def test_a_name_belongs_to_one_scheme():
-    with pytest.raises(ValueError, match="two schemes are called euler"):
-        index(SCHEMES["euler"], SCHEMES["heun"], SCHEMES["euler"])
+    with pytest.raises(ValueError, match="two schemes are named 'euler'"):
+        by_name(SCHEMES["euler"], SCHEMES["heun"], SCHEMES["euler"], kind="schemes")
 
 
 @pytest.mark.parametrize(("name", "table"), [("dopri5", scipy.integrate.RK45), ("bosh3", scipy.integrate.RK23)])

@@ -8,8 +8,9 @@ import numpy as np
 import pytest
 
 from isocline_compiler.graph import ARGUMENT, INPUT, WEIGHT, Graph, Region, constant, leaf
+from isocline_compiler.graph.called import Called
 from isocline_compiler.graph.drawing import to_svg
-from isocline_compiler.graph.solve import Interval, SchemeChoice, pick
+from isocline_compiler.graph.solve import Interval, pick
 from isocline_compiler.graph.tensor_type import BATCH, TensorType
 from isocline_compiler.graph.text_form import attribute, literal, to_text
 from isocline_compiler.ops import OPS
@@ -94,7 +95,7 @@ def by_euler(graph, steps=2):
 
 
 def test_a_rolled_graph_as_text():
-    assert to_text(swing(SchemeChoice("euler", (("steps", 2),)))) == ROLLED
+    assert to_text(swing(Called("euler", {"steps": 2}))) == ROLLED
 
 
 def test_an_unrolled_graph_as_text():

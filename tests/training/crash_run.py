@@ -7,7 +7,7 @@ from pathlib import Path
 
 import torch
 
-from isocline_compiler.model import Option
+from isocline_compiler.graph.called import Called
 from isocline_compiler.training.fit import train
 from isocline_compiler.training.progress import Lines
 from tests.training.models import decay, decay_data
@@ -16,8 +16,8 @@ from tests.training.models import decay, decay_data
 def main(folder: str, how: str, epochs: str) -> None:
     torch.set_num_threads(1)
     tiny = decay(
-        epochs=int(epochs), batch=8, validation=0.25, schedule=Option("plateau", {"factor": 0.7, "patience": 2}),
-        solver=Option("dopri5", {"rtol": 1e-3, "atol": 1e-4}), steer=0.2,
+        epochs=int(epochs), batch=8, validation=0.25, schedule=Called("plateau", {"factor": 0.7, "patience": 2}),
+        solver=Called("dopri5", {"rtol": 1e-3, "atol": 1e-4}), steer=0.2,
     )  # fmt: skip
     progress = Lines(sys.stdout, every=0)
     train(tiny, decay_data(), Path(folder), device="cpu", resume=how == "resume", progress=progress, checkpoint_every=0)

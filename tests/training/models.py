@@ -9,18 +9,10 @@ import numpy as np
 
 from isocline_compiler.data import Dataset, Split
 from isocline_compiler.graph import ARGUMENT, INPUT, WEIGHT, Graph, Node, Region, at, leaf
+from isocline_compiler.graph.called import Called
 from isocline_compiler.graph.solve import Interval, pick
 from isocline_compiler.graph.tensor_type import BATCH, TensorType
-from isocline_compiler.model import (
-    DeploymentPlan,
-    Model,
-    Option,
-    Parameter,
-    Port,
-    Statistic,
-    TrainingPlan,
-    Weight,
-)
+from isocline_compiler.model import DeploymentPlan, Model, Parameter, Port, Statistic, TrainingPlan, Weight
 from isocline_compiler.ops import OPS
 from isocline_dsl.diagnostics import Source
 from isocline_dsl.tree import Block, Identifier, Number, Program, Span
@@ -40,9 +32,9 @@ def weight(name: str, shape: tuple[int, ...] = (), role: Any = "trained", spread
 
 def plan(loss: Node, terms: Mapping[str, Node] | None = None, **settings: Any) -> TrainingPlan:
     given: dict[str, Any] = {
-        "optimizer": Option("adam", {"lr": 0.05}),
-        "schedule": Option("constant"),
-        "solver": Option("dopri5", {"rtol": 1e-7, "atol": 1e-8}),
+        "optimizer": Called("adam", {"lr": 0.05}),
+        "schedule": Called("constant"),
+        "solver": Called("dopri5", {"rtol": 1e-7, "atol": 1e-8}),
         "epochs": 30,
         "precision": "float64",
     }

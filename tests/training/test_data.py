@@ -15,7 +15,8 @@ from safetensors.numpy import save_file
 
 from isocline_compiler.data import Dataset, load_data, read_table
 from isocline_compiler.data.columns import hold, interpolate
-from isocline_compiler.model import DataBinding, DataPlan, Option, Port
+from isocline_compiler.graph.called import Called
+from isocline_compiler.model import DataBinding, DataPlan, Port
 from isocline_dsl.diagnostics import Diagnostic, IsoclineError, Source
 from isocline_dsl.tree import Span
 from isocline_runtime.errors import InputError
@@ -249,7 +250,7 @@ def test_fractions_part_the_samples(
 ) -> None:
     folder = tmp_path_factory.mktemp("fraction")
     hourly(folder)
-    split = Option("fraction", {"train": train, "validation": validation, "seed": seed})
+    split = Called("fraction", {"train": train, "validation": validation, "seed": seed})
     bindings = plan(bind("v", "column", "v"), split=split)
     data, again = (load(folder, bindings, [real("v")]) for _ in range(2))
     assert data.validation is not None
@@ -265,7 +266,7 @@ def test_windows_that_cross_a_boundary_in_time_are_left_out(tmp_path: Path) -> N
     bindings = plan(
         bind("p", "past", "v", count=3),
         bind("f", "future", "v", count=4),
-        split=Option("time", {"column": "when", "validation": "2013-12-31 12:00", "test": "2014-01-01"}),
+        split=Called("time", {"column": "when", "validation": "2013-12-31 12:00", "test": "2014-01-01"}),
     )
     data = load(tmp_path, bindings, [real("p", 3)], [real("f", 4)])
     assert data.validation is not None
@@ -279,7 +280,7 @@ def test_windows_that_cross_a_boundary_in_time_are_left_out(tmp_path: Path) -> N
 
 def test_a_column_tells_the_split(tmp_path: Path) -> None:
     write(tmp_path, "v,part\n1,train\n2,test\n3,train\n4,validation\n")
-    bindings = plan(bind("v", "column", "v"), split=Option("column", {"column": "part"}))
+    bindings = plan(bind("v", "column", "v"), split=Called("column", {"column": "part"}))
     data = load(tmp_path, bindings, [real("v")])
     assert data.validation is not None
     assert data.test is not None
@@ -297,7 +298,7 @@ def test_a_column_tells_the_split(tmp_path: Path) -> None:
 @pytest.mark.parametrize(("test", "expected"), [(0.25, 12), (5, 5)])
 def test_the_tail_is_in_order(test: float, expected: int, tmp_path: Path) -> None:
     hourly(tmp_path)
-    data = load(tmp_path, plan(bind("v", "column", "v"), split=Option("tail", {"test": test})), [real("v")])
+    data = load(tmp_path, plan(bind("v", "column", "v"), split=Called("tail", {"test": test})), [real("v")])
     assert data.test is not None
     assert data.test.arrays["v"].tolist() == list(range(48 - expected, 48))
     assert data.held_out is data.test
@@ -308,7 +309,7 @@ def test_windows_that_overlap_and_are_shuffled_are_said_to_leak(tmp_path: Path) 
     notes = []
     for stride in (3, 4):
         bindings = plan(
-            bind("p", "past", "v", count=2), bind("f", "future", "v", count=4), stride=stride, split=Option("fraction")
+            bind("p", "past", "v", count=2), bind("f", "future", "v", count=4), stride=stride, split=Called("fraction")
         )
         notes.append(load(tmp_path, bindings, [real("p", 2)], [real("f", 4)]).notes)
     assert "share rows" in notes[0][0]
@@ -317,7 +318,7 @@ def test_windows_that_overlap_and_are_shuffled_are_said_to_leak(tmp_path: Path) 
 
 def test_an_empty_part_is_an_error(tmp_path: Path) -> None:
     hourly(tmp_path)
-    split = Option("time", {"column": "when", "test": "2020-01-01"})
+    split = Called("time", {"column": "when", "test": "2020-01-01"})
     with pytest.raises(IsoclineError, match="E523"):
         load(tmp_path, plan(bind("v", "column", "v"), split=split), [real("v")])
 

@@ -15,8 +15,9 @@ from safetensors.numpy import load_file
 
 from isocline_compiler.data import Dataset, Split
 from isocline_compiler.graph import INPUT, WEIGHT, at, leaf
+from isocline_compiler.graph.called import Called
 from isocline_compiler.graph.tensor_type import BATCH, TensorType
-from isocline_compiler.model import Option, Statistic
+from isocline_compiler.model import Statistic
 from isocline_compiler.ops import OPS
 from isocline_compiler.training.early_stop import EarlyStop
 from isocline_compiler.training.fit import train
@@ -54,17 +55,17 @@ def test_every_optimizer_of_the_language_is_there() -> None:
 
 @pytest.mark.parametrize("name", ENOUGH)
 def test_each_optimizer_finds_the_least_squares(name: str, tmp_path: Path) -> None:
-    settings = {"optimizer": Option(name, ENOUGH[name]), "epochs": 10 if name == "lbfgs" else 300}
-    tiny = line(schedule=Option("cosine"), **settings)
+    settings = {"optimizer": Called(name, ENOUGH[name]), "epochs": 10 if name == "lbfgs" else 300}
+    tiny = line(schedule=Called("cosine"), **settings)
     result = train(tiny, line_data(), tmp_path, device="cpu")
     np.testing.assert_allclose(result.weights["w"], BEST, atol=2e-4)
     np.testing.assert_array_equal(load_file(tmp_path / "weights.safetensors")["w"], result.weights["w"])
 
 
-@pytest.mark.parametrize("solver", [Option("dopri5"), Option("rk4", {"steps": 8})])
+@pytest.mark.parametrize("solver", [Called("dopri5"), Called("rk4", {"steps": 8})])
 @pytest.mark.parametrize("gradient", ["backprop", "adjoint"])
-def test_a_rate_is_found_through_a_solve(solver: Option, gradient: str, tmp_path: Path) -> None:
-    tiny = decay(solver=solver, gradient=gradient, epochs=60, batch=16, schedule=Option("cosine"))
+def test_a_rate_is_found_through_a_solve(solver: Called, gradient: str, tmp_path: Path) -> None:
+    tiny = decay(solver=solver, gradient=gradient, epochs=60, batch=16, schedule=Called("cosine"))
     result = train(tiny, decay_data(), tmp_path, device="cpu")
     # what is dropped is predicted as 0 and the rest is larger by 1/0.9, so that exp(-k)/0.9 = exp(-0.7) is the best
     assert math.exp(result.weights["k"]) == pytest.approx(0.7 - math.log(0.9), abs=0.03)
@@ -72,7 +73,7 @@ def test_a_rate_is_found_through_a_solve(solver: Option, gradient: str, tmp_path
 
 def test_minibatches_against_a_loop_written_by_hand(tmp_path: Path) -> None:
     """The same updates by torch alone, in the same order, with a clipped gradient."""
-    tiny = line(epochs=3, batch=20, clip=0.5, optimizer=Option("sgd", {"lr": 0.1, "momentum": 0.9}))
+    tiny = line(epochs=3, batch=20, clip=0.5, optimizer=Called("sgd", {"lr": 0.1, "momentum": 0.9}))
     result = train(tiny, line_data(), tmp_path, device="cpu")
     w = torch.tensor(initial_weights(tiny.weights, 0)["w"], requires_grad=True)
     optimizer = torch.optim.SGD([w], 0.1, 0.9)
@@ -101,8 +102,8 @@ def test_the_history_is_what_happened(tmp_path: Path) -> None:
 def test_the_best_weights_are_kept_and_training_stops_early(tmp_path: Path) -> None:
     """A learning rate that grows: the loss falls, then rises."""
     tiny = line(
-        epochs=200, optimizer=Option("sgd", {"lr": 0.02}), schedule=Option("exponential", {"factor": 1.05}),
-        early_stop=Option("patience", {"epochs": 5}),
+        epochs=200, optimizer=Called("sgd", {"lr": 0.02}), schedule=Called("exponential", {"factor": 1.05}),
+        early_stop=Called("patience", {"epochs": 5}),
     )  # fmt: skip
     result = train(tiny, line_data(validation=True), tmp_path, device="cpu")
     losses = [float(row["validation_loss"]) for row in result.history]
@@ -114,14 +115,14 @@ def test_the_best_weights_are_kept_and_training_stops_early(tmp_path: Path) -> N
 
 def test_early_stopping_needs_something_to_watch(tmp_path: Path) -> None:
     with pytest.raises(IsoclineError, match="E462"):
-        train(line(early_stop=Option("patience")), line_data(), tmp_path)
-    result = train(line(early_stop=Option("patience"), validation=0.25, epochs=2), line_data(), tmp_path)
+        train(line(early_stop=Called("patience")), line_data(), tmp_path)
+    result = train(line(early_stop=Called("patience"), validation=0.25, epochs=2), line_data(), tmp_path)
     assert result.dataset.validation is not None
     assert result.dataset.validation.count == 16
 
 
 def test_half_precision_trains_too(tmp_path: Path) -> None:
-    result = train(line(precision="bf16", epochs=200, optimizer=Option("adam", {"lr": 0.1})), line_data(), tmp_path)
+    result = train(line(precision="bf16", epochs=200, optimizer=Called("adam", {"lr": 0.1})), line_data(), tmp_path)
     np.testing.assert_allclose(result.weights["w"], BEST, atol=0.1)
     if not torch.cuda.is_available():
         with pytest.raises(IsoclineError, match="E463"):
@@ -168,7 +169,7 @@ def test_the_equation_that_is_not_finite_is_named(tmp_path: Path) -> None:
         logarithm = OPS["log"](w * x)
     tiny = model(
         [dataclasses.replace(weight("w"), initial=lambda g, s: np.full(s, 0.5))],
-        plan((logarithm - y) ** 2.0 + 3.0 * w, optimizer=Option("sgd", {"lr": 0.3})),
+        plan((logarithm - y) ** 2.0 + 3.0 * w, optimizer=Called("sgd", {"lr": 0.3})),
     )
     data = Dataset(Split({"x": np.ones(4), "y": np.full(4, -0.7)}))
     with pytest.raises(IsoclineError) as error:
@@ -198,7 +199,7 @@ def test_a_gradient_that_is_not_finite_is_traced_to_its_equation(tmp_path: Path)
 
 def test_a_solver_that_fails_says_in_which_step(tmp_path: Path) -> None:
     with pytest.raises(IsoclineError) as error:
-        train(decay(solver=Option("dopri5", {"evaluations": 5})), decay_data(), tmp_path, device="cpu")
+        train(decay(solver=Called("dopri5", {"evaluations": 5})), decay_data(), tmp_path, device="cpu")
     (found,) = error.value.diagnostics
     assert found.code == "E453"
     assert "in epoch 1, step 1; before: nothing" in found.notes[-1].text
@@ -210,7 +211,7 @@ def test_a_solver_that_fails_says_in_which_step(tmp_path: Path) -> None:
 
 def test_every_schedule_of_the_language_begins_at_the_rate_and_is_finite() -> None:
     for name in SCHEDULES:
-        factors = [Schedule(Option(name), 100).factor(e) for e in np.linspace(0, 100, 401)]
+        factors = [Schedule(Called(name), 100).factor(e) for e in np.linspace(0, 100, 401)]
         assert all(math.isfinite(f) and f >= 0 for f in factors), name
         if name != "warmup_cosine":
             assert factors[0] == 1, name
@@ -219,12 +220,12 @@ def test_every_schedule_of_the_language_begins_at_the_rate_and_is_finite() -> No
 @pytest.mark.parametrize(
     ("option", "reference"),
     [
-        (Option("cosine"), lambda o: torch.optim.lr_scheduler.CosineAnnealingLR(o, 20)),
-        (Option("step", {"every": 7, "factor": 0.3}), lambda o: torch.optim.lr_scheduler.StepLR(o, 7, 0.3)),
-        (Option("exponential", {"factor": 0.9}), lambda o: torch.optim.lr_scheduler.ExponentialLR(o, 0.9)),
+        (Called("cosine"), lambda o: torch.optim.lr_scheduler.CosineAnnealingLR(o, 20)),
+        (Called("step", {"every": 7, "factor": 0.3}), lambda o: torch.optim.lr_scheduler.StepLR(o, 7, 0.3)),
+        (Called("exponential", {"factor": 0.9}), lambda o: torch.optim.lr_scheduler.ExponentialLR(o, 0.9)),
     ],
 )
-def test_schedules_agree_with_torch(option: Option, reference: Any) -> None:
+def test_schedules_agree_with_torch(option: Called, reference: Any) -> None:
     optimizer = torch.optim.SGD([torch.zeros(1, requires_grad=True)], 1.0)
     scheduler = reference(optimizer)
     ours = Schedule(option, 20)
@@ -235,7 +236,7 @@ def test_schedules_agree_with_torch(option: Option, reference: Any) -> None:
 
 
 def test_plateau_waits_then_lowers() -> None:
-    schedule = Schedule(Option("plateau", {"factor": 0.5, "patience": 2}), 100)
+    schedule = Schedule(Called("plateau", {"factor": 0.5, "patience": 2}), 100)
     factors = []
     for loss in (3.0, 2.0, 2.0, 2.5, 2.0, 1.0, 1.0):
         schedule.observe(loss)
@@ -272,7 +273,7 @@ def test_the_bar_shows_loss_and_rate(tmp_path: Path, capsys: pytest.CaptureFixtu
 def test_a_fresh_run_leaves_nothing_of_the_one_before(tmp_path: Path) -> None:
     train(line(epochs=3), line_data(), tmp_path, device="cpu")
     with pytest.raises(IsoclineError):
-        train(decay(solver=Option("dopri5", {"evaluations": 5})), decay_data(), tmp_path, device="cpu")
+        train(decay(solver=Called("dopri5", {"evaluations": 5})), decay_data(), tmp_path, device="cpu")
     assert not (tmp_path / "weights.safetensors").exists()
     assert len(list((tmp_path / "tensorboard").iterdir())) == 1
 

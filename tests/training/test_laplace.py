@@ -13,9 +13,10 @@ from scipy.optimize import minimize
 
 from isocline_compiler.data import Dataset, Split
 from isocline_compiler.graph import ARGUMENT, INPUT, WEIGHT, Node, Region, leaf
+from isocline_compiler.graph.called import Called
 from isocline_compiler.graph.solve import Interval, pick
 from isocline_compiler.graph.tensor_type import BATCH, TensorType
-from isocline_compiler.model import Model, Option, Parameter
+from isocline_compiler.model import Model, Parameter
 from isocline_compiler.ops import OPS
 from isocline_compiler.training.fit import train
 from isocline_compiler.training.laplace import JOINT_LIMIT, laplace, standard_errors
@@ -84,7 +85,7 @@ def test_a_conjugate_prior_moves_the_optimum_and_narrows_the_error(tmp_path: Pat
     assert tiny.training is not None
     losses = tiny.training.losses
     losses = losses.with_outputs({**losses.outputs, "log_prior": normal_prior(0.05)})
-    changes: dict[str, Any] = {"losses": losses, "optimizer": Option("lbfgs"), "epochs": 10}
+    changes: dict[str, Any] = {"losses": losses, "optimizer": Called("lbfgs"), "epochs": 10}
     tiny = dataclasses.replace(tiny, training=dataclasses.replace(tiny.training, **changes))
     precision = DESIGN.T @ DESIGN / 0.01 + np.eye(3) / 0.05**2
     expected = np.linalg.solve(precision, DESIGN.T @ RESPONSE / 0.01)
@@ -102,7 +103,7 @@ def test_a_prior_beside_squares_weighs_as_the_fitted_noise_says(tmp_path: Path) 
         return 32 * np.log(((RESPONSE - DESIGN @ w) ** 2).sum()) + 0.5 * (w**2).sum() / 0.05**2
 
     expected = minimize(objective, BEST, tol=1e-12).x
-    tiny = regression(residual() ** 2.0, optimizer=Option("adam", {"lr": 0.05}), schedule=Option("cosine"), epochs=400)
+    tiny = regression(residual() ** 2.0, optimizer=Called("adam", {"lr": 0.05}), schedule=Called("cosine"), epochs=400)
     assert tiny.training is not None
     outputs = {**tiny.training.losses.outputs, "log_prior": normal_prior(0.05)}
     losses = tiny.training.losses.with_outputs(outputs)
@@ -125,7 +126,7 @@ def test_through_an_adaptive_solve_and_a_fixed_one() -> None:
     rest = seen - starts * np.exp(-best)
     expected = np.sqrt((rest**2).sum() / 19 / ((starts * np.exp(-best)) ** 2).sum())
     data = Split({"x": starts, "y": seen})
-    for solver in (Option("dopri5", {"rtol": 1e-8, "atol": 1e-9}), Option("rk4", {"steps": 20})):
+    for solver in (Called("dopri5", {"rtol": 1e-8, "atol": 1e-9}), Called("rk4", {"steps": 20})):
         own = Parameter("k", (), (-np.inf, np.inf), k)
         tiny = model([weight("k")], plan((pick(solve, 0) - y) ** 2.0, solver=solver), parameters=[own])
         found = laplace(tiny, data, {"k": np.array(best)})

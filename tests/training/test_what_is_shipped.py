@@ -16,8 +16,9 @@ from safetensors.numpy import load_file
 
 from isocline_compiler.data import Dataset, Split, load_data
 from isocline_compiler.graph import INPUT, WEIGHT, Node, leaf
+from isocline_compiler.graph.called import Called
 from isocline_compiler.graph.tensor_type import BATCH, TensorType
-from isocline_compiler.model import DataBinding, DataPlan, Option, Parameter, Port
+from isocline_compiler.model import DataBinding, DataPlan, Parameter, Port
 from isocline_compiler.ops import OPS
 from isocline_compiler.training.fit import train
 from isocline_compiler.training.initial import initial_weights
@@ -37,8 +38,8 @@ def test_the_best_weights_are_shipped_when_training_ends_far_from_them(best: str
     """A rate that grows until gradient descent flies apart: the last loss is a hundred times the best and more."""
     tiny = line(
         epochs=40,
-        optimizer=Option("sgd", {"lr": 0.05, "momentum": 0.0}),
-        schedule=Option("exponential", {"factor": 1.12}),
+        optimizer=Called("sgd", {"lr": 0.05, "momentum": 0.0}),
+        schedule=Called("exponential", {"factor": 1.12}),
     )
     result = train(tiny, line_data(validation=True), tmp_path, device="cpu")
     losses = [float(row["validation_loss"]) for row in result.history]
@@ -59,7 +60,7 @@ def test_an_optimizer_goes_on_with_its_memory(name: str, tmp_path: Path) -> None
     """3 epochs, then resumed to 6, ends where 6 in one go end; a fresh optimizer at epoch 4 would end elsewhere."""
 
     def fitted(epochs: int, folder: str, resume: bool = False) -> np.ndarray:
-        tiny = line(epochs=epochs, optimizer=Option(name, OPTIMIZERS[name]))
+        tiny = line(epochs=epochs, optimizer=Called(name, OPTIMIZERS[name]))
         return train(tiny, line_data(), tmp_path / folder, device="cpu", resume=resume).weights["w"]
 
     whole = fitted(6, "whole")
@@ -69,7 +70,7 @@ def test_an_optimizer_goes_on_with_its_memory(name: str, tmp_path: Path) -> None
 
 def test_a_resumed_momentum_is_that_of_torch(tmp_path: Path) -> None:
     """The same six steps by torch alone."""
-    optimizer = Option("sgd", {"lr": 0.05, "momentum": 0.9})
+    optimizer = Called("sgd", {"lr": 0.05, "momentum": 0.9})
     train(line(epochs=3, optimizer=optimizer), line_data(), tmp_path, device="cpu")
     tiny = line(epochs=6, optimizer=optimizer)
     found = train(tiny, line_data(), tmp_path, device="cpu", resume=True).weights["w"]
@@ -111,7 +112,7 @@ def test_errors_of_a_mean_of_several_squares(entries: int) -> None:
 # ---------------------------------------------------------------------------------------------------- windows
 
 
-def windows(folder: Path, rows: str, split: Option | None, **settings: Any) -> Dataset:
+def windows(folder: Path, rows: str, split: Called | None, **settings: Any) -> Dataset:
     """Two rows behind and two ahead of `v`; `rows` is what the file holds of it, "-" a gap, beside the hour."""
     lines = [f"{hour},{'' if word == '-' else word}" for hour, word in enumerate(rows.split())]
     (folder / "data.csv").write_text("hour,v\n" + "\n".join(lines) + "\n")
@@ -135,7 +136,7 @@ def test_windows_that_touch_a_gap_are_dropped_whole(stride: int, tmp_path: Path)
 def test_no_row_that_is_trained_on_as_future_is_tested(tmp_path: Path) -> None:
     """A boundary at hour 8: futures end before it or begin at it or later; that of rows 7 and 8 goes to neither."""
     rows = " ".join(map(str, range(14)))
-    data = windows(tmp_path, rows, Option("time", {"column": "hour", "test": 8}))
+    data = windows(tmp_path, rows, Called("time", {"column": "hour", "test": 8}))
     assert data.test is not None
     assert data.train.arrays["f"].tolist() == [[b, b + 1] for b in range(2, 7)]
     assert data.test.arrays["f"].tolist() == [[b, b + 1] for b in range(8, 13)]

@@ -16,8 +16,9 @@ from isocline_compiler.attribution.problem import Background, Problem
 from isocline_compiler.attribution.record import Method, Result
 from isocline_compiler.data import Split
 from isocline_compiler.graph import INPUT, Array, Fault, Graph, Node, at, leaf, topological
+from isocline_compiler.graph.called import Called
 from isocline_compiler.graph.tensor_type import BATCH, TensorType, is_batch, points_in
-from isocline_compiler.model import AttributionPlan, Model, Option
+from isocline_compiler.model import AttributionPlan, Model
 from isocline_compiler.passes import optimise
 from isocline_compiler.passes.bind import bind
 from isocline_compiler.solvers.grid import Discretisation
@@ -32,7 +33,7 @@ class Explained:
     """One method applied: its problem, its options, and its results by the names they have in `attribute.onnx`."""
 
     method: Method
-    option: Option
+    option: Called
     plan: AttributionPlan
     problem: Problem
     results: Mapping[str, Result]

@@ -17,7 +17,8 @@ from isocline_compiler.backends.to_torch import Integrator, TorchProgram
 from isocline_compiler.certify.reference import AdaptiveExplicit, Reference, Remembered
 from isocline_compiler.certify.samples import Samples
 from isocline_compiler.graph import Array, Graph
-from isocline_compiler.graph.solve import SOLVE, SchemeChoice, Solve
+from isocline_compiler.graph.called import Called
+from isocline_compiler.graph.solve import SOLVE, Solve
 from isocline_compiler.model import Model
 from isocline_compiler.passes.prune import prune
 from isocline_compiler.solvers.grid import Discretisation, discretise
@@ -29,10 +30,10 @@ Choices = Mapping[str, Discretisation]
 """Schemes and grids by the names of solves."""
 
 
-def scheme_steps(solve: Solve, choice: SchemeChoice) -> Discretisation:
+def scheme_steps(solve: Solve, choice: Called) -> Discretisation:
     """A named scheme with its number of steps, for one solve. Raises IsoclineError when the steps do not fit."""
     return discretise(
-        solve.spec.interval, choice.name, choice.option("steps"), intervals=intervals(solve), span=choice.span
+        solve.spec.interval, choice.name, choice.options["steps"], intervals=intervals(solve), span=choice.span
     )
 
 

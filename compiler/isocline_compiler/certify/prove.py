@@ -26,7 +26,8 @@ from isocline_compiler.certify.steppers import SAME, SecondWalk, steppable
 from isocline_compiler.certify.versions import versions
 from isocline_compiler.data import Dataset
 from isocline_compiler.graph import Array
-from isocline_compiler.graph.solve import SchemeChoice, Solve
+from isocline_compiler.graph.called import Called
+from isocline_compiler.graph.solve import Solve
 from isocline_compiler.model import FittedParameter, Model
 from isocline_compiler.solvers.grid import Discretisation, halved
 from isocline_compiler.solvers.unroll.time_span import steps_of
@@ -49,7 +50,7 @@ class Proving:
     model: Model
     weights: Mapping[str, Array]
     dataset: Dataset | None
-    override: SchemeChoice | None = None
+    override: Called | None = None
 
     @cached_property
     def samples(self) -> Samples:

@@ -45,7 +45,7 @@ class SecondWalk:
         spec = spec_of(node)
         if spec.scheme is None or not steppable(spec):
             return self.otherwise(node, field, initial, captured, stacked, times)
-        count = int(spec.scheme.option("steps"))
+        count = int(spec.scheme.options["steps"])
         known = times if times is not None else torch.tensor(spec.interval.times, dtype=torch.float64)
         if times is None and not stacked and spec.scheme.name in THEIRS:
             path = _by_torchdiffeq(THEIRS[spec.scheme.name], field, initial, known, count)

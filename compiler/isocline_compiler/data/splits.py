@@ -12,7 +12,7 @@ from isocline_compiler.data.columns import column
 from isocline_compiler.data.place import Place
 from isocline_compiler.data.table import Table
 from isocline_compiler.graph import Array
-from isocline_compiler.model import Option
+from isocline_compiler.graph.called import Called
 from isocline_dsl.messages import data as messages
 
 Parts = dict[str, Array]
@@ -35,7 +35,7 @@ class Samples:
         return len(self.begin)
 
 
-def split_samples(samples: Samples, option: Option, place: Place) -> Parts:
+def split_samples(samples: Samples, option: Called, place: Place) -> Parts:
     """Indices by part; a part that was asked for and is empty raises E523."""
     rule = SPLITS.get(option.name)
     place = place.at(option.span)
@@ -48,7 +48,7 @@ def split_samples(samples: Samples, option: Option, place: Place) -> Parts:
     return parts
 
 
-def by_fraction(samples: Samples, option: Option, _: Place) -> Parts:
+def by_fraction(samples: Samples, option: Called, _: Place) -> Parts:
     """A seeded shuffle; then `train`, `validation` and the rest, which is the test."""
     order = np.random.default_rng(int(option.get("seed", 0))).permutation(samples.count)
     train = _count(option.get("train", 0.8), samples.count)
@@ -56,7 +56,7 @@ def by_fraction(samples: Samples, option: Option, _: Place) -> Parts:
     return _consecutive(order, train, validation, samples.count - train - validation)
 
 
-def by_tail(samples: Samples, option: Option, _: Place) -> Parts:
+def by_tail(samples: Samples, option: Called, _: Place) -> Parts:
     """In the order of the file: the last samples test, those before them validate. Fractions, or counts."""
     test = _count(option.get("test", 0), samples.count)
     validation = _count(option.get("validation", 0), samples.count)
@@ -78,7 +78,7 @@ def _consecutive(order: Array, train: int, validation: int, test: int) -> Parts:
     return parts
 
 
-def by_column(samples: Samples, option: Option, place: Place) -> Parts:
+def by_column(samples: Samples, option: Called, place: Place) -> Parts:
     """A column says it in words. A window belongs where all rows of its future do, else it is left out."""
     name = str(option.get("column", "split"))
     words = column(samples.table, name, place)
@@ -97,7 +97,7 @@ def _all_within(flags: Array, samples: Samples) -> Array:
     return within
 
 
-def by_time(samples: Samples, option: Option, place: Place) -> Parts:
+def by_time(samples: Samples, option: Called, place: Place) -> Parts:
     """What begins at or after the time `test` tests, at or after `validation` validates, the rest trains.
 
     A window whose future begins before a boundary and ends after it is left out, so that nothing trained on
@@ -127,7 +127,7 @@ def _boundary(edge: Any, times: Array, name: str, place: Place) -> Any:
         raise place.error(messages.bad_time_boundary(place.span, edge, name, kind)) from None
 
 
-SPLITS: Mapping[str, Callable[[Samples, Option, Place], Parts]] = {
+SPLITS: Mapping[str, Callable[[Samples, Called, Place], Parts]] = {
     "fraction": by_fraction,
     "time": by_time,
     "column": by_column,

@@ -13,23 +13,11 @@ from dataclasses import dataclass, field, replace
 from typing import Any, Literal, TypeAlias
 
 from isocline_compiler.graph import Node, Op, Region, Stop, here
+from isocline_compiler.graph.called import Called
 from isocline_compiler.graph.tensor_type import BATCH, Shape, Size, TensorType
 from isocline_dsl.tree import Span
 
-Options: TypeAlias = "tuple[tuple[str, Any], ...]"
 Nodes: TypeAlias = "tuple[Node, ...]"
-
-
-@dataclass(frozen=True)
-class SchemeChoice:
-    """A scheme as the author names it: `euler(steps=8)` is `SchemeChoice("euler", (("steps", 8),))`."""
-
-    name: str
-    options: Options = ()
-    span: Span | None = None
-
-    def option(self, name: str, default: Any = None) -> Any:
-        return dict(self.options).get(name, default)
 
 
 @dataclass(frozen=True)
@@ -130,7 +118,7 @@ class SolveSpec:
     field: str
     states: tuple[State, ...]
     interval: Interval
-    scheme: SchemeChoice | None = None
+    scheme: Called | None = None
     terms: tuple[Term, ...] = ()
     rows: tuple[Row, ...] = ()
     noises: tuple[Noise, ...] = ()

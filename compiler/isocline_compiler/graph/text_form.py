@@ -18,7 +18,8 @@ from isocline_compiler.graph import (
     Region,
     topological,
 )
-from isocline_compiler.graph.solve import Interval, SchemeChoice, SolveSpec
+from isocline_compiler.graph.called import Called
+from isocline_compiler.graph.solve import Interval, SolveSpec
 from isocline_compiler.graph.tensor_type import TensorType
 
 SHORT = 4
@@ -130,8 +131,8 @@ def attribute(value: Any) -> str:
     """The value of an attribute, short and without spaces that mean nothing."""
     if isinstance(value, Interval):
         return _interval(value)
-    if isinstance(value, SchemeChoice):
-        return f"{value.name}({', '.join(f'{key}={attribute(item)}' for key, item in value.options)})"
+    if isinstance(value, Called):
+        return f"{value.name}({', '.join(f'{key}={attribute(item)}' for key, item in value.options.items())})"
     if isinstance(value, tuple | list):
         return f"[{', '.join(map(attribute, value))}]"
     return value if isinstance(value, str) else repr(value)

@@ -8,11 +8,12 @@ from typing import Any
 from isocline_compiler.attribution.methods import METHODS
 from isocline_compiler.attribution.record import Method
 from isocline_compiler.graph import Fault, Node, topological
+from isocline_compiler.graph.called import Called
 from isocline_compiler.graph.tensor_type import describe
 from isocline_compiler.lower.calls import plain, word
 from isocline_compiler.lower.faults import LowerError, Mistakes, Poisoned
 from isocline_compiler.lower.values import FileValues
-from isocline_compiler.model import AttributionPlan, Option
+from isocline_compiler.model import AttributionPlan
 from isocline_compiler.vocabulary.functions.record import bind, call, check
 from isocline_dsl import messages
 from isocline_dsl.tree import Attribution, Block, Call, Expression, Identifier, Span, Target
@@ -56,7 +57,7 @@ class AttributionLowering:
         if not node.type.batched or known not in topological([node]):
             raise LowerError(messages.nothing_to_attribute(name.span, output, name.text))
 
-    def _method(self, item: Call) -> Option:
+    def _method(self, item: Call) -> Called:
         if item.name.text not in METHODS:
             raise LowerError(messages.unknown_attribution(item.name.span, item.name.text, sorted(METHODS)))
         method = METHODS[item.name.text]
@@ -65,7 +66,7 @@ class AttributionLowering:
         except Fault as fault:
             raise LowerError(fault.make(item.span)) from None
 
-    def _option(self, method: Method, item: Call) -> Option:
+    def _option(self, method: Method, item: Call) -> Called:
         options = {parameter.name: parameter.default for parameter in method.parameters}
         given = [(keyword.name.text, keyword.value) for keyword in item.keywords]
         for parameter, expression in bind(method, item.arguments, given):
@@ -74,7 +75,7 @@ class AttributionLowering:
         call(method, (), options.items())
         if method.needs_data(options) and not self.has_data:
             raise LowerError(messages.no_background(item.span, method.name))
-        return Option(method.name, options, item.span)
+        return Called(method.name, options, item.span)
 
     def _argument(self, expression: Expression, kind: str, method: Method) -> Any:
         if kind == "word":

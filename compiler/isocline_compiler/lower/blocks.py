@@ -6,18 +6,18 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 from isocline_compiler.graph import INPUT, Graph, Node, leaf
-from isocline_compiler.graph.solve import SchemeChoice
+from isocline_compiler.graph.called import Called
 from isocline_compiler.graph.tensor_type import describe
 from isocline_compiler.lower.attribution import AttributionLowering
+from isocline_compiler.lower.called import scheme_called
 from isocline_compiler.lower.expressions import Expressions, Frame, Value
 from isocline_compiler.lower.faults import LowerError, Mistakes, Poisoned
 from isocline_compiler.lower.known_numbers import Numbers
 from isocline_compiler.lower.ports import port_leaf
 from isocline_compiler.lower.settings import Settings
-from isocline_compiler.lower.solves import scheme_choice
 from isocline_compiler.lower.values import FileValues, excerpt
 from isocline_compiler.lower.weights import LayerScope
-from isocline_compiler.model import Check, DataBinding, DataPlan, DeploymentPlan, Option
+from isocline_compiler.model import Check, DataBinding, DataPlan, DeploymentPlan
 from isocline_compiler.vocabulary.options import ADAPTIVE, MISSING, SPLITS
 from isocline_dsl import messages
 from isocline_dsl.diagnostics import Source
@@ -69,7 +69,7 @@ class DataLowering:
         value = self.settings.value("time")
         return None if value is None else self._column(value)
 
-    def _split(self, time: str | None) -> Option | None:
+    def _split(self, time: str | None) -> Called | None:
         split = self.settings.choice("split", SPLITS, data.unknown_split)
         if split is not None and split.name == "time" and split.get("column") is None and time is None:
             usage = "split time(column=..., test=...)"
@@ -157,7 +157,7 @@ class DeployLowering:
             raise LowerError(messages.opset_out_of_range(value.span if value else None, opset, 18, 21))
         return opset
 
-    def _solver(self) -> tuple[SchemeChoice | None, float, tuple[str, ...] | None]:
+    def _solver(self) -> tuple[Called | None, float, tuple[str, ...] | None]:
         value = self.settings.value("solver")
         if value is None:
             return None, 1e-3, None
@@ -170,7 +170,7 @@ class DeployLowering:
             raise LowerError(messages.scheme_needs_steps(value.span, name or "solver"))
         if name in ADAPTIVE and not any(item.name.text == "steps" for item in value.keywords):
             raise LowerError(messages.adaptive_solver_in_deploy(value.span, name))
-        return scheme_choice(value, self.values.numbers), 1e-3, None
+        return scheme_called(value, self.values.numbers), 1e-3, None
 
     def _auto(self, value: Expression) -> tuple[float, tuple[str, ...] | None]:
         error, of = 1e-3, None

@@ -3,21 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping, Sequence
-from typing import Any, TypeVar
+from typing import TypeVar
 
+from isocline_compiler.graph.called import Called
+from isocline_compiler.lower.called import called
 from isocline_compiler.lower.faults import LowerError, Poisoned
 from isocline_compiler.lower.known_numbers import Numbers
-from isocline_compiler.model import Option
-from isocline_compiler.vocabulary.options import Choice, out_of_range
+from isocline_compiler.vocabulary.options import Choice
 from isocline_dsl.diagnostics import Diagnostic
-from isocline_dsl.messages import calls, training
+from isocline_dsl.messages import training
 from isocline_dsl.tree import (
     Block,
     BlockItem,
     Call,
     Expression,
     Identifier,
-    Keyword,
     Name,
     Setting,
     Span,
@@ -106,12 +106,12 @@ class Settings:
             raise LowerError(training.setting_value(value.span, key, "something else", 'text in quotes: `"..."`'))
         return value.text, value.span
 
-    def choice(self, key: str, known: Mapping[str, Choice], unknown: Unknown) -> Option | None:
+    def choice(self, key: str, known: Mapping[str, Choice], unknown: Unknown) -> Called | None:
         """A call of one of `known`, with its options checked and its defaults filled in."""
         value = self.value(key)
         return None if value is None else self.option(value, key, known, unknown)
 
-    def option(self, value: Expression, key: str, known: Mapping[str, Choice], unknown: Unknown) -> Option:
+    def option(self, value: Expression, key: str, known: Mapping[str, Choice], unknown: Unknown) -> Called:
         """`adam(lr=0.02)` or `adam`. Raises LowerError."""
         if isinstance(value, Name):
             value = Call(Identifier(value.text, span=value.span), span=value.span)
@@ -120,49 +120,4 @@ class Settings:
         name = value.name.text
         if name not in known:
             raise LowerError(unknown(value.name.span, name, sorted(known)))
-        return Option(name, self._options(value, known[name]), value.span)
-
-    def _options(self, call: Call, choice: Choice) -> dict[str, Any]:
-        options = dict(choice.defaults)
-        usage = f"{choice.name}({', '.join(choice.defaults)})"
-        if len(call.arguments) > len(choice.positional):
-            count, most = len(call.arguments), len(choice.positional)
-            raise LowerError(calls.too_many_arguments(call.span, choice.name, count, most, usage))
-        for key, expression in zip(choice.positional, call.arguments, strict=False):
-            options[key] = self.plain(expression, choice, key)
-        for keyword in call.keywords:
-            key = self._key(keyword, choice)
-            options[key] = self.plain(keyword.value, choice, key)
-        for key in choice.required:
-            if options[key] is None:
-                raise LowerError(calls.argument_missing(call.span, choice.name, key, usage))
-        return options
-
-    def _key(self, keyword: Keyword, choice: Choice) -> str:
-        if keyword.name.text not in choice.defaults:
-            name = keyword.name.text
-            raise LowerError(calls.unknown_keyword(keyword.name.span, choice.name, name, tuple(choice.defaults)))
-        return keyword.name.text
-
-    def plain(self, expression: Expression, choice: Choice, key: str) -> Any:
-        """A number, text, a word, true or false, of the kind of the option's default."""
-        match expression:
-            case String(text=text):
-                found: Any = text
-            case Name(text="true" | "false" as text):
-                found = text == "true"
-            case Name(text=text) if choice.defaults[key] is None:
-                found = text
-            case _:
-                found = self.numbers.real(expression)
-        default = choice.defaults[key]
-        wrong = (isinstance(default, bool) != isinstance(found, bool)) or (
-            isinstance(default, int | float) and isinstance(found, str)
-        )
-        if default is not None and wrong:
-            expected = "true or false" if isinstance(default, bool) else "a number"
-            raise LowerError(calls.wrong_argument(expression.span, choice.name, key, expected, str(found)))
-        fault = None if isinstance(found, str | bool) else out_of_range(key, default, found)
-        if fault is not None:
-            raise LowerError(calls.wrong_argument(expression.span, choice.name, key, fault, f"{found:g}"))
-        return found
+        return called(value, known[name], self.numbers)

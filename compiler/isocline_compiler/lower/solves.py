@@ -7,21 +7,20 @@ from dataclasses import dataclass, field, replace
 from itertools import pairwise
 
 from isocline_compiler.graph import ARGUMENT, INPUT, Node, Region, at, here, leaf, topological
-from isocline_compiler.graph.solve import SOLVE, Interval, Row, SchemeChoice, SolveSpec, State, pick
+from isocline_compiler.graph.called import Called
+from isocline_compiler.graph.solve import SOLVE, Interval, Row, SolveSpec, State, pick
 from isocline_compiler.graph.solve import Solve as SolveRecord
 from isocline_compiler.graph.tensor_type import BATCH, Shape, TensorType, describe
+from isocline_compiler.lower.called import scheme_called
 from isocline_compiler.lower.conform import conform, spread
 from isocline_compiler.lower.expressions import Expressions, Frame, NetCall, Solution, Value
 from isocline_compiler.lower.faults import LowerError, Mistakes, Poisoned
 from isocline_compiler.lower.known_numbers import Numbers
 from isocline_compiler.lower.weights import LayerScope, WeightTable
 from isocline_compiler.solvers.grid import discretise
-from isocline_compiler.solvers.schemes import SCHEMES
-from isocline_compiler.vocabulary.options import ADAPTIVE, MOST_STEPS
 from isocline_dsl import messages
 from isocline_dsl.diagnostics import IsoclineError
-from isocline_dsl.messages import calls
-from isocline_dsl.tree import Argument, Assign, Binding, Call, Equation, Field, Range, Solve, Span
+from isocline_dsl.tree import Argument, Assign, Binding, Equation, Field, Range, Solve, Span
 
 
 @dataclass
@@ -39,7 +38,7 @@ class SolveLowering:
         states = _states(declaration, self.numbers)
         initial = self._initial(solve, states, expressions)
         interval, times = self._interval(solve, expressions)
-        scheme = scheme_choice(solve.scheme, self.numbers) if solve.scheme is not None else None
+        scheme = scheme_called(solve.scheme, self.numbers) if solve.scheme is not None else None
         if scheme is not None:
             _check_steps(scheme, interval, times)
         if declaration.per_step and scheme is None:
@@ -130,46 +129,13 @@ def _state_shape(argument: Argument, numbers: Numbers) -> Shape:
     return numbers.sizes(argument.type)
 
 
-LATER = frozenset(
-    ["leapfrog", "symplectic_euler", "lm2", "midpoint2", "dpm2", "milstein", "euler_maruyama", "heun_stratonovich"]
-)
-"""Schemes of the language that this version does not compile: partitioned, multistep, stochastic."""
-
-
-def scheme_choice(call: Call, numbers: Numbers) -> SchemeChoice:
-    """`euler(steps=8)` with its name and options checked. Raises LowerError."""
-    name = call.name.text
-    if name in LATER:
-        raise LowerError(messages.not_available_yet(call.span, f"the scheme `{name}`"))
-    if name not in SCHEMES and name in ADAPTIVE:
-        raise LowerError(messages.adaptive_scheme_in_model(call.span, name))
-    if name not in SCHEMES:
-        raise LowerError(messages.unknown_scheme(call.name.span, name, sorted(SCHEMES)))
-    options = {}
-    if name in ADAPTIVE and any(keyword.name.text in ADAPTIVE[name].defaults for keyword in call.keywords):
-        raise LowerError(messages.adaptive_scheme_in_model(call.span, name))
-    for keyword in call.keywords:
-        if keyword.name.text != "steps":
-            raise LowerError(calls.unknown_keyword(keyword.span, name, keyword.name.text, ("steps",)))
-        options["steps"] = numbers.integer(keyword.value)
-        if not 1 <= options["steps"] <= MOST_STEPS:
-            raise LowerError(
-                calls.wrong_argument(
-                    keyword.value.span, name, "steps", f"from 1 to {MOST_STEPS}", str(options["steps"])
-                )
-            )
-    if call.arguments or "steps" not in options:
-        raise LowerError(messages.scheme_needs_steps(call.span, name))
-    return SchemeChoice(name, tuple(options.items()), call.span)
-
-
-def _check_steps(scheme: SchemeChoice, interval: Interval, times: Node | None) -> None:
+def _check_steps(scheme: Called, interval: Interval, times: Node | None) -> None:
     """The steps must divide evenly among the stretches between the times. Raises LowerError."""
     size = 2 if times is None else times.size(-1)
     if not isinstance(size, int):
         return  # known only when the model runs
     try:
-        discretise(interval, scheme.name, scheme.option("steps"), intervals=size - 1, span=scheme.span)
+        discretise(interval, scheme.name, scheme.options["steps"], intervals=size - 1, span=scheme.span)
     except IsoclineError as error:
         raise LowerError(*error.diagnostics) from None
 
@@ -212,13 +178,13 @@ class FieldBody:
     around: SolveLowering
     declaration: Field
     states: tuple[State, ...]
-    scheme: SchemeChoice | None
+    scheme: Called | None
 
     def lower(self, batched: bool, time_batched: bool) -> Derived:
         """The region over (t, states, captured values, slices of stacked weights). Raises LowerError."""
         captures = Captures(self.around.outer)
         name = self.declaration.name.text
-        steps = self.scheme.option("steps") if self.declaration.per_step and self.scheme else None
+        steps = self.scheme.options["steps"] if self.declaration.per_step and self.scheme else None
         scope = LayerScope(self.around.table, name, steps)
         time = leaf(ARGUMENT, self.declaration.time.text, TensorType("real", (BATCH,) if time_batched else ()))
         arguments = {

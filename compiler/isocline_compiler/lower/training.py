@@ -6,15 +6,16 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from isocline_compiler.graph import Fault, Graph, Node, at
+from isocline_compiler.graph.called import Called
+from isocline_compiler.lower.called import FIXED, means_steps, scheme_called
 from isocline_compiler.lower.calls import plain
 from isocline_compiler.lower.expressions import Expressions, Value
 from isocline_compiler.lower.faults import LowerError, Mistakes, Poisoned
 from isocline_compiler.lower.regularization import LossContext
 from isocline_compiler.lower.settings import Settings
 from isocline_compiler.lower.values import FileValues
-from isocline_compiler.model import Option, Port, TrainingPlan
+from isocline_compiler.model import Port, TrainingPlan
 from isocline_compiler.passes.join import join
-from isocline_compiler.solvers.schemes import SCHEMES
 from isocline_compiler.vocabulary.functions.record import bind, check
 from isocline_compiler.vocabulary.options import (
     ADAPTIVE,
@@ -30,8 +31,6 @@ from isocline_compiler.vocabulary.regularizers.record import Setting as Training
 from isocline_dsl import messages
 from isocline_dsl.messages import calls
 from isocline_dsl.tree import Binary, Binding, Block, Call, Draw, Expression, Field, Name, Setting, Span, walk
-
-_FIXED = {name: Choice(name, {"steps": None}, ("steps",), ("steps",)) for name in SCHEMES}
 
 
 class TrainLowering:
@@ -104,13 +103,14 @@ class TrainLowering:
             )
         return number
 
-    def _solver(self) -> Option:
-        known = {**_FIXED, **ADAPTIVE}
+    def _solver(self) -> Called:
+        """A scheme on the grid that will be deployed, or an adaptive solver; some names are both."""
         value = self.settings.value("solver")
         if value is None:
             return _default(ADAPTIVE["dopri5"])
-        if isinstance(value, Call) and any(item.name.text == "steps" for item in value.keywords):
-            known = {**ADAPTIVE, **_FIXED}
+        if isinstance(value, Call) and means_steps(value):
+            return scheme_called(value, self.values.numbers)
+        known = {**FIXED, **ADAPTIVE}
         return self.settings.option(value, "solver", known, messages.unknown_solver)
 
     # ----------------------------------------------------------------------------------------------- losses
@@ -215,5 +215,5 @@ def _sum(nodes: Sequence[Node]) -> Node:
     return total
 
 
-def _default(choice: Choice) -> Option:
-    return Option(choice.name, dict(choice.defaults))
+def _default(choice: Choice) -> Called:
+    return Called(choice.name, dict(choice.defaults))

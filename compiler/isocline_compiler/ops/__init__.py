@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from types import MappingProxyType
 
 from isocline_compiler.graph import Op
+from isocline_compiler.graph.naming import by_name
 from isocline_compiler.ops.activation import ACTIVATION
 from isocline_compiler.ops.arithmetic import ARITHMETIC
 from isocline_compiler.ops.comparison import COMPARISON
@@ -18,18 +18,7 @@ from isocline_compiler.ops.points import POINTS
 from isocline_compiler.ops.reduction import REDUCTION
 from isocline_compiler.ops.shaping import SHAPING
 
-
-def index(*ops: Op) -> Mapping[str, Op]:
-    """The table of these operations by name; a name that occurs twice raises."""
-    table: dict[str, Op] = {}
-    for op in ops:
-        if op.name in table:
-            raise ValueError(f"two operations are named {op.name!r}")
-        table[op.name] = op
-    return MappingProxyType(table)
-
-
-OPS = index(
+OPS: Mapping[str, Op] = by_name(
     *ARITHMETIC,
     *ELEMENTWISE,
     *ACTIVATION,
@@ -41,4 +30,5 @@ OPS = index(
     *CONVOLUTION,
     *NORMALISATION,
     *POINTS,
+    kind="operations",
 )

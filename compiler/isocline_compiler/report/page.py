@@ -13,7 +13,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined, Template
 from markupsafe import Markup
 
 from isocline_compiler.certify.certificate import Certificate
-from isocline_compiler.model import Model, Option, TrainingPlan
+from isocline_compiler.model import Model, TrainingPlan
 from isocline_compiler.report import drawings, formulas, typeset
 from isocline_compiler.report.explanations import panels
 from isocline_compiler.report.highlight import highlight
@@ -100,9 +100,9 @@ def _training_facts(plan: TrainingPlan | None) -> list[tuple[str, str]]:
     if plan is None:
         return []
     rows = [
-        ("optimizer", _option(plan.optimizer)),
-        ("schedule", _option(plan.schedule)),
-        ("solver", _option(plan.solver)),
+        ("optimizer", str(plan.optimizer)),
+        ("schedule", str(plan.schedule)),
+        ("solver", str(plan.solver)),
         ("gradient", plan.gradient),
         ("epochs", str(plan.epochs)),
         ("batch", str(plan.batch) if plan.batch else "all samples"),
@@ -111,11 +111,6 @@ def _training_facts(plan: TrainingPlan | None) -> list[tuple[str, str]]:
         ("seed", str(plan.seed)),
     ]
     return [(name, value) for name, value in rows if value]
-
-
-def _option(option: Option) -> str:
-    given = ", ".join(f"{key}={value}" for key, value in option.options.items() if value is not None)
-    return f"{option.name}({given})" if given else option.name
 
 
 def _drawn(name: str, picture: Picture, title: str, caption: str = "", label: str = "") -> Drawn:

@@ -6,8 +6,12 @@ import math
 from dataclasses import dataclass
 
 from isocline_compiler.graph import INPUT, Graph, Node, topological, value_of
+from isocline_compiler.ops.arithmetic import ADD, DIV, MUL, POW, SUB
+from isocline_compiler.ops.elementwise import SQUARE
+from isocline_compiler.ops.reduction import REDUCE_MEAN, REDUCE_SUM
+from isocline_compiler.ops.shaping import EXPAND, RESHAPE, SPREAD
 
-TRANSPARENT = frozenset({"reshape", "spread", "expand", "identity"})
+TRANSPARENT = frozenset({RESHAPE, SPREAD, EXPAND})
 """Operations that leave numbers as they are."""
 
 
@@ -52,15 +56,14 @@ def _seeing(loss: Node, targets: frozenset[str]) -> set[Node]:
 def _terms(node: Node, scale: float, seeing: set[Node]) -> list[Squares]:
     if node not in seeing:
         return []
-    name = node.op.name
-    if name == "add":
+    if node.op is ADD:
         return [term for item in node.inputs for term in _terms(item, scale, seeing)]
-    if name == "sub":
+    if node.op is SUB:
         left, right = node.inputs
         return [*_terms(left, scale, seeing), *_terms(right, -scale, seeing)]
-    if name in ("mul", "div") and not _is_square(node):
+    if node.op in (MUL, DIV) and not _is_square(node):
         return _scaled(node, scale, seeing)
-    if name in TRANSPARENT:
+    if node.op in TRANSPARENT:
         return _terms(node.inputs[0], scale, seeing)
     return [_squares(node, scale)]
 
@@ -70,10 +73,10 @@ def _scaled(node: Node, scale: float, seeing: set[Node]) -> list[Squares]:
     left, right = node.inputs
     factor = value_of(right)
     if factor is not None and factor.size == 1:
-        power = 1 if node.op.name == "mul" else -1
+        power = 1 if node.op is MUL else -1
         return _terms(left, scale * float(factor.reshape(())) ** power, seeing)
     factor = value_of(left)
-    if node.op.name == "mul" and factor is not None and factor.size == 1:
+    if node.op is MUL and factor is not None and factor.size == 1:
         return _terms(right, scale * float(factor.reshape(())), seeing)
     raise NotSquares("the loss multiplies its residuals by something that is not constant")
 
@@ -81,12 +84,12 @@ def _scaled(node: Node, scale: float, seeing: set[Node]) -> list[Squares]:
 def _squares(node: Node, scale: float) -> Squares:
     """Squares below at most one sum or mean over axes of the sample."""
     inner, count = node, 1
-    if node.op.name in ("reduce_mean", "reduce_sum"):
+    if node.op in (REDUCE_MEAN, REDUCE_SUM):
         inner = node.inputs[0]
         count = _reduced(inner, node)
     if not _is_square(inner) or scale <= 0:
         raise NotSquares(f"the loss is not a sum of squares: it has `{inner.op.name}` where a square would be")
-    return Squares(inner, scale / count if node.op.name == "reduce_mean" else scale, count)
+    return Squares(inner, scale / count if node.op is REDUCE_MEAN else scale, count)
 
 
 def _reduced(inner: Node, node: Node) -> int:
@@ -97,9 +100,9 @@ def _reduced(inner: Node, node: Node) -> int:
 
 
 def _is_square(node: Node) -> bool:
-    if node.op.name == "square":
+    if node.op is SQUARE:
         return True
-    if node.op.name == "mul":
+    if node.op is MUL:
         return node.inputs[0] is node.inputs[1]
-    exponent = value_of(node.inputs[1]) if node.op.name == "pow" else None
+    exponent = value_of(node.inputs[1]) if node.op is POW else None
     return exponent is not None and bool((exponent == 2).all())

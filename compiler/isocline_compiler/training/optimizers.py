@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 from torch.optim import Optimizer
 
-from isocline_compiler.model import Option
+from isocline_compiler.graph.called import Called
 from isocline_compiler.vocabulary.options import OPTIMIZERS as CHOICES
 
 Build = Callable[[Iterable[Tensor], Mapping[str, Any]], Optimizer]
@@ -55,6 +55,6 @@ OPTIMIZERS: Mapping[str, Build] = {
 }
 
 
-def make_optimizer(option: Option, weights: Iterable[Tensor]) -> Optimizer:
+def make_optimizer(option: Called, weights: Iterable[Tensor]) -> Optimizer:
     """The optimizer an option names, its defaults filled in."""
     return OPTIMIZERS[option.name](weights, {**CHOICES[option.name].defaults, **option.options})

@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from isocline_compiler.model import Option
+from isocline_compiler.graph.called import Called
 from isocline_compiler.vocabulary.options import SCHEDULES as CHOICES
 
 Factor = Callable[[float, float, Mapping[str, Any]], float]
@@ -87,7 +87,7 @@ class Plateau:
 class Schedule:
     """The factor of the learning rate, whichever kind the file names."""
 
-    def __init__(self, option: Option, epochs: int) -> None:
+    def __init__(self, option: Called, epochs: int) -> None:
         self.options = {**CHOICES[option.name].defaults, **option.options}
         self.epochs = epochs
         self.formula = FACTORS.get(option.name)

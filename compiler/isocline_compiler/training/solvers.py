@@ -5,8 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from isocline_compiler.graph import Graph, Node, everything
-from isocline_compiler.graph.solve import SOLVE, SchemeChoice, choice_of, parts, spec_of
-from isocline_compiler.model import Option, TrainingPlan
+from isocline_compiler.graph.called import Called
+from isocline_compiler.graph.solve import SOLVE, choice_of, parts, spec_of
+from isocline_compiler.model import TrainingPlan
 from isocline_compiler.solvers.grid import Discretisation, discretise
 from isocline_compiler.solvers.unroll import unroll
 from isocline_compiler.training.integrate import AdaptiveIntegrator
@@ -20,7 +21,7 @@ from isocline_dsl.messages import fitting as messages
 class TrainingSolver:
     """What steps the solves whose scheme is not part of the model: a fixed scheme, or else the integrator."""
 
-    fixed: SchemeChoice | None
+    fixed: Called | None
     integrator: AdaptiveIntegrator
 
     def unrolled(self, graph: Graph) -> Graph:
@@ -42,8 +43,8 @@ class TrainingSolver:
         )
 
 
-def _steps(choice: SchemeChoice) -> int:
-    steps = choice.option("steps")
+def _steps(choice: Called) -> int:
+    steps = choice.get("steps")
     if steps is None:
         raise IsoclineError([messages.fixed_solver_without_steps(choice.span, choice.name)])
     return int(steps)
@@ -61,12 +62,11 @@ def training_solver(plan: TrainingPlan) -> TrainingSolver:
     option = plan.solver
     steering = Steering(plan.steer or 0.0)
     if option.name not in ADAPTIVE or "steps" in option.options:
-        fixed = SchemeChoice(option.name, tuple(option.options.items()), option.span)
-        return TrainingSolver(fixed, AdaptiveIntegrator(steering=steering))
+        return TrainingSolver(option, AdaptiveIntegrator(steering=steering))
     return TrainingSolver(None, adaptive(option, plan.gradient == "adjoint", steering))
 
 
-def adaptive(option: Option, adjoint: bool = False, steering: Steering | None = None) -> AdaptiveIntegrator:
+def adaptive(option: Called, adjoint: bool = False, steering: Steering | None = None) -> AdaptiveIntegrator:
     """An adaptive solver with the defaults of its options filled in."""
     at = {**ADAPTIVE[option.name].defaults, **option.options}
     return AdaptiveIntegrator(

@@ -1,0 +1,29 @@
+"""A setting that is called, as the author called it: `rk4(steps=20)`, `adam(lr=0.02)`, `fraction(0.8, seed=1)`."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from isocline_dsl.tree import Span
+
+
+@dataclass(frozen=True)
+class Called:
+    """The name of a scheme, an optimizer, a split, an attribution, with its options checked; where it was called."""
+
+    name: str
+    options: Mapping[str, Any] = field(default_factory=dict)
+    span: Span | None = None
+
+    def __hash__(self) -> int:
+        return hash((self.name, tuple(sorted(self.options.items()))))
+
+    def get(self, key: str, default: Any = None) -> Any:
+        """The value of an option."""
+        return self.options.get(key, default)
+
+    def __str__(self) -> str:
+        given = ", ".join(f"{key}={value}" for key, value in self.options.items() if value is not None)
+        return f"{self.name}({given})" if given else self.name

@@ -1,0 +1,122 @@
+"""Calls of settings: checked against the record of what may be called, with the defaults filled in."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from isocline_compiler.graph.called import Called
+from isocline_compiler.lower.faults import LowerError
+from isocline_compiler.lower.known_numbers import Numbers
+from isocline_compiler.solvers.schemes import SCHEMES
+from isocline_compiler.vocabulary.options import ADAPTIVE, POSITIVE, Choice, out_of_range
+from isocline_dsl import Source, messages, parse
+from isocline_dsl.diagnostics import IsoclineError
+from isocline_dsl.messages import calls
+from isocline_dsl.tree import Block, Call, Expression, Keyword, Name, Setting, String
+
+LATER = frozenset(
+    ["leapfrog", "symplectic_euler", "lm2", "midpoint2", "dpm2", "milstein", "euler_maruyama", "heun_stratonovich"]
+)
+"""Schemes of the language that this version does not compile: partitioned, multistep, stochastic."""
+
+FIXED: Mapping[str, Choice] = {
+    name: Choice(
+        name, scheme.options, ("steps",), tuple(key for key, default in scheme.options.items() if default is None)
+    )
+    for name, scheme in SCHEMES.items()
+}
+"""The schemes on fixed grids as what may be called."""
+
+
+def called(call: Call, choice: Choice, numbers: Numbers) -> Called:
+    """`adam(lr=0.02)` with its options checked. Raises LowerError."""
+    options = dict(choice.defaults)
+    usage = f"{choice.name}({', '.join(choice.defaults)})"
+    if len(call.arguments) > len(choice.positional):
+        count, most = len(call.arguments), len(choice.positional)
+        raise LowerError(calls.too_many_arguments(call.span, choice.name, count, most, usage))
+    for key, expression in zip(choice.positional, call.arguments, strict=False):
+        options[key] = option_value(expression, choice, key, numbers)
+    for keyword in call.keywords:
+        key = _key(keyword, choice)
+        options[key] = option_value(keyword.value, choice, key, numbers)
+    for key in choice.required:
+        if options[key] is None:
+            raise LowerError(calls.argument_missing(call.span, choice.name, key, usage))
+    return Called(choice.name, options, call.span)
+
+
+def option_value(expression: Expression, choice: Choice, key: str, numbers: Numbers) -> Any:
+    """A number, text, a word, true or false, of the kind of the option's default."""
+    match expression:
+        case String(text=text):
+            found: Any = text
+        case Name(text="true" | "false" as text):
+            found = text == "true"
+        case Name(text=text) if choice.defaults[key] is None and key not in POSITIVE:
+            found = text
+        case _:
+            found = numbers.real(expression)
+    default = choice.defaults[key]
+    wrong = (isinstance(default, bool) != isinstance(found, bool)) or (
+        isinstance(default, int | float) and isinstance(found, str)
+    )
+    if default is not None and wrong:
+        expected = "true or false" if isinstance(default, bool) else "a number"
+        raise LowerError(calls.wrong_argument(expression.span, choice.name, key, expected, str(found)))
+    fault = None if isinstance(found, str | bool) else out_of_range(key, default, found)
+    if fault is not None:
+        raise LowerError(calls.wrong_argument(expression.span, choice.name, key, fault, f"{found:g}"))
+    return int(found) if key == "steps" else found
+
+
+def _key(keyword: Keyword, choice: Choice) -> str:
+    if keyword.name.text not in choice.defaults:
+        name = keyword.name.text
+        raise LowerError(calls.unknown_keyword(keyword.name.span, choice.name, name, tuple(choice.defaults)))
+    return keyword.name.text
+
+
+# ---------------------------------------------------------------------------------------------------- schemes
+
+
+def means_steps(call: Call) -> bool:
+    """Whether a call means a fixed grid: `dopri5(steps=20)` does, `dopri5(rtol=1e-6)` is an adaptive solver."""
+    steps = any(keyword.name.text == "steps" for keyword in call.keywords)
+    return call.name.text in LATER or (call.name.text in SCHEMES and steps)
+
+
+def scheme_called(call: Call, numbers: Numbers) -> Called:
+    """`euler(steps=8)`, a scheme on a fixed grid: the one reading of `solve ... with`, `train`, `deploy` and the
+    command line. Raises LowerError.
+    """
+    name = call.name.text
+    if name in LATER:
+        raise LowerError(messages.not_available_yet(call.span, f"the scheme `{name}`"))
+    if name not in SCHEMES and name not in ADAPTIVE:
+        raise LowerError(messages.unknown_scheme(call.name.span, name, sorted(SCHEMES)))
+    tolerances = name in ADAPTIVE and any(item.name.text in ADAPTIVE[name].defaults for item in call.keywords)
+    if name not in SCHEMES or tolerances:
+        raise LowerError(messages.adaptive_scheme_in_model(call.span, name))
+    if not call.arguments and not means_steps(call):
+        raise LowerError(messages.scheme_needs_steps(call.span, name))
+    return called(call, FIXED[name], numbers)
+
+
+def scheme_of_text(text: str) -> Called:
+    """A scheme named beside a file. Raises IsoclineError, with the text as the place."""
+    source = Source(f"dyn 1\nmodel m\n\ndeploy {{\n  solver {text}\n}}\n", "--solver")
+    try:
+        value = _solver_of(parse(source).declarations)
+        if not isinstance(value, Call):
+            name = value.text if isinstance(value, Name) else text
+            raise LowerError(messages.scheme_needs_steps(value.span if value else None, name))
+        return scheme_called(value, Numbers({}))
+    except LowerError as error:
+        raise IsoclineError(list(error.diagnostics), source) from None
+
+
+def _solver_of(items: Sequence[Any]) -> Expression | None:
+    settings = (item for block in items if isinstance(block, Block) for item in block.items)
+    return next((item.values[0] for item in settings if isinstance(item, Setting) and len(item.values) == 1), None)
