@@ -1,4 +1,4 @@
-"""csv files: UTF-8, a header, commas; every cell at fault is named by line and column."""
+"""csv files as inputs: every cell at fault is named by line and column."""
 
 from __future__ import annotations
 
@@ -12,45 +12,40 @@ import numpy as np
 from numpy.typing import NDArray
 
 from isocline_runtime import messages_table as messages
+from isocline_runtime.csv_text import (
+    MISSING,
+    CsvFault,
+    CsvText,
+    Headless,
+    Ragged,
+    Repeated,
+    Unreadable,
+    is_number,
+    parse_number,
+    read_csv_text,
+)  # fmt: skip
 from isocline_runtime.errors import InputError
 
 Array = NDArray[Any]
-MISSING = frozenset(("", "na", "n/a", "nan", "null", "none"))
 TRUTHS = {"true": True, "1": True, "false": False, "0": False}
 
 
 class CsvTable:
-    """The cells of a csv as text, read as numbers column by column. Blank lines are left out."""
+    """The cells of a csv as text, read as numbers column by column."""
 
-    def __init__(self, path: Path, text: str) -> None:
+    def __init__(self, path: Path, text: CsvText) -> None:
         self.path = path
-        self._lines: list[int] = []
-        self._cells: list[list[str]] = []
-        reader = csv.reader(io.StringIO(text), strict=True)
-        try:
-            self.columns = tuple(cell.strip() for cell in next(reader, []))
-            for row in reader:
-                self._add_row(reader.line_num, row)
-        except csv.Error as error:
-            raise messages.unreadable_table(path, f"line {reader.line_num}: {error}") from None
-        self.rows = len(self._cells)
-        _refuse_repeated(path, self.columns)
-
-    def _add_row(self, line: int, row: list[str]) -> None:
-        if not row:
-            return
-        if len(row) != len(self.columns):
-            raise messages.ragged_row(self.path, line, len(row), len(self.columns))
-        self._lines.append(line)
-        self._cells.append(row)
+        self.columns = text.columns
+        self.rows = len(text.rows)
+        self._text = text
 
     def values(self, column: str, dtype: str) -> Array:
         """One column, shape (rows,): float64, int64 or bool. Raises InputError E754 or E755."""
         position = self.columns.index(column)
         parse, expected, kind = PARSERS[dtype]
         parsed = []
-        for line, row in zip(self._lines, self._cells, strict=True):
-            cell = row[position].strip()
+        for line, row in zip(self._text.lines, self._text.rows, strict=True):
+            cell = row[position]
             if cell.lower() in MISSING:
                 raise messages.missing_value(self.path, column, f"line {line}")
             try:
@@ -62,32 +57,16 @@ class CsvTable:
     def is_numeric(self, column: str) -> bool:
         """Whether the first cell that is not missing reads as a number."""
         position = self.columns.index(column)
-        cells = (row[position].strip() for row in self._cells)
+        cells = (row[position] for row in self._text.rows)
         first = next((cell for cell in cells if cell.lower() not in MISSING), "")
-        try:
-            _parse_float(first)
-        except ValueError:
-            return False
-        return True
+        return is_number(first)
 
     def is_nested(self, column: str) -> bool:
         return False
 
 
-def _refuse_repeated(path: Path, columns: tuple[str, ...]) -> None:
-    for position, column in enumerate(columns):
-        if column in columns[:position]:
-            raise messages.repeated_column(path, column)
-
-
-def _parse_float(cell: str) -> float:
-    if "_" in cell:  # Python reads 1_000 as a number, no other program does
-        raise ValueError(cell)
-    return float(cell)
-
-
 def _parse_integer(cell: str) -> int:
-    number = _parse_float(cell)
+    number = parse_number(cell)
     if not number.is_integer() or abs(number) >= 2**63:
         raise ValueError(cell)
     return int(cell) if cell.lstrip("+-").isdigit() else int(number)
@@ -100,25 +79,33 @@ def _parse_truth(cell: str) -> bool:
 
 
 PARSERS: Mapping[str, tuple[Callable[[str], float], str, str]] = {
-    "float32": (_parse_float, "a number", "float64"),
-    "float64": (_parse_float, "a number", "float64"),
+    "float32": (parse_number, "a number", "float64"),
+    "float64": (parse_number, "a number", "float64"),
     "int64": (_parse_integer, "an integer", "int64"),
     "bool": (_parse_truth, "true or false", "bool"),
 }
 
 
 def read_csv(path: Path, content: bytes) -> CsvTable:
-    """The table in these bytes. Raises InputError E751, E753 or E759."""
+    """The table in these bytes. Raises InputError E751, E753, E756 or E759."""
     try:
-        text = content.decode("utf-8-sig")
-    except UnicodeDecodeError as error:
-        raise _not_utf8(path, content, error) from None
-    return CsvTable(path, text)
+        return CsvTable(path, read_csv_text(content))
+    except CsvFault as fault:
+        raise _input_error(path, fault) from None
 
 
-def _not_utf8(path: Path, content: bytes, error: UnicodeDecodeError) -> InputError:
-    line = content.count(b"\n", 0, error.start) + 1
-    return messages.unreadable_table(path, f"line {line} is not UTF-8 text")
+def _input_error(path: Path, fault: CsvFault) -> InputError:
+    match fault:
+        case Headless(line, cells):
+            found = f"line {line} is {', '.join(cells[:4])}: numbers where the names of the columns should be"
+            return messages.wrong_layout(path, found, "a first line with the names of the columns")
+        case Ragged(line, found, expected):
+            return messages.ragged_row(path, line, found, expected)
+        case Repeated(column):
+            return messages.repeated_column(path, column)
+        case Unreadable(reason):
+            return messages.unreadable_table(path, reason)
+    raise AssertionError(fault)
 
 
 def write_csv(columns: Mapping[str, Array]) -> bytes:

@@ -64,7 +64,8 @@ def test_one_mistake_is_told_the_same_everywhere(call: str, code: set[str], tmp_
         scheme_of_text(call)
     told |= {item.code for item in caught.value.diagnostics}
     assert told <= code, told
-    assert caught.value.source is not None and caught.value.source.name == "--solver"
+    assert caught.value.source is not None
+    assert caught.value.source.name == "--solver"
 
 
 @pytest.mark.parametrize("text", ["", "rk4", "rk4(steps=", "}", "auto(error=1e-3)", "rk4(steps=4) unroll all"])

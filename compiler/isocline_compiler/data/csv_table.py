@@ -1,132 +1,101 @@
-"""csv with a header: arrow reads it, and what arrow refuses is found again, line by line, to say where."""
+"""csv with a header: the cells as the runtime reads them, their types as arrow infers them."""
 
 from __future__ import annotations
 
 import csv
-from collections import Counter
-from collections.abc import Iterator
+import io
 from pathlib import Path
 
 import pyarrow as pa
 import pyarrow.csv
 
 from isocline_compiler.data.place import Place
+from isocline_dsl.diagnostics import IsoclineError
 from isocline_dsl.messages import data as messages
+from isocline_runtime.csv_text import (
+    MISSING,
+    CsvFault,
+    CsvText,
+    Headless,
+    Ragged,
+    Repeated,
+    Unreadable,
+    read_csv_text,
+)  # fmt: skip
 
 _LARGEST_BLOCK = 2**31 - 1
-"""Arrow infers a column's type from the first block alone, so the file is one block whenever it fits."""
-
-_MISSING = ["", "NA", "N/A", "#N/A", "NaN", "nan", "null", "NULL", "None"]
+"""Arrow infers a column's type from the first block alone, so the text is one block whenever it fits."""
 
 
 def read_csv(path: Path, place: Place) -> pa.Table:
-    """Lines that begin with `#` above the header are comments. Raises E504 to E508."""
-    _check_layout(path, place)
-    comments = _comment_lines(path)
+    """The table of a file. Raises E504 to E508."""
+    try:
+        text = read_csv_text(path.read_bytes())
+    except CsvFault as fault:
+        raise _fault(path, place, fault) from None
+    except OSError as error:
+        raise place.error(messages.data_unreadable(place.span, path.name, str(error))) from None
+    if not text.rows:
+        raise place.error(messages.data_empty(place.span, path.name))
+    return _typed(path, place, text)
+
+
+def csv_line(path: Path, row: int) -> int:
+    """The line that row `row` begins on; the first row below the header is row 0."""
+    return read_csv_text(path.read_bytes()).lines[row]
+
+
+def _typed(path: Path, place: Place, text: CsvText) -> pa.Table:
+    """Numbers, truths, dates and texts, a column each, of one type throughout; a missing value is null."""
+    plain = _plain(text)
     try:
         return pyarrow.csv.read_csv(
-            path,
+            io.BytesIO(plain),
             read_options=pyarrow.csv.ReadOptions(
-                use_threads=False,
-                skip_rows=comments,
-                block_size=min(max(path.stat().st_size, 1 << 20), _LARGEST_BLOCK),
+                use_threads=False, block_size=min(max(len(plain), 1 << 20), _LARGEST_BLOCK)
             ),
-            parse_options=pyarrow.csv.ParseOptions(delimiter=_delimiter(path), newlines_in_values=True),
+            parse_options=pyarrow.csv.ParseOptions(newlines_in_values=True),
             convert_options=pyarrow.csv.ConvertOptions(
-                null_values=_MISSING,
+                null_values=_spellings(text),
                 strings_can_be_null=True,
-                column_types=dict.fromkeys(_hexadecimal(path), pa.string()),
+                column_types=dict.fromkeys(_hexadecimal(text) if b"0x" in plain.lower() else (), pa.string()),
             ),
         )
     except (pa.ArrowException, OSError) as error:
         raise place.error(messages.data_unreadable(place.span, path.name, str(error))) from None
 
 
-def _hexadecimal(path: Path) -> set[str]:
+def _plain(text: CsvText) -> bytes:
+    """The same cells in the form that needs no dialect: commas, and quotes where they are needed."""
+    stream = io.StringIO(newline="")
+    writer = csv.writer(stream)
+    writer.writerow(text.columns)
+    writer.writerows(text.rows)
+    return stream.getvalue().encode()
+
+
+def _spellings(text: CsvText) -> list[str]:
+    """The words for a missing value, as this file spells them."""
+    return sorted(cell for cell in {cell for row in text.rows for cell in row} if cell.lower() in MISSING)
+
+
+def _hexadecimal(text: CsvText) -> set[str]:
     """The columns with a cell such as 0x10: arrow would read it as 16, running a model refuses it."""
-    if b"0x" not in path.read_bytes().lower():
-        return set()
-    (_, header), *rows = _records(path)
-    cells = ((name, cell) for _, row in rows for name, cell in zip(header, row, strict=True))
-    return {name for name, cell in cells if cell.strip().lower().startswith(("0x", "-0x", "+0x"))}
+    return {
+        column
+        for column, cells in zip(text.columns, zip(*text.rows, strict=True), strict=True)
+        if any(cell.lower().lstrip("+-").startswith("0x") for cell in cells)
+    }
 
 
-def csv_line(path: Path, row: int) -> int:
-    """The line that row `row` begins on; the first row below the header is row 0."""
-    for position, (line, _) in enumerate(_records(path)):
-        if position == row + 1:
-            return line
-    return row + 2
-
-
-def _check_layout(path: Path, place: Place) -> None:
-    """A header of distinct names, and rows of equally many cells."""
-    header: list[str] | None = None
-    rows = 0
-    try:
-        for line, cells in _records(path):
-            if header is None:
-                header = cells
-                _check_header(path, line, header, place)
-                continue
-            rows += 1
-            if len(cells) != len(header):
-                raise place.error(messages.ragged_row(place.span, path.name, line, len(cells), len(header)))
-    except (UnicodeDecodeError, csv.Error, OSError) as error:
-        raise place.error(messages.data_unreadable(place.span, path.name, str(error))) from None
-    if not rows:
-        raise place.error(messages.data_empty(place.span, path.name))
-
-
-def _check_header(path: Path, line: int, cells: list[str], place: Place) -> None:
-    if all(_is_number(cell) for cell in cells):
-        raise place.error(messages.no_header(place.span, path.name, line, cells))
-    name, count = Counter(cells).most_common(1)[0]
-    if count > 1:
-        raise place.error(messages.repeated_column(place.span, path.name, name))
-
-
-def _records(path: Path) -> Iterator[tuple[int, list[str]]]:
-    """The line a record begins on, from 1, and its cells; the header is first, blank lines are no records."""
-    with path.open(encoding="utf-8-sig", newline="") as stream:
-        skipped = _comment_lines(path)
-        for _ in range(skipped):
-            stream.readline()
-        reader = csv.reader(stream, delimiter=_delimiter(path))
-        before = 0
-        for cells in reader:
-            if cells:
-                yield skipped + before + 1, cells
-            before = reader.line_num
-
-
-def _comment_lines(path: Path) -> int:
-    """How many lines that begin with `#` stand above the header."""
-    count = 0
-    with path.open("rb") as stream:
-        for line in stream:
-            if not line.startswith(b"#"):
-                break
-            count += 1
-    return count
-
-
-def _delimiter(path: Path) -> str:
-    """A comma, unless the header has none and has tabs or semicolons."""
-    with path.open("rb") as stream:
-        for line in stream:
-            if line.strip() and not line.startswith(b"#"):
-                return _delimiter_of(line.decode("utf-8", "replace"))
-    return ","
-
-
-def _delimiter_of(header: str) -> str:
-    return next((mark for mark in (",", "\t", ";") if mark in header), ",")
-
-
-def _is_number(cell: str) -> bool:
-    try:
-        float(cell)
-    except ValueError:
-        return False
-    return True
+def _fault(path: Path, place: Place, fault: CsvFault) -> IsoclineError:
+    match fault:
+        case Headless(line, cells):
+            return place.error(messages.no_header(place.span, path.name, line, cells))
+        case Ragged(line, found, expected):
+            return place.error(messages.ragged_row(place.span, path.name, line, found, expected))
+        case Repeated(column):
+            return place.error(messages.repeated_column(place.span, path.name, column))
+        case Unreadable(reason):
+            return place.error(messages.data_unreadable(place.span, path.name, reason))
+    raise AssertionError(fault)
