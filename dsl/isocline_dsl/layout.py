@@ -213,7 +213,8 @@ class _Layout:
 
     def _word(self, token: Token) -> None:
         if not token.value.isidentifier():
-            bad = next(c for c in token.value if not f"_{c}".isidentifier())
+            ends = range(1, len(token.value) + 1)  # some characters may stand in a name, but not first
+            bad = next(token.value[end - 1] for end in ends if not token.value[:end].isidentifier())
             self.diagnostics.append(syntax.not_a_name(span_of(token), token.value, bad))
         if self._begins_statement and self.brackets and self._declares_after_all(token):
             self._close_down_to(0, "the next declaration", token.start_pos or 0)
