@@ -14,7 +14,8 @@ from isocline_dsl import IsoclineError, Source, format_text, parse, read, render
 TEXTS = [path.read_text() for path in sorted((Path(__file__).parent / "programs").glob("*.dyn"))]
 TOKENS = [
     *sorted({token for text in TEXTS for token in re.findall(r"\w+|[^\w\s]|\n", text)}),
-    "\0", "\ufeff", "\r\n", '"', "\\", "²", "\u06f0", "−", "\u2028", "{", "}", "(", ")", ";", "'", "…", "1.", "e", "\x85",
+    "\0", "\ufeff", "\r\n", '"', "\\", "²", "−", "\u2028", "{", "}", "(", ")", ";", "'", "…", "1.", "e", "\x85",
+    "\u06f0",
 ]  # fmt: skip
 
 
