@@ -34,10 +34,11 @@ Tensor: TypeAlias = torch.Tensor
 class Field(Protocol):
     """The region of a solve, ready to be evaluated: captured values are bound, what depends on them alone is computed.
 
-    `parameters` are the tensors that require a gradient and that the field reads beside its arguments: what an adjoint
-    method must be told of.
+    `fixed` is what captured values and weights decide. `parameters` are the tensors of it that require a gradient: what
+    an adjoint method must be told of.
     """
 
+    fixed: tuple[Any, ...]
     parameters: tuple[Tensor, ...]
 
     def __call__(self, t: Tensor, states: Sequence[Tensor], slices: Sequence[Tensor] = ()) -> tuple[Tensor, ...]: ...
@@ -271,11 +272,11 @@ class _BoundField:
     def __init__(self, program: StraightLineProgram, run: Run, fixed: tuple[Any, ...]) -> None:
         self._program = program
         self._run = run
-        self._fixed = fixed
+        self.fixed = fixed
         self.parameters = tuple(item for item in fixed if isinstance(item, Tensor) and item.requires_grad)
 
     def __call__(self, t: Tensor, states: Sequence[Tensor], slices: Sequence[Tensor] = ()) -> tuple[Tensor, ...]:
-        return self._program(self._run, (t, *states, *slices, *self._fixed))
+        return self._program(self._run, (t, *states, *slices, *self.fixed))
 
 
 # ---------------------------------------------------------------------------------------------------- programs

@@ -132,7 +132,7 @@ class StiffImplicit:
 
 @dataclass
 class Remembered:
-    """An integrator that is asked again only when what a solve reads has changed; solves are known by their names."""
+    """An integrator that is asked again only when what a solve reads has changed, weights too. Solves go by their names."""
 
     integrator: Integrator
     solved: dict[str, tuple[tuple[Tensor | None, ...], Tensors]] = field(default_factory=dict)
@@ -140,7 +140,8 @@ class Remembered:
     def __call__(
         self, node: Node, field: Field, initial: Tensors, captured: Tensors, stacked: Tensors, times: Tensor | None
     ) -> Tensors:
-        name, inputs = spec_of(node).name, (*initial, *captured, *stacked, times)
+        decided = tuple(item for item in field.fixed if isinstance(item, Tensor))
+        name, inputs = spec_of(node).name, (*initial, *decided, *stacked, times)
         known = self.solved.get(name)
         if known is None or not _same(known[0], inputs):
             known = inputs, self.integrator(node, field, initial, captured, stacked, times)
