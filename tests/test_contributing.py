@@ -91,10 +91,10 @@ from __future__ import annotations
 
 from isocline_compiler.graph import Node, constant
 from isocline_compiler.ops import OPS
-from isocline_compiler.vocabulary.regularizers.record import Context, Regularizer, Term
+from isocline_compiler.vocabulary.regularizers.record import Context, Regularizer, LossTerm
 
 
-def lasso() -> Term:
+def lasso() -> LossTerm:
     """The sum of the magnitudes of all weights.
 
     Example: 1e-4 * lasso()

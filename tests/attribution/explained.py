@@ -10,7 +10,7 @@ import numpy as np
 import onnxruntime
 import torch
 
-from isocline_compiler.attribution.explain import Explanations, explain
+from isocline_compiler.attribution.explain import ExplanationGraph, explain
 from isocline_compiler.backends.to_onnx import to_onnx
 from isocline_compiler.backends.to_torch import TorchProgram
 from isocline_compiler.certify.choose import discretisation
@@ -100,7 +100,7 @@ class Case:
         return with_forms(self.model.graph, chosen, self.unrolling)
 
     @cached_property
-    def explanations(self) -> Explanations:
+    def explanations(self) -> ExplanationGraph:
         found = explain(self.model, self.choices, self.weights, self.stored if self.background else None)
         assert found is not None
         return found

@@ -10,7 +10,7 @@ import pytest
 import torch
 from scipy.integrate import quad, solve_ivp
 
-from isocline_compiler.backends.to_torch import Field, evaluate
+from isocline_compiler.backends.to_torch import TorchField, evaluate
 from isocline_compiler.graph import ARGUMENT, INPUT, WEIGHT, Node, Region, leaf
 from isocline_compiler.graph.solve import Interval, pick, spec_of
 from isocline_compiler.graph.tensor_type import TensorType
@@ -18,7 +18,7 @@ from isocline_compiler.lower.regularization import LossContext
 from isocline_compiler.lower.weights import WeightTable
 from isocline_compiler.ops import OPS
 from isocline_compiler.vocabulary.regularizers import REGULARIZERS
-from isocline_compiler.vocabulary.regularizers.record import Setting
+from isocline_compiler.vocabulary.regularizers.record import TrainingSetting
 from tests.solves import solve_node
 
 REAL, PAIR = TensorType("real", ("batch",)), TensorType("real", ("batch", 2))
@@ -43,7 +43,7 @@ BOUND = {
 }
 
 
-def scipy_integrator(node: Node, field: Field, initial: Any, captured: Any, stacked: Any, times: Any) -> Any:
+def scipy_integrator(node: Node, field: TorchField, initial: Any, captured: Any, stacked: Any, times: Any) -> Any:
     """DOP853 over all samples and states at once."""
     sizes = [item.numel() for item in initial]
 
@@ -165,7 +165,7 @@ def test_weight_decay_sums_the_squares_of_kernels() -> None:
 
 def test_steer_is_a_setting() -> None:
     setting = REGULARIZERS["steer"].term(Problem(decay((0.0, 1.0), False)), [0.25])
-    assert setting == Setting("steer", {"width": 0.25})
+    assert setting == TrainingSetting("steer", {"width": 0.25})
 
 
 def test_every_regularizer_is_documented() -> None:

@@ -14,7 +14,7 @@ from isocline_compiler.graph import Graph
 from isocline_compiler.graph.solve import Interval, pick
 from isocline_compiler.solvers.grid import Discretisation, Grid
 from isocline_compiler.solvers.schemes import SCHEMES
-from isocline_compiler.solvers.schemes.problems import COUPLED, DRIVEN, GEOMETRIC, SEPARABLE, Problem
+from isocline_compiler.solvers.schemes.problems import COUPLED, DRIVEN, GEOMETRIC, SEPARABLE, OrderProblem
 from isocline_compiler.solvers.schemes.scheme import Scheme
 from isocline_compiler.solvers.unroll import unroll
 from isocline_dsl.diagnostics import IsoclineError
@@ -41,7 +41,7 @@ def separable(t, x):
 BY_HAND = {"coupled": coupled, "driven": driven, "separable": separable}
 
 
-def walked(scheme: Scheme, problem: Problem, steps: int, segment: int | None, **inputs: np.ndarray) -> np.ndarray:
+def walked(scheme: Scheme, problem: OrderProblem, steps: int, segment: int | None, **inputs: np.ndarray) -> np.ndarray:
     """The states at every time of a uniform grid as the compiler emits the steps, (steps + 1, states[, paths])."""
     times = (*(problem.end * i / steps for i in range(steps)), problem.end)
     solve = problem.solve()
@@ -56,7 +56,7 @@ def walked(scheme: Scheme, problem: Problem, steps: int, segment: int | None, **
     return np.array([outputs[name].numpy() for name in problem.states]).transpose(2, 0, 1)
 
 
-def by_numpy(scheme: Scheme, problem: Problem, times: np.ndarray, normals: np.ndarray | None) -> np.ndarray:
+def by_numpy(scheme: Scheme, problem: OrderProblem, times: np.ndarray, normals: np.ndarray | None) -> np.ndarray:
     f, start = BY_HAND.get(problem.name), np.array([item[0] for item in problem.start(1).values()])
     if normals is not None:
         return steppers.euler_maruyama(
@@ -131,7 +131,7 @@ def test_a_linear_multistep_scheme_costs_one_evaluation_once_started() -> None:
         (stochastic.TOYS[0], SEPARABLE, "for a field with noise"),
     ],
 )
-def test_a_scheme_that_does_not_fit_says_why(scheme: Scheme, problem: Problem, reason: str) -> None:
+def test_a_scheme_that_does_not_fit_says_why(scheme: Scheme, problem: OrderProblem, reason: str) -> None:
     with pytest.raises(IsoclineError, match=reason):
         trajectory_error(scheme, problem, 4)
 

@@ -12,7 +12,7 @@ from isocline_compiler.backends.to_torch import (
     StraightLineProgram,
     TorchProgram,
     evaluate,
-    setting_of,
+    namespace_of,
 )
 from isocline_compiler.graph import ARGUMENT, INPUT, WEIGHT, Graph, Region, constant, leaf
 from isocline_compiler.graph.solve import Interval, pick
@@ -74,7 +74,7 @@ def test_values_are_dropped_after_their_last_use():
     expected = x
     for _ in range(50):
         expected = torch.sin(expected)
-    assert torch.equal(line(Run({"x": x}, setting_of({"x": x})))[0], expected)
+    assert torch.equal(line(Run({"x": x}, namespace_of({"x": x})))[0], expected)
 
 
 def test_a_deep_chain_needs_no_recursion():
@@ -99,7 +99,7 @@ def test_a_field_computes_what_does_not_move_once(monkeypatch):
     try:
         w = torch.randn(3, 3, dtype=torch.float64, requires_grad=True)
         held = (torch.tensor(2.0, dtype=torch.float64),)
-        field = FieldProgram(_decay(), 1, 1).bind(Run({"layer.w": w}, setting_of({"layer.w": w})), held)
+        field = FieldProgram(_decay(), 1, 1).bind(Run({"layer.w": w}, namespace_of({"layer.w": w})), held)
         for _ in range(5):
             (dx,) = field(torch.tensor(0.0), (torch.ones(1, 3, dtype=torch.float64),))
     finally:

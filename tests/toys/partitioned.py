@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from isocline_compiler.graph.solve import Nodes, SolveSpec
+from isocline_compiler.graph import Nodes
+from isocline_compiler.graph.solve import SolveSpec
 from isocline_compiler.solvers.field import Field
 from isocline_compiler.solvers.schemes.scheme import Memory, Misfit, Scheme, Step
 from isocline_dsl import messages

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
-from isocline_compiler.graph.solve import Nodes
+from isocline_compiler.graph import Nodes
 from isocline_compiler.ops.indexing import SELECT
 from isocline_compiler.solvers.field import Field
 from isocline_compiler.solvers.schemes.scheme import Memory, Scheme, Step

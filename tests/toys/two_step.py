@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from isocline_compiler.graph.solve import Nodes
+from isocline_compiler.graph import Nodes
 from isocline_compiler.solvers.field import Field
 from isocline_compiler.solvers.schemes.scheme import Memory, Scheme, Step
 

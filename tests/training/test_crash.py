@@ -16,7 +16,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from isocline_compiler.training.checkpoint import read_checkpoint, replace_file, write_checkpoint
-from isocline_compiler.training.metrics import Metrics, Row, read_metrics
+from isocline_compiler.training.metrics import Metrics, MetricsRow, read_metrics
 from isocline_dsl.diagnostics import IsoclineError
 
 ROOT = Path(__file__).parents[2]
@@ -164,11 +164,11 @@ def test_rows_after_the_checkpoint_and_half_rows_are_cut_off(tmp_path: Path) -> 
     terms = ('mean((a - b)^2), "quoted"',)
     with Metrics(tmp_path, terms) as metrics:
         for epoch in (1, 2, 3):
-            metrics.write(Row(epoch, epoch, 0.5, 0.1, 1.0, 2.0, None, {terms[0]: 0.25}))
+            metrics.write(MetricsRow(epoch, epoch, 0.5, 0.1, 1.0, 2.0, None, {terms[0]: 0.25}))
     with (tmp_path / "metrics.csv").open("a") as file:
         file.write("4,4,0.")
     with Metrics(tmp_path, terms, after=2) as metrics:
-        metrics.write(Row(3, 3, 0.75, 0.1, 1.0, 2.0, None, {terms[0]: 0.0}))
+        metrics.write(MetricsRow(3, 3, 0.75, 0.1, 1.0, 2.0, None, {terms[0]: 0.0}))
     rows = read_metrics(tmp_path / "metrics.csv")
     assert [(row["epoch"], row["loss"], row[terms[0]]) for row in rows] == [
         ("1", "0.5", "0.25"),

@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from importlib.metadata import version
 from pathlib import Path
 
-from isocline_compiler.attribution.explain import Explanations
+from isocline_compiler.attribution.explain import ExplanationGraph
 from isocline_compiler.graph import Graph, Node
 from isocline_compiler.graph.solve import Solve
 from isocline_compiler.graph.tensor_type import BATCH
@@ -48,7 +48,7 @@ def _replace(folder: Path, staging: Path) -> None:
 
 
 def manifest_of(
-    model: Model, choices: Mapping[str, Discretisation], folder: Path, explanations: Explanations | None = None
+    model: Model, choices: Mapping[str, Discretisation], folder: Path, explanations: ExplanationGraph | None = None
 ) -> Manifest:
     """The manifest of the files in `folder`, written there too."""
     deployment = model.deployment
@@ -83,7 +83,7 @@ def _port(port: Port, dtype: str, batch: int | None) -> ManifestPort:
     )
 
 
-def attribution_info(model: Model, explanations: Explanations) -> AttributionInfo:
+def attribution_info(model: Model, explanations: ExplanationGraph) -> AttributionInfo:
     """What `attribute.onnx` takes and gives: the model's own inputs as they are, then indices and noise."""
     own = {port.name: port for port in model.inputs}
     deployment = model.deployment

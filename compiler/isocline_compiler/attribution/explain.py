@@ -40,7 +40,7 @@ class Explained:
 
 
 @dataclass(frozen=True, eq=False)
-class Explanations:
+class ExplanationGraph:
     """All that a file asks to be explained: `graph` is bound and optimised, `applied` stands on the graph before."""
 
     graph: Graph
@@ -100,7 +100,7 @@ def explain(
     weights: Mapping[str, Array],
     background: Background | None = None,
     covariance: Array | None = None,
-) -> Explanations | None:
+) -> ExplanationGraph | None:
     """The explanations that a model's file asks for, or None when it asks for none. Raises IsoclineError."""
     plans = model.deployment.attributions
     if not plans:
@@ -166,7 +166,7 @@ def _named(label: str, result: Result) -> str:
 
 def _assembled(
     model: Model, weights: Mapping[str, Array], problems: Mapping[str, Problem], applied: tuple[Explained, ...]
-) -> Explanations:
+) -> ExplanationGraph:
     several = len(problems) > 1
     scores = {f"{output}_score" if several else "score": problem for output, problem in problems.items()}
     outputs = {name: problem.score for name, problem in scores.items()}
@@ -174,4 +174,4 @@ def _assembled(
     known = (*model.graph.inputs, *(problem.index for problem in problems.values()))
     further = [node for node in topological(outputs.values()) if node.op is INPUT and node not in known]
     graph = Graph((*known, *further), outputs, f"{model.name}_attribution")
-    return Explanations(optimise(bind(graph, weights)), applied, scores)
+    return ExplanationGraph(optimise(bind(graph, weights)), applied, scores)

@@ -6,7 +6,7 @@ import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
-from typing import Any, TypeAlias
+from typing import Any
 
 from isocline_compiler.derivatives.reverse_forward import pull_back, zeros_like
 from isocline_compiler.graph import (
@@ -32,10 +32,9 @@ from isocline_compiler.ops.indexing import ONE_HOT
 from isocline_compiler.ops.points import MERGE_POINTS, SPLIT_POINTS
 from isocline_compiler.ops.reduction import ARGMAX, REDUCE_SUM
 from isocline_compiler.ops.shaping import EXPAND, RESHAPE
+from isocline_compiler.passes.rewrite import Visit
 from isocline_compiler.solvers.trajectory import Trajectory
 from isocline_dsl import messages
-
-Visit: TypeAlias = "Callable[[Node, tuple[Node, ...]], Node]"
 
 Background = Callable[[str, "int | None"], Array]
 """Samples of the training data of an input: so many, drawn once and for all, or all of them."""

@@ -26,12 +26,12 @@ from isocline_compiler.graph import (
 from isocline_compiler.graph.invariant import frontier
 from isocline_compiler.graph.scan import SCAN
 from isocline_compiler.graph.solve import PICK, SOLVE, Solve, parts
-from isocline_compiler.ops.evaluation import Setting
+from isocline_compiler.ops.evaluation import TorchNamespace
 
 Tensor: TypeAlias = torch.Tensor
 
 
-class Field(Protocol):
+class TorchField(Protocol):
     """The region of a solve, ready to be evaluated: captured values are bound, what depends on them alone is computed.
 
     `fixed` is what captured values and weights decide. `parameters` are the tensors of it that require a gradient: what
@@ -54,7 +54,7 @@ class Integrator(Protocol):
     def __call__(
         self,
         node: Node,
-        field: Field,
+        field: TorchField,
         initial: tuple[Tensor, ...],
         captured: tuple[Tensor, ...],
         stacked: tuple[Tensor, ...],
@@ -64,7 +64,7 @@ class Integrator(Protocol):
 
 def no_integrator(
     node: Node,
-    field: Field,
+    field: TorchField,
     initial: tuple[Tensor, ...],
     captured: tuple[Tensor, ...],
     stacked: tuple[Tensor, ...],
@@ -74,11 +74,11 @@ def no_integrator(
     raise AssertionError(f"{node!r} has to be integrated, and no integrator was given")
 
 
-def setting_of(bound: Mapping[Any, Tensor]) -> Setting:
+def namespace_of(bound: Mapping[Any, Tensor]) -> TorchNamespace:
     """The precision of the first real tensor (float64 when there is none) and the device of the first tensor."""
     working = next((item.dtype for item in bound.values() if item.is_floating_point()), torch.float64)
     device = next((item.device for item in bound.values()), torch.device("cpu"))
-    return Setting(working, device)
+    return TorchNamespace(working, device)
 
 
 @dataclass
@@ -86,7 +86,7 @@ class Run:
     """One evaluation: the named values, the precision, whether it trains, who solves, and the updates it asks for."""
 
     bound: Mapping[str, Tensor]
-    setting: Setting
+    setting: TorchNamespace
     training: bool = False
     integrator: Integrator = no_integrator
     updates: dict[str, Tensor] = field(default_factory=dict)
@@ -174,7 +174,7 @@ def _call(node: Node) -> Callable[..., Any]:
 
 
 @dataclass(frozen=True)
-class Step:
+class Instruction:
     """`values[target] = call(run, *values[sources])`, after which the values at `dead` are no longer needed."""
 
     call: Callable[..., Any]
@@ -210,7 +210,7 @@ class StraightLineProgram:
                 values[i] = None
         return tuple(values[i] for i in self._results)
 
-    def _constant_tensors(self, setting: Setting) -> list[Tensor]:
+    def _constant_tensors(self, setting: TorchNamespace) -> list[Tensor]:
         key = (setting.working, setting.device)
         if key not in self._cache:
             self._cache[key] = [as_tensor(value, setting) for _, value in self._constants]
@@ -220,7 +220,7 @@ class StraightLineProgram:
 _LEAVES = frozenset((INPUT, WEIGHT, ARGUMENT, CONSTANT))
 
 
-def as_tensor(value: Array, setting: Setting) -> Tensor:
+def as_tensor(value: Array, setting: TorchNamespace) -> Tensor:
     """The array on the device; reals in the working precision."""
     dtype = setting.working if value.dtype.kind == "f" else None
     return torch.tensor(value, dtype=dtype, device=setting.device)
@@ -232,7 +232,7 @@ def _refuse_free_arguments(nodes: Sequence[Node]) -> None:
         raise AssertionError(f"arguments without a value: {', '.join(free)}")
 
 
-def _steps(nodes: Sequence[Node], place: Mapping[Node, int], kept: set[int]) -> list[Step]:
+def _steps(nodes: Sequence[Node], place: Mapping[Node, int], kept: set[int]) -> list[Instruction]:
     """The calls in order; a computed value dies at its last use unless it is kept."""
     computed = {place[node] for node in nodes} - kept
     last = {place[item]: node for node in nodes for item in node.inputs}
@@ -241,7 +241,7 @@ def _steps(nodes: Sequence[Node], place: Mapping[Node, int], kept: set[int]) -> 
         if i in computed:
             dead.setdefault(user, []).append(i)
     return [
-        Step(_call(node), tuple(place[item] for item in node.inputs), place[node], tuple(dead.get(node, ())))
+        Instruction(_call(node), tuple(place[item] for item in node.inputs), place[node], tuple(dead.get(node, ())))
         for node in nodes
     ]
 
@@ -263,7 +263,7 @@ class FieldProgram:
         self._once = StraightLineProgram(fixed, held)
         self._each = StraightLineProgram(region.results, (*moving, *fixed))
 
-    def bind(self, run: Run, captured: Sequence[Tensor]) -> Field:
+    def bind(self, run: Run, captured: Sequence[Tensor]) -> TorchField:
         """The field for these captured values, ready to be evaluated."""
         return _BoundField(self._each, run, self._once(run, captured))
 
@@ -301,7 +301,7 @@ class TorchProgram:
         self, bound: Mapping[str, Tensor], *, training: bool = False, integrator: Integrator = no_integrator
     ) -> Evaluation:
         """Evaluate on named tensors. Precision and device follow the first of them."""
-        run = Run(bound, setting_of(bound), training, integrator)
+        run = Run(bound, namespace_of(bound), training, integrator)
         return Evaluation(dict(zip(self.names, self._program(run), strict=True)), run.updates)
 
     def __call__(
@@ -322,5 +322,5 @@ def evaluate(
     values: Mapping[Any, Tensor] = bound or {}
     given = [key for key in values if isinstance(key, Node)]
     named = {key: value for key, value in values.items() if isinstance(key, str)}
-    run = Run(named, setting_of(values), training, integrator)
+    run = Run(named, namespace_of(values), training, integrator)
     return StraightLineProgram(roots, given)(run, [values[node] for node in given])

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from isocline_compiler.attribution.baseline import ZEROS, baseline_of
-from isocline_compiler.attribution.explain import Explained, Explanations
+from isocline_compiler.attribution.explain import Explained, ExplanationGraph
 from isocline_compiler.attribution.record import Result
 from isocline_compiler.certify.certificate import AttributionProof, Curve
 from isocline_compiler.certify.curves import curves
@@ -33,7 +33,7 @@ SAME = 1e-6
 
 def prove_attribution(
     model: Model,
-    explanations: Explanations,
+    explanations: ExplanationGraph,
     weights: Mapping[str, Array],
     session: Session,
     samples: Samples,
@@ -43,7 +43,7 @@ def prove_attribution(
     rows = model.deployment.batch or min(ROWS, max(MEASURED, samples.count))  # repeated, and moved apart, when few
     fresh = fresh_samples(model, explanations, weights, samples, rows)
     found = {name: array.astype(np.float64) for name, array in session.run(fresh.feed()).items()}
-    trial = Trial(weights, fresh, found, BOUNDS[model.deployment.dtype])
+    trial = AttributionTrial(weights, fresh, found, BOUNDS[model.deployment.dtype])
     proofs: list[AttributionProof] = []
     for item in explanations.applied:
         progress(f"proving {item.method.name} of {item.plan.output}")
@@ -67,7 +67,7 @@ def missed_attributions(model: Model, proofs: Sequence[AttributionProof]) -> lis
 
 
 @dataclass(frozen=True, eq=False)
-class Trial:
+class AttributionTrial:
     """One run of `attribute.onnx`: what was given, what was found, and the bound that it is held to."""
 
     weights: Mapping[str, Array]

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from isocline_compiler.attribution.explain import Explanations
+from isocline_compiler.attribution.explain import ExplanationGraph
 from isocline_compiler.certify.oracle import flat_output
 from isocline_compiler.certify.samples import Samples
 from isocline_compiler.graph import Array
@@ -35,7 +35,7 @@ class FreshSamples:
 
 
 def fresh_samples(
-    model: Model, explanations: Explanations, weights: Mapping[str, Array], samples: Samples, rows: int
+    model: Model, explanations: ExplanationGraph, weights: Mapping[str, Array], samples: Samples, rows: int
 ) -> FreshSamples:
     """`rows` samples; a classifier's index is the class predicted in float64, any other's -1, all entries together."""
     generator = np.random.default_rng(0)
@@ -67,7 +67,7 @@ def _moved(port: Port, array: Array, generator: np.random.Generator) -> Array:
     return np.where((moved > low) & (moved < high), moved, array)
 
 
-def _noise(explanations: Explanations, rows: int, dtype: str, generator: np.random.Generator) -> dict[str, Array]:
+def _noise(explanations: ExplanationGraph, rows: int, dtype: str, generator: np.random.Generator) -> dict[str, Array]:
     shapes = {
         str(node.attrs["name"]): (rows, *(int(size) for size in node.type.sample))
         for node in explanations.graph.inputs

@@ -22,7 +22,7 @@ from isocline_compiler.graph import INPUT, Array, Graph, everything
 from isocline_compiler.graph.solve import Interval, pick
 from isocline_compiler.passes.prune import prune
 from isocline_compiler.solvers.grid import Discretisation, Grid, halved
-from isocline_compiler.solvers.schemes.problems import Problem
+from isocline_compiler.solvers.schemes.problems import OrderProblem
 from isocline_compiler.solvers.schemes.scheme import Scheme
 from isocline_compiler.solvers.unroll import unroll
 
@@ -62,7 +62,7 @@ def observed_orders(scheme: Scheme) -> tuple[ObservedOrder, ...]:
     )
 
 
-def observed_order(scheme: Scheme, problem: Problem) -> float | None:
+def observed_order(scheme: Scheme, problem: OrderProblem) -> float | None:
     """log2(e(n) / e(2 n)) over the trajectory, at the finest grids whose error rounding does not hide.
 
     Of noise it is the strong order, on the same Brownian paths. None where even the coarsest grids are exact.
@@ -79,7 +79,7 @@ def observed_order(scheme: Scheme, problem: Problem) -> float | None:
     return found
 
 
-def _strong_order(scheme: Scheme, problem: Problem) -> float:
+def _strong_order(scheme: Scheme, problem: OrderProblem) -> float:
     fine = COARSE * REFINED
     normals = np.random.default_rng(0).standard_normal((PATHS, fine, 1))
     errors = [trajectory_error(scheme, problem, n, _merged(normals, n)) for n in (COARSE, fine)]
@@ -87,7 +87,7 @@ def _strong_order(scheme: Scheme, problem: Problem) -> float:
 
 
 def trajectory_error(
-    scheme: Scheme, problem: Problem, steps: int, normals: Array | None = None, segment: int = 1
+    scheme: Scheme, problem: OrderProblem, steps: int, normals: Array | None = None, segment: int = 1
 ) -> float:
     """The root mean square error over the trajectory, where at one point the leading terms may cancel.
 

@@ -14,7 +14,7 @@ import torch
 from scipy.integrate import solve_ivp
 from torch import Tensor
 
-from isocline_compiler.backends.to_torch import Field, Integrator
+from isocline_compiler.backends.to_torch import Integrator, TorchField
 from isocline_compiler.graph import Node
 from isocline_compiler.graph.solve import spec_of
 from isocline_compiler.training.integrate import AdaptiveIntegrator
@@ -77,7 +77,7 @@ class StiffImplicit:
         return self._solve
 
     def _solve(
-        self, node: Node, field: Field, initial: Tensors, captured: Tensors, stacked: Tensors, times: Tensor | None
+        self, node: Node, field: TorchField, initial: Tensors, captured: Tensors, stacked: Tensors, times: Tensor | None
     ) -> Tensors:
         interval = spec_of(node).interval
         if interval.times is None or stacked:
@@ -95,7 +95,7 @@ class StiffImplicit:
     def _sample(
         self,
         node: Node,
-        field: Field,
+        field: TorchField,
         initial: Tensors,
         batched: list[bool],
         row: int,
@@ -132,13 +132,13 @@ class StiffImplicit:
 
 @dataclass
 class Remembered:
-    """An integrator that is asked again only when what a solve reads has changed, weights too. Solves go by their names."""
+    """An integrator that is asked again only when what a solve reads has changed, weights too."""
 
     integrator: Integrator
     solved: dict[str, tuple[tuple[Tensor | None, ...], Tensors]] = field(default_factory=dict)
 
     def __call__(
-        self, node: Node, field: Field, initial: Tensors, captured: Tensors, stacked: Tensors, times: Tensor | None
+        self, node: Node, field: TorchField, initial: Tensors, captured: Tensors, stacked: Tensors, times: Tensor | None
     ) -> Tensors:
         decided = tuple(item for item in field.fixed if isinstance(item, Tensor))
         name, inputs = spec_of(node).name, (*initial, *decided, *stacked, times)

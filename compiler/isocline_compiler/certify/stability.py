@@ -11,7 +11,7 @@ import torch
 from scipy.sparse.linalg import ArpackNoConvergence, LinearOperator, eigs
 from torch import Tensor
 
-from isocline_compiler.backends.to_torch import Field, FieldProgram, Run, TorchProgram, setting_of
+from isocline_compiler.backends.to_torch import FieldProgram, Run, TorchField, TorchProgram, namespace_of
 from isocline_compiler.certify.evaluation import Choices, Evaluator
 from isocline_compiler.graph import Array, Graph, Region
 from isocline_compiler.graph.solve import Interval, Solve, pick
@@ -108,13 +108,13 @@ def _path(
     return found[:first], found[first:second], found[second:]
 
 
-def _field(evaluator: Evaluator, solve: Solve, captured: Tensors) -> Field:
+def _field(evaluator: Evaluator, solve: Solve, captured: Tensors) -> TorchField:
     region = Region(solve.region.arguments, solve.slopes())
     program = FieldProgram(region, len(solve.initial), len(solve.captured))
-    return program.bind(Run(evaluator.bound, setting_of(evaluator.bound)), captured)
+    return program.bind(Run(evaluator.bound, namespace_of(evaluator.bound)), captured)
 
 
-def _spectra(solve: Solve, field: Field, t: float, state: Tensors, slices: Tensors) -> list[tuple[Array, bool]]:
+def _spectra(solve: Solve, field: TorchField, t: float, state: Tensors, slices: Tensors) -> list[tuple[Array, bool]]:
     """Eigenvalues of df/dx for the first samples: all of them or, for large states, the outermost by ARPACK."""
     batched = solve.initial[0].type.batched
     rows = min(TRAJECTORIES, len(state[0])) if batched else 1

@@ -13,7 +13,7 @@ import torch
 import torchdiffeq
 from torch import Tensor
 
-from isocline_compiler.backends.to_torch import Field, Integrator
+from isocline_compiler.backends.to_torch import Integrator, TorchField
 from isocline_compiler.graph import Node
 from isocline_compiler.graph.solve import SolveSpec, spec_of
 from isocline_compiler.solvers.schemes import SCHEMES
@@ -40,7 +40,7 @@ class SecondWalk:
     otherwise: Integrator
 
     def __call__(
-        self, node: Node, field: Field, initial: Tensors, captured: Tensors, stacked: Tensors, times: Tensor | None
+        self, node: Node, field: TorchField, initial: Tensors, captured: Tensors, stacked: Tensors, times: Tensor | None
     ) -> Tensors:
         spec = spec_of(node)
         if spec.scheme is None or not steppable(spec):
@@ -58,7 +58,7 @@ class SecondWalk:
         return tuple(x.movedim(0, 1) if t.batched else x for x, t in zip(path, node.types, strict=True))
 
 
-def _by_torchdiffeq(method: str, field: Field, initial: Tensors, times: Tensor, count: int) -> Tensors:
+def _by_torchdiffeq(method: str, field: TorchField, initial: Tensors, times: Tensor, count: int) -> Tensors:
     """The kept states, (times, ...), by torchdiffeq's own fixed grid, equally many steps between neighbouring times."""
     each = count // (len(times) - 1)
     parts = [torch.linspace(float(a), float(b), each + 1, dtype=torch.float64) for a, b in pairwise(times)]
@@ -67,7 +67,9 @@ def _by_torchdiffeq(method: str, field: Field, initial: Tensors, times: Tensor, 
     return tuple(states[::each] for states in found)
 
 
-def _by_hand(tableau: Tableau, field: Field, initial: Tensors, stacked: Tensors, times: Tensor, count: int) -> Tensors:
+def _by_hand(
+    tableau: Tableau, field: TorchField, initial: Tensors, stacked: Tensors, times: Tensor, count: int
+) -> Tensors:
     """k_i = f(t + c_i h, x + h sum_j a_ij k_j), x' = x + h sum_i b_i k_i, written out; the kept states."""
     a, b, c = tableau.matrix.tolist(), tableau.weights.tolist(), tableau.nodes.tolist()
     kept, x, done = [initial], initial, 0

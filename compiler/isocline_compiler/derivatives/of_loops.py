@@ -1,4 +1,4 @@
-r"""The reverse of a loop: a loop from the last iteration to the first, over what was stored.
+r"""The adjoint of a loop: a loop from the last iteration to the first, over what was stored.
 
     (a_i, ds_i) = (d body / d(x, s))^T (a_{i+1}, dy_i),    dc = sum_i (d body / dc)^T (a_{i+1}, dy_i)
 
@@ -17,8 +17,8 @@ from functools import cached_property
 from math import prod
 
 from isocline_compiler.derivatives.of_solves import Tangents
-from isocline_compiler.graph import ARGUMENT, Node, Region, at, constant, leaf, substitute, topological
-from isocline_compiler.graph.scan import Nodes, scan, stored_again, stored_by
+from isocline_compiler.graph import ARGUMENT, Node, Nodes, Region, at, constant, leaf, substitute, topological
+from isocline_compiler.graph.scan import scan, stored_again, stored_by
 from isocline_compiler.graph.solve import Parts, parts, pick
 from isocline_compiler.graph.tensor_type import points_in
 from isocline_compiler.ops.broadcasting import broadcast_like

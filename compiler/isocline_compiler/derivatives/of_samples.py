@@ -1,4 +1,4 @@
-r"""What each sample's number owes to a value that all samples share, from one reverse pass.
+r"""Per-sample gradients: what each sample's number owes to a value that all samples share, from one reverse pass.
 
 The reverse mode alone adds up the samples of a batch, and the forward mode takes a pass for each entry of the value.
 But a shared value p reaches a sample through few operations: those with an axis for the samples that read what has

@@ -1,4 +1,4 @@
-r"""Derivatives through a solve: a solve of the state together with how it varies.
+r"""Tangent solves, derivatives through a solve: a solve of the state together with how it varies.
 
 x' = f(t, x, c) varies along a direction (v0, w) of the start and of what the field captures by the linear equation
 

@@ -204,6 +204,7 @@ def _operator(name: str) -> Op:
 
 
 Operand: TypeAlias = "Node | float | int"
+Nodes: TypeAlias = "tuple[Node, ...]"
 
 
 # ---------------------------------------------------------------------------------------------------- leaves

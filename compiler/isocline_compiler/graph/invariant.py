@@ -1,4 +1,4 @@
-"""Where what moves meets what does not."""
+"""Loop-invariant values: where what moves meets what does not."""
 
 from __future__ import annotations
 

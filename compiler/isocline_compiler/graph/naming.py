@@ -1,4 +1,4 @@
-"""Tables of records by their names."""
+"""Registries: tables of records by their names."""
 
 from __future__ import annotations
 

@@ -10,12 +10,11 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeAlias
 
-from isocline_compiler.graph import ARGUMENT, CONSTANT, Node, Op, Region, Stop, leaf, substitute, topological
+from isocline_compiler.graph import ARGUMENT, CONSTANT, Node, Nodes, Op, Region, Stop, leaf, substitute, topological
 from isocline_compiler.graph.invariant import frontier
 from isocline_compiler.graph.solve import parts, pick
 from isocline_compiler.graph.tensor_type import Size, TensorType
 
-Nodes: TypeAlias = "tuple[Node, ...]"
 Body: TypeAlias = "Callable[[Nodes, Nodes, Nodes], tuple[Sequence[Node], Sequence[Node]]]"
 """(states, captured values, rows of the stacked values) -> (the next states, what is stacked)."""
 

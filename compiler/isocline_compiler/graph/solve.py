@@ -12,12 +12,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Literal, TypeAlias
 
-from isocline_compiler.graph import Node, Op, Region, Stop, here
+from isocline_compiler.graph import Node, Nodes, Op, Region, Stop, here
 from isocline_compiler.graph.called import Called
 from isocline_compiler.graph.tensor_type import BATCH, Shape, Size, TensorType
 from isocline_dsl.tree import Span
-
-Nodes: TypeAlias = "tuple[Node, ...]"
 
 
 @dataclass(frozen=True)

@@ -27,7 +27,7 @@ from isocline_compiler.vocabulary.options import (
     Choice,
 )
 from isocline_compiler.vocabulary.regularizers import REGULARIZERS
-from isocline_compiler.vocabulary.regularizers.record import Setting as TrainingSetting
+from isocline_compiler.vocabulary.regularizers.record import TrainingSetting as TrainingSetting
 from isocline_dsl import messages
 from isocline_dsl.messages import calls
 from isocline_dsl.tree import Binary, Binding, Block, Call, Draw, Expression, Field, Name, Setting, Span, walk

@@ -12,7 +12,7 @@ from isocline_compiler.graph import CONSTANT, Array, Attrs, Node, Op, topologica
 
 
 @dataclass(frozen=True)
-class Setting:
+class TorchNamespace:
     """What the operations see as `torch`: torch itself, with the working precision and the device beside it."""
 
     working: torch.dtype
@@ -22,7 +22,7 @@ class Setting:
         return getattr(torch, name)
 
 
-_EXACT = Setting(torch.float64, torch.device("cpu"))
+_EXACT = TorchNamespace(torch.float64, torch.device("cpu"))
 
 
 def applied(op: Op, arrays: Sequence[Array], attrs: Attrs) -> Array:

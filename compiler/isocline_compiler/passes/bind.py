@@ -1,4 +1,4 @@
-"""weight -> literal: after training, weights are numbers."""
+"""Weights become constants, weight -> literal: after training, weights are numbers."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""f(literals) -> literal, computed in float64."""
+"""Constant folding, f(literals) -> literal, computed in float64."""
 
 from __future__ import annotations
 

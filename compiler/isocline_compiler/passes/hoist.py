@@ -1,4 +1,4 @@
-"""What a field computes from neither time nor state, a loop from neither state nor row -> a value computed before."""
+"""Loop-invariant code motion: what reads neither time nor state of a field, neither state nor row of a loop, leaves."""
 
 from __future__ import annotations
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from isocline_compiler.graph import ARGUMENT, Graph, Node, leaf, substitute, topological, transform
-from isocline_compiler.graph.solve import PICK, SOLVE, Nodes, Solve, State, Term, choice_of, pick, spec_of
+from isocline_compiler.graph import ARGUMENT, Graph, Node, Nodes, leaf, substitute, topological, transform
+from isocline_compiler.graph.solve import PICK, SOLVE, Solve, State, Term, choice_of, pick, spec_of
 from isocline_compiler.passes.share import share, shared
 
 

@@ -1,4 +1,4 @@
-"""What nothing reads -> nothing."""
+"""Dead code elimination: what nothing reads -> nothing."""
 
 from __future__ import annotations
 

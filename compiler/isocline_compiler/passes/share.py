@@ -1,4 +1,4 @@
-"""Equal terms -> one term."""
+"""Common subexpression elimination: equal terms -> one term."""
 
 from __future__ import annotations
 

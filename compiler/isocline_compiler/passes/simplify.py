@@ -1,4 +1,4 @@
-"""x + 0 -> x, 1 x -> x, 0 x -> 0, -(-x) -> x, and their like."""
+"""Algebraic simplification: x + 0 -> x, 1 x -> x, 0 x -> 0, -(-x) -> x, and their like."""
 
 from __future__ import annotations
 

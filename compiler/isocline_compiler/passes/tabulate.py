@@ -1,4 +1,4 @@
-"""What a loop computes from the clock alone -> a table, computed in float64 while compiling."""
+"""Tabulation: what a loop computes from the clock alone -> a table, computed in float64 while compiling."""
 
 from __future__ import annotations
 

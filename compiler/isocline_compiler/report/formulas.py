@@ -35,7 +35,7 @@ GREEK = {
 
 
 @dataclass(frozen=True)
-class Row:
+class FormulaRow:
     """One line of a field: left of the equals sign, and the terms to its right, between which a line may break."""
 
     left: Markup
@@ -58,7 +58,7 @@ class FieldPage:
     name: str
     arguments: str
     per_step: bool
-    rows: tuple[Row, ...]
+    rows: tuple[FormulaRow, ...]
     states: tuple[StateRow, ...]
     solves: tuple[str, ...]
 
@@ -114,16 +114,16 @@ class Typesetter:
     source: Source
     flat: bool = False
 
-    def row(self, statement: tree.Statement, time: str) -> Row | None:
+    def row(self, statement: tree.Statement, time: str) -> FormulaRow | None:
         """A line of a field; None for a declaration that is no equation."""
         match statement:
             case tree.Equation(state=state, order=order, value=value):
-                return Row(_math(_rate(state.text, order, time)), self.terms(value))
+                return FormulaRow(_math(_rate(state.text, order, time)), self.terms(value))
             case tree.Assign(name=name, value=value):
-                return Row(_math(_name(name.text)), self.terms(value))
+                return FormulaRow(_math(_name(name.text)), self.terms(value))
             case tree.Differential(state=state):
                 written = _text(statement, self.source).partition("=")[2].strip()
-                return Row(
+                return FormulaRow(
                     _math(_tag("mrow", '<mi mathvariant="normal">d</mi>', _name(state.text))),
                     (_math(_words(written)),),
                 )

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from isocline_compiler.artifact.files import attribution_info
-from isocline_compiler.attribution.explain import Explanations
+from isocline_compiler.attribution.explain import ExplanationGraph
 from isocline_compiler.certify.certificate import Certificate
 from isocline_compiler.certify.deployed import run_deployed
 from isocline_compiler.certify.samples import Samples
@@ -25,7 +25,7 @@ def report_of(
     session: Session,
     samples: Samples,
     metrics: Path | None,
-    explanations: Explanations | None = None,
+    explanations: ExplanationGraph | None = None,
     explainer: Session | None = None,
 ) -> str:
     """The page as text; `explainer` runs `attribute.onnx`."""

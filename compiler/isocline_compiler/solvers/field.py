@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from functools import cached_property
 
 from isocline_compiler.derivatives.reverse_forward import dependent, jvp
-from isocline_compiler.graph import ARGUMENT, Node, Region, constant, leaf, substitute, topological
-from isocline_compiler.graph.solve import Nodes, Solve, SolveSpec
+from isocline_compiler.graph import ARGUMENT, Node, Nodes, Region, constant, leaf, substitute, topological
+from isocline_compiler.graph.solve import Solve, SolveSpec
 
 
 class Field:

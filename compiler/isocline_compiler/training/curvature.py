@@ -1,4 +1,4 @@
-"""The Hessian of the negative log posterior at the optimum, and its inverse."""
+"""Laplace: the Hessian of the negative log posterior at the optimum, and its inverse."""
 
 from __future__ import annotations
 

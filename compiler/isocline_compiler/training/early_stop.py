@@ -1,4 +1,4 @@
-"""When the validation loss no longer improves."""
+"""Early stopping, when the validation loss no longer improves."""
 
 from __future__ import annotations
 

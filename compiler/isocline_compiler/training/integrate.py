@@ -11,7 +11,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from isocline_compiler.backends.to_torch import Field
+from isocline_compiler.backends.to_torch import TorchField
 from isocline_compiler.graph import Node
 from isocline_compiler.graph.solve import spec_of
 from isocline_compiler.training.steering import Steering
@@ -44,7 +44,7 @@ class AdaptiveIntegrator:
     def __call__(
         self,
         node: Node,
-        field: Field,
+        field: TorchField,
         initial: States,
         captured: States,
         stacked: States,
@@ -62,7 +62,7 @@ class AdaptiveIntegrator:
             states.movedim(0, 1) if type_.batched else states for states, type_ in zip(path, node.types, strict=True)
         )
 
-    def _at_known_times(self, node: Node, field: Field, initial: States, stacked: States) -> States:
+    def _at_known_times(self, node: Node, field: TorchField, initial: States, stacked: States) -> States:
         """One solve through all times, which every sample shares: states of shape (times, ...)."""
         known = torch.tensor(self.steering.times(node), dtype=torch.float64, device=initial[0].device)
         if len(known) == 1:
@@ -74,7 +74,7 @@ class AdaptiveIntegrator:
 
         return self._solve(slopes, node, initial, known, (*field.parameters, *stacked))
 
-    def _at_given_times(self, node: Node, field: Field, initial: States, stacked: States, times: Tensor) -> States:
+    def _at_given_times(self, node: Node, field: TorchField, initial: States, stacked: States, times: Tensor) -> States:
         """Interval by interval, each on its own clock s in [0, 1]: dx/ds = h f(a + s h, x), with h = b - a."""
         _check_order(node, times)
         path, count = [initial], times.shape[-1]
@@ -124,7 +124,7 @@ def _between(begin: Tensor, end: Tensor, s: Tensor) -> Tensor:
     return begin + s * (end - begin)
 
 
-def _rescaled(field: Field, begin: Tensor, end: Tensor, slices: States) -> FieldFunction:
+def _rescaled(field: TorchField, begin: Tensor, end: Tensor, slices: States) -> FieldFunction:
     """f on the clock of one interval: h f(a + s h, x), where a and h are one number a sample, or one for all."""
     width = end - begin
 

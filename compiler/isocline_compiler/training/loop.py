@@ -11,7 +11,7 @@ from itertools import islice
 from isocline_compiler.model import TrainingPlan
 from isocline_compiler.training.batches import Batch, Batches
 from isocline_compiler.training.interrupt import Interrupt
-from isocline_compiler.training.metrics import Metrics, Row
+from isocline_compiler.training.metrics import Metrics, MetricsRow
 from isocline_compiler.training.objective import Objective
 from isocline_compiler.training.progress import Progress
 from isocline_compiler.training.run_state import EpochSums, RunState
@@ -82,13 +82,13 @@ class Loop:
         done = self.state.epoch + self.state.sums.batches / self._batches()
         return self.rate * self.state.schedule.factor(done)
 
-    def _finish_epoch(self) -> Row:
+    def _finish_epoch(self) -> MetricsRow:
         """Validate, remember the best weights, and begin the next epoch's sums."""
         state, rate = self.state, self._rate_used()
         state.epoch += 1
         validation = None if self.validation is None else self._validate(self.validation)
         sums, state.sums = state.sums, EpochSums()
-        return Row(
+        return MetricsRow(
             state.epoch,
             state.step,
             sums.mean_loss,

@@ -15,7 +15,7 @@ FIXED = ("epoch", "step", "loss", "validation_loss", "lr", "grad_norm", "seconds
 
 
 @dataclass(frozen=True)
-class Row:
+class MetricsRow:
     """What one epoch came to: means over its batches, as they were met.
 
     `loss` is what was minimised, priors included; `validation_loss` has none. `step` counts all updates,
@@ -60,7 +60,7 @@ class Metrics:
         lines += [",".join(str(row.get(name) or "") for name in self.columns) for row in kept]
         replace_file(self.path, ("\r\n".join(lines) + "\r\n").encode())
 
-    def write(self, row: Row) -> None:
+    def write(self, row: MetricsRow) -> None:
         self.writer.writerow(row.cells())
         self.file.flush()
         for name, value in row.cells().items():

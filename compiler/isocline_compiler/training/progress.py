@@ -8,7 +8,7 @@ import time
 from dataclasses import dataclass, field
 from typing import Protocol, TextIO
 
-from isocline_compiler.training.metrics import Row
+from isocline_compiler.training.metrics import MetricsRow
 
 
 class Progress(Protocol):
@@ -17,7 +17,7 @@ class Progress(Protocol):
     def begin(self, epochs: int, done: int, samples: int) -> None:
         """Training starts after `done` of `epochs` epochs, each of `samples` samples."""
 
-    def epoch(self, row: Row) -> None:
+    def epoch(self, row: MetricsRow) -> None:
         """An epoch is over."""
 
     def say(self, text: str) -> None:
@@ -32,7 +32,7 @@ class Quiet:
 
     def begin(self, epochs: int, done: int, samples: int) -> None: ...
 
-    def epoch(self, row: Row) -> None: ...
+    def epoch(self, row: MetricsRow) -> None: ...
 
     def say(self, text: str) -> None: ...
 
@@ -66,7 +66,7 @@ def duration(seconds: float) -> str:
     return f"{whole // 3600} h {whole % 3600 // 60:02d} min"
 
 
-def _losses(row: Row) -> str:
+def _losses(row: MetricsRow) -> str:
     validation = "" if row.validation_loss is None else f"  validation {row.validation_loss:.4g}"
     return f"loss {row.loss:.4g}{validation}"
 
@@ -83,7 +83,7 @@ class Lines:
     def begin(self, epochs: int, done: int, samples: int) -> None:
         self.rate = Rate(epochs, done, samples)
 
-    def epoch(self, row: Row) -> None:
+    def epoch(self, row: MetricsRow) -> None:
         now = time.perf_counter()
         if row.epoch < self.rate.epochs and now - self.shown < self.every:
             return
@@ -114,7 +114,7 @@ class Bar:
         self.bar.update(self.task, total=epochs, completed=done)
         self.bar.start()
 
-    def epoch(self, row: Row) -> None:
+    def epoch(self, row: MetricsRow) -> None:
         self.bar.update(self.task, completed=row.epoch, description=f"{_losses(row)}  {self.rate.text(row.epoch)}")
 
     def say(self, text: str) -> None:

@@ -1,4 +1,4 @@
-"""Random ends for solves while training: the flow must then make sense at every time near the end, not at one time."""
+"""STEER: random ends for solves in training, so that the flow makes sense at every time near the end, not at one."""
 
 from __future__ import annotations
 

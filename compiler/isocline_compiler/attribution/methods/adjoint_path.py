@@ -1,4 +1,4 @@
-"""When the outcome was decided: the sensitivity of the score to the state, all along a solution."""
+"""Adjoint sensitivity along a path: when the outcome was decided, by how the score depends on the state over time."""
 
 from __future__ import annotations
 

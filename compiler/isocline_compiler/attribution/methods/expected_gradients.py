@@ -1,4 +1,4 @@
-"""Integrated gradients from many baselines: the training data themselves say what is usual."""
+"""Expected gradients, integrated gradients from many baselines: the training data themselves say what is usual."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The first-order share of each entry in the score."""
+"""Input times gradient: the first-order share of each entry in the score."""
 
 from __future__ import annotations
 

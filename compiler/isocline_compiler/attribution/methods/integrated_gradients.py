@@ -1,4 +1,4 @@
-"""The gradient gathered on the way from a baseline: shares that add up to the change of the score."""
+"""Integrated gradients, gathered on the way from a baseline: shares that add up to the change of the score."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What is lost when a part of the input is covered: the check that needs no gradient."""
+"""Occlusion, what is lost when a part of the input is covered: the check that needs no gradient."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the score owes to the declared parameters, and how sure it is when they are not."""
+"""Sensitivity to parameters: what the score owes to the declared parameters, and how sure it is when they are not."""
 
 from __future__ import annotations
 

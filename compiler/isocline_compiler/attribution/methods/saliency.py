@@ -1,4 +1,4 @@
-"""Where the score reacts at all: the size of its gradient."""
+"""Saliency, where the score reacts at all: the magnitude of its gradient."""
 
 from __future__ import annotations
 

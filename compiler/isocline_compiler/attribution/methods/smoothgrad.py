@@ -1,4 +1,4 @@
-"""The gradient without its grain: averaged over noise added to the input."""
+"""SmoothGrad, the gradient without its grain: averaged over noise added to the input."""
 
 from __future__ import annotations
 

@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from isocline_compiler.graph import ARGUMENT, INPUT, Array, Node, Region, leaf
-from isocline_compiler.graph.solve import Interval, Nodes, Noise, Solve, SolveSpec, State, Term
+from isocline_compiler.graph import ARGUMENT, INPUT, Array, Node, Nodes, Region, leaf
+from isocline_compiler.graph.solve import Interval, Noise, Solve, SolveSpec, State, Term
 from isocline_compiler.graph.tensor_type import BATCH, TensorType
 from isocline_compiler.ops.arithmetic import POW
 from isocline_compiler.ops.elementwise import COS, EXP, SIN
@@ -26,7 +26,7 @@ NUMBER = TensorType("real", (BATCH,))
 
 
 @dataclass(frozen=True)
-class Problem:
+class OrderProblem:
     """x' = `equation`(t, x), or dx = equation dt + `diffusion` dW, over 0..`end`, with its solution in closed form.
 
     `exact`(times (n,), Brownian paths (paths, n) or None) gives the states, (paths, n) each.
@@ -73,22 +73,22 @@ def _coupled_solution(t: Array, _: Array | None) -> list[Array]:
     return [np.exp(np.sin(t)), np.cos(t)]
 
 
-COUPLED = Problem(
+COUPLED = OrderProblem(
     "coupled", ("u", "v"), _coupled, _coupled_solution, 4.0,
 )  # fmt: skip
 """u' = u v, v' = -sin t (u exp(-sin t))^3: nonlinear and nonautonomous, solved by u = exp(sin t), v = cos t."""
 
-DRIVEN = Problem(
+DRIVEN = OrderProblem(
     "driven", ("x",), lambda t, x: [-x[0] * x[0] * COS(t)], lambda t, _: [1 / (1.5 + np.sin(t))], 3.0,
 )  # fmt: skip
 """x' = -x^2 cos t, x(0) = 2/3: one nonlinear equation, solved by x = 1 / (3/2 + sin t)."""
 
-SEPARABLE = Problem(
+SEPARABLE = OrderProblem(
     "separable", ("q", "p"), lambda t, x: [x[1], -x[0]], lambda t, _: [np.sin(t), np.cos(t)], 5.0,
 )  # fmt: skip
 """q' = p, p' = -q: each state is moved by the other alone, as schemes that move states in turn want it."""
 
-GEOMETRIC = Problem(
+GEOMETRIC = OrderProblem(
     "geometric", ("x",), lambda t, x: [0.5 * x[0]],
     lambda t, w: [np.exp((0.5 - 0.3**2 / 2) * t + 0.3 * (0.0 if w is None else w))], 1.0,
     diffusion=lambda t, x: [0.3 * x[0]],
@@ -96,7 +96,7 @@ GEOMETRIC = Problem(
 """dx = x/2 dt + 3/10 x dW (Ito), x(0) = 1: solved by exp((1/2 - 9/200) t + 3/10 W). Kloeden, Platen (1992), 4.2."""
 
 
-def problems_for(scheme: Scheme) -> tuple[Problem, ...]:
+def problems_for(scheme: Scheme) -> tuple[OrderProblem, ...]:
     """The problems whose equations the scheme takes."""
     known = (COUPLED, DRIVEN, SEPARABLE, GEOMETRIC)
     fitting = tuple(problem for problem in known if scheme.fits(problem.solve().spec) is None)

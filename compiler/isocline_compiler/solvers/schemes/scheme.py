@@ -9,8 +9,8 @@ from functools import cached_property
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, ClassVar, TypeAlias
 
-from isocline_compiler.graph import Array, Node
-from isocline_compiler.graph.solve import Nodes, Solve, SolveSpec
+from isocline_compiler.graph import Array, Node, Nodes, Operand
+from isocline_compiler.graph.solve import Solve, SolveSpec
 from isocline_compiler.solvers.field import Field
 from isocline_dsl import messages
 from isocline_dsl.diagnostics import Diagnostic
@@ -18,9 +18,7 @@ from isocline_dsl.tree import Span
 
 if TYPE_CHECKING:
     from isocline_compiler.solvers.schemes.cost import Cost
-    from isocline_compiler.solvers.schemes.problems import Problem
-
-Operand: TypeAlias = "Node | float"
+    from isocline_compiler.solvers.schemes.problems import OrderProblem
 
 Memory: TypeAlias = Any
 """What a scheme keeps from step to step, in tuples and dataclasses of nodes; only its maker looks inside."""
@@ -104,7 +102,7 @@ class Scheme(ABC):
         return emitted_cost(self, solve)
 
     @cached_property
-    def problems(self) -> tuple[Problem, ...]:
+    def problems(self) -> tuple[OrderProblem, ...]:
         """Equations with known solutions, on which its order is measured."""
         from isocline_compiler.solvers.schemes.problems import problems_for
 

@@ -9,10 +9,9 @@ from typing import TypeAlias
 
 import numpy as np
 
-from isocline_compiler.graph import Array, Node
-from isocline_compiler.graph.solve import Nodes
+from isocline_compiler.graph import Array, Node, Nodes, Operand
 from isocline_compiler.solvers.field import Field
-from isocline_compiler.solvers.schemes.scheme import Memory, Operand, Scheme, Step
+from isocline_compiler.solvers.schemes.scheme import Memory, Scheme, Step
 from isocline_compiler.solvers.schemes.trees import failed_condition
 
 Number: TypeAlias = float | Fraction

@@ -6,8 +6,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import Literal, TypeAlias
 
-from isocline_compiler.graph import Graph, everything
-from isocline_compiler.graph.solve import SOLVE, Nodes, Solve
+from isocline_compiler.graph import Graph, Nodes, everything
+from isocline_compiler.graph.solve import SOLVE, Solve
 from isocline_compiler.solvers.grid import Discretisation
 from isocline_compiler.solvers.trajectory import Trajectory
 from isocline_compiler.solvers.unroll.laid_out import laid_out

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from isocline_compiler.graph.solve import Nodes, Solve
+from isocline_compiler.graph import Nodes
+from isocline_compiler.graph.solve import Solve
 from isocline_compiler.ops.arithmetic import MUL
 from isocline_compiler.solvers.grid import Discretisation
 from isocline_compiler.solvers.trajectory import Trajectory

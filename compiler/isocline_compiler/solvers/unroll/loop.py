@@ -8,9 +8,9 @@ from functools import cached_property
 
 import numpy as np
 
-from isocline_compiler.graph import Array, Node, constant
+from isocline_compiler.graph import Array, Node, Nodes, constant
 from isocline_compiler.graph.scan import Scanned, scan
-from isocline_compiler.graph.solve import Nodes, Row, Solve
+from isocline_compiler.graph.solve import Row, Solve
 from isocline_compiler.ops.arithmetic import MUL
 from isocline_compiler.ops.broadcasting import broadcast_like
 from isocline_compiler.ops.indexing import CONCAT, GATHER, SELECT, SLICE

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from functools import cached_property
 from itertools import pairwise
 
-from isocline_compiler.graph import INPUT, Node, constant, leaf
-from isocline_compiler.graph.solve import Nodes, Row, Solve, SolveSpec
+from isocline_compiler.graph import INPUT, Node, Nodes, constant, leaf
+from isocline_compiler.graph.solve import Row, Solve, SolveSpec
 from isocline_compiler.graph.tensor_type import BATCH, TensorType
 from isocline_compiler.ops.indexing import CONCAT, SELECT
 from isocline_compiler.ops.shaping import RESHAPE, TRANSPOSE

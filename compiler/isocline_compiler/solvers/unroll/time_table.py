@@ -6,8 +6,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from isocline_compiler.graph import Array, Node, constant
-from isocline_compiler.graph.solve import Nodes, Solve
+from isocline_compiler.graph import Array, Node, Nodes, constant
+from isocline_compiler.graph.solve import Solve
 from isocline_compiler.ops.indexing import CONCAT, GATHER, SELECT, SLICE
 from isocline_compiler.ops.shaping import EXPAND, RESHAPE, TRANSPOSE
 from isocline_compiler.solvers.grid import Grid

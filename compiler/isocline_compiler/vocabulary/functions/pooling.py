@@ -1,4 +1,4 @@
-"""Summaries of windows of a signal or an image, and of all of it."""
+"""Pooling: summaries of windows of a signal or an image, and of all of it."""
 
 from __future__ import annotations
 

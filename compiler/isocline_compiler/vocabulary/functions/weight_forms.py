@@ -14,26 +14,26 @@ from isocline_compiler.vocabulary.functions.kinds import Real, WordCall
 from isocline_compiler.vocabulary.functions.record import callees, choose
 from isocline_dsl.messages import calls
 
-Form: TypeAlias = Callable[[Node], Node]
+WeightForm: TypeAlias = Callable[[Node], Node]
 
 FREE = WordCall("free")
 
 
 def formed(weight: Node, word: WordCall) -> Node:
     """The matrix that `word` makes of a free one. Raises `Fault` for an unknown word or a matrix that is not square."""
-    form: Form = choose("dense", "weight", word, FORMS)
+    form: WeightForm = choose("dense", "weight", word, FORMS)
     inputs, units = weight.shape
     if word.name != "free" and inputs != units:
         raise Fault(lambda span: calls.not_square(span, word.name, int(inputs), int(units)))
     return form(weight)
 
 
-def free() -> Form:
+def free() -> WeightForm:
     """W itself."""
     return lambda w: w
 
 
-def antisymmetric(damping: Real = 0.0) -> Form:
+def antisymmetric(damping: Real = 0.0) -> WeightForm:
     """W - W' - damping*I: all eigenvalues have the real part -damping, so signals neither explode nor die out at once.
 
     Haber, Ruthotto (2017); Chang, Chen, Haber, Chi (2019).
@@ -41,12 +41,12 @@ def antisymmetric(damping: Real = 0.0) -> Form:
     return lambda w: _damped(w - _transposed(w), damping)
 
 
-def symmetric() -> Form:
+def symmetric() -> WeightForm:
     """(W + W')/2: all eigenvalues are real."""
     return lambda w: 0.5 * (w + _transposed(w))
 
 
-def negative_definite(damping: Real = 0.01) -> Form:
+def negative_definite(damping: Real = 0.01) -> WeightForm:
     """-W W' - damping*I: symmetric, and all eigenvalues are at most -damping."""
     return lambda w: _damped(-(w @ _transposed(w)), damping)
 

@@ -1,4 +1,4 @@
-"""Straight, slow trajectories: fewer steps for the same accuracy."""
+"""Kinetic energy, the integral of |f|^2 along the solution: slow, straight paths take fewer steps for an accuracy."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ from isocline_compiler.vocabulary.functions.broadcasting import known_sample
 from isocline_compiler.vocabulary.functions.kinds import FieldName
 from isocline_compiler.vocabulary.functions.reductions import reduce
 from isocline_compiler.vocabulary.regularizers.path_integral import augment, total
-from isocline_compiler.vocabulary.regularizers.record import Context, Regularizer, Term
+from isocline_compiler.vocabulary.regularizers.record import Context, LossTerm, Regularizer
 
 
-def kinetic_energy(field: FieldName) -> Term:
+def kinetic_energy(field: FieldName) -> LossTerm:
     """The integral of mean(f^2) along every solution of a field: how far and how fast its states move.
 
     mean is over all entries of all states. Each solve of the field adds its own integral, found by the solver.

@@ -28,14 +28,14 @@ class Context(Protocol):
 
 
 @dataclass(frozen=True)
-class Setting:
+class TrainingSetting:
     """A regularizer that changes how training goes, not what it minimises."""
 
     name: str
     options: Mapping[str, float]
 
 
-Term: TypeAlias = Callable[[Context], Node | Setting]
+LossTerm: TypeAlias = Callable[[Context], Node | TrainingSetting]
 
 
 @dataclass(frozen=True)
@@ -44,7 +44,7 @@ class Regularizer(Callee):
 
     def term(
         self, context: Context, positional: Sequence[Any] = (), keywords: Iterable[tuple[str, Any]] = ()
-    ) -> Node | Setting:
+    ) -> Node | TrainingSetting:
         """The term to add to the loss, one number for each sample or one for all; or a setting. Raises `Fault`."""
-        term: Term = call(self, positional, keywords)
+        term: LossTerm = call(self, positional, keywords)
         return term(context)

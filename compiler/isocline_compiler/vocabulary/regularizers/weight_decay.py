@@ -1,14 +1,14 @@
-"""Small weights."""
+"""Weight decay: the sum of squared kernels, which keeps weights small."""
 
 from __future__ import annotations
 
 from isocline_compiler.graph import Node, constant
 from isocline_compiler.ops.elementwise import SQUARE
 from isocline_compiler.ops.reduction import REDUCE_SUM
-from isocline_compiler.vocabulary.regularizers.record import Context, Regularizer, Term
+from isocline_compiler.vocabulary.regularizers.record import Context, LossTerm, Regularizer
 
 
-def weight_decay() -> Term:
+def weight_decay() -> LossTerm:
     """The sum of the squares of all kernels: the matrices of dense, recurrent and embedding layers and of convolutions.
 
     Biases, the scales of normalisations and declared parameters are left alone; a parameter has its prior.
