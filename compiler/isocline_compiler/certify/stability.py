@@ -21,12 +21,17 @@ from isocline_compiler.solvers.unroll import unroll
 
 Tensors: TypeAlias = tuple[Tensor, ...]
 Slopes: TypeAlias = Callable[[Tensor], Tensor]
+Product: TypeAlias = "Callable[[Array], Array]"
 
 POINTS = 16
 """Points of each solve's path at which the Jacobian is taken, spread over the time it spans."""
 TRAJECTORIES = 8
+MOST = 1024
+"""Numbers of all trajectories together at one point: of large states fewer are looked at."""
 LARGEST = 256
-"""States beyond this many numbers are probed by Arnoldi's iteration instead of by the whole Jacobian."""
+"""States of more numbers than this are looked at by their outermost eigenvalues alone, found by Arnoldi's iteration."""
+WHOLE = 512
+"""Beyond this many numbers the iteration multiplies by the Jacobian without ever making it."""
 OUTERMOST = 6
 """Eigenvalues of a large state that are looked at."""
 
@@ -116,64 +121,56 @@ def _field(evaluator: Evaluator, solve: Solve, captured: Tensors) -> TorchField:
 
 def _spectra(solve: Solve, field: TorchField, t: float, state: Tensors, slices: Tensors) -> list[tuple[Array, bool]]:
     """Eigenvalues of df/dx for the first samples: all of them or, for large states, the outermost by ARPACK."""
-    batched = solve.initial[0].type.batched
-    rows = min(TRAJECTORIES, len(state[0])) if batched else 1
-    time = torch.tensor(t, dtype=state[0].dtype)
-    found = []
-    for row in range(rows):
-        flat, rebuild = _flattened(state, row if batched else None)
+    sizes = [item.numel() // (len(item) if solve.initial[0].type.batched else 1) for item in state]
+    flat = torch.cat([item.reshape(-1, size) for item, size in zip(state, sizes, strict=True)], dim=1)
+    rows = TRAJECTORIES if sum(sizes) <= LARGEST else max(1, MOST // sum(sizes))
+    looked_at, others = flat[:rows], flat[rows:]
+    time = torch.tensor(t, dtype=flat.dtype)
 
-        def slopes(x: Tensor, rebuild: _Rebuild = rebuild) -> Tensor:
-            return torch.cat([item.reshape(-1) for item in _at_row(field(time, rebuild(x), slices), rebuild)])
+    def slopes(x: Tensor) -> Tensor:
+        parts = torch.split(torch.cat([x, others]), sizes, dim=1)
+        found = field(time, tuple(p.reshape(item.shape) for p, item in zip(parts, state, strict=True)), slices)
+        return torch.cat([item.reshape(len(flat), -1) for item in found], dim=1)[: len(x)]
 
-        if len(flat) <= LARGEST:
-            jacobian = torch.func.jacrev(slopes)(flat)
-            found.append((np.linalg.eigvals(jacobian.detach().numpy()), True))
-        else:
-            found.append((_outermost(slopes, flat), False))
-    return found
-
-
-@dataclass(frozen=True)
-class _Rebuild:
-    """A flat vector as the states of one sample, the other samples kept as they are."""
-
-    state: tuple[Tensor, ...]
-    row: int | None
-
-    def __call__(self, flat: Tensor) -> tuple[Tensor, ...]:
-        parts, start = [], 0
-        for item in self.state:
-            shape = item.shape if self.row is None else item.shape[1:]
-            count = int(np.prod(shape, dtype=int))
-            part = flat[start : start + count].reshape(shape)
-            start += count
-            if self.row is not None:
-                before, after = item[: self.row], item[self.row + 1 :]
-                part = torch.cat([before, part[None], after])
-            parts.append(part)
-        return tuple(parts)
+    if sum(sizes) > WHOLE:
+        products = (_products(slopes, looked_at, row) for row in range(len(looked_at)))
+        return [(_outermost(product, sum(sizes)), False) for product in products]
+    jacobians = _jacobians(slopes, looked_at)
+    if sum(sizes) > LARGEST:
+        return [(_outermost(item.__matmul__, sum(sizes)), False) for item in jacobians]
+    return [(np.linalg.eigvals(item), True) for item in jacobians]
 
 
-def _flattened(state: tuple[Tensor, ...], row: int | None) -> tuple[Tensor, _Rebuild]:
-    values = [item if row is None else item[row] for item in state]
-    return torch.cat([item.reshape(-1) for item in values]), _Rebuild(state, row)
+def _jacobians(slopes: Slopes, x: Tensor) -> Array:
+    """df/dx of each sample, (N, n, n). Samples do not meet, so a row of all is one reverse pass of their sum."""
+    at = x.detach().requires_grad_()
+    with torch.enable_grad():
+        total = slopes(at).sum(0)
+        rows = [
+            torch.autograd.grad(item, at, retain_graph=True, materialize_grads=True)[0]
+            if item.requires_grad
+            else torch.zeros_like(at)
+            for item in total
+        ]
+    return torch.stack(rows, dim=1).numpy()
 
 
-def _at_row(values: tuple[Tensor, ...], rebuild: _Rebuild) -> list[Tensor]:
-    return [item if rebuild.row is None else item[rebuild.row] for item in values]
-
-
-def _outermost(slopes: Slopes, x: Tensor) -> Array:
-    """The eigenvalues of the Jacobian of largest magnitude: implicitly restarted Arnoldi, Lehoucq et al. (1998)."""
+def _products(slopes: Slopes, x: Tensor, row: int) -> Product:
+    """v -> (df/dx) v of one sample, in forward mode."""
 
     def product(v: Array) -> Array:
-        direction = torch.from_numpy(np.ascontiguousarray(v.reshape(-1), dtype=np.float64))
-        moved: Array = torch.func.jvp(slopes, (x,), (direction,))[1].numpy()
+        direction = torch.zeros_like(x)
+        direction[row] = torch.from_numpy(np.ascontiguousarray(v.reshape(-1), dtype=np.float64))
+        moved: Array = torch.func.jvp(slopes, (x,), (direction,))[1][row].numpy()
         return moved
 
-    operator = LinearOperator((len(x), len(x)), matvec=product, dtype=np.float64)
-    start = np.random.default_rng(0).standard_normal(len(x))
+    return product
+
+
+def _outermost(product: Product, size: int) -> Array:
+    """The eigenvalues of largest magnitude: implicitly restarted Arnoldi, Lehoucq et al. (1998)."""
+    operator = LinearOperator((size, size), matvec=product, dtype=np.float64)
+    start = np.random.default_rng(0).standard_normal(size)
     try:
         return np.asarray(eigs(operator, k=OUTERMOST, which="LM", v0=start, return_eigenvectors=False))
     except ArpackNoConvergence as stopped:
