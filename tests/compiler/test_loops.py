@@ -29,7 +29,6 @@ from isocline_compiler.graph import (
     leaf,
     topological,
 )
-from isocline_compiler.graph.drawing import to_svg
 from isocline_compiler.graph.scan import SCAN, scan
 from isocline_compiler.graph.solve import Interval, parts, pick
 from isocline_compiler.graph.text_form import to_text
@@ -38,6 +37,7 @@ from isocline_compiler.ops import OPS
 from isocline_compiler.ops.evaluation import applied, applied_by_row
 from isocline_compiler.ops.shapes import real
 from isocline_compiler.passes import bind, optimise, prune, share, sink, tabulate
+from isocline_compiler.show.drawing import to_svg
 from isocline_compiler.solvers.grid import Discretisation, Grid, through, uniform
 from isocline_compiler.solvers.schemes import SCHEMES
 from isocline_compiler.solvers.schemes.memory import replaced, same_form, values_of

@@ -9,11 +9,11 @@ import pytest
 
 from isocline_compiler.graph import ARGUMENT, INPUT, WEIGHT, Graph, Region, constant, leaf
 from isocline_compiler.graph.called import Called
-from isocline_compiler.graph.drawing import to_svg
 from isocline_compiler.graph.solve import Interval, pick
 from isocline_compiler.graph.tensor_type import BATCH, TensorType
 from isocline_compiler.graph.text_form import attribute, literal, to_text
 from isocline_compiler.ops import OPS
+from isocline_compiler.show.drawing import to_svg
 from isocline_compiler.solvers.grid import discretise
 from tests.solves import solve_node, unrolled
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from io import StringIO
 from itertools import pairwise
@@ -10,10 +10,18 @@ from typing import Any, TypeAlias
 
 import networkx as nx
 
-from isocline_compiler.graph import ARGUMENT, CONSTANT, INPUT, WEIGHT, Graph, Node, Region, regions_of, topological
+from isocline_compiler.graph import ARGUMENT, CONSTANT, INPUT, WEIGHT, Graph, Node, Op, Region, regions_of, topological
 from isocline_compiler.graph.scan import SCAN
-from isocline_compiler.graph.solve import spec_of
+from isocline_compiler.graph.solve import PICK, SOLVE, spec_of
 from isocline_compiler.graph.text_form import attribute, literal
+from isocline_compiler.ops.arithmetic import ARITHMETIC
+from isocline_compiler.ops.comparison import CAST, CLIP, WHERE
+from isocline_compiler.ops.convolution import CONV, CONV_TRANSPOSE
+from isocline_compiler.ops.indexing import INDEXING
+from isocline_compiler.ops.linear import LINEAR_MAPS
+from isocline_compiler.ops.normalisation import LOGSUMEXP, SOFTMAX
+from isocline_compiler.ops.reduction import REDUCTION
+from isocline_compiler.ops.shaping import SHAPING
 
 Place: TypeAlias = tuple[float, float]
 
@@ -25,20 +33,26 @@ PASSAGE = 0.27
 ROW, GAP, LETTER, LINE, BEND, MARGIN = 0.95, 0.2, 0.085, 0.19, 0.04, 0.5
 """Inches: between layers, between boxes, a letter's width, a line's height, the room of an arrow, the page's margin."""
 
-FAMILIES: Mapping[str, tuple[str, str]] = {
-    "input": ("#dbeafe", "argument"),
-    "output": ("#dcfce7", ""),
-    "solve": ("#fbcfe8", "pick scan"),
-    "arithmetic": ("#f3f4f6", "add sub mul div neg pow minimum maximum clip where"),
-    "linear": ("#ede9fe", "linear matmul conv conv_transpose"),
-    "reduction": (
-        "#ffedd5",
-        "reduce_sum reduce_mean reduce_max reduce_min reduce_prod argmax cumsum softmax logsumexp",
-    ),
-    "shape": ("#e5e7eb", "reshape transpose expand slice select gather concat pad spread one_hot cast"),
-    "function": ("#cffafe", ""),
+COLOURS: Mapping[str, str] = {
+    "input": "#dbeafe",
+    "output": "#dcfce7",
+    "solve": "#fbcfe8",
+    "arithmetic": "#f3f4f6",
+    "linear": "#ede9fe",
+    "reduction": "#ffedd5",
+    "shape": "#e5e7eb",
+    "function": "#cffafe",
 }
-"""Colours by family, and the operations that belong to it; an operation in none is a function."""
+
+FAMILIES: Mapping[str, Collection[Op]] = {
+    "input": (INPUT, ARGUMENT),
+    "solve": (SOLVE, PICK, SCAN),
+    "arithmetic": (*ARITHMETIC, WHERE, CLIP),
+    "linear": (*LINEAR_MAPS, CONV, CONV_TRANSPOSE),
+    "reduction": (*REDUCTION, SOFTMAX, LOGSUMEXP),
+    "shape": (*SHAPING, *INDEXING, CAST),
+}
+"""The operations of a colour; those of none are functions."""
 
 
 @dataclass(frozen=True)
@@ -108,9 +122,7 @@ def _inlined(node: Node) -> bool:
 
 
 def _family(node: Node) -> str:
-    if node.op.name in FAMILIES:
-        return node.op.name
-    return next((family for family, (_, ops) in FAMILIES.items() if node.op.name in ops.split()), "function")
+    return next((family for family, ops in FAMILIES.items() if node.op in ops), "function")
 
 
 def _lines(node: Node) -> tuple[str, ...]:
@@ -325,7 +337,7 @@ def _draw_box(axes: Any, data: Mapping[str, Any], place: Place) -> None:
     (x, y), width, height, lines = place, data["width"], _height(data), data["lines"]
     box = FancyBboxPatch(
         (x - width / 2, y - height / 2), width, height, boxstyle="round,pad=0,rounding_size=0.08",
-        facecolor=FAMILIES[data["family"]][0], edgecolor="#374151", linewidth=0.9,
+        facecolor=COLOURS[data["family"]], edgecolor="#374151", linewidth=0.9,
     )  # fmt: skip
     axes.add_patch(box)
     for index, line in enumerate(lines):

@@ -10,12 +10,12 @@ from isocline_compiler.backends.to_onnx import to_onnx
 from isocline_compiler.certify.choose import discretisation
 from isocline_compiler.certify.evaluation import scheme_steps
 from isocline_compiler.graph import Graph
-from isocline_compiler.graph.drawing import to_svg
 from isocline_compiler.graph.solve import Solve
 from isocline_compiler.graph.text_form import to_text
 from isocline_compiler.lower import lower
 from isocline_compiler.model import Model
 from isocline_compiler.passes import optimise
+from isocline_compiler.show.drawing import to_svg
 from isocline_compiler.solvers.grid import Discretisation
 from isocline_compiler.solvers.unroll import unroll
 from isocline_compiler.solvers.unroll.forms import solves_of, with_forms
