@@ -59,13 +59,17 @@ def compile_(
         Path | None, typer.Option("--weights", metavar="W", help="A .safetensors file that `train` wrote.")
     ] = None,
     data: DataFile = None,
+    solver: Annotated[
+        str | None,
+        typer.Option("--solver", metavar="S", help="A scheme for every solve, instead of the file's: 'rk4(steps=20)'."),
+    ] = None,
     out: Artifact = None,
     as_json: AsJson = False,
     quiet: Quiet = False,
 ) -> None:
     """Make the artifact: unroll, differentiate, optimise, write ONNX, and prove it."""
     progress = _progress(quiet or as_json)
-    compiled = isocline.compile(file, weights=weights, data=data, out=out, progress=progress)
+    compiled = isocline.compile(file, weights=weights, data=data, out=out, solver=solver, progress=progress)
     _report(compiled, as_json, quiet)
 
 

@@ -73,3 +73,10 @@ def test_weights_that_are_missing_are_named(tmp_path: Path) -> None:
     result = runner.invoke(app, ["compile", str(file)])
     assert result.exit_code == 1
     assert "error[E605]" in result.stderr
+
+
+def test_a_scheme_beside_the_file_takes_the_place_of_its_own(dyn_file: Path, tmp_path: Path) -> None:
+    assert "heun of order 2, 40 steps" in ran("compile", dyn_file, "-o", tmp_path / "a", "--solver", "heun(steps=40)")
+    refused = runner.invoke(app, ["compile", str(dyn_file), "-o", str(tmp_path / "b"), "--solver", "heum(steps=40)"])
+    assert refused.exit_code == 1
+    assert "did you mean `heun`?" in refused.stderr

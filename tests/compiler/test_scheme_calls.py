@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from isocline_compiler import driver
 from isocline_compiler.graph import everything
 from isocline_compiler.graph.solve import SOLVE, spec_of
 from isocline_compiler.lower.called import scheme_of_text
@@ -72,3 +73,16 @@ def test_one_mistake_is_told_the_same_everywhere(call: str, code: set[str], tmp_
 def test_what_is_no_scheme_is_refused_beside_a_file(text: str) -> None:
     with pytest.raises(IsoclineError):
         scheme_of_text(text)
+
+
+def test_what_does_not_suit_the_file_is_told_at_its_solve(tmp_path: Path) -> None:
+    file = tmp_path / "m.dyn"
+    file.write_text(
+        "dyn 1\nmodel m\n\ninput x: real in (0, 1)\nfield f(t, h: real) { h' = -h }\n"
+        "h = solve f from h = x at 0..3 step 1\noutput y = h.h\n"
+    )
+    with pytest.raises(IsoclineError, match="7 steps do not divide among 3 intervals") as caught:
+        driver.compile(file, out=tmp_path / "out", solver="rk4(steps=7)")
+    span = caught.value.diagnostics[0].span
+    assert span is not None
+    assert file.read_text()[span.start : span.stop] == "solve f from h = x at 0..3 step 1"

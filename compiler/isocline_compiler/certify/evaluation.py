@@ -32,9 +32,8 @@ Choices = Mapping[str, Discretisation]
 
 def scheme_steps(solve: Solve, choice: Called) -> Discretisation:
     """A named scheme with its number of steps, for one solve. Raises IsoclineError when the steps do not fit."""
-    return discretise(
-        solve.spec.interval, choice.name, choice.options["steps"], intervals=intervals(solve), span=choice.span
-    )
+    place = choice.span or solve.span
+    return discretise(solve.spec.interval, choice.name, choice.options["steps"], intervals=intervals(solve), span=place)
 
 
 def intervals(solve: Solve) -> int:

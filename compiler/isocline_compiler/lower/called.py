@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 from isocline_compiler.graph.called import Called
@@ -112,7 +113,7 @@ def scheme_of_text(text: str) -> Called:
         if not isinstance(value, Call):
             name = value.text if isinstance(value, Name) else text
             raise LowerError(messages.scheme_needs_steps(value.span if value else None, name))
-        return scheme_called(value, Numbers({}))
+        return replace(scheme_called(value, Numbers({})), span=None)  # a place in this text is none in the file
     except LowerError as error:
         raise IsoclineError(list(error.diagnostics), source) from None
 
