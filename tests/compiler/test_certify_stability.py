@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from isocline_compiler.certify import stability as certify_stability
 from isocline_compiler.certify.choose import discretisation
 from isocline_compiler.certify.evaluation import Evaluator
 from isocline_compiler.certify.samples import drawn
@@ -55,9 +56,14 @@ def test_growth_is_not_instability(tmp_path: Path) -> None:
     assert record.decaying == pytest.approx(1 - 0.5 + 0.125)
 
 
-def test_arnoldi_finds_the_outermost_eigenvalue_of_a_large_state(tmp_path: Path) -> None:
-    """A diagonal of LARGEST + 1 numbers, one of them far outside: the probe agrees with the known spectrum."""
+@pytest.mark.parametrize("made", [True, False], ids=["of the Jacobian", "of products with it"])
+def test_arnoldi_finds_the_outermost_eigenvalue_of_a_large_state(
+    made: bool, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """A diagonal of LARGEST + 1 numbers, one of the second sample far outside: the probe agrees with the spectrum."""
     size = LARGEST + 1
+    if not made:
+        monkeypatch.setattr(certify_stability, "WHOLE", LARGEST)
     file = tmp_path / "large.dyn"
     file.write_text(
         f"dyn 1\nmodel large\ninput start: real[{size}] in (0.5, 1)\ninput rates: real[{size}] in (-30, 0)\n"
@@ -66,12 +72,13 @@ def test_arnoldi_finds_the_outermost_eigenvalue_of_a_large_state(tmp_path: Path)
     model = check(file)
     samples = drawn(model.inputs, model.source).first(2)
     rates = np.linspace(-1.0, 0.0, size)
-    rates[17] = -30.0
     samples.inputs["rates"][:] = rates
+    samples.inputs["rates"][:, 17] = [-5.0, -30.0]
     evaluator = Evaluator(model, {}, samples)
     (solve,) = evaluator.open
     (record,) = stability(evaluator, {"x": discretisation(solve, "euler", 10)})
     assert not record.exact
+    assert record.sample == 1
     assert record.eigenvalue == pytest.approx((-30.0, 0.0), rel=1e-6)
     assert record.largest == pytest.approx(2.0, rel=1e-5)
 

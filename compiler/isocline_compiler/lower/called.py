@@ -100,7 +100,7 @@ def scheme_called(call: Call, numbers: Numbers) -> Called:
     tolerances = name in ADAPTIVE and any(item.name.text in ADAPTIVE[name].defaults for item in call.keywords)
     if name not in SCHEMES or tolerances:
         raise LowerError(messages.adaptive_scheme_in_model(call.span, name))
-    if not call.arguments and not means_steps(call):
+    if not call.arguments and not call.keywords:
         raise LowerError(messages.scheme_needs_steps(call.span, name))
     return called(call, FIXED[name], numbers)
 
