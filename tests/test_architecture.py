@@ -6,6 +6,8 @@ import re
 import tomllib
 from pathlib import Path
 
+import grimp
+import networkx as nx
 import pytest
 
 ROOT = Path(__file__).parents[1]
@@ -31,3 +33,17 @@ def test_its_layers_are_those_that_are_checked() -> None:
 def test_its_records_stand_where_it_says(name: str) -> None:
     (file,) = re.findall(rf"\*\*`{name}`\*\*.*?\(`([\w./]+)`\)", TEXT)
     assert f"class {name}" in (ROOT / "compiler" / "isocline_compiler" / file).read_text()
+
+
+def test_no_modules_import_each_other_in_a_circle() -> None:
+    """Imports inside functions and for types alone count. Derivative rules are mutual by nature: that of a sum repeats,
+    that of a repetition sums.
+    """
+    found = grimp.build_graph(
+        "isocline", "isocline_dsl", "isocline_compiler", "isocline_runtime", cache_dir=None,
+        exclude_type_checking_imports=False,
+    )  # fmt: skip
+    imports = nx.DiGraph((m, other) for m in found.modules for other in found.find_modules_directly_imported_by(m))
+    circles = [circle for circle in nx.strongly_connected_components(imports) if len(circle) > 1]
+    assert len(circles) == 1
+    assert all(module.startswith("isocline_compiler.ops.") for module in circles[0])

@@ -41,7 +41,8 @@ from isocline_compiler.show.drawing import to_svg
 from isocline_compiler.solvers.grid import Discretisation, Grid, through, uniform
 from isocline_compiler.solvers.schemes import SCHEMES
 from isocline_compiler.solvers.schemes.memory import replaced, same_form, values_of
-from isocline_compiler.solvers.schemes.scheme import Scheme, Step
+from isocline_compiler.solvers.schemes.scheme import Scheme
+from isocline_compiler.solvers.schemes.step import Step
 from isocline_compiler.solvers.unroll import unroll
 from isocline_compiler.solvers.unroll.forms import with_forms
 from tests.solves import solve_node, unrolled

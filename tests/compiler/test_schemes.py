@@ -15,7 +15,7 @@ import torch
 
 from isocline_compiler.graph.naming import by_name
 from isocline_compiler.solvers.schemes import SCHEMES
-from isocline_compiler.solvers.schemes.scheme import Step
+from isocline_compiler.solvers.schemes.step import Step
 from isocline_compiler.solvers.schemes.tableau import Tableau
 from isocline_compiler.solvers.schemes.tableau import runge_kutta_step as step
 from isocline_compiler.solvers.schemes.trees import density, failed_condition, trees, vertices

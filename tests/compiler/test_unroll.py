@@ -28,7 +28,8 @@ from isocline_compiler.graph.text_form import to_text
 from isocline_compiler.ops import OPS
 from isocline_compiler.solvers.grid import Discretisation, Grid, discretise, through, uniform
 from isocline_compiler.solvers.schemes import SCHEMES
-from isocline_compiler.solvers.schemes.scheme import Scheme, Step
+from isocline_compiler.solvers.schemes.scheme import Scheme
+from isocline_compiler.solvers.schemes.step import Step
 from isocline_dsl.tree import Span
 from tests.solves import solve_node, unrolled
 

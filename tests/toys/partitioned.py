@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from isocline_compiler.graph import Nodes
 from isocline_compiler.graph.solve import SolveSpec
 from isocline_compiler.solvers.field import Field
-from isocline_compiler.solvers.schemes.scheme import Memory, Misfit, Scheme, Step
+from isocline_compiler.solvers.schemes.scheme import Misfit, Scheme
+from isocline_compiler.solvers.schemes.step import Memory, Step
 from isocline_dsl import messages
 
 

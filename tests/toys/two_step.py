@@ -6,7 +6,8 @@ from dataclasses import dataclass
 
 from isocline_compiler.graph import Nodes
 from isocline_compiler.solvers.field import Field
-from isocline_compiler.solvers.schemes.scheme import Memory, Scheme, Step
+from isocline_compiler.solvers.schemes.scheme import Scheme
+from isocline_compiler.solvers.schemes.step import Memory, Step
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,6 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass, field
-from functools import cache
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, TypeAlias
 
@@ -123,6 +122,11 @@ class Op:
         return Node(self, nodes, attrs, types if isinstance(types, tuple) else (types,), here())
 
 
+OPERATORS: dict[str, Op] = {}
+"""What is behind `a + b`, by name: operators read like the equation, and the op table, which stands above the graph,
+enters them."""
+
+
 class Node:
     """One operation applied to its arguments. Equality is identity."""
 
@@ -162,45 +166,37 @@ class Node:
         return f"<{self.op.name} {self.type}>"
 
     def __add__(self, other: Operand) -> Node:
-        return _operator("add")(self, other)
+        return OPERATORS["add"](self, other)
 
     def __radd__(self, other: Operand) -> Node:
-        return _operator("add")(other, self)
+        return OPERATORS["add"](other, self)
 
     def __sub__(self, other: Operand) -> Node:
-        return _operator("sub")(self, other)
+        return OPERATORS["sub"](self, other)
 
     def __rsub__(self, other: Operand) -> Node:
-        return _operator("sub")(other, self)
+        return OPERATORS["sub"](other, self)
 
     def __mul__(self, other: Operand) -> Node:
-        return _operator("mul")(self, other)
+        return OPERATORS["mul"](self, other)
 
     def __rmul__(self, other: Operand) -> Node:
-        return _operator("mul")(other, self)
+        return OPERATORS["mul"](other, self)
 
     def __truediv__(self, other: Operand) -> Node:
-        return _operator("div")(self, other)
+        return OPERATORS["div"](self, other)
 
     def __rtruediv__(self, other: Operand) -> Node:
-        return _operator("div")(other, self)
+        return OPERATORS["div"](other, self)
 
     def __pow__(self, other: Operand) -> Node:
-        return _operator("pow")(self, other)
+        return OPERATORS["pow"](self, other)
 
     def __neg__(self) -> Node:
-        return _operator("neg")(self)
+        return OPERATORS["neg"](self)
 
     def __matmul__(self, other: Operand) -> Node:
-        return _operator("matmul")(self, other)
-
-
-@cache
-def _operator(name: str) -> Op:
-    """The operation behind `a + b`: operators read like the equation, and their table stands above the graph."""
-    from isocline_compiler.ops import OPS
-
-    return OPS[name]
+        return OPERATORS["matmul"](self, other)
 
 
 Operand: TypeAlias = "Node | float | int"

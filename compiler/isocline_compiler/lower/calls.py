@@ -2,34 +2,41 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
 
 from isocline_compiler.graph import Fault, Node, at
 from isocline_compiler.lower.faults import LowerError
 from isocline_compiler.lower.known_numbers import Numbers
+from isocline_compiler.lower.weights import LayerScope
 from isocline_compiler.vocabulary.functions.kinds import WordCall
 from isocline_compiler.vocabulary.functions.record import Function, Parameter, apply, bind, check
 from isocline_dsl.messages import calls
 from isocline_dsl.tree import Array, Attribute, Call, Expression, Identifier, Name, Span
 
-if TYPE_CHECKING:
-    from isocline_compiler.lower.expressions import Expressions
+
+@dataclass(frozen=True)
+class Evaluation:
+    """How arguments become values where a call stands, and where the weights that the call makes are kept."""
+
+    node: Callable[[Expression], Node]
+    numbers: Numbers
+    scope: LayerScope
 
 
-def call_function(function: Function, call: Call, arguments: Sequence[Expression], expressions: Expressions) -> Node:
+def call_function(function: Function, call: Call, arguments: Sequence[Expression], place: Evaluation) -> Node:
     """Bind, evaluate, check, build. Raises LowerError at the argument or the call that is at fault."""
     keywords = [(item.name.text, item.value) for item in call.keywords]
     pairs = [
-        (parameter, argument(expression, parameter, function, expressions), expression)
+        (parameter, argument(expression, parameter, function, place), expression)
         for parameter, expression in bind(function, arguments, keywords)
     ]
     for parameter, value, expression in pairs:
         _checked(function, parameter, value, expression.span)
-    scope = expressions.frame.scope
-    scope.begin(function.name, call.span)
+    place.scope.begin(function.name, call.span)
     with at(call.span):
-        result = apply(function, [(parameter, value) for parameter, value, _ in pairs], scope)
+        result = apply(function, [(parameter, value) for parameter, value, _ in pairs], place.scope)
     assert isinstance(result, Node)
     return result
 
@@ -41,14 +48,14 @@ def _checked(function: Function, parameter: Parameter, value: Any, span: Span) -
         raise LowerError(fault.make(span)) from None
 
 
-def argument(expression: Expression, parameter: Parameter, function: Function, expressions: Expressions) -> Any:
+def argument(expression: Expression, parameter: Parameter, function: Function, place: Evaluation) -> Any:
     """The Python value of one argument, by the kind of its parameter."""
     kind = parameter.kind.name
     if kind == "value":
-        return expressions.node(expression)
+        return place.node(expression)
     if kind == "word":
-        return word(expression, function.name, expressions.numbers)
-    return plain(expression, kind, expressions.numbers)
+        return word(expression, function.name, place.numbers)
+    return plain(expression, kind, place.numbers)
 
 
 def plain(expression: Expression, kind: str, numbers: Numbers) -> Any:

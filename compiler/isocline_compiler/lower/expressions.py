@@ -8,7 +8,7 @@ from typing import TypeAlias
 
 from isocline_compiler.graph import INPUT, Fault, Node, at, constant
 from isocline_compiler.graph.tensor_type import describe
-from isocline_compiler.lower.calls import call_function
+from isocline_compiler.lower.calls import Evaluation, call_function
 from isocline_compiler.lower.faults import LowerError, Poisoned
 from isocline_compiler.lower.indexing import index_node
 from isocline_compiler.lower.known_numbers import NAMED, Numbers
@@ -222,7 +222,7 @@ class Expressions:
             raise LowerError(messages.not_available_yet(call.span, f"`{name}`"))
         if name not in FUNCTIONS:
             raise self._unknown(call)
-        return call_function(FUNCTIONS[name], call, arguments, self)
+        return call_function(FUNCTIONS[name], call, arguments, Evaluation(self.node, self.numbers, self.frame.scope))
 
     def _unknown(self, call: Call) -> Exception:
         """Names in `regularize` and `check` are looked up here, all others where names are resolved."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from isocline_compiler.graph import Op
+from isocline_compiler.graph import OPERATORS, Op
 from isocline_compiler.graph.naming import by_name
 from isocline_compiler.ops.activation import ACTIVATION
 from isocline_compiler.ops.arithmetic import ARITHMETIC
@@ -32,3 +32,5 @@ OPS: Mapping[str, Op] = by_name(
     *POINTS,
     kind="operations",
 )
+
+OPERATORS.update((name, OPS[name]) for name in ("add", "sub", "mul", "div", "pow", "neg", "matmul"))

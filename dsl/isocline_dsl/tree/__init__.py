@@ -20,28 +20,34 @@ from isocline_dsl.tree.declarations import (
 )
 from isocline_dsl.tree.expressions import (
     Array,
+    Assign,
     Attribute,
     Binary,
     Binding,
     Call,
     Derivative,
+    Differential,
+    Equation,
     Expression,
     Identifier,
     Index,
+    Interval,
     Keyword,
     Name,
+    NoiseDeclaration,
     Number,
     Pipe,
     Range,
     Scan,
     Slice,
     Solve,
+    Statement,
     String,
+    Term,
+    TypeName,
     Unary,
 )
 from isocline_dsl.tree.node import Node, Span, walk
-from isocline_dsl.tree.statements import Assign, Differential, Equation, NoiseDeclaration, Statement, Term
-from isocline_dsl.tree.type_names import Interval, TypeName
 
 __all__ = [
     "Argument",

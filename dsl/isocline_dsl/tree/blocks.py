@@ -5,9 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TypeAlias
 
-from isocline_dsl.tree.expressions import Binding, Call, Expression, Identifier
+from isocline_dsl.tree.expressions import Binding, Call, Expression, Identifier, TypeName
 from isocline_dsl.tree.node import Node
-from isocline_dsl.tree.type_names import TypeName
 
 
 @dataclass(frozen=True)

@@ -6,10 +6,18 @@ from dataclasses import dataclass
 from typing import TypeAlias
 
 from isocline_dsl.tree.blocks import Block
-from isocline_dsl.tree.expressions import Call, Expression, Identifier, Number
+from isocline_dsl.tree.expressions import (
+    Assign,
+    Call,
+    Expression,
+    Identifier,
+    Interval,
+    NoiseDeclaration,
+    Number,
+    Statement,
+    TypeName,
+)
 from isocline_dsl.tree.node import Node
-from isocline_dsl.tree.statements import Assign, NoiseDeclaration, Statement
-from isocline_dsl.tree.type_names import Interval, TypeName
 
 
 @dataclass(frozen=True)

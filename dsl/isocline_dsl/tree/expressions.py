@@ -1,14 +1,13 @@
-"""Whatever has a value: numbers, names, calls, pipes, solves and scans."""
+"""Whatever has a value: numbers, names, calls, pipes, solves and scans; types, whose sizes are such; and what stands in
+the braces of a field or a scan. One file, since each of the three holds the others.
+"""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TypeAlias
 
 from isocline_dsl.tree.node import Node
-
-if TYPE_CHECKING:
-    from isocline_dsl.tree.statements import Statement
 
 
 @dataclass(frozen=True)
@@ -198,3 +197,66 @@ Expression: TypeAlias = (
     | Solve
     | Scan
 )
+
+
+@dataclass(frozen=True)
+class TypeName(Node):
+    """`real`, `real[2, n]`, `class[10]`, `time[T]`, `bool[3]`, `brownian[5]`; sizes are expressions over
+    numbers, consts and symbolic sizes (`2 + 3`)."""
+
+    kind: Identifier
+    sizes: tuple[Expression, ...] = ()
+
+
+@dataclass(frozen=True)
+class Interval(Node):
+    """`in (0, 10)`. `positive` is written back as `positive` and means `(0, inf)`."""
+
+    low: Expression
+    high: Expression
+
+
+@dataclass(frozen=True)
+class Assign(Node):
+    """`h = expression`; several names take a tuple apart: `q, p = ...` is not in the language, so always one."""
+
+    name: Identifier
+    value: Expression
+
+
+@dataclass(frozen=True)
+class Equation(Node):
+    """`hare' = ...`, `q'' = ...`: order 1 or 2 (more are reported by the checker)."""
+
+    state: Identifier
+    order: int
+    value: Expression
+
+
+@dataclass(frozen=True)
+class Term(Node):
+    """`mu*s dt`: a factor and the differential it stands before."""
+
+    sign: str
+    factor: Expression | None
+    differential: Identifier
+
+
+@dataclass(frozen=True)
+class Differential(Node):
+    """`ds = mu*s dt + sigma*s dW`: `state` is `s` (the name without its `d`)."""
+
+    state: Identifier
+    terms: tuple[Term, ...]
+
+
+@dataclass(frozen=True)
+class NoiseDeclaration(Node):
+    """`noise W: brownian[5]` with an optional `stratonovich`."""
+
+    name: Identifier
+    type: TypeName
+    convention: Identifier | None = None
+
+
+Statement: TypeAlias = Assign | Equation | Differential | NoiseDeclaration

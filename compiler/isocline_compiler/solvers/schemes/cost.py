@@ -10,7 +10,7 @@ from isocline_compiler.graph.solve import Solve
 from isocline_compiler.graph.tensor_type import BATCH, TensorType
 from isocline_compiler.solvers.field import Field
 from isocline_compiler.solvers.schemes.memory import replaced, same_form, values_of
-from isocline_compiler.solvers.schemes.scheme import Memory, Scheme, Step
+from isocline_compiler.solvers.schemes.step import Memory, Step, Stepping
 
 LONGEST_START = 32
 """Steps after which a scheme remembers the same in each step as in the one before."""
@@ -24,7 +24,7 @@ class Cost:
     evaluations: int
 
 
-def emitted_cost(scheme: Scheme, solve: Solve) -> Cost:
+def emitted_cost(scheme: Stepping, solve: Solve) -> Cost:
     """One step on leaves: its operations are counted before any pass simplifies them, so the number is an estimate."""
     fresh = Field.of(solve)
     slices = [leaf(ARGUMENT, "row", item.type) for item in solve.row_arguments]
@@ -46,7 +46,7 @@ def emitted_cost(scheme: Scheme, solve: Solve) -> Cost:
     return Cost(max(len(moving), 1), field.evaluations)
 
 
-def _step(scheme: Scheme, solve: Solve) -> Step:
+def _step(scheme: Stepping, solve: Solve) -> Step:
     """A step of a known grid, or of one that comes with the samples' times."""
     h = 0.125
     rows = {noise.name: leaf(ARGUMENT, noise.name, normals_type(scheme, noise.size)) for noise in solve.spec.noises}
@@ -55,7 +55,7 @@ def _step(scheme: Scheme, solve: Solve) -> Step:
     return Step(solve.time, solve.time + h, h, (h,) * len(solve.initial), rows)
 
 
-def normals_type(scheme: Scheme, size: int) -> TensorType:
+def normals_type(scheme: Stepping, size: int) -> TensorType:
     """The standard normals that one step reads of a noise: (batch, m), or (batch, normals, m) for several."""
     return TensorType("real", (BATCH, size) if scheme.normals == 1 else (BATCH, scheme.normals, size))
 

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import fields, is_dataclass, replace
 from typing import Any
 
-from isocline_compiler.solvers.schemes.scheme import Memory
+from isocline_compiler.solvers.schemes.step import Memory
 
 
 def _parts(memory: Memory) -> dict[Any, Memory] | None:

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -18,9 +17,6 @@ from isocline_compiler.graph.tensor_type import BATCH, TensorType
 from isocline_compiler.ops.arithmetic import POW
 from isocline_compiler.ops.elementwise import COS, EXP, SIN
 from isocline_compiler.ops.shaping import SPREAD
-
-if TYPE_CHECKING:
-    from isocline_compiler.solvers.schemes.scheme import Scheme
 
 NUMBER = TensorType("real", (BATCH,))
 
@@ -95,10 +91,5 @@ GEOMETRIC = OrderProblem(
 )  # fmt: skip
 """dx = x/2 dt + 3/10 x dW (Ito), x(0) = 1: solved by exp((1/2 - 9/200) t + 3/10 W). Kloeden, Platen (1992), 4.2."""
 
-
-def problems_for(scheme: Scheme) -> tuple[OrderProblem, ...]:
-    """The problems whose equations the scheme takes."""
-    known = (COUPLED, DRIVEN, SEPARABLE, GEOMETRIC)
-    fitting = tuple(problem for problem in known if scheme.fits(problem.solve().spec) is None)
-    assert fitting, f"{scheme.name} fits no problem that its order could be measured on: it has to state one"
-    return fitting
+KNOWN = (COUPLED, DRIVEN, SEPARABLE, GEOMETRIC)
+"""Of these a scheme takes the ones whose equations suit it."""

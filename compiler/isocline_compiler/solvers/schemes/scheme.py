@@ -4,56 +4,22 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
 from functools import cached_property
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any, ClassVar, TypeAlias
+from typing import Any, ClassVar, TypeAlias
 
-from isocline_compiler.graph import Array, Node, Nodes, Operand
+from isocline_compiler.graph import Array, Nodes
 from isocline_compiler.graph.solve import Solve, SolveSpec
 from isocline_compiler.solvers.field import Field
+from isocline_compiler.solvers.schemes.cost import Cost, emitted_cost
+from isocline_compiler.solvers.schemes.problems import KNOWN, OrderProblem
+from isocline_compiler.solvers.schemes.step import Memory, Step
 from isocline_dsl import messages
 from isocline_dsl.diagnostics import Diagnostic
 from isocline_dsl.tree import Span
 
-if TYPE_CHECKING:
-    from isocline_compiler.solvers.schemes.cost import Cost
-    from isocline_compiler.solvers.schemes.problems import OrderProblem
-
-Memory: TypeAlias = Any
-"""What a scheme keeps from step to step, in tuples and dataclasses of nodes; only its maker looks inside."""
-
 Misfit: TypeAlias = "Callable[[Span | None], Diagnostic]"
 """Why a scheme cannot solve something, for a place in the file."""
-
-
-@dataclass(frozen=True)
-class Step:
-    """One step, from time `t` to time `end` = t + h.
-
-    `end` is given apart, because the grid knows it exactly and t + h is rounded. `widths` holds h once a state, in a
-    shape that broadcasts against that state (h may differ from sample to sample). `rows` are what the scheme itself
-    reads in this step, by name: the standard normals of a noise, learned coefficients.
-    """
-
-    t: Operand
-    end: Operand
-    h: Operand
-    widths: tuple[Operand, ...]
-    rows: Mapping[str, Node] = field(default_factory=dict)
-
-    @classmethod
-    def of(cls, t: Operand, h: Operand, states: int = 1, end: Operand | None = None) -> Step:
-        """A step whose width needs no reshaping: a number, or one h for every state."""
-        return cls(t, t + h if end is None else end, h, (h,) * states)
-
-    def time(self, c: float) -> Operand:
-        """t + c h; exactly the times of the grid at c = 0 and c = 1, so that neighbouring steps meet in one
-        expression.
-        """
-        if c == 0:
-            return self.t
-        return self.end if c == 1 else self.t + c * self.h
 
 
 class Scheme(ABC):
@@ -97,16 +63,14 @@ class Scheme(ABC):
 
     def cost(self, solve: Solve) -> Cost:
         """What a step of it takes on these equations, counted on an emitted step."""
-        from isocline_compiler.solvers.schemes.cost import emitted_cost
-
         return emitted_cost(self, solve)
 
     @cached_property
     def problems(self) -> tuple[OrderProblem, ...]:
         """Equations with known solutions, on which its order is measured."""
-        from isocline_compiler.solvers.schemes.problems import problems_for
-
-        return problems_for(self)
+        fitting = tuple(problem for problem in KNOWN if self.fits(problem.solve().spec) is None)
+        assert fitting, f"{self.name} fits no problem that its order could be measured on: it has to state one"
+        return fitting
 
     @cached_property
     def evaluations(self) -> int:

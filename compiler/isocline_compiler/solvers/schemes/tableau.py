@@ -11,7 +11,8 @@ import numpy as np
 
 from isocline_compiler.graph import Array, Node, Nodes, Operand
 from isocline_compiler.solvers.field import Field
-from isocline_compiler.solvers.schemes.scheme import Memory, Scheme, Step
+from isocline_compiler.solvers.schemes.scheme import Scheme
+from isocline_compiler.solvers.schemes.step import Memory, Step
 from isocline_compiler.solvers.schemes.trees import failed_condition
 
 Number: TypeAlias = float | Fraction

@@ -17,7 +17,7 @@ from isocline_compiler.ops.indexing import CONCAT, GATHER, SELECT, SLICE
 from isocline_compiler.ops.shaping import EXPAND, RESHAPE, TRANSPOSE
 from isocline_compiler.solvers.grid import Discretisation, Grid
 from isocline_compiler.solvers.schemes.memory import replaced, same_form, values_of
-from isocline_compiler.solvers.schemes.scheme import Memory
+from isocline_compiler.solvers.schemes.step import Memory
 from isocline_compiler.solvers.trajectory import Trajectory
 from isocline_compiler.solvers.unroll.segments import Segments
 from isocline_compiler.solvers.unroll.time_span import TimeSpan, as_value, walk

@@ -14,7 +14,8 @@ from isocline_compiler.ops.indexing import CONCAT, SELECT
 from isocline_compiler.ops.shaping import RESHAPE, TRANSPOSE
 from isocline_compiler.solvers.field import Field
 from isocline_compiler.solvers.grid import Discretisation, Grid
-from isocline_compiler.solvers.schemes.scheme import Memory, Scheme, Step
+from isocline_compiler.solvers.schemes.scheme import Scheme
+from isocline_compiler.solvers.schemes.step import Memory, Step
 
 
 @dataclass(frozen=True, eq=False)

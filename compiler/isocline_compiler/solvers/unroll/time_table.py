@@ -11,7 +11,7 @@ from isocline_compiler.graph.solve import Solve
 from isocline_compiler.ops.indexing import CONCAT, GATHER, SELECT, SLICE
 from isocline_compiler.ops.shaping import EXPAND, RESHAPE, TRANSPOSE
 from isocline_compiler.solvers.grid import Grid
-from isocline_compiler.solvers.schemes.scheme import Step
+from isocline_compiler.solvers.schemes.step import Step
 from isocline_compiler.solvers.unroll.segments import Segments
 from isocline_compiler.solvers.unroll.time_span import broadcast_over
 
