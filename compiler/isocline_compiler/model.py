@@ -177,7 +177,7 @@ class DeploymentPlan:
     dtype: Literal["float32", "float64"] = "float32"
     batch: int | None = None
     checks: tuple[Check, ...] = ()
-    parity: float = 1e-5
+    parity: float | None = None
     attributions: tuple[AttributionPlan, ...] = ()
     derivatives: tuple[str, ...] = ()
     unroll: int | Literal["auto", "all"] = "auto"

@@ -79,7 +79,7 @@ def test_of_restricts_which_outputs_count(tmp_path: Path) -> None:
 
 
 def test_float32_vetoes_a_grid_that_rounds_badly(tmp_path: Path) -> None:
-    """With a bound on rounding the winner changes, or there was no better one and the error's winner stays."""
+    """With a bound on rounding the winner changes; where none keeps it, the build stops and says that doubles would."""
     model = check(Path(__file__).parents[1] / "acceptance" / "models" / "fitzhugh_nagumo.dyn")
     evaluator = Evaluator(model, {}, drawn(model.inputs, model.source).rounded("float32").first(32))
     (solve,) = evaluator.open
@@ -89,8 +89,11 @@ def test_float32_vetoes_a_grid_that_rounds_badly(tmp_path: Path) -> None:
         kept[solve.spec.name].scheme.name,
         kept[solve.spec.name].grid.steps,
     )
-    none, _ = choose(evaluator, 1e-3, None, lambda text: None, rounding=1e-12)
-    assert none[solve.spec.name] == free[solve.spec.name]
+    with pytest.raises(IsoclineError) as caught:
+        choose(evaluator, 1e-3, None, lambda text: None, rounding=1e-12)
+    (fault,) = caught.value.diagnostics
+    assert fault.code == "E632"
+    assert "float64" in str(fault.hint)
 
 
 def test_an_error_out_of_reach_is_e611_at_the_solve(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -35,13 +35,24 @@ class TorchField(Protocol):
     """The region of a solve, ready to be evaluated: captured values are bound, what depends on them alone is computed.
 
     `fixed` is what captured values and weights decide. `parameters` are the tensors of it that require a gradient: what
-    an adjoint method must be told of.
+    an adjoint method must be told of. `bound` is what it was made of.
     """
 
     fixed: tuple[Any, ...]
     parameters: tuple[Tensor, ...]
+    bound: Bound
 
     def __call__(self, t: Tensor, states: Sequence[Tensor], slices: Sequence[Tensor] = ()) -> tuple[Tensor, ...]: ...
+
+
+@dataclass(frozen=True)
+class Bound:
+    """A region over (t, states..., captured..., slices...) with its captured values, in one evaluation of a graph."""
+
+    region: Region
+    states: int
+    captured: tuple[Tensor, ...]
+    run: Run
 
 
 class Integrator(Protocol):
@@ -256,6 +267,7 @@ class FieldProgram:
     """
 
     def __init__(self, region: Region, states: int, captured: int) -> None:
+        self.region, self.states = region, states
         arguments = region.arguments
         held = arguments[1 + states : 1 + states + captured]
         moving = (*arguments[: 1 + states], *arguments[1 + states + captured :])
@@ -265,13 +277,15 @@ class FieldProgram:
 
     def bind(self, run: Run, captured: Sequence[Tensor]) -> TorchField:
         """The field for these captured values, ready to be evaluated."""
-        return _BoundField(self._each, run, self._once(run, captured))
+        bound = Bound(self.region, self.states, tuple(captured), run)
+        return _BoundField(self._each, self._once(run, captured), bound)
 
 
 class _BoundField:
-    def __init__(self, program: StraightLineProgram, run: Run, fixed: tuple[Any, ...]) -> None:
+    def __init__(self, program: StraightLineProgram, fixed: tuple[Any, ...], bound: Bound) -> None:
         self._program = program
-        self._run = run
+        self._run = bound.run
+        self.bound = bound
         self.fixed = fixed
         self.parameters = tuple(item for item in fixed if isinstance(item, Tensor) and item.requires_grad)
 

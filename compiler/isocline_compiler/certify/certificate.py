@@ -87,7 +87,8 @@ class Certificate:
     discretisation and rounding together, which is what a caller meets and what the stated error bounds. `beyond` is the
     grid's error on draws from the inputs' declared bounds, where the samples are data: a fact, not a promise. `orders`
     are those that the deployed schemes showed beside those they declare, `second_walk` how far a model whose scheme is
-    its own is from an independent walk of the same steps in float64.
+    its own is from an independent walk of the same steps in float64. `references_apart` is how far the second reference
+    is from the first, by output: no error can be known better.
     """
 
     model: str
@@ -113,6 +114,8 @@ class Certificate:
     beyond: Mapping[str, Spread] = field(default_factory=dict)
     orders: tuple[ObservedOrder, ...] = ()
     second_walk: Mapping[str, float] = field(default_factory=dict)
+    second_reference: str = ""
+    references_apart: Mapping[str, float] = field(default_factory=dict)
     dtype: str = "float32"
     definition: str = DEFINITION
 

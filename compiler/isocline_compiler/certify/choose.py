@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
+from functools import cached_property
+from math import ceil, log
+from time import monotonic
 
 import numpy as np
 import torch
@@ -11,21 +14,28 @@ import torch
 from isocline_compiler.certify.evaluation import Evaluator, intervals
 from isocline_compiler.certify.measures import relative_errors
 from isocline_compiler.graph.solve import Solve
-from isocline_compiler.solvers.grid import Discretisation, discretise
+from isocline_compiler.solvers.grid import NO_JUMPS, Discretisation, Jumps, discretise
 from isocline_compiler.solvers.schemes import SCHEMES
 from isocline_compiler.solvers.schemes.scheme import Scheme
+from isocline_compiler.solvers.unroll.time_span import steps_of
 from isocline_dsl import messages
 from isocline_dsl.diagnostics import IsoclineError
 
-STEPS = (1, 2, 3, 4, 6, 8, 12, 16, 24, 32, 48, 64, 96, 128, 192, 256, 384, 512, 768, 1024, 1536, 2048)
-"""Steps an interval that are tried, before the search closes in on the fewest."""
 MARGIN = 0.8
 """The part of the stated error that the samples of the sweep may use; the rest is for samples not seen."""
 ROUNDING = 0.7
 """The part of the bound on parity that a trial may use: onnxruntime does not round in the order that torch does."""
-MOST_NODES = 500_000
-"""Operations of a solve; with more of them it would run too slowly to be of use, also in a loop."""
-HALVINGS = 6
+MOST_NODES = 2_000_000
+"""Operations of a solve, in a loop or not; with more of them it would run for seconds."""
+LEAP, CAUTION = 8, 0.85
+"""By how much steps grow at most from trial to trial, and the part of the predicted number that is tried."""
+FINE = 32
+"""The fewest steps are found to one part in so many."""
+HOPELESS = 0.5
+"""An error that says nothing of the solution."""
+SHARES = 6
+QUIET = 2.0
+"""Seconds without a word of a search."""
 
 
 @dataclass(frozen=True)
@@ -58,10 +68,17 @@ class Sweep:
 
     def __post_init__(self) -> None:
         self.trials: dict[tuple[str, int], Trial] = {}
-        self.rounded: dict[Trial, bool] = {}
-        self.sizes: dict[str, int] = {}
+        self.grids: dict[Trial, Discretisation] = {}
+        self.rounded: dict[Trial, float] = {}
         self.slots = intervals(self.solve)
+        self.jumps = self.evaluator.jumps(self.solve)
         self.name = self.solve.spec.choice
+        self.told = monotonic()
+
+    @cached_property
+    def sizes(self) -> dict[str, int]:
+        """Operations of a step, by scheme."""
+        return {}
 
     def best(self) -> Trial | None:
         """The cheapest trial that meets the bounds: fewest nodes, then fewest evaluations. None when there is none."""
@@ -69,10 +86,16 @@ class Sweep:
         admitted = [scheme for scheme in SCHEMES.values() if scheme.fits(self.solve.spec) is None]
         for scheme in sorted(admitted, key=lambda item: -item.order):  # what these cost bounds the search
             candidate = self._fewest(scheme, found)
-            self.progress(self._told(scheme, candidate))
+            self._tell(self._told(scheme, candidate))
             if candidate is not None and (found is None or _cost(candidate) < _cost(found)):
                 found = candidate
+            if min(trial.error for trial in self.trials.values()) > HOPELESS:
+                break  # the scheme of the highest order saw nothing of the solution, with all the steps there are
         return found
+
+    def _tell(self, words: str) -> None:
+        self.progress(words)
+        self.told = monotonic()
 
     def _told(self, scheme: Scheme, candidate: Trial | None) -> str:
         """A line for each scheme: what it takes, or that it takes too much."""
@@ -83,63 +106,100 @@ class Sweep:
         if not tried:
             return f"{place} would take more"
         last = f"{tried[-1].error:.0e} at {tried[-1].steps} steps"
-        if self.rounded.get(tried[-1]) is False:
-            return f"{place} is exact enough ({last}), but float32 rounds it too much"
+        for trial in tried:
+            if self.rounded.get(trial, 0.0) > self.rounding:
+                rounds = f"float32 rounds it by {self.rounded[trial]:.0e}"
+                return f"{place} is exact enough with {trial.steps} steps, but {rounds}"
         return f"{place} would take more: {last}"
 
-    def exactly(self) -> Sweep:
-        """The same, rounding aside: when float32 cannot keep its bound, it is the certificate that says so."""
-        self.rounding = float("inf")
-        self.rounded.clear()
-        return self
-
     def _fewest(self, scheme: Scheme, found: Trial | None) -> Trial | None:
-        """The fewest steps with which a scheme meets the bounds, if that can be cheaper than `found`."""
-        failed = 0
-        patience = 2  # more steps may round better, but not much
-        for steps in STEPS:
+        """The fewest steps with which a scheme meets the bounds, if that can be cheaper than `found`.
+
+        A small error is taken to fall as it did last, or with the order of the scheme: so many steps are tried next.
+        The first grid that is exact enough and rounds too much ends it: more steps round more.
+        """
+        failed, steps = 0, 1
+        while True:
             nodes = self._nodes(scheme, steps)
-            if nodes > MOST_NODES or (found is not None and failed and nodes > found.nodes):
+            if nodes > MOST_NODES or (nodes > self._dearest(found) and failed):
                 return None
             trial = self._try(scheme, steps)
-            if self._meets(trial):
-                return self._between(scheme, failed, trial)
-            patience -= trial.error <= self.bound
-            if not patience:
-                return None
+            if trial.error <= self.bound:
+                return self._between(scheme, failed, steps)
+            order = scheme.order if failed == 0 else self._observed(scheme, failed, steps)
             failed = steps
-        return None
+            leap = (trial.error / self.bound) ** (1 / order) if trial.error < HOPELESS else 2.0
+            steps = max(steps + 1, min(int(steps * leap * CAUTION), steps * LEAP))
 
-    def _between(self, scheme: Scheme, failed: int, passed: Trial) -> Trial:
-        """Bisection: more steps are taken to be more accurate, which the last trial confirms."""
-        low, high, best = failed, passed.steps // self.slots, passed
-        while high - low > 1:
-            middle = (low + high) // 2
-            trial = self._try(scheme, middle)
-            if self._meets(trial):
-                high, best = middle, trial
+    def _observed(self, scheme: Scheme, few: int, many: int) -> float:
+        """The power with which the error fell between two grids, from one half to the scheme's own order."""
+        before, after = (self._try(scheme, steps).error for steps in (few, many))
+        if not 0 < after < before < HOPELESS:
+            return scheme.order
+        return min(max(log(before / after) / log(many / few), 0.5), scheme.order)
+
+    def _dearest(self, found: Trial | None) -> float:
+        """Operations above which a grid is not of interest: those of the best so far, or twice those of a grid that was
+        exact and rounded too much, since more operations round more.
+        """
+        rounded = min((2 * trial.nodes for trial in self.rounded), default=float("inf"))
+        return float(found.nodes) if found is not None else rounded
+
+    def _between(self, scheme: Scheme, failed: int, passed: int) -> Trial | None:
+        """The fewest steps above `failed` that meet the bounds, to one part in many.
+
+        More steps are taken to be more accurate; where a grid is accurate by chance, so that halving its steps moves it
+        further, the next one is tried.
+        """
+        low, high = failed, passed
+        while high - low > max(1, high // FINE):
+            middle = self._guess(scheme, low, high)
+            if self._try(scheme, middle).error <= self.bound:
+                high = middle
             else:
                 low = middle
-        return best
+        trial = self._try(scheme, high)
+        while not self._converges(scheme, high, trial):
+            high += max(1, high // 4)
+            if self._nodes(scheme, high) > MOST_NODES or high > 2 * passed + 8:
+                return None
+            trial = self._try(scheme, high)
+        return trial if self._rounds(trial) <= self.rounding else None
 
-    def _meets(self, trial: Trial) -> bool:
-        """Whether the error of the grid, and what float32 makes of it, stay within their bounds.
+    def _guess(self, scheme: Scheme, low: int, high: int) -> int:
+        """Where a power law through both errors meets the bound, in the middle half of the bracket."""
+        inside = (low + (high - low) // 4, high - (high - low) // 4)
+        errors = [self._try(scheme, steps).error if steps else float("inf") for steps in (low, high)]
+        if not all(0 < error < 1 for error in errors) or errors[0] <= errors[1]:
+            return (low + high) // 2
+        slope = log(errors[0] / errors[1]) / log(high / low)
+        guess = ceil(high * float((errors[1] / self.bound) ** (1 / slope)))
+        return min(max(guess, inside[0], low + 1), inside[1], high - 1)
+
+    def _converges(self, scheme: Scheme, steps: int, trial: Trial) -> bool:
+        """Whether with twice the steps, too, the error stays within the bound, and neither was met by chance."""
+        if not trial.error <= self.bound:
+            return False
+        before, after = self._run(trial), self._run(self._try(scheme, 2 * steps))
+        moved = max(_errors(self.evaluator, before, after, self.outputs))
+        return self._try(scheme, 2 * steps).error <= self.bound and moved <= self.bound / MARGIN
+
+    def _run(self, trial: Trial) -> dict[str, np.ndarray]:
+        return self.evaluator.run({**self.chosen, self.name: self.grids[trial]})
+
+    def _rounds(self, trial: Trial) -> float:
+        """How far float32 is from float64 on a trial's grid; 0 where none asks, or another solve has no grid yet.
 
         A long step of a scheme with large coefficients of both signs may be accurate and yet round badly.
         """
-        if not trial.error <= self.bound:
-            return False
-        if trial not in self.rounded:
-            self.rounded[trial] = self._rounding(trial) <= self.rounding
-        return self.rounded[trial]
-
-    def _rounding(self, trial: Trial) -> float:
-        """How far float32 is from float64 on a trial's grid; 0 where none asks, or another solve has no grid yet."""
-        choices = {**self.chosen, self.name: discretisation(self.solve, trial.scheme, trial.steps // self.slots)}
+        choices = {**self.chosen, self.name: self.grids[trial]}
         if self.rounding == float("inf") or any(solve.spec.choice not in choices for solve in self.evaluator.open):
             return 0.0
-        exact = self.evaluator.run(choices)
-        return max(_errors(self.evaluator, self.evaluator.run(choices, torch.float32), exact, tuple(exact)))
+        if trial not in self.rounded:
+            exact = self.evaluator.run(choices)
+            single = self.evaluator.run(choices, torch.float32)
+            self.rounded[trial] = max(_errors(self.evaluator, single, exact, tuple(exact)))
+        return self.rounded[trial]
 
     def _nodes(self, scheme: Scheme, steps: int) -> int:
         if scheme.name not in self.sizes:
@@ -149,13 +209,16 @@ class Sweep:
     def _try(self, scheme: Scheme, steps: int) -> Trial:
         key = (scheme.name, steps)
         if key not in self.trials:
-            choice = discretisation(self.solve, scheme.name, steps)
+            if monotonic() - self.told > QUIET:
+                self._tell(f"{self.name}: trying {scheme.name} with {steps * self.slots} steps")
+            choice = discretisation(self.solve, scheme.name, steps, self.jumps)
             error = worst_error(self.evaluator, {**self.chosen, self.name: choice}, self.outputs)
-            total = steps * self.slots
-            self.trials[key] = Trial(
+            total = steps_of(self.solve, choice)
+            trial = Trial(
                 self.name, scheme.name, scheme.order, total, total * scheme.evaluations,
-                self._nodes(scheme, steps), error,
+                total * self._nodes(scheme, 1) // self.slots, error,
             )  # fmt: skip
+            self.trials[key], self.grids[trial] = trial, choice
         return self.trials[key]
 
 
@@ -169,31 +232,32 @@ def choose(
     """A discretisation for every open solve, so that together they meet `error`, and every trial that was made.
 
     Each solve may use an equal share of the error; when the shares do not add up, they are halved. Of those that meet
-    it, one that float32 keeps within `rounding` is taken, if there is any. Raises E611 when no scheme reaches the error
-    within the node limit.
+    it, one that float32 keeps within `rounding` is taken. Raises E611 when no scheme reaches the error within the limit
+    on operations, E632 when float32 rounds every one that does too much.
     """
     outputs = of or tuple(evaluator.reference)
     trials: dict[tuple[str, str, int], Trial] = {}
     share = error * MARGIN / max(len(evaluator.open), 1)
-    for _ in range(HALVINGS):
+    for _ in range(SHARES):
         chosen: dict[str, Discretisation] = {}
         for solve in evaluator.open:
             sweep = Sweep(evaluator, solve, chosen, share, outputs, progress, rounding * ROUNDING)
-            best = sweep.best() or sweep.exactly().best()
+            best = sweep.best()
             trials.update({(item.solve, item.scheme, item.steps): item for item in sweep.trials.values()})
             if best is None:
-                raise _unreachable(evaluator, solve, error, sweep)
-            chosen[solve.spec.choice] = discretisation(solve, best.scheme, best.steps // sweep.slots)
+                raise _unreachable(evaluator, solve, error, rounding, sweep)
+            chosen[solve.spec.choice] = sweep.grids[best]
         if not chosen or worst_error(evaluator, chosen, outputs) <= error * MARGIN:
             return chosen, tuple(trials.values())
         share /= 2
-    raise _unreachable(evaluator, evaluator.open[-1], error, sweep)
+    raise _unreachable(evaluator, evaluator.open[-1], error, rounding, sweep)
 
 
-def discretisation(solve: Solve, scheme: str, steps: int) -> Discretisation:
-    """`steps` steps of a scheme in each interval of a solve."""
+def discretisation(solve: Solve, scheme: str, steps: int, jumps: Jumps = NO_JUMPS) -> Discretisation:
+    """`steps` steps of a scheme in each interval of a solve, and nodes on every jump."""
     slots = intervals(solve)
-    return discretise(solve.spec.interval, scheme, steps * slots, intervals=slots, span=solve.span)
+    interval = solve.spec.interval
+    return discretise(interval, scheme, steps * slots, intervals=slots, span=solve.span, jumps=jumps)
 
 
 def worst_error(evaluator: Evaluator, choices: Mapping[str, Discretisation], outputs: tuple[str, ...]) -> float:
@@ -217,7 +281,22 @@ def _cost(trial: Trial) -> tuple[int, int]:
     return trial.nodes, trial.evaluations
 
 
-def _unreachable(evaluator: Evaluator, solve: Solve, error: float, sweep: Sweep) -> IsoclineError:
+def _unreachable(evaluator: Evaluator, solve: Solve, error: float, rounding: float, sweep: Sweep) -> IsoclineError:
+    """E602 where grids are exact enough and float32 rounds every one of them too much; else E611."""
+    exact = [trial for trial in sweep.rounded if trial.error <= sweep.bound]
+    if exact:
+        best = min(exact, key=lambda item: sweep.rounded[item])
+        name = next(iter(evaluator.reference))
+        fault = messages.single_precision_rounds(
+            solve.span,
+            name,
+            best.scheme,
+            best.steps,
+            f"{best.error:.0e}",
+            f"{sweep.rounded[best]:.0e}",
+            f"{rounding:.0e}",
+        )
+        return IsoclineError([fault], evaluator.model.source)
     best = min(sweep.trials.values(), key=lambda item: item.error)
-    diagnostic = messages.no_scheme_reaches(solve.span, f"{error:.1e}", f"{best.error:.1e}", best.scheme)
-    return IsoclineError([diagnostic], evaluator.model.source)
+    fault = messages.no_scheme_reaches(solve.span, f"{error:.1e}", f"{best.error:.1e}", best.scheme, best.steps)
+    return IsoclineError([fault], evaluator.model.source)

@@ -8,32 +8,50 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property
+from itertools import pairwise
+from math import inf, prod
 
 import numpy as np
 import torch
 from torch import Tensor
 
 from isocline_compiler.backends.to_torch import Integrator, TorchProgram
-from isocline_compiler.certify.reference import AdaptiveExplicit, Reference, Remembered
+from isocline_compiler.certify.measures import relative_errors
+from isocline_compiler.certify.reference import (
+    FLOOR,
+    AdaptiveExplicit,
+    Multistep,
+    Reference,
+    Remembered,
+    reference_tolerance,
+)
 from isocline_compiler.certify.samples import Samples
 from isocline_compiler.graph import Array, Graph
 from isocline_compiler.graph.called import Called
 from isocline_compiler.graph.solve import SOLVE, Solve
 from isocline_compiler.model import Model
 from isocline_compiler.passes.prune import prune
-from isocline_compiler.solvers.grid import Discretisation, discretise
+from isocline_compiler.solvers.grid import NO_JUMPS, Discretisation, Jumps, discretise
 from isocline_compiler.solvers.unroll import unroll
+from isocline_compiler.solvers.unroll.forms import solves_of
 from isocline_dsl import messages
 from isocline_dsl.diagnostics import IsoclineError
+
+AGREED = 0.1
+"""The part of the stated error by which two references may differ."""
+ATTEMPTS, HOPELESS = 3, 0.5
+"""How often both are tightened, and by how much they have to come nearer each time."""
+MOST_CHECKED, MOST_ENTRIES = 64, 4096
+"""Samples, and states of all of them together, on which the second reference is computed."""
 
 Choices = Mapping[str, Discretisation]
 """Schemes and grids by the names of solves."""
 
 
-def scheme_steps(solve: Solve, choice: Called) -> Discretisation:
+def scheme_steps(solve: Solve, choice: Called, jumps: Jumps = NO_JUMPS) -> Discretisation:
     """A named scheme with its number of steps, for one solve. Raises IsoclineError when the steps do not fit."""
-    place = choice.span or solve.span
-    return discretise(solve.spec.interval, choice.name, choice.options["steps"], intervals=intervals(solve), span=place)
+    place, steps = choice.span or solve.span, choice.options["steps"]
+    return discretise(solve.spec.interval, choice.name, steps, intervals=intervals(solve), span=place, jumps=jumps)
 
 
 def intervals(solve: Solve) -> int:
@@ -60,8 +78,11 @@ class Evaluator:
     known: Remembered = field(init=False)
 
     def __post_init__(self) -> None:
-        self.by = self.by or AdaptiveExplicit(self.error)
-        self.known = Remembered(self.by.integrator)
+        self._solve_by(self.by or AdaptiveExplicit.to(self.error))
+
+    def _solve_by(self, reference: Reference) -> None:
+        self.by = reference
+        self.known = Remembered(reference.integrator)
 
     @cached_property
     def graph(self) -> Graph:
@@ -116,12 +137,61 @@ class Evaluator:
             outputs = TorchProgram(graph)(bound, integrator=integrator)
         return {name: tensor.detach().cpu().numpy() for name, tensor in outputs.items()}
 
-    @cached_property
+    @property
     def reference(self) -> dict[str, Array]:
-        """The true solution, as far as it can be had. Raises E608 where it cannot."""
+        """The true solution, as far as it can be had. Raises E608 where it cannot, E630 where references differ."""
+        return self.agreed.outputs
+
+    @cached_property
+    def agreed(self) -> Agreed:
+        """Two references that are apart by no more than a tenth of the stated error; tightened until they are."""
+        tolerance, longest = reference_tolerance(self.error), Multistep.longest
+        few = Evaluator(self.model, self.weights, self.samples.first(self._checked), self.error)
+        before = inf
+        for _ in range(ATTEMPTS):
+            explicit = AdaptiveExplicit(tolerance)
+            self._solve_by(explicit)
+            outputs = self._referred()
+            if not self.open:
+                return Agreed(outputs, "", "", {})
+            multistep = Multistep(tolerance, longest, explicit.breaks)
+            few._solve_by(multistep)
+            apart = self._apart(outputs, few._referred())
+            found = Agreed(outputs, explicit.words, multistep.words, apart)
+            if found.largest <= self.error * AGREED:
+                return found
+            if found.largest > before * HOPELESS:
+                break
+            before, tolerance, longest = found.largest, max(tolerance * 1e-3, FLOOR), longest / 4
+        span = next(port.span for port in self.model.outputs if port.name == found.worst)
+        bound = f"{self.error * AGREED:.0e}"
+        fault = messages.references_differ(span, found.worst, f"{found.largest:.1e}", bound, found.first, found.second)
+        raise IsoclineError([fault], self.model.source)
+
+    @property
+    def _checked(self) -> int:
+        """On how many samples the second reference is computed: it takes them all at once, in one system."""
+        entries = sum(prod(map(int, state.shape)) for solve in self.open for state in solve.spec.states)
+        return min(MOST_CHECKED, max(1, MOST_ENTRIES // max(entries, 1)))
+
+    def _apart(self, outputs: Mapping[str, Array], few: Mapping[str, Array]) -> dict[str, float]:
+        """How far the second reference is from the first, by output, on the samples that both have."""
+        rows = self.samples.spread(self._checked)
+        found = {}
+        for name, array in few.items():
+            if array.dtype.kind == "f":
+                batched = self.graph.outputs[name].type.batched
+                same = outputs[name][rows] if batched else outputs[name]
+                found[name] = float(relative_errors(array, same, batched).max())
+        return found
+
+    def _referred(self) -> dict[str, Array]:
+        """The outputs by the present reference, all finite."""
         try:
             outputs = self.run({})
         except IsoclineError as problem:
+            if not self.open:
+                raise
             first = problem.diagnostics[0]
             span, name = self.open[0].span, self.open[0].spec.field
             raise IsoclineError([messages.reference_failed(span, name, first.message)], self.model.source) from None
@@ -130,6 +200,42 @@ class Evaluator:
                 port = next(port for port in self.model.outputs if port.name == name)
                 raise IsoclineError([messages.not_finite(port.span, f"the output `{name}`")], self.model.source)
         return outputs
+
+    def jumps(self, solve: Solve) -> Jumps:
+        """Where the field of a solve, and of what varies it, jumps for all samples alike: its grid stands on these."""
+        times = solve.spec.interval.times
+        if times is None or not isinstance(self.by, AdaptiveExplicit):
+            return NO_JUMPS
+        self.reference  # noqa: B018  the jumps are found on the way
+        alike = {other.spec.name for other in solves_of(self.graph) if other.spec.choice == solve.spec.choice}
+        breaks = [self.by.breaks[name] for name in alike if name in self.by.breaks]
+        found = {jump.after for item in breaks for jump in item.jumps if jump.shared}
+        margin = 4 * float(np.finfo(self.model.deployment.dtype).eps) * max(map(abs, times))
+        ordered = sorted(found)
+        for here, there in pairwise(ordered):
+            if there - here <= 4 * margin and self.model.deployment.dtype == "float32":
+                fault = messages.jumps_too_close(solve.span, solve.spec.field, f"{here:.17g}", f"{there:.17g}")
+                raise IsoclineError([fault], self.model.source)
+        around = sorted({t for item in breaks for t in item.narrow(times[0], times[-1])})
+        return Jumps(tuple(ordered), margin, tuple(around))
+
+
+@dataclass(frozen=True)
+class Agreed:
+    """The outputs of the first reference, both in words, and how far the second is from it, by output."""
+
+    outputs: dict[str, Array]
+    first: str
+    second: str
+    apart: Mapping[str, float]
+
+    @property
+    def worst(self) -> str:
+        return max(self.apart, key=lambda name: self.apart[name])
+
+    @property
+    def largest(self) -> float:
+        return max(self.apart.values(), default=0.0)
 
 
 def _wide(array: Array) -> Array:

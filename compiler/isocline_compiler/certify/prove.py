@@ -37,10 +37,12 @@ from isocline_runtime import Session
 
 Progress = Callable[[str], None]
 
-SWEPT = 512
-"""Samples of the sweep: as many as are measured, or the worst of those measured could lie beyond the sweep's worst."""
+PARITY, LEAST_PARITY = 0.1, 1e-6
+"""Rounding may be this part of the stated error, and no bound is below what single precision can be held to."""
+NAMED_PARITY = 1e-5
+"""The bound on rounding where the scheme is the model's or the author's, and no error is promised."""
 MEASURED = 512
-"""Samples on which discretisation and parity are measured."""
+"""Samples on which schemes are chosen, and discretisation and parity measured."""
 
 
 @dataclass(frozen=True)
@@ -61,21 +63,45 @@ class Proving:
             found = held_out(self.dataset, self.model.inputs, self.model.targets)
         return found.rounded(self.model.deployment.dtype)
 
+    @cached_property
+    def _evaluators(self) -> dict[int, Evaluator]:
+        return {}
+
     def evaluator(self, samples: Samples) -> Evaluator:
-        """The float64 model on these samples."""
-        return Evaluator(self.model, self.weights, samples, self.model.deployment.error)
+        """The float64 model on these samples, the same one for the same samples: it remembers its reference."""
+        if id(samples) not in self._evaluators:
+            self._evaluators[id(samples)] = Evaluator(self.model, self.weights, samples, self.model.deployment.error)
+        return self._evaluators[id(samples)]
+
+    @cached_property
+    def measured(self) -> Samples:
+        """The samples on which errors are measured."""
+        return self.samples.first(MEASURED)
+
+    @property
+    def parity(self) -> float:
+        """The bound on rounding: the author's; else a tenth of the error that is stated of a grid, which hides less."""
+        plan = self.model.deployment
+        if plan.parity is not None:
+            return plan.parity
+        is_open = any(solve.spec.scheme is None for solve in self.evaluator(self.measured).solves)
+        return max(plan.error * PARITY, LEAST_PARITY) if is_open and self._is_bounded else NAMED_PARITY
 
     def choose(self, progress: Progress) -> tuple[dict[str, Discretisation], tuple[Trial, ...]]:
         """A discretisation for every solve: the model's own, the author's, or the cheapest that meets the error."""
         plan = self.model.deployment
-        evaluator = self.evaluator(self.samples.first(SWEPT))
+        evaluator = self.evaluator(self.measured)
         if self.override is not None:
             return {solve.spec.choice: scheme_steps(solve, self.override) for solve in evaluator.solves}, ()
         if plan.solver is not None or not evaluator.open:
             named = plan.solver
-            chosen = {solve.spec.choice: scheme_steps(solve, named) for solve in evaluator.open if named is not None}
+            chosen = {
+                solve.spec.choice: scheme_steps(solve, named, evaluator.jumps(solve))
+                for solve in evaluator.open
+                if named is not None
+            }
             return {**evaluator.stated, **chosen}, ()
-        rounding = plan.parity if plan.dtype == "float32" else float("inf")
+        rounding = self.parity if plan.dtype == "float32" else float("inf")
         found, trials = choose(evaluator, plan.error, plan.of, progress, rounding)
         return {**evaluator.stated, **found}, trials
 
@@ -89,22 +115,24 @@ class Proving:
         explained: tuple[AttributionProof, ...],
     ) -> Certificate:
         """Measure everything that is claimed."""
-        plan, measured = self.model.deployment, self.samples.first(MEASURED)
+        plan, measured = self.model.deployment, self.measured
         evaluator = self.evaluator(measured)
         exact = evaluator.run(choices)
         deployed = run_deployed(session, measured)
         everything = run_deployed(session, self.samples) if plan.checks else {}
         graph, is_open = self.model.graph, bool(evaluator.open)
-        assert evaluator.by is not None
+        agreed = evaluator.agreed
         return Certificate(
             model=self.model.name,
             samples=self.samples.origin + ("" if measured is self.samples else f", {measured.count} of them measured"),
             parity=compare(deployed, exact, graph),
-            parity_bound=plan.parity,
+            parity_bound=self.parity,
             dtype=plan.dtype,
             discretisation=compare(exact, evaluator.reference, graph) if is_open else {},
             stated_error=plan.error,
-            reference=evaluator.by.words,
+            reference=agreed.first,
+            second_reference=agreed.second,
+            references_apart=agreed.apart,
             solves=tuple(_deployed(solve, choices[solve.spec.choice]) for solve in evaluator.solves),
             work_precision=trials,
             step_halving=_halving(evaluator, exact, choices),
@@ -160,6 +188,11 @@ class Proving:
             messages.error_bound_missed(spans[name], name, f"{item.maximum:.1e}", f"{certificate.stated_error:.0e}")
             for name, item in certificate.deployed.items()
             if name in bounded and self._is_bounded and not item.maximum <= certificate.stated_error
+        ]
+        missed += [
+            messages.halving_too_large(spans[name], name, f"{moved:.1e}", f"{certificate.stated_error:.0e}")
+            for name, moved in certificate.step_halving.items()
+            if name in bounded and self._is_bounded and not moved <= certificate.stated_error
         ]
         missed += [
             messages.order_differs(plan.span, item.scheme, item.on, f"{item.observed:.2f}", f"{item.declared:g}")

@@ -1,11 +1,14 @@
-"""References by kind: what a deployed grid is measured against, each from a family that shares nothing with the grids.
+"""References: what a deployed grid is measured against, from two families that share nothing with it or each other.
 
-An equation without noise has the adaptive explicit reference, a stiff one that of Radau; a model whose scheme is its
-own has none, and is stepped a second time instead (`steppers`); noise is measured on refined Brownian paths (`order`).
+One is an explicit Runge-Kutta pair whose legs end at the jumps of the field; the other a multistep method that turns
+implicit where the equations are stiff, begins anew at the jumps, and looks for more of them in steps that are never
+long. A number is believed when both agree. A model whose scheme is its own has no reference, and is stepped a second
+time instead (`steppers`); noise is measured on refined Brownian paths (`order`).
 """
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
@@ -15,8 +18,10 @@ from scipy.integrate import solve_ivp
 from torch import Tensor
 
 from isocline_compiler.backends.to_torch import Integrator, TorchField
-from isocline_compiler.graph import Node
+from isocline_compiler.graph import Array, Node
 from isocline_compiler.graph.solve import spec_of
+from isocline_compiler.training.breaks import FEW_FEATURES, Breaks, Jump
+from isocline_compiler.training.clock import FieldFunction, Leg
 from isocline_compiler.training.integrate import AdaptiveIntegrator
 from isocline_dsl import messages
 from isocline_dsl.diagnostics import IsoclineError
@@ -24,6 +29,16 @@ from isocline_dsl.diagnostics import IsoclineError
 TIGHTER = 1e-3
 """The reference's tolerance a step, relative to the stated error: its own error stays two orders below that."""
 FLOOR, CEILING = 1e-13, 1e-7
+LOOSE = 1e-4
+"""The tolerance at which the sizes of the states are found."""
+WINDOWS, FIRST = 16, 1e-6
+"""Windows in which sizes are found; the first step, as a part of a leg."""
+COARSE = 1 / 64
+"""The longest step, as a part of the horizon, where only sizes are wanted."""
+RESTING = 1e-12
+"""A state below this part of its largest size is at rest, which says nothing of how exact it has to be."""
+LONGEST = 1 / 64
+"""The longest step of a reference, as a part of the horizon."""
 
 Tensors = tuple[Tensor, ...]
 
@@ -39,38 +54,28 @@ class Reference(Protocol):
 
 
 def reference_tolerance(error: float) -> float:
-    """rtol and atol of the reference solution for a stated error."""
+    """The relative tolerance of the reference solution for a stated error."""
     return min(max(error * TIGHTER, FLOOR), CEILING)
 
 
-@dataclass(frozen=True)
+@dataclass
 class AdaptiveExplicit:
-    """dopri8 of torchdiffeq, all samples together, at tolerances far below the stated error."""
+    """dopri8 of torchdiffeq, the error of a step bounded in every sample and state relative to its own size.
 
-    error: float
-
-    @property
-    def words(self) -> str:
-        return f"dopri8, rtol = atol = {reference_tolerance(self.error):.0e}"
-
-    @property
-    def integrator(self) -> Integrator:
-        tolerance = reference_tolerance(self.error)
-        return AdaptiveIntegrator("dopri8", rtol=tolerance, atol=tolerance, allowed=1_000_000)
-
-
-@dataclass(frozen=True)
-class StiffImplicit:
-    """Radau IIA of order 5 by scipy, sample by sample, so that one hard sample hides no other.
-
-    Hairer, Wanner (1996), IV.8.
+    `breaks`, by the name of the solve, are the jumps that it has stepped onto.
     """
 
-    error: float
+    tolerance: float
+    breaks: dict[str, Breaks] = field(default_factory=dict)
+
+    @classmethod
+    def to(cls, error: float) -> AdaptiveExplicit:
+        """For a stated error."""
+        return cls(reference_tolerance(error))
 
     @property
     def words(self) -> str:
-        return f"Radau (scipy), rtol = {reference_tolerance(self.error):.0e}, sample by sample"
+        return f"dopri8, rtol = {self.tolerance:.0e} of each state and sample, onto every jump"
 
     @property
     def integrator(self) -> Integrator:
@@ -79,55 +84,217 @@ class StiffImplicit:
     def _solve(
         self, node: Node, field: TorchField, initial: Tensors, captured: Tensors, stacked: Tensors, times: Tensor | None
     ) -> Tensors:
-        interval = spec_of(node).interval
-        if interval.times is None or stacked:
-            raise IsoclineError([messages.reference_failed(node.span, spec_of(node).field, "its times are an input")])
+        loose = AdaptiveIntegrator("dopri8", LOOSE, 0.0, 1_000_000, longest=LONGEST)
+        clock = loose.clock(node, times)
+        if len(clock.stops) > 1:
+            self.breaks[spec_of(node).name] = loose.breaks(node, field, clock)
         batched = [x.ndim > 0 and type_.batched for x, type_ in zip(initial, node.types, strict=True)]
-        rows = max((len(x) for x, has in zip(initial, batched, strict=True) if has), default=1)
-        paths = [self._sample(node, field, initial, batched, row, interval.times) for row in range(rows)]
-        found = []
-        for i, has in enumerate(batched):
-            values = torch.stack([path[i] for path in paths]) if has else paths[0][i]
-            axis = 1 if has else 0
-            found.append(values if interval.everywhere else values.select(axis, -1))
+        sizes = _first_sizes(node, field, initial, stacked, loose, times)
+        for _ in range(2):
+            sizes = loose.solve(node, field, initial, stacked, times, _spread(sizes, initial, batched, LOOSE)).sizes
+        exact = AdaptiveIntegrator("dopri8", self.tolerance, 0.0, 1_000_000, longest=LONGEST, known=loose.known)
+        absolute = _spread(sizes, initial, batched, self.tolerance)
+        path = exact.solve(node, field, initial, stacked, times, absolute).path
+        return _kept(node, path)
+
+
+def _first_sizes(
+    node: Node, field: TorchField, initial: Tensors, stacked: Tensors, loose: AdaptiveIntegrator, times: Tensor | None
+) -> Tensors:
+    """A guess of how large each state of each sample is: where it starts, and how far its first slope would take it."""
+    clock = loose.clock(node, times)
+    legs = clock.legs(node, stacked, loose.breaks(node, field, clock)) if len(clock.stops) > 1 else []
+    if not legs:
+        return tuple(x.abs() for x in initial)
+    slopes = clock.slopes(node, field, stacked, legs[0])(torch.tensor(legs[0].start, dtype=torch.float64), initial)
+    reached = zip(initial, slopes, strict=True)
+    return tuple(torch.maximum(x.abs(), v.abs() * clock.horizon).nan_to_num(1.0, 1.0) for x, v in reached)
+
+
+def _spread(sizes: Tensors, initial: Tensors, batched: Sequence[bool], tolerance: float) -> Tensors:
+    """tolerance * size for every entry of every state, from one size a sample or one an entry."""
+    found = []
+    for size, x, has in zip(sizes, initial, batched, strict=True):
+        rows = size.reshape(len(x), -1) if has else size.reshape(1, -1)
+        largest = rows.amax(dim=1).clamp(min=1e-290)
+        shape = (-1, *(1,) * (x.ndim - 1)) if has else (1,) * x.ndim
+        found.append((tolerance * largest).reshape(shape).expand_as(x).contiguous())
+    return tuple(found)
+
+
+def _kept(node: Node, path: Tensors) -> Tensors:
+    """What the solve keeps of (stops, ...): the end, or all stops on an axis after that of the batch."""
+    if not spec_of(node).interval.everywhere:
+        return tuple(states[-1] for states in path)
+    return tuple(x.movedim(0, 1) if type_.batched else x for x, type_ in zip(path, node.types, strict=True))
+
+
+# ---------------------------------------------------------------------------------------------------- the other family
+
+
+@dataclass(frozen=True)
+class Multistep:
+    """LSODA (Adams of order 1 to 12, BDF where the equations are stiff), samples together in its maximum norm.
+
+    It begins anew at the jumps it is told of, by the name of the solve, and looks for others in steps no longer than
+    `longest` of the horizon, where its error test finds them. The Jacobian of samples that do not meet is banded.
+    Petzold (1983), SIAM J. Sci. Stat. Comput. 4, 136-148.
+    """
+
+    tolerance: float
+    longest: float = 1 / 1024
+    breaks: Mapping[str, Breaks] = field(default_factory=dict)
+    allowed: int = 400_000
+
+    @property
+    def words(self) -> str:
+        return f"LSODA, rtol = {self.tolerance:.0e}, steps of at most {self.longest:.1e} of the horizon"
+
+    @property
+    def integrator(self) -> Integrator:
+        return self._solve
+
+    def _cuts(self, node: Node) -> Breaks:
+        """Where it begins anew: at the jumps, and around narrow features where they are few."""
+        known = self.breaks.get(spec_of(node).name, Breaks())
+        features = known.features if len(known.features) <= FEW_FEATURES else ()
+        return Breaks((*known.jumps, *(Jump(t, t, True) for t in features)))
+
+    def _solve(
+        self, node: Node, field: TorchField, initial: Tensors, captured: Tensors, stacked: Tensors, times: Tensor | None
+    ) -> Tensors:
+        clock = AdaptiveIntegrator().clock(node, times)
+        flat = _Flat.of(node, initial)
+        start = flat.joined(initial)
+        if len(clock.stops) == 1:
+            return _kept(node, flat.apart(start[None]))
+        evaluations = [self.allowed]
+        legs = [
+            (leg, flat.function(clock.slopes(node, field, stacked, leg, clamped=False), evaluations, node))
+            for leg in clock.legs(node, stacked, self._cuts(node))
+        ]
+        walk = _Walk(flat, legs, clock.horizon, node)
+        size = walk.guessed(start)
+        windows = np.linspace(clock.stops[0], clock.stops[-1], 4 * WINDOWS + 1)
+        for _ in range(2):
+            size = walk.sizes(walk.through(start, windows, LOOSE, size, COARSE))
+        path = walk.through(start, np.asarray(clock.stops[1:]), self.tolerance, size, self.longest)
+        return _kept(node, flat.apart(np.stack([start, *path])))
+
+
+class FlatField(Protocol):
+    def __call__(self, t: float, x: Array) -> Array: ...
+
+
+@dataclass(frozen=True)
+class _Flat:
+    """States side by side in one vector, sample after sample: (B n,)."""
+
+    shapes: tuple[tuple[int, ...], ...]
+    batched: tuple[bool, ...]
+    rows: int
+
+    @classmethod
+    def of(cls, node: Node, initial: Tensors) -> _Flat:
+        batched = tuple(x.ndim > 0 and type_.batched for x, type_ in zip(initial, node.types, strict=True))
+        rows = next((len(x) for x, has in zip(initial, batched, strict=True) if has), 1)
+        return cls(tuple(tuple(x.shape) for x in initial), batched, rows)
+
+    @property
+    def band(self) -> int:
+        """How far from the diagonal the Jacobian reaches: a sample's own states, unless some are shared by all."""
+        sizes = [int(np.prod(shape)) for shape in self.shapes]
+        if not all(self.batched):
+            return sum(sizes)
+        return sum(sizes) // max(self.rows, 1) - 1
+
+    def joined(self, states: Tensors) -> Array:
+        if not all(self.batched):
+            return np.concatenate([x.reshape(-1).numpy() for x in states])
+        return np.concatenate([x.reshape(self.rows, -1).numpy() for x in states], axis=1).reshape(-1)
+
+    def apart(self, x: Array) -> Tensors:
+        """(..., B n) as the states, (..., *shape) each."""
+        lead, found, place = x.shape[:-1], [], 0
+        if all(self.batched):
+            x = x.reshape(*lead, self.rows, -1)
+        for shape in self.shapes:
+            size = int(np.prod(shape, dtype=int)) // (self.rows if all(self.batched) else 1)
+            found.append(torch.from_numpy(np.ascontiguousarray(x[..., place : place + size]).reshape(*lead, *shape)))
+            place += size
         return tuple(found)
 
-    def _sample(
-        self,
-        node: Node,
-        field: TorchField,
-        initial: Tensors,
-        batched: list[bool],
-        row: int,
-        times: tuple[float, ...],
-    ) -> list[Tensor]:
-        shapes = [x.shape[1:] if has else x.shape for x, has in zip(initial, batched, strict=True)]
-        sizes = [int(np.prod(shape, dtype=int)) for shape in shapes]
-        places = np.cumsum([0, *sizes])
+    def largest(self, x: Array) -> Array:
+        """For every entry the largest of its state in its sample."""
+        states = self.apart(x)
+        spread = []
+        for item, has in zip(states, self.batched, strict=True):
+            rows = item.reshape(len(item), -1) if has else item.reshape(1, -1)
+            spread.append(rows.amax(dim=1, keepdim=True).expand_as(rows).reshape(item.shape))
+        return self.joined(tuple(spread))
 
-        def states(flat: np.ndarray) -> Tensors:
-            found = []
-            for x, has, shape, a, b in zip(initial, batched, shapes, places, places[1:], strict=False):
-                own = torch.from_numpy(flat[a:b].copy()).reshape(shape)
-                found.append(torch.cat([x[:row], own[None], x[row + 1 :]]) if has else own)
-            return tuple(found)
+    def function(self, slopes: FieldFunction, evaluations: list[int], node: Node) -> FlatField:
+        """The field on the vector. Raises E608 when it is asked too often."""
 
-        def slopes(t: float, flat: np.ndarray) -> np.ndarray:
-            values = field(torch.tensor(t, dtype=torch.float64), states(flat))
-            own = [value[row] if has else value for value, has in zip(values, batched, strict=True)]
-            return np.concatenate([item.reshape(-1).numpy() for item in own])
+        def flat(t: float, x: Array) -> Array:
+            evaluations[0] -= 1
+            if evaluations[0] < 0:
+                raise IsoclineError(
+                    [messages.reference_failed(node.span, spec_of(node).field, "LSODA took too many steps")]
+                )
+            return self.joined(slopes(torch.tensor(t, dtype=torch.float64), self.apart(x)))
 
-        start = np.concatenate(
-            [(x[row] if has else x).reshape(-1).numpy() for x, has in zip(initial, batched, strict=True)]
-        )
-        tolerance = reference_tolerance(self.error)
-        found = solve_ivp(slopes, (times[0], times[-1]), start, "Radau", t_eval=times, rtol=tolerance, atol=tolerance)
-        if not found.success:
-            raise IsoclineError([messages.reference_failed(node.span, spec_of(node).field, str(found.message))])
-        path = torch.from_numpy(found.y.T.copy())
-        return [
-            path[:, a:b].reshape(len(times), *shape) for shape, a, b in zip(shapes, places, places[1:], strict=False)
-        ]
+        return flat
+
+
+@dataclass(frozen=True)
+class _Walk:
+    """The way of LSODA along legs, each with its field."""
+
+    flat: _Flat
+    legs: Sequence[tuple[Leg, FlatField]]
+    horizon: float
+    node: Node
+
+    def guessed(self, x: Array) -> Array:
+        """How large each state may become: where it starts, and how far its slope would take it, at any time."""
+        slopes = [np.abs(slope(t, x)) for leg, slope in self.legs for t in np.linspace(leg.start, leg.end, 5)]
+        largest = np.maximum(np.abs(x), np.max(slopes, axis=0) * self.horizon)
+        size = self.flat.largest(np.nan_to_num(largest, nan=1.0, posinf=1.0))
+        return np.where(size > 0, size, 1.0)
+
+    def sizes(self, path: Sequence[Array]) -> Array:
+        """How large each state always is now and then: the least, over windows, of the largest in a window."""
+        grouped = np.stack([self.flat.largest(np.abs(path[a : a + 5]).max(axis=0)) for a in range(0, len(path) - 1, 4)])
+        moving = np.where(grouped > RESTING * grouped.max(axis=0), grouped, np.inf).min(axis=0)
+        return np.where(np.isfinite(moving), moving, 0.0)
+
+    def through(self, x: Array, at: Array, tolerance: float, size: Array, longest: float) -> list[Array]:
+        """The states at these times, all after the start. Raises E608."""
+        absolute = tolerance * np.maximum(size, 1e-16 * float(size.max()) + 1e-290)
+        band = {"lband": self.flat.band, "uband": self.flat.band} if self.flat.band < len(x) - 1 else {}
+        found: list[Array] = []
+        forwards = 1.0 if self.legs[-1][0].end > self.legs[0][0].start else -1.0
+        for leg, slopes in self.legs:
+            before = at[len(found) :]
+            inside = before[(before - leg.end) * forwards <= 0]
+            inside = np.maximum(inside, leg.start) if forwards > 0 else np.minimum(inside, leg.start)
+            asked = np.unique(np.append(inside, leg.end))[:: int(forwards)]
+            with np.errstate(all="ignore"):
+                walked = solve_ivp(
+                    slopes, (leg.start, leg.end), x, "LSODA", t_eval=asked, rtol=tolerance, atol=absolute,
+                    max_step=longest * self.horizon,
+                    first_step=FIRST * min(abs(leg.end - leg.start), longest * self.horizon), **band,
+                )  # fmt: skip
+            if not walked.success or not np.isfinite(walked.y).all():
+                name = spec_of(self.node).field
+                raise IsoclineError([messages.reference_failed(self.node.span, name, "LSODA gave up")])
+            found += [walked.y[:, int(np.flatnonzero(asked == time)[0])] for time in inside]
+            x = walked.y[:, -1]
+        return [*found, *(x for _ in at[len(found) :])]
+
+
+# ---------------------------------------------------------------------------------------------------- remembering
 
 
 @dataclass
@@ -156,4 +323,4 @@ def _same(left: tuple[Tensor | None, ...], right: tuple[Tensor | None, ...]) -> 
     )
 
 
-__all__ = ["AdaptiveExplicit", "Reference", "Remembered", "StiffImplicit", "reference_tolerance"]
+__all__ = ["AdaptiveExplicit", "Multistep", "Reference", "Remembered", "reference_tolerance"]

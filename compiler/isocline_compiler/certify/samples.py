@@ -30,11 +30,18 @@ class Samples:
     def count(self) -> int:
         return next((len(array) for array in self.inputs.values()), 1)
 
+    def spread(self, count: int) -> Array:
+        """The places of at most `count` samples, evenly over all of them."""
+        if self.count <= count:
+            return np.arange(self.count)
+        chosen: Array = np.linspace(0, self.count - 1, count).round().astype(int)
+        return chosen
+
     def first(self, count: int) -> Samples:
         """At most `count` samples, spread evenly over all of them."""
         if self.count <= count:
             return self
-        chosen = np.linspace(0, self.count - 1, count).round().astype(int)
+        chosen = self.spread(count)
         return Samples(
             {name: array[chosen] for name, array in self.inputs.items()},
             {name: array[chosen] for name, array in self.targets.items()},

@@ -99,6 +99,7 @@ class Op:
     `examples` are what the tests try it on. What passes need to know of it: `commutative`: f(a, b) = f(b, a);
     `broadcasts`: it repeats its arguments to one shape itself; `repeats`: the result is the first argument, repeated;
     `moves`: its entries are some of the first argument's, in other places; `smooth`: it has all derivatives everywhere.
+    `piece(y, *xs, **attrs)`, of one made of smooth pieces, numbers the piece that arguments and result lie on.
     """
 
     name: str
@@ -114,6 +115,7 @@ class Op:
     repeats: bool = False
     moves: bool = False
     smooth: bool = True
+    piece: Callable[..., Any] | None = None
 
     def __call__(self, *arguments: Operand, **attrs: Any) -> Node:
         """Apply to nodes; plain numbers become constants."""

@@ -131,7 +131,7 @@ class DeployLowering:
             "opset": self._opset,
             "dtype": lambda: read.word("dtype", ("float32", "float64"), "float32"),
             "batch": lambda: read.count("batch", 1, None),
-            "parity": lambda: read.number("parity", 0, 1e-5),
+            "parity": lambda: read.number("parity", 0, None),
             "derivatives": lambda: read.words("derivatives", DERIVATIVES),
             "unroll": self._unroll,
         }

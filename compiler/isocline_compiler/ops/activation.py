@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from isocline_compiler.graph import Example, Node, Op
 from isocline_compiler.graph.emission import Emitter
 from isocline_compiler.graph.tensor_type import TensorType
@@ -17,6 +19,11 @@ _SELU_ALPHA = 1.6732632423543772
 _SELU_SCALE = 1.0507009873554805
 _ROOT_HALF = 0.7071067811865476
 _INV_ROOT_TWO_PI = 0.3989422804014327
+
+
+def _side(y: Any, x: Any, **_: Any) -> Any:
+    """Which side of the corner at 0."""
+    return x > 0
 
 
 def _sloped(x: TensorType, *, alpha: float) -> TensorType:
@@ -110,21 +117,39 @@ SOFTPLUS = Op(
     lambda g, y, x: (g * SIGMOID(x),), "log(1 + e^x), without overflow.", examples=_EXAMPLES,
 )  # fmt: skip
 RELU = Op(
-    "relu", same, "relu", "Relu", lambda g, y, x: (g * positive_part(x),), "max(x, 0)", examples=_EXAMPLES, smooth=False
+    "relu",
+    same,
+    "relu",
+    "Relu",
+    lambda g, y, x: (g * positive_part(x),),
+    "max(x, 0)",
+    examples=_EXAMPLES,
+    smooth=False,
+    piece=_side,
 )
 LEAKY_RELU = Op(
     "leaky_relu", _sloped, lambda torch, x, alpha: torch.nn.functional.leaky_relu(x, alpha), _emit_leaky,
     lambda g, y, x, alpha: (g * where_positive(x, 1.0, float(alpha)),), "x above 0, alpha x below.",
     examples=(Example((real("batch", 7),), {"alpha": 0.1}),),
-    smooth=False,
+    smooth=False, piece=_side,
 )  # fmt: skip
 ELU = Op(
     "elu", _sloped, lambda torch, x, alpha: torch.nn.functional.elu(x, alpha), _emit_elu,
     lambda g, y, x, alpha: (g * where_positive(x, 1.0, y + float(alpha)),), "x above 0, alpha (e^x - 1) below.",
     examples=(Example((real("batch", 7),), {"alpha": 0.7}), Example((real("batch", 7),), {"alpha": 1.0})),
-    smooth=False,
+    smooth=False, piece=_side,
 )  # fmt: skip
-SELU = Op("selu", same, "selu", _emit_selu, _grad_selu, "The self-normalising elu.", examples=_EXAMPLES, smooth=False)
+SELU = Op(
+    "selu",
+    same,
+    "selu",
+    _emit_selu,
+    _grad_selu,
+    "The self-normalising elu.",
+    examples=_EXAMPLES,
+    smooth=False,
+    piece=_side,
+)
 GELU = Op(
     "gelu", same, lambda torch, x: torch.nn.functional.gelu(x), _emit_gelu, _grad_gelu,
     "x Phi(x), Phi the normal distribution function; exact, not the tanh approximation.", examples=_EXAMPLES,

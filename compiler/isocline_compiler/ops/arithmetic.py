@@ -84,12 +84,12 @@ POW = Op("pow", elementwise_real, _torch_pow, "Pow", _grad_pow, "a^b", examples=
 MINIMUM = Op(
     "minimum", elementwise, "minimum", "Min", lambda g, y, a, b: _share(LESS, g, a, b), "The smaller of a and b.",
     examples=(*_PAIRS, _INTEGERS),
-    commutative=True, broadcasts=True, smooth=False,
+    commutative=True, broadcasts=True, smooth=False, piece=lambda y, a, b: a < b,
 )  # fmt: skip
 MAXIMUM = Op(
     "maximum", elementwise, "maximum", "Max", lambda g, y, a, b: _share(GREATER, g, a, b), "The larger of a and b.",
     examples=(*_PAIRS, _INTEGERS),
-    commutative=True, broadcasts=True, smooth=False,
+    commutative=True, broadcasts=True, smooth=False, piece=lambda y, a, b: a < b,
 )  # fmt: skip
 
 ARITHMETIC = (ADD, SUB, MUL, DIV, NEG, POW, MINIMUM, MAXIMUM)

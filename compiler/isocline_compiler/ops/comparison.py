@@ -18,6 +18,13 @@ _PAIRS = (
     Example((real("batch", 3), real())),
     Example((integer("batch", 3), integer(3))),
 )
+
+
+def _result(y: Any, *_: Any) -> Any:
+    """The result is a piece's number itself."""
+    return y
+
+
 _TRUTHS = (Example((truth("batch", 3), truth(3))), Example((truth("batch", 2), truth("batch", 2))))
 
 
@@ -25,11 +32,33 @@ def _emit_not_equal(emitter: Emitter, node: Node, a: str, b: str) -> str:
     return emitter.node("Not", emitter.node("Equal", a, b))
 
 
-LESS = Op("less", comparison, "lt", "Less", _CONSTANT, "a < b", examples=_PAIRS, broadcasts=True, smooth=False)
-LESS_EQUAL = Op(
-    "less_equal", comparison, "le", "LessOrEqual", _CONSTANT, "a <= b", examples=_PAIRS, broadcasts=True, smooth=False
+LESS = Op(
+    "less", comparison, "lt", "Less", _CONSTANT, "a < b", examples=_PAIRS, broadcasts=True, smooth=False, piece=_result
 )
-GREATER = Op("greater", comparison, "gt", "Greater", _CONSTANT, "a > b", examples=_PAIRS, broadcasts=True, smooth=False)
+LESS_EQUAL = Op(
+    "less_equal",
+    comparison,
+    "le",
+    "LessOrEqual",
+    _CONSTANT,
+    "a <= b",
+    examples=_PAIRS,
+    broadcasts=True,
+    smooth=False,
+    piece=_result,
+)
+GREATER = Op(
+    "greater",
+    comparison,
+    "gt",
+    "Greater",
+    _CONSTANT,
+    "a > b",
+    examples=_PAIRS,
+    broadcasts=True,
+    smooth=False,
+    piece=_result,
+)
 GREATER_EQUAL = Op(
     "greater_equal",
     comparison,
@@ -40,6 +69,7 @@ GREATER_EQUAL = Op(
     examples=_PAIRS,
     broadcasts=True,
     smooth=False,
+    piece=_result,
 )
 EQUAL = Op(
     "equal",
@@ -52,6 +82,7 @@ EQUAL = Op(
     commutative=True,
     broadcasts=True,
     smooth=False,
+    piece=_result,
 )
 NOT_EQUAL = Op(
     "not_equal",
@@ -64,6 +95,7 @@ NOT_EQUAL = Op(
     commutative=True,
     broadcasts=True,
     smooth=False,
+    piece=_result,
 )
 
 AND = Op(
@@ -77,6 +109,7 @@ AND = Op(
     commutative=True,
     broadcasts=True,
     smooth=False,
+    piece=_result,
 )
 OR = Op(
     "or",
@@ -89,9 +122,18 @@ OR = Op(
     commutative=True,
     broadcasts=True,
     smooth=False,
+    piece=_result,
 )
 NOT = Op(
-    "not", logical, "logical_not", "Not", _CONSTANT, "not a", examples=(Example((truth("batch", 3),)),), smooth=False
+    "not",
+    logical,
+    "logical_not",
+    "Not",
+    _CONSTANT,
+    "not a",
+    examples=(Example((truth("batch", 3),)),),
+    smooth=False,
+    piece=_result,
 )
 
 
@@ -153,7 +195,7 @@ CAST = Op(
         Example((real("batch", 3),), {"kind": "real"}),
         Example((truth("batch", 3),), {"kind": "int"}),
     ),
-    smooth=False,
+    smooth=False, piece=lambda y, x, kind: y * 0 if kind == "real" else y,
 )  # fmt: skip
 
 
@@ -179,7 +221,7 @@ CLIP = Op(
         Example((real("batch", 4),), {"low": -1.0, "high": 0.5}),
         Example((real("batch", 4),), {"low": 0.0, "high": float("inf")}),
     ),
-    smooth=False,
+    smooth=False, piece=lambda y, x, **_: (x > y) * 2 + (x < y),
 )  # fmt: skip
 
 COMPARISON = (LESS, LESS_EQUAL, GREATER, GREATER_EQUAL, EQUAL, NOT_EQUAL, AND, OR, NOT, WHERE, CAST, CLIP)

@@ -54,10 +54,24 @@ SQRT = Op(
     "sqrt", same, "sqrt", "Sqrt", lambda g, y, x: (g * 0.5 / y,), "The square root.", examples=_on(0.1, 5), smooth=False
 )
 SQUARE = Op("square", same, "square", _square, lambda g, y, x: (g * x * 2.0,), "x^2", examples=_on())
-ABS = Op("abs", same_number, "abs", "Abs", lambda g, y, x: (g * SIGN(x),), "|x|", examples=_on(), smooth=False)
-SIGN: Op = Op("sign", same_number, "sign", "Sign", _STEP, "-1, 0 or 1.", examples=_on(), smooth=False)
-FLOOR = Op("floor", same, "floor", "Floor", _STEP, "The integer below.", examples=_on(), smooth=False)
-CEIL = Op("ceil", same, "ceil", "Ceil", _STEP, "The integer above.", examples=_on(), smooth=False)
+ABS = Op(
+    "abs",
+    same_number,
+    "abs",
+    "Abs",
+    lambda g, y, x: (g * SIGN(x),),
+    "|x|",
+    examples=_on(),
+    smooth=False,
+    piece=lambda y, x: x > 0,
+)
+SIGN: Op = Op(
+    "sign", same_number, "sign", "Sign", _STEP, "-1, 0 or 1.", examples=_on(), smooth=False, piece=lambda y, x: y
+)
+FLOOR = Op(
+    "floor", same, "floor", "Floor", _STEP, "The integer below.", examples=_on(), smooth=False, piece=lambda y, x: y
+)
+CEIL = Op("ceil", same, "ceil", "Ceil", _STEP, "The integer above.", examples=_on(), smooth=False, piece=lambda y, x: y)
 ROUND = Op(
     "round",
     same,
@@ -67,6 +81,7 @@ ROUND = Op(
     "The nearest integer, the even one in the middle.",
     examples=_on(),
     smooth=False,
+    piece=lambda y, x: y,
 )
 
 SIN = Op("sin", same, "sin", "Sin", lambda g, y, x: (g * COS(x),), "Sine.", examples=_on())

@@ -182,7 +182,7 @@ def _emit_argmax(emitter: Emitter, node: Node, x: str) -> str:
 ARGMAX = Op(
     "argmax", _argmax_type, lambda torch, x, axis: torch.argmax(x, axis), _emit_argmax, Stop("piecewise constant"),
     "The first index of the largest entry along an axis.", examples=(Example((real("batch", 5),), {"axis": -1}),),
-    smooth=False,
+    smooth=False, piece=lambda y, x, axis: y,
 )  # fmt: skip
 
 

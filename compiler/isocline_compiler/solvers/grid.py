@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from itertools import pairwise
 from math import isfinite, ulp
@@ -20,12 +20,15 @@ from isocline_dsl.tree import Span
 class Grid:
     """Integration nodes t_0, ..., t_n in the order of travel, and which of them are outputs.
 
-    Raises ValueError unless the times are finite and strictly increase or strictly decrease, and `keep` holds
-    increasing positions among them.
+    At the nodes in `jumps` the field jumps: the step before reads it `margin` before the node, the step after as much
+    behind it, so that neither meets the other's piece. Raises ValueError unless the times are finite and strictly
+    increase or strictly decrease, and `keep` holds increasing positions among them.
     """
 
     times: tuple[float, ...]
     keep: tuple[int, ...]
+    jumps: frozenset[int] = frozenset()
+    margin: float = 0.0
 
     def __post_init__(self) -> None:
         if len(self.times) < 2 or not all(map(isfinite, self.times)):
@@ -45,6 +48,18 @@ class Grid:
     def outputs(self) -> tuple[float, ...]:
         """The times at which the solution is kept."""
         return tuple(self.times[index] for index in self.keep)
+
+    @cached_property
+    def begins(self) -> tuple[float, ...]:
+        """Where each step reads the field first."""
+        inwards = self.margin if self.times[-1] > self.times[0] else -self.margin
+        return tuple(t + inwards if i in self.jumps else t for i, t in enumerate(self.times[:-1]))
+
+    @cached_property
+    def ends(self) -> tuple[float, ...]:
+        """Where each step reads the field last."""
+        inwards = self.margin if self.times[-1] > self.times[0] else -self.margin
+        return tuple(t - inwards if i in self.jumps else t for i, t in enumerate(self.times[1:], 1))
 
     @cached_property
     def widths(self) -> tuple[float, ...]:
@@ -146,10 +161,31 @@ class Discretisation:
             raise ValueError(f"a segment of {self.segment} steps: at least one is needed")
 
 
+@dataclass(frozen=True)
+class Jumps:
+    """Times at which a field jumps, how far from them single or double precision is sure of the side, and times around
+    a pulse, between which as many steps are needed as between the others.
+    """
+
+    times: tuple[float, ...] = ()
+    margin: float = 0.0
+    around: tuple[float, ...] = ()
+
+
+NO_JUMPS = Jumps()
+
+
 def discretise(
-    interval: Interval, scheme: str, steps: int, *, intervals: int = 1, span: Span | None = None
+    interval: Interval,
+    scheme: str,
+    steps: int,
+    *,
+    intervals: int = 1,
+    span: Span | None = None,
+    jumps: Jumps = NO_JUMPS,
 ) -> Discretisation:
-    """`steps` steps of the named scheme in all, equally many in each interval.
+    """`steps` steps of the named scheme in all, equally many in each interval, and more where the jumps inside of one
+    are more than its steps: every jump is a node.
 
     `intervals` is how many there are when the interval's times come with the input. Raises IsoclineError when
     the scheme is unknown, or `steps` is not a positive multiple of the number of intervals; `span` is where
@@ -163,8 +199,32 @@ def discretise(
         raise IsoclineError([messages.steps_not_a_multiple(span, steps, count, _nearest_multiples(steps, count))])
     if times is None:
         return Discretisation(SCHEMES[scheme], steps // count)
-    grid = through(times, steps // count)
-    return Discretisation(SCHEMES[scheme], grid if interval.everywhere else Grid(grid.times, grid.keep[-1:]))
+    grid = onto(times, steps // count, jumps)
+    return Discretisation(SCHEMES[scheme], grid if interval.everywhere else replace(grid, keep=grid.keep[-1:]))
+
+
+def onto(times: Sequence[float], substeps: int, jumps: Jumps) -> Grid:
+    """As many substeps in every interval between neighbouring times, with a node at each of the jumps."""
+    low, high = min(times), max(times)
+    near = 4 * jumps.margin
+    inside = [t for t in sorted(set(jumps.times)) if low - near <= t <= high + near]
+    if not inside and not jumps.around:
+        return through(times, substeps)
+    points = list(times)
+    for t in (*inside, *jumps.around):
+        if low < t < high and min(abs(t - point) for point in points) > near:
+            points.append(t)
+    points.sort(reverse=times[-1] < times[0])
+    stops = [points.index(t) for t in times]
+    most = max(b - a for a, b in pairwise(stops))
+    total = max(substeps, most) if not jumps.around else -(-substeps // most) * most
+    counts: list[int] = []
+    for a, b in pairwise(stops):
+        counts += [total // most] * most if jumps.around and b - a == most else distribute(points[a : b + 1], total)
+    grid = through(points, counts)
+    near_jump = [any(abs(t - jump) <= near for jump in inside) for t in points]
+    at = [i for i, has in zip(grid.keep, near_jump, strict=True) if has]
+    return Grid(grid.times, tuple(grid.keep[i] for i in stops), frozenset(at), jumps.margin)
 
 
 def halved(choice: Discretisation) -> Discretisation:
@@ -172,7 +232,13 @@ def halved(choice: Discretisation) -> Discretisation:
     if isinstance(choice.grid, int):
         return Discretisation(choice.scheme, 2 * choice.grid, choice.segment)
     times = [time for here, there in pairwise(choice.grid.times) for time in (here, (here + there) / 2)]
-    finer = Grid((*times, choice.grid.times[-1]), tuple(2 * index for index in choice.grid.keep))
+    grid = choice.grid
+    finer = replace(
+        grid,
+        times=(*times, grid.times[-1]),
+        keep=tuple(2 * index for index in grid.keep),
+        jumps=frozenset(2 * index for index in grid.jumps),
+    )
     return Discretisation(choice.scheme, finer, choice.segment)
 
 

@@ -3,35 +3,56 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import partial
 from typing import Any
 
 import torch
 from torch import Tensor
 
+from isocline_compiler.backends.forcing import forcing_of
 from isocline_compiler.backends.to_torch import TorchField
 from isocline_compiler.graph import Node
 from isocline_compiler.graph.solve import spec_of
+from isocline_compiler.training.breaks import Breaks
+from isocline_compiler.training.clock import Clock, Leg, States
 from isocline_compiler.training.steering import Steering
-from isocline_compiler.training.watched_field import FieldFunction, States, WatchedField
+from isocline_compiler.training.watched_field import WatchedField
 from isocline_dsl.diagnostics import IsoclineError
 from isocline_dsl.messages import fitting as messages
 
 _INTERPOLATES_WELL = frozenset({"dopri5"})
 """Solvers whose values between steps are as good as their steps; the others must step onto every time that is kept,
 or the solution there is 100 times further off than the tolerances say."""
+FIRST = 1e-3
+"""The first step of a leg, as a part of it: a solver's own guess looks beyond the end when time is in nanoseconds."""
+LONGEST = 1 / 16
+"""The longest step through a field that reads the time, as a part of the horizon."""
+WINDOWS, RESTING, NOISE, LEAST = 16, 1e-12, 1e-16, 1e-290
+"""Windows in which the size of a state is found, those in which it rests aside; one far below the others
+is rounding."""
+OVERFLOWED = 1e6
+"""By how much a step that overflows is said to exceed its tolerance: it is tried again, shorter."""
+
+
+@dataclass(frozen=True)
+class Solved:
+    """The states at the stops, (stops, ...), and how large they were on the way (see `Watch.sizes`)."""
+
+    path: States
+    sizes: States
 
 
 @dataclass
 class AdaptiveIntegrator:
-    """x(t) with x' = f(t, x), the local error of a step kept below atol + rtol |x| (rms over all samples).
+    """x(t) with x' = f(t, x), the local error of a step kept below atol + rtol |x| in every sample and every state.
 
-    `allowed` bounds the evaluations of a solve. With `adjoint` the gradient is the solution of
-    a' = -(df/dx)^T a backwards in time (Chen et al. 2018), in constant memory and to the solver's own
-    tolerance; without, it is the derivative of the numerical solution. Raises E452 (the solution runs away),
-    E453 (too many evaluations), E457 (times out of order).
+    The error of a state is the root mean square over its entries. What the field reads of the time alone is searched
+    for jumps, which no step crosses, and for narrow features, which none steps over. `allowed` bounds the evaluations
+    of a solve, `longest` the steps, as a part of the horizon. With `adjoint` the gradient is the solution of
+    a' = -(df/dx)^T a backwards in time (Chen et al. 2018), in constant memory and to the solver's own tolerance;
+    without, it is the derivative of the numerical solution. Raises E452 (the solution runs away), E453 (too many
+    evaluations), E457 (times out of order).
     """
 
     method: str = "dopri5"
@@ -40,6 +61,8 @@ class AdaptiveIntegrator:
     allowed: int = 100_000
     adjoint: bool = False
     steering: Steering = dataclasses.field(default_factory=lambda: Steering(0.0))
+    longest: float | None = None
+    known: dict[str, tuple[States, Breaks]] = dataclasses.field(default_factory=dict)
 
     def __call__(
         self,
@@ -51,99 +74,160 @@ class AdaptiveIntegrator:
         times: Tensor | None,
     ) -> States:
         """Each state at the end, or at all times on an axis after the batch axis."""
-        interval = spec_of(node).interval
-        if times is None:
-            path = self._at_known_times(node, field, initial, stacked)
-        else:
-            path = self._at_given_times(node, field, initial, stacked, times)
-        if not interval.everywhere:
+        path = self.solve(node, field, initial, stacked, times).path
+        if not spec_of(node).interval.everywhere:
             return tuple(states[-1] for states in path)
         return tuple(
             states.movedim(0, 1) if type_.batched else states for states, type_ in zip(path, node.types, strict=True)
         )
 
-    def _at_known_times(self, node: Node, field: TorchField, initial: States, stacked: States) -> States:
-        """One solve through all times, which every sample shares: states of shape (times, ...)."""
-        known = torch.tensor(self.steering.times(node), dtype=torch.float64, device=initial[0].device)
-        if len(known) == 1:
-            return tuple(state[None] for state in initial)
-        start, length = known[0], known[-1] - known[0]
-
-        def slopes(t: Tensor, states: States) -> States:
-            return field(t, states, _slices(node, stacked, float((t - start) / length)) if stacked else ())
-
-        return self._solve(slopes, node, initial, known, (*field.parameters, *stacked))
-
-    def _at_given_times(self, node: Node, field: TorchField, initial: States, stacked: States, times: Tensor) -> States:
-        """Interval by interval, each on its own clock s in [0, 1]: dx/ds = h f(a + s h, x), with h = b - a."""
+    def clock(self, node: Node, times: Tensor | None) -> Clock:
+        """The clock of a solve. Raises E457 for times out of order."""
+        if times is None:
+            return Clock(self.steering.times(node))
         _check_order(node, times)
-        path, count = [initial], times.shape[-1]
-        clock = torch.tensor([0.0, 1.0], dtype=torch.float64, device=initial[0].device)
-        constants = (*field.parameters, *stacked, times)
-        for index in range(count - 1):
-            begin, end = times[..., index], times[..., index + 1]
-            slopes = _rescaled(field, begin, end, _slices(node, stacked, (index + 0.5) / (count - 1)))
-            report = partial(_between, begin, end)
-            path.append(tuple(s[-1] for s in self._solve(slopes, node, path[-1], clock, constants, report)))
-        return tuple(torch.stack(states) for states in zip(*path, strict=True))
+        return Clock.of(times)
 
-    def _solve(
+    def breaks(self, node: Node, field: TorchField, clock: Clock) -> Breaks:
+        """Where the field jumps and is busy, searched for anew when what it depends on has changed."""
+        given = () if clock.given is None else (clock.given,)
+        reads = (*forcing_of(field.bound).reads(field.bound), torch.tensor(clock.stops, dtype=torch.float64), *given)
+        before = self.known.get(spec_of(node).name)
+        if before is None or not _same(before[0], reads):
+            before = tuple(item.detach().clone() for item in reads), clock.breaks(field)
+            self.known[spec_of(node).name] = before
+        return before[1]
+
+    def solve(
         self,
-        slopes: FieldFunction,
         node: Node,
+        field: TorchField,
         initial: States,
-        times: Tensor,
+        stacked: States,
+        times: Tensor | None,
+        absolute: States | None = None,
+    ) -> Solved:
+        """The states at every stop. `absolute` is the absolute tolerance of each state, instead of `atol`."""
+        clock = self.clock(node, times)
+        path = [tuple(state[None] for state in initial)]
+        if len(clock.stops) == 1:
+            return Solved(path[0], initial)
+        breaks = self.breaks(node, field, clock)
+        given = () if clock.given is None else (clock.given,)
+        watch = _Watch(absolute, tuple(type_.batched for type_ in node.types[: len(initial)]))
+        x, constants = initial, (*field.parameters, *stacked, *given)
+        evaluations = 0
+        for leg in clock.legs(node, stacked, breaks):
+            slopes = clock.slopes(node, field, stacked, leg)
+            watched = WatchedField(slopes, node, self.method, self.allowed, clock.time, watch.see, evaluations)
+            found = self._leg(watched, x, leg, constants, self._settings(leg, clock, field, watch))
+            evaluations, x = watched.evaluations, tuple(states[-1] for states in found)
+            watched.evaluations = 0  # the adjoint evaluates the field again, with the same bound
+            path.append(tuple(states[_places(leg)] for states in found))
+            watch.see(leg.end, x)
+        return Solved(tuple(torch.cat(states) for states in zip(*path, strict=True)), watch.sizes(clock))
+
+    def _leg(
+        self,
+        watched: WatchedField,
+        initial: States,
+        leg: Leg,
         constants: Sequence[Tensor],
-        report: Callable[[Tensor], Tensor] | None = None,
+        settings: dict[str, Any],
     ) -> States:
-        """torchdiffeq, its failures turned into ours; `report` turns its clock into the time of the file."""
-        watched = WatchedField(slopes, node, self.method, self.allowed, report)
+        """torchdiffeq on one leg, its failures turned into ours: the states at its start, its stops and its end."""
+        times = torch.tensor(sorted({leg.start, *leg.stops, leg.end}, reverse=leg.end < leg.start), dtype=torch.float64)
+        times = times.to(initial[0].device)
         try:
-            path = self._integrate(watched, initial, times, constants)
+            path = self._integrate(watched, initial, times, constants, settings)
         except AssertionError as error:
             # torchdiffeq asserts that a step advances and that the state is finite; nothing else is a solve's fault.
             if not any(words in str(error) for words in ("underflow in dt", "non-finite")):
                 raise
             raise watched.stalled(initial, times[0]) from None
-        watched.evaluations = 0  # the adjoint evaluates the field again, with the same bound
         return path
 
-    def _integrate(self, watched: WatchedField, initial: States, times: Tensor, constants: Sequence[Tensor]) -> States:
+    def _settings(self, leg: Leg, clock: Clock, field: TorchField, watch: _Watch) -> dict[str, Any]:
+        """What torchdiffeq is told: tolerances, the norm, the first and the longest step, what it steps onto."""
+        onto = set(leg.features) | {leg.end}
+        if self.method not in _INTERPOLATES_WELL:
+            onto |= {stop for stop in leg.stops if stop != leg.start}
+        driven = bool(forcing_of(field.bound).nodes)
+        longest = self.longest if self.longest is not None else LONGEST if driven else 1.0
+        options = {
+            "norm": watch.norm, "first_step": FIRST * abs(leg.end - leg.start), "max_step": longest * clock.horizon,
+            "step_t": torch.tensor(sorted(onto), dtype=torch.float64),
+        }  # fmt: skip
+        absolute = self.atol if watch.absolute is None else tuple(item.reshape(-1) for item in watch.absolute)
+        return {"rtol": self.rtol, "atol": absolute, "method": self.method, "options": options}
+
+    def _integrate(
+        self,
+        watched: WatchedField,
+        initial: States,
+        times: Tensor,
+        constants: Sequence[Tensor],
+        settings: dict[str, Any],
+    ) -> States:
         import torchdiffeq
 
-        settings: dict[str, Any] = {"rtol": self.rtol, "atol": self.atol, "method": self.method}
-        if self.method not in _INTERPOLATES_WELL:
-            settings["options"] = {"step_t": times[1:]}
         if not self.adjoint:
             return tuple(torchdiffeq.odeint(watched, initial, times, **settings))
         moved = tuple(item for item in constants if item.requires_grad)
         return tuple(torchdiffeq.odeint_adjoint(watched, initial, times, adjoint_params=moved, **settings))
 
 
-def _between(begin: Tensor, end: Tensor, s: Tensor) -> Tensor:
-    return begin + s * (end - begin)
+def _places(leg: Leg) -> list[int]:
+    """Where the stops of a leg stand among its start, its stops and its end."""
+    inner = sorted({leg.start, *leg.stops, leg.end}, reverse=leg.end < leg.start)
+    return [inner.index(stop) for stop in leg.stops]
 
 
-def _rescaled(field: TorchField, begin: Tensor, end: Tensor, slices: States) -> FieldFunction:
-    """f on the clock of one interval: h f(a + s h, x), where a and h are one number a sample, or one for all."""
-    width = end - begin
+@dataclass
+class _Watch:
+    """What one solve keeps in mind from leg to leg: how states are measured, and how large they were."""
 
-    def slopes(s: Tensor, states: States) -> States:
-        values = field(begin + s * width, states, slices)
-        return tuple(_over(width, value) * value for value in values)
+    absolute: States | None
+    batched: tuple[bool, ...]
+    seen: list[tuple[float, States]] = dataclasses.field(default_factory=list)
 
-    return slopes
+    def norm(self, states: States) -> Tensor:
+        """The largest, over samples and states, of the root mean square over the entries of a state."""
+        rows = zip(states, self.batched, strict=True)
+        found = torch.stack([self._rows(x, has).square().mean(dim=1).amax().sqrt() for x, has in rows]).amax()
+        return torch.nan_to_num(found, nan=OVERFLOWED, posinf=OVERFLOWED)
+
+    def _rows(self, x: Tensor, batched: bool) -> Tensor:
+        return x.reshape(len(x), -1) if batched and x.ndim else x.reshape(1, -1)
+
+    def see(self, t: float, states: States) -> None:
+        """The largest entry of each state of each sample at a time."""
+        if self.absolute is not None:
+            rows = zip(states, self.batched, strict=True)
+            self.seen.append((t, tuple(self._rows(x.detach(), has).abs().amax(dim=1) for x, has in rows)))
+
+    def sizes(self, clock: Clock) -> States:
+        """How large each state of each sample always is now and then: the least, over windows of the horizon, of the
+        largest in a window. An error far below it is of no account anywhere. Windows in which a state is still at rest,
+        or gone, do not count.
+        """
+        if not self.seen:
+            return ()
+        windows: dict[int, States] = {}
+        for t, sizes in self.seen:
+            place = min(int(abs(t - clock.stops[0]) / clock.horizon * WINDOWS), WINDOWS - 1)
+            before = windows.get(place)
+            windows[place] = sizes if before is None else tuple(map(torch.maximum, before, sizes))
+        every = [torch.stack(values) for values in zip(*windows.values(), strict=True)]
+        moving = [torch.where(item > RESTING * item.amax(dim=0), item, torch.inf).amin(dim=0) for item in every]
+        most = max(float(item.amax()) for item in every)
+        return tuple(x.nan_to_num(posinf=0.0).clamp(min=most * NOISE + LEAST) for x in moving)
 
 
-def _over(width: Tensor, value: Tensor) -> Tensor:
-    """(batch,) as (batch, 1, ..., 1), of the rank of `value`."""
-    return width.reshape(*width.shape, *(1,) * (value.ndim - width.ndim))
-
-
-def _slices(node: Node, stacked: States, progress: float) -> States:
-    """What the field reads of its rows, with p in [0, 1] how far the solve is."""
-    rows = spec_of(node).rows
-    return tuple(item[row.at(progress, len(item))] for row, item in zip(rows, stacked, strict=True))
+def _same(left: States, right: States) -> bool:
+    return len(left) == len(right) and all(
+        a.shape == b.shape and torch.equal(a, b) for a, b in zip(left, right, strict=True)
+    )
 
 
 def _check_order(node: Node, times: Tensor) -> None:

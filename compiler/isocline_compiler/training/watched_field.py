@@ -29,12 +29,15 @@ class WatchedField:
         solver: str,
         allowed: int,
         report: Callable[[Tensor], Tensor] | None = None,
+        see: Callable[[float, States], None] | None = None,
+        evaluations: int = 0,
     ) -> None:
         self.field = field
         self.node = node
         self.solver = solver
         self.allowed = allowed
-        self.evaluations = 0
+        self.evaluations = evaluations
+        self.see = see
         self.last: tuple[Tensor, States] | None = None
         self.report = report or (lambda t: t)
 
@@ -49,6 +52,8 @@ class WatchedField:
     def callback_accept_step(self, t: Tensor, states: States, _: Tensor) -> None:
         """torchdiffeq calls this with the state a step began from, which it has found to be finite."""
         self.last = t.detach(), tuple(state.detach() for state in states)
+        if self.see is not None:
+            self.see(float(t), states)
 
     def stalled(self, initial: States, start: Tensor) -> IsoclineError:
         """The error for a solver that cannot advance. Raises nothing itself."""

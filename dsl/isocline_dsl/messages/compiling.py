@@ -117,15 +117,16 @@ def opset_out_of_range(span: Span | None, found: int, low: int, high: int) -> Dr
 
 
 @message("E611")
-def no_scheme_reaches(span: Span | None, error: str, best: str, scheme: str) -> Draft:
+def no_scheme_reaches(span: Span | None, error: str, best: str, scheme: str, steps: int) -> Draft:
     """`auto` found no scheme and number of steps that stay within the stated error.
 
-    The certificate's work-precision table shows what was tried and how far each one came.
+    Every scheme was tried with more and more steps, until a single run of the model would take seconds. Where the best
+    is near enough for the use, the hint has the line to write.
     """
     return Draft(
         span,
-        f"no scheme reaches the error {error} in a graph of reasonable size; the best, {scheme}, reaches {best}",
-        "allow a larger error, shorten the solve, or make the field smoother",
+        f"no scheme reaches the error {error}; the nearest, {scheme} with {steps} steps, reaches {best}",
+        f"write `solver {scheme}(steps={steps})` to have that one, allow a larger error, or shorten the solve",
     )
 
 
@@ -159,3 +160,70 @@ def steps_differ(span: Span | None, output: str, difference: str, bound: str) ->
     with the compiler's. The two must give the same numbers in float64. The compiler is at fault.
     """
     return Draft(span, f"`{output}` is {difference} from a second walk of the same steps; at most {bound} is allowed")
+
+
+@message("E630")
+def references_differ(span: Span | None, output: str, found: str, bound: str, first: str, second: str) -> Draft:
+    """Two reference solutions do not agree, so that no error can be measured.
+
+    One is an explicit Runge-Kutta method, the other a multistep method; both were tightened as far as double precision
+    allows. Equations that double every difference many times over within the horizon (chaos), or that switch on the
+    state again and again, have no solution that can be computed to this error.
+
+    Shorten the time of the solve, or state a larger error.
+    """
+    return Draft(
+        span,
+        f"two reference solutions of `{output}` differ by {found}, and may by {bound}: {first}; {second}",
+        "shorten the time of the solve, or state a larger error",
+    )
+
+
+@message("E631")
+def halving_too_large(span: Span | None, output: str, found: str, bound: str) -> Draft:
+    """Halving every step moves an output by more than the stated error: the grid has not converged.
+
+    A grid that has converged moves by about its own error. One that moves further, although it is near the reference,
+    is near it by chance.
+
+    Name a scheme with more steps, or state a larger error.
+    """
+    return Draft(
+        span,
+        f"`{output}` moves by {found} when every step is halved; the stated error is {bound}",
+        "name a scheme with more steps, or state a larger error",
+    )
+
+
+@message("E632")
+def single_precision_rounds(
+    span: Span | None, output: str, scheme: str, steps: int, error: str, rounding: str, bound: str
+) -> Draft:
+    """Single precision rounds every grid that is exact enough by more than the bound on parity.
+
+    The bound is a tenth of the stated error unless `parity` says otherwise. Equations that magnify small differences,
+    or that take very many steps, magnify rounding too. In double precision the same grid keeps it.
+
+        deploy { solver auto(error=1e-3); dtype float64 }
+    """
+    return Draft(
+        span,
+        f"{scheme} with {steps} steps solves this to {error}, but float32 rounds `{output}` by {rounding}; "
+        f"the bound is {bound}",
+        "write `dtype float64` in `deploy`, or state a larger bound with `parity`",
+    )
+
+
+@message("E633")
+def jumps_too_close(span: Span | None, field: str, here: str, there: str) -> Draft:
+    """Single precision cannot tell two times apart at which a field switches.
+
+    Near 60 its numbers are 4e-6 apart, near 1e9 they are 64 apart. Double precision has nine digits more.
+
+        deploy { solver auto(error=1e-3); dtype float64 }
+    """
+    return Draft(
+        span,
+        f"`{field}` switches at {here} and at {there}, which float32 cannot tell apart",
+        "write `dtype float64` in `deploy`, or begin to count the time nearer to them",
+    )

@@ -154,11 +154,14 @@ def _moved(x: Nodes, widths: tuple[Operand, ...], row: tuple[Number, ...], slope
 
 
 def _along(value: Node, h: Operand, terms: list[tuple[float, Node]]) -> Node:
-    """value + sum (h c) k where h is a number, else value + h sum c k: the fewest products either way."""
+    """value + sum (h c) k where h is a number, else value + h sum c k: the fewest products either way.
+
+    The slopes are summed first: each sum rounds at the size of its result, and the value is the largest of all.
+    """
     if not terms:
         return value
     if isinstance(h, float | int):
-        return _sum([value, *(_scaled(h * coefficient, slope) for coefficient, slope in terms)])
+        return value + _sum([_scaled(h * coefficient, slope) for coefficient, slope in terms])
     return value + h * _sum([_scaled(coefficient, slope) for coefficient, slope in terms])
 
 

@@ -35,7 +35,7 @@ class TimeSpan:
         count = steps_of(solve, choice)
         solve = _with_normals(solve, choice.scheme, count)
         if isinstance(choice.grid, Grid):
-            nodes = zip(choice.grid.times, choice.grid.widths, choice.grid.times[1:], strict=False)
+            nodes = zip(choice.grid.begins, choice.grid.widths, choice.grid.ends, strict=True)
             steps = tuple(Step.of(t, h, len(solve.initial), end) for t, h, end in nodes)
             return cls(solve, choice.scheme, steps, choice.grid.keep)
         steps = tuple(_from_input(solve, choice.grid))

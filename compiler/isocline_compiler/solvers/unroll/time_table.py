@@ -21,19 +21,23 @@ class TimeTable:
     """The times of the grid's nodes in rows of one segment, both ends included, and the widths in rows, or one number.
 
     Tables are (segments, steps + 1) and (segments, steps), with a batch axis behind when times come with each sample.
+    Where the field jumps at nodes, each step has an end of its own: `table` and `ends` are (segments, steps) then.
     """
 
     times: Node
     table: Node
     widths: Node | float
+    ends: Node | None = None
 
     @property
     def tables(self) -> Nodes:
-        return (self.table, self.widths) if isinstance(self.widths, Node) else (self.table,)
+        further = (self.widths if isinstance(self.widths, Node) else None, self.ends)
+        return (self.table, *(item for item in further if item is not None))
 
     def step(self, rows: Nodes, j: int, x: Nodes) -> Step:
         """Step j of a segment."""
-        t, end = (SELECT(rows[0], axis=0, index=i) for i in (j, j + 1))
+        t = SELECT(rows[0], axis=0, index=j)
+        end = SELECT(rows[0], axis=0, index=j + 1) if self.ends is None else SELECT(rows[-1], axis=0, index=j)
         if not isinstance(self.widths, Node):
             return Step.of(t, self.widths, len(x), end)
         h = SELECT(rows[1], axis=0, index=j)
@@ -44,11 +48,11 @@ def known_table(grid: Grid, segments: Segments) -> TimeTable:
     """Times that are numbers: tables of literals."""
     times, widths = np.array(grid.times), np.array(grid.widths)
     same = len(set(grid.widths)) == 1
-    return TimeTable(
-        constant(times),
-        constant(times[segments.numbered(extra=1)]),
-        float(widths[0]) if same else constant(widths[segments.numbered()]),
-    )
+    width = float(widths[0]) if same else constant(widths[segments.numbered()])
+    if not grid.jumps:
+        return TimeTable(constant(times), constant(times[segments.numbered(extra=1)]), width)
+    begins, ends = (constant(np.array(item)[segments.numbered()]) for item in (grid.begins, grid.ends))
+    return TimeTable(constant(times), begins, width, ends)
 
 
 def table_of_input(given: Solve, substeps: int, segments: Segments) -> TimeTable:

@@ -1,0 +1,113 @@
+"""What a field reads of the time alone, at many times at once: its forcing, and the smooth pieces it is made of."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import cached_property, lru_cache
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from isocline_compiler.backends.to_torch import Bound, StraightLineProgram
+from isocline_compiler.derivatives.reverse_forward import dependent
+from isocline_compiler.graph import INPUT, WEIGHT, Array, Node, Region, topological
+from isocline_compiler.graph.solve import SOLVE
+
+
+@dataclass(frozen=True)
+class Reading:
+    """Columns over times, (times, n) each.
+
+    `pieces`: the number of the smooth piece on which each switching operation lies; `shared`, (n,): whether that is
+    the same for all samples. `signs`: of every intermediate value, whose zeros are where narrow features sit.
+    `values`: the forcing itself, as it meets the states.
+    """
+
+    pieces: Array
+    shared: Array
+    signs: Array
+    values: Array
+
+
+class Forcing:
+    """The part of a region over (t, states..., captured..., slices...) that depends on t and captured values alone."""
+
+    def __init__(self, region: Region, states: int, captured: int) -> None:
+        arguments = region.arguments
+        held = arguments[1 + states : 1 + states + captured]
+        moving = (*arguments[1 : 1 + states], *arguments[1 + states + captured :])
+        order, time = topological(region.results), arguments[0]
+        moved, timed = dependent(order, moving), dependent(order, [time])
+        moved |= dependent(
+            order, [node for node in order if node.op is SOLVE]
+        )  # its steps cannot be taken side by side
+        self.nodes = tuple(node for node in order if node in timed and node not in moved and node is not time)
+        read = {item for node in order if node in moved for item in node.inputs} | set(region.results)
+        self.read = tuple(node for node in self.nodes if node in read and node.type.kind == "real")
+        self.switching = tuple(node for node in self.nodes if node.op.piece is not None)
+        needed = dict.fromkeys(self.nodes)
+        needed.update((item, None) for node in self.switching for item in node.inputs)
+        self._roots = tuple(needed)
+        self._given = (time, *held)
+        leaves = set(topological(self._roots))
+        self._held = tuple(i for i, node in enumerate(held) if node in leaves)
+        self._named = tuple(node.attrs["name"] for node in leaves if node.op in (INPUT, WEIGHT))
+
+    @cached_property
+    def _program(self) -> StraightLineProgram:
+        return StraightLineProgram(self._roots, self._given)
+
+    def reads(self, bound: Bound) -> tuple[Tensor, ...]:
+        """The values that decide it: while they stay the same, so does what the search has found."""
+        return (*(bound.captured[i] for i in self._held), *(bound.run.bound[name] for name in self._named))
+
+    def reading(self, bound: Bound, times: Array, clock: Callable[[Tensor], Tensor]) -> Reading:
+        """All of it at these times of the solver; `clock` turns one into the time of the file, one a sample or one."""
+
+        def at(s: Tensor) -> tuple[Sequence[Tensor], Sequence[Tensor], Sequence[Tensor]]:
+            found = self._program(bound.run, (clock(s), *bound.captured))
+            values = dict(zip(self._roots, found, strict=True))
+            pieces = [_piece(node, values) for node in self.switching]
+            signs = [torch.sign(values[node]) for node in self.nodes if node.type.kind == "real"]
+            return pieces, signs, [values[node] for node in self.read]
+
+        with torch.no_grad():
+            pieces, signs, values = torch.vmap(at)(
+                torch.tensor(times, dtype=torch.float64, device=bound.run.setting.device)
+            )
+        sizes = [_columns(item).shape[1] for item in pieces]
+        shared = [np.full(size, not node.type.batched) for size, node in zip(sizes, self.switching, strict=True)]
+        return Reading(
+            _joined(pieces, len(times)), np.concatenate(shared) if shared else np.zeros(0, dtype=bool),
+            _joined(signs, len(times)), _joined(values, len(times)),
+        )  # fmt: skip
+
+
+def _piece(node: Node, values: dict[Node, Tensor]) -> Tensor:
+    assert node.op.piece is not None
+    found: Tensor = node.op.piece(values[node], *(values[item] for item in node.inputs), **node.attrs)
+    return found
+
+
+def _columns(value: Tensor) -> Array:
+    array: Array = value.reshape(len(value), -1).double().cpu().numpy()
+    return array
+
+
+def _joined(values: Sequence[Tensor], count: int) -> Array:
+    return np.concatenate([_columns(item) for item in values], axis=1) if values else np.zeros((count, 0))
+
+
+@lru_cache(maxsize=64)
+def _forcing(region: Region, states: int, captured: int) -> Forcing:
+    return Forcing(region, states, captured)
+
+
+def forcing_of(bound: Bound) -> Forcing:
+    """The forcing of a field, taken out of its region once."""
+    return _forcing(bound.region, bound.states, len(bound.captured))
+
+
+__all__ = ["Forcing", "Reading", "forcing_of"]
