@@ -106,7 +106,7 @@ class _Fitting:
         self.model, self.plan, self.dataset, self.folder = model, plan, dataset, folder
         self.accelerator = make_accelerator(plan, device)
         self.working = torch.float64 if plan.precision == "float64" else torch.float32
-        self.objective = Objective.of(model, plan, dataset.train.count)
+        self.objective = Objective.of(model, plan, dataset.train)
         start = initial_weights(model.weights, plan.seed)
         self.start = fit_statistics(model.statistics, start, dataset.train, self.objective.solver)
         self.trained = [weight.name for weight in model.weights if weight.role == "trained"]
