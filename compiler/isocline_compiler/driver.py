@@ -93,7 +93,7 @@ def build(
     if not result.complete:
         raise KeyboardInterrupt
     metrics = result.folder / "metrics.csv"
-    return _compiled(model, result.dataset, result.weights, metrics, out, None, progress)
+    return _compiled(model, result.dataset, result.free_weights, metrics, out, None, progress)
 
 
 def show(path: Location, stage: str = "graph", *, svg: bool = False) -> str:

@@ -36,7 +36,7 @@ def fitted(folder: Path, text: str, **columns: Numbers) -> tuple[Fitted, Trainin
     dataset = dataset_of(model, folder)
     assert dataset is not None
     result = train(model, dataset, folder / "run", device="cpu")
-    return fitted_parameters(model, result.dataset, result.weights), result
+    return fitted_parameters(model, result.dataset, result.free_weights), result
 
 
 def values(found: Fitted) -> list[float]:

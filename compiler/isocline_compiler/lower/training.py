@@ -11,6 +11,7 @@ from isocline_compiler.lower.called import FIXED, means_steps, scheme_called
 from isocline_compiler.lower.calls import plain
 from isocline_compiler.lower.expressions import Expressions, Value
 from isocline_compiler.lower.faults import LowerError, Mistakes, Poisoned
+from isocline_compiler.lower.gradient_paths import flat_operations
 from isocline_compiler.lower.likelihood import likelihood_of
 from isocline_compiler.lower.regularization import LossContext
 from isocline_compiler.lower.settings import Settings
@@ -45,6 +46,7 @@ class TrainLowering:
         self.expressions.frame.outer = self._with_definitions()
         self.steer: float | None = None
         self.likelihood: Likelihood | None = None
+        self.stated: dict[Span, Node] = {}
 
     def lower(self, inputs: Sequence[Port], targets: Sequence[Port]) -> TrainingPlan:
         """The plan, with every default filled in. Raises LowerError."""
@@ -53,6 +55,7 @@ class TrainLowering:
             key: mistakes.attempt(read) for key, read in self._readers([*inputs, *targets], targets).items()
         }
         mistakes.settle()
+        self._require_weights()  # last: where a weight is missing by another mistake, that one is told
         return TrainingPlan(**found, steer=self.steer, likelihood=self.likelihood, span=self.block.span)
 
     def _readers(self, ports: Sequence[Port], targets: Sequence[Port]) -> dict[str, Callable[[], Any]]:
@@ -122,7 +125,7 @@ class TrainLowering:
         terms: dict[str, Node] = {}
         for setting in stated:
             for value in setting.values:
-                terms[self.values.excerpt(value)] = self._term(value, setting)
+                terms[self.values.excerpt(value)] = self.stated[value.span] = self._term(value, setting)
         if not terms:
             raise Poisoned  # no value: reported where names are resolved
         self.likelihood = likelihood_of(terms.values(), self.values.table.densities, targets)
@@ -147,6 +150,14 @@ class TrainLowering:
         if node.type.sample != () or node.type.kind != "real":
             raise LowerError(messages.loss_not_scalar(expression.span, str(node.type.with_shape(node.type.sample))))
         return node
+
+    def _require_weights(self) -> None:
+        """A gradient comes back from the loss to something that is trained. Raises LowerError."""
+        trained = {name for name, weight in self.values.table.weights.items() if weight.role == "trained"}
+        flat = flat_operations(list(self.stated.values()), trained)
+        if flat is not None:
+            place = next(iter(self.stated))
+            raise LowerError(messages.loss_without_weights(place, flat[0] if flat else None))
 
     def _regularizers(self, context: LossContext) -> dict[str, Node]:
         """Every `regularize` term by its text; a path integral extends the solve that the loss already makes."""

@@ -6,13 +6,12 @@ import math
 from functools import reduce
 from typing import Any
 
-from isocline_compiler.graph import Example, Node, Op, Stop
+from isocline_compiler.graph import FLAT, Example, Node, Op
 from isocline_compiler.graph.emission import Emitter
 from isocline_compiler.graph.tensor_type import Kind, TensorType
 from isocline_compiler.ops.broadcasting import sum_to
 from isocline_compiler.ops.shapes import comparison, integer, joined, logical, misfit, real, require, truth
 
-_CONSTANT = Stop("piecewise constant")
 _PAIRS = (
     Example((real("batch", 3), real("batch", 3))),
     Example((real("batch", 3), real())),
@@ -25,17 +24,17 @@ def _emit_not_equal(emitter: Emitter, node: Node, a: str, b: str) -> str:
     return emitter.node("Not", emitter.node("Equal", a, b))
 
 
-LESS = Op("less", comparison, "lt", "Less", _CONSTANT, "a < b", examples=_PAIRS, broadcasts=True, smooth=False)
+LESS = Op("less", comparison, "lt", "Less", FLAT, "a < b", examples=_PAIRS, broadcasts=True, smooth=False)
 LESS_EQUAL = Op(
-    "less_equal", comparison, "le", "LessOrEqual", _CONSTANT, "a <= b", examples=_PAIRS, broadcasts=True, smooth=False
+    "less_equal", comparison, "le", "LessOrEqual", FLAT, "a <= b", examples=_PAIRS, broadcasts=True, smooth=False
 )
-GREATER = Op("greater", comparison, "gt", "Greater", _CONSTANT, "a > b", examples=_PAIRS, broadcasts=True, smooth=False)
+GREATER = Op("greater", comparison, "gt", "Greater", FLAT, "a > b", examples=_PAIRS, broadcasts=True, smooth=False)
 GREATER_EQUAL = Op(
     "greater_equal",
     comparison,
     "ge",
     "GreaterOrEqual",
-    _CONSTANT,
+    FLAT,
     "a >= b",
     examples=_PAIRS,
     broadcasts=True,
@@ -46,7 +45,7 @@ EQUAL = Op(
     comparison,
     "eq",
     "Equal",
-    _CONSTANT,
+    FLAT,
     "a == b",
     examples=(*_PAIRS, *_TRUTHS),
     commutative=True,
@@ -58,7 +57,7 @@ NOT_EQUAL = Op(
     comparison,
     "ne",
     _emit_not_equal,
-    _CONSTANT,
+    FLAT,
     "a != b",
     examples=(*_PAIRS, *_TRUTHS),
     commutative=True,
@@ -71,7 +70,7 @@ AND = Op(
     logical,
     "logical_and",
     "And",
-    _CONSTANT,
+    FLAT,
     "a and b",
     examples=_TRUTHS,
     commutative=True,
@@ -83,16 +82,14 @@ OR = Op(
     logical,
     "logical_or",
     "Or",
-    _CONSTANT,
+    FLAT,
     "a or b",
     examples=_TRUTHS,
     commutative=True,
     broadcasts=True,
     smooth=False,
 )
-NOT = Op(
-    "not", logical, "logical_not", "Not", _CONSTANT, "not a", examples=(Example((truth("batch", 3),)),), smooth=False
-)
+NOT = Op("not", logical, "logical_not", "Not", FLAT, "not a", examples=(Example((truth("batch", 3),)),), smooth=False)
 
 
 def _choice(condition: TensorType, a: TensorType, b: TensorType) -> TensorType:

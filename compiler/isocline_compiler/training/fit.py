@@ -20,9 +20,10 @@ from isocline_compiler.model import Model, TrainingPlan
 from isocline_compiler.training.batches import Batches
 from isocline_compiler.training.checkpoint import read_checkpoint, replace_file, write_checkpoint
 from isocline_compiler.training.early_stop import EarlyStop
+from isocline_compiler.training.fitted import parameter_values
 from isocline_compiler.training.initial import initial_weights
 from isocline_compiler.training.loop import Loop
-from isocline_compiler.training.metrics import Metrics, read_metrics
+from isocline_compiler.training.metrics import Metrics, read_history
 from isocline_compiler.training.objective import Objective
 from isocline_compiler.training.optimizers import make_optimizer
 from isocline_compiler.training.progress import Progress, Quiet
@@ -41,14 +42,17 @@ LAST_FINITE = "last_finite.safetensors"
 
 @dataclass(frozen=True)
 class TrainingResult:
-    """The weights by name in float64 (exactly what was trained), and how they came about.
+    """The weights by name in float64, and how they came about.
 
-    With validation samples they are those of `best_epoch`. `history` holds the rows of metrics.csv.
-    `complete` is false after Ctrl-C: the checkpoint in `folder` waits to be resumed.
+    `weights` are numbers as the file means them: a declared parameter in its own units, within its bounds.
+    `free_weights` are those behind the bounds, exactly what was trained and what `weights.safetensors` holds. With
+    validation samples they are those of `best_epoch`. `history` holds the rows of metrics.csv as numbers, None where
+    a cell is empty. `complete` is false after Ctrl-C: the checkpoint in `folder` waits to be resumed.
     """
 
     weights: dict[str, Array]
-    history: list[dict[str, str]]
+    free_weights: dict[str, Array]
+    history: list[dict[str, float | int | None]]
     folder: Path
     epochs: int
     complete: bool
@@ -194,8 +198,11 @@ class _Fitting:
         if complete:
             write_weights(self.folder / WEIGHTS, tensors)
         best = self.state.stop.best_epoch if self.state.best is not None else None
-        history = read_metrics(self.folder / "metrics.csv")
-        return TrainingResult(weights, history, self.folder, self.state.epoch, complete, best, self.dataset)
+        own = parameter_values(self.model.parameters, weights)
+        history = read_history(self.folder / "metrics.csv")
+        return TrainingResult(
+            weights | own, weights, history, self.folder, self.state.epoch, complete, best, self.dataset
+        )
 
 
 def write_weights(path: Path, tensors: Mapping[str, Tensor]) -> None:

@@ -65,8 +65,8 @@ def huber(a: Value, b: Value, delta: Positive = 1.0, *, scope: Scope) -> Node:
 def gaussian_nll(mean: Value, observed: Value, std: Value, *, scope: Scope) -> Node:
     """The negative log-likelihood of independent normal errors.
 
-    mean(((observed - mean)/std)^2/2 + log(std) + log(2*pi)/2). Priors and standard errors take the sum over the entries
-    of a sample instead of the mean: the log density of all of it.
+    mean(((observed - mean)/std)^2/2 + log(std) + log(2*pi)/2). Priors and standard errors take the sum
+    over the entries of a sample instead of the mean: the log density of all of it.
 
     Example: gaussian_nll(x, y, 0.1)
     """
@@ -78,8 +78,8 @@ def gaussian_nll(mean: Value, observed: Value, std: Value, *, scope: Scope) -> N
 def cross_entropy(scores: Value, label: Value, smoothing: Probability = 0.0, *, scope: Scope) -> Node:
     """-log(softmax(scores)[label]): the classes of the scores, before any softmax, are on their last axis.
 
-    With `smoothing` s the label counts 1 - s and every class s/n more. Without, it is the log probability of the labels,
-    and priors take its sum over the labels of a sample.
+    With `smoothing` s the label counts 1 - s and every class s/n more. Without, it is the log probability of the
+    labels, and priors take its sum over the labels of a sample.
 
     Example: cross_entropy(x, label)
     """
