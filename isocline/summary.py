@@ -18,6 +18,7 @@ def certificate_lines(certificate: Facts) -> list[str]:
         ("parity", _parity(certificate)),
         *(("check", _check(check)) for check in certificate["checks"]),
         *_parameters(certificate["parameters"]),
+        *(("note", text) for text in certificate["data_notes"]),
         ("graph", f"{certificate['graph']['nodes']} nodes, {certificate['graph']['bytes']} bytes"),
         ("latency", f"{certificate['latency']['p50_us']:.0f} µs, batch {certificate['latency']['batch']}"),
     ]

@@ -130,6 +130,8 @@ def _compiled(
     say = (progress or Quiet()).say
     folder = Path(out) if out is not None else Path("build") / model.name
     fitted = fitted_parameters(model, dataset, weights)
+    if dataset is not None:
+        dataset = replace(dataset, notes=(*dataset.notes, *fitted.doubts))
     metrics = metrics if metrics is not None and metrics.exists() else None
     trained = Trained(weights, fitted.parameters, metrics, fitted.covariance)
     with pointing_into(model.source):

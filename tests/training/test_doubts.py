@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 import isocline
+from isocline.summary import certificate_lines
 from isocline_compiler.training.doubts import loss_doubts
 from isocline_compiler.training.fit import TrainingResult
 from isocline_compiler.training.progress import Quiet
@@ -147,3 +148,46 @@ def test_a_gradient_that_comes_later_in_the_epoch_is_felt(tmp_path: Path) -> Non
     body = UNFELT.replace("x > 100", "x > 3.5").replace("epochs 2", "epochs 1; batch 1")
     _, said = trained(tmp_path, body, PAIRS)
     assert not any("late" in text for text in said if "exactly zero" in text)
+
+
+# ------------------------------------------------------------------------------- what the curvature says, on the screen
+
+FITTED = """dyn 1
+model m
+data {{ source "data.csv"; x = column(x); z = column(z) }}
+input x: real in (0, 10)
+target z: real
+{params}
+output y = {output}
+train {{ loss {loss}; optimizer {optimizer}; epochs {epochs}; precision float64 }}
+"""
+USUAL = {"loss": "mse(y, z)", "optimizer": "lbfgs(lr=1)", "epochs": "8"}
+AB, A, SLOW = "param a, b: real = 1", "param a: real = 3", {"optimizer": "sgd(lr=1e-9)", "epochs": "1"}
+SCREENS = [
+    ({"params": AB, "output": "(a + b)*x"}, "not identifiable from these data: `a`, `b` cannot be told"),
+    ({"params": AB, "output": "a*x + 0*b"}, "not identifiable from these data: nothing determines `b`"),
+    ({"params": "param a: real[2]", "output": "(a[0] - a[1])*x"}, "not identifiable from these data: `a` cannot be"),
+    ({"params": A, "output": "a*x", **SLOW}, "training has not converged: the optimum is"),
+    ({"params": A, "output": "sin(a*x - 0.2*x)", **SLOW}, "training has not converged: the loss still curves down"),
+    ({"params": A, "output": "a*x", "loss": "mae(y, z)"}, "no standard errors: the loss is not a sum of"),
+    ({"params": A, "output": "a*x", "optimizer": "sgd(lr=0.3)"}, "the loss rose from"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("case", "said"), SCREENS)
+def test_doubts_come_to_the_screen(case: dict[str, str], said: str, tmp_path: Path) -> None:
+    (tmp_path / "data.csv").write_text("x,z\n1,0.61\n2,1.23\n3,1.78\n4,2.41\n")
+    (tmp_path / "m.dyn").write_text(FITTED.format(**{**USUAL, **case}))
+    built = isocline.build(tmp_path / "m.dyn", out=tmp_path / "out", run=tmp_path / "run", device="cpu")
+    lines = certificate_lines(built.certificate)
+    assert any(line.startswith("note") and said in line for line in lines), lines
+    assert any(said in note for note in built.certificate["data_notes"])
+
+
+def test_weights_beside_metrics_that_rose_say_so_again(tmp_path: Path) -> None:
+    (tmp_path / "data.csv").write_text(PAIRS)
+    (tmp_path / "m.dyn").write_text(FITTED.format(**{**USUAL, **SCREENS[-1][0]}))
+    isocline.train(tmp_path / "m.dyn", run=tmp_path / "run", device="cpu")
+    weights = tmp_path / "run" / "weights.safetensors"
+    compiled = isocline.compile(tmp_path / "m.dyn", weights=weights, out=tmp_path / "out")
+    assert any("the loss rose from" in line for line in certificate_lines(compiled.certificate))

@@ -20,10 +20,14 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Fitted:
-    """The declared parameters, and the covariance of all their numbers together where it is known."""
+    """The declared parameters, and the covariance of all their numbers together where it is known.
+
+    `doubts` are reasons to doubt the fit, in sentences.
+    """
 
     parameters: tuple[FittedParameter, ...] = ()
     covariance: Array | None = None
+    doubts: tuple[str, ...] = ()
 
 
 def fitted_parameters(model: Model, dataset: Dataset | None, weights: Mapping[str, Array]) -> Fitted:
@@ -37,7 +41,9 @@ def fitted_parameters(model: Model, dataset: Dataset | None, weights: Mapping[st
         _fitted(parameter, values[parameter.name], *errors.get(parameter.name, (None, "not trained")))
         for parameter in model.parameters
     )
-    return Fitted(parameters, found.covariance if found is not None else None)
+    if found is None:
+        return Fitted(parameters)
+    return Fitted(parameters, found.covariance, found.doubts)
 
 
 def parameter_values(parameters: Sequence[Parameter], weights: Mapping[str, Array]) -> dict[str, Array]:

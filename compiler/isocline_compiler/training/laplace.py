@@ -54,13 +54,15 @@ class Estimate:
 class StandardErrors:
     """Estimates in the order of the file, and in words what the errors assume, or why there are none.
 
-    `covariance` is that of all numbers of all parameters, flattened in the same order.
+    `covariance` is that of all numbers of all parameters, flattened in the same order. `doubts` are for the screen:
+    what is not identifiable, not converged, or without an error.
     """
 
     estimates: tuple[Estimate, ...]
     assumptions: tuple[str, ...]
     reason: str | None = None
     covariance: Array | None = None
+    doubts: tuple[str, ...] = ()
 
     def by_name(self) -> dict[str, tuple[Array | None, str | None]]:
         """Each declared parameter's error (None where none can be given) with what it assumes, or why there is none."""
@@ -116,7 +118,8 @@ def laplace(model: Model, train: Split, weights: Mapping[str, Array]) -> Standar
         sizes = named_sizes((*model.inputs, *model.targets), train)
         scale = _scale(model, plan, objective, bound, batches, sizes)
     except (NotSquares, NoDensity) as error:
-        return StandardErrors(_without(model.parameters, weights), (), str(error))
+        doubts = (f"no standard errors: {error}",)
+        return StandardErrors(_without(model.parameters, weights), (), str(error), doubts=doubts)
     return _from_curvature(model, scale, objective, bound, batches)
 
 
@@ -124,7 +127,7 @@ def _from_curvature(
     model: Model, scale: _Scale, objective: Objective, bound: dict[str, Tensor], batches: Batches
 ) -> StandardErrors:
     """Jointly first; then given the weights of the networks."""
-    reason = None
+    reason, doubts = None, list[str]()
     for names, sentence in _choices(model):
         fitted = sum(bound[name].numel() for name in names)
         factor = scale.factor(fitted)
@@ -134,12 +137,17 @@ def _from_curvature(
         curvature = Curvature.of(objective, bound, names, batches, factor * batches.count)
         if not curvature.positive(FLATTEST):
             reason = f"the loss is not curved upwards in every direction of the {fitted} weights: {curvature.text}"
+            doubts.append(curvature.doubt(FLATTEST))
             continue
         estimates = tuple(_estimate(item, bound, curvature) for item in model.parameters)
         assumptions = (scale.sentence, sentence, *([reason] if reason else []), *curvature.distance())
-        return StandardErrors(estimates, assumptions, covariance=_covariance(model.parameters, bound, curvature))
+        conditional = [f"the standard errors are {sentence}"] if doubts else []
+        doubts += [*conditional, *curvature.distance()]
+        covariance = _covariance(model.parameters, bound, curvature)
+        return StandardErrors(estimates, assumptions, covariance=covariance, doubts=tuple(doubts))
     values = {name: tensor.numpy() for name, tensor in bound.items()}
-    return StandardErrors(_without(model.parameters, values), (scale.sentence,), reason)
+    doubts = doubts or [f"no standard errors: {reason}"]
+    return StandardErrors(_without(model.parameters, values), (scale.sentence,), reason, doubts=tuple(doubts))
 
 
 def _choices(model: Model) -> list[tuple[list[str], str]]:
