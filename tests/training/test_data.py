@@ -427,7 +427,7 @@ def test_a_missing_class_is_held_or_dropped(policy: str, kept: list[int], tmp_pa
     assert data.train.arrays["x"].tolist() == kept
 
 
-# -------------------------------------------------------------------------------------------- what the data make doubtful
+# ---------------------------------------------------------------------------------- what the data make doubtful
 
 BOUNDS = [
     ("x\n1\n3\n99\n", real("x"), (0.0, 10.0), "`x`: 1 of 3 samples (99) lies outside in (0, 10)"),

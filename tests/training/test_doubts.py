@@ -143,6 +143,25 @@ def test_a_dose_that_the_solver_never_saw_is_said(tmp_path: Path) -> None:
     assert any("`late` was exactly zero" in text for text in said)
 
 
+PULSE = """input x: real
+target z: real
+param k: positive = 0.3
+param dose: positive = 2
+field decay(t, s: real) {{ s' = -k*s + where((t > {begin}) and (t < {begin} + 0.1), dose, 0) }}
+s = solve decay from s = x at 0..10 step 10
+output y = s.s[1]
+train {{ loss mse(s.s[1], z); epochs 1; solver rk4(steps=10) }}
+"""
+
+
+@pytest.mark.parametrize(("begin", "felt"), [(3.2, False), (7.7, False), (4.45, True)])
+def test_a_pulse_between_the_steps_of_training_is_said(begin: float, felt: bool, tmp_path: Path) -> None:
+    """Steps of 1 look at whole and at half times: a pulse from 3.2 to 3.3 is never seen."""
+    _, said = trained(tmp_path, PULSE.format(begin=begin), PAIRS)
+    assert any("`dose` was exactly zero" in text for text in said) != felt
+    assert not any("`k` was exactly zero" in text for text in said)
+
+
 def test_a_gradient_that_comes_later_in_the_epoch_is_felt(tmp_path: Path) -> None:
     """Batches of one: only one of four samples reaches `late`."""
     body = UNFELT.replace("x > 100", "x > 3.5").replace("epochs 2", "epochs 1; batch 1")
@@ -170,6 +189,7 @@ SCREENS = [
     ({"params": A, "output": "a*x", **SLOW}, "training has not converged: the optimum is"),
     ({"params": A, "output": "sin(a*x - 0.2*x)", **SLOW}, "training has not converged: the loss still curves down"),
     ({"params": A, "output": "a*x", "loss": "mae(y, z)"}, "no standard errors: the loss is not a sum of"),
+    ({"params": A + " ~ normal(0, 1)", "output": "a*x", "loss": "mae(y, z)"}, "the priors weigh as if the loss were"),
     ({"params": A, "output": "a*x", "optimizer": "sgd(lr=0.3)"}, "the loss rose from"),
 ]  # fmt: skip
 

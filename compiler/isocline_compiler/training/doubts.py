@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from isocline_compiler.model import Parameter
+from isocline_compiler.training.priors import PriorWeight
 
 Row = Mapping[str, float | int | None]
 
@@ -29,6 +30,13 @@ def loss_doubts(history: Sequence[Row], kept: int | None = None) -> list[str]:
     if last - least > LOST * (first - least):
         return [f"the loss ended at {last:.3g}, above the {least:.3g} of epoch {best}; {whose}"]
     return []
+
+
+def prior_doubts(prior: PriorWeight | None) -> list[str]:
+    """Nothing tells how much the priors should weigh beside the loss."""
+    if prior is None or prior.doubt is None:
+        return []
+    return [f"the priors weigh as if the loss were the -log p of a sample, which it is not: {prior.doubt}"]
 
 
 def feel(felt: dict[str, Tensor], weights: Mapping[str, Tensor], names: Iterable[str]) -> None:

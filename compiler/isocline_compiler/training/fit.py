@@ -19,7 +19,7 @@ from isocline_compiler.graph import Array
 from isocline_compiler.model import Model, TrainingPlan
 from isocline_compiler.training.batches import Batches
 from isocline_compiler.training.checkpoint import read_checkpoint, replace_file, write_checkpoint
-from isocline_compiler.training.doubts import loss_doubts, unfelt
+from isocline_compiler.training.doubts import loss_doubts, prior_doubts, unfelt
 from isocline_compiler.training.early_stop import EarlyStop
 from isocline_compiler.training.fitted import parameter_values
 from isocline_compiler.training.initial import initial_weights
@@ -182,6 +182,7 @@ class _Fitting:
         kept = state.stop.best_epoch if state.best is not None else None
         weights = {name: tensor.detach().cpu().numpy() for name, tensor in (state.best or state.weights).items()}
         return (
+            *prior_doubts(self.objective.prior),
             *loss_doubts(read_history(self.folder / "metrics.csv"), kept),
             *unfelt(self.model.parameters, state.felt),
             *at_limits(self.model.parameters, weights, self.limits),
