@@ -11,6 +11,7 @@ import isocline
 from isocline.summary import certificate_lines
 from isocline_compiler.training.doubts import loss_doubts
 from isocline_compiler.training.fit import TrainingResult
+from isocline_compiler.training.metrics import MetricsRow
 from isocline_compiler.training.progress import Quiet
 
 STARTS, ENDS = np.random.default_rng(4).uniform(1, 8, (2, 20)) * [[1], [0]] + [[0], [1]]
@@ -26,9 +27,12 @@ class Said(Quiet):
         self.texts.append(text)
 
 
+HEAD = 'dyn 1\nmodel m\ndata { source "data.csv"; x = column(x); z = column(z) }\n'
+
+
 def trained(folder: Path, body: str, columns: str) -> tuple[TrainingResult, list[str]]:
     (folder / "data.csv").write_text(columns)
-    (folder / "m.dyn").write_text(f'dyn 1\nmodel m\ndata {{ source "data.csv"; x = column(x); z = column(z) }}\n{body}')
+    (folder / "m.dyn").write_text(HEAD + body)
     said = Said()
     result = isocline.train(folder / "m.dyn", run=folder / "run", device="cpu", progress=said)
     return result, said.texts
@@ -134,6 +138,21 @@ def test_a_gradient_of_exactly_zero_is_said(tmp_path: Path) -> None:
     _, said = trained(tmp_path, UNFELT, PAIRS)
     told = [text.split(" was exactly")[0] for text in said if "exactly zero" in text]
     assert told == [f"the gradient of {who}" for who in ("`idle`", "`pair[0]`, `pair[2]`", "`late`")]
+
+
+def test_it_is_said_when_the_first_epoch_is_over_and_once(tmp_path: Path) -> None:
+    class Order(Said):
+        def epoch(self, row: MetricsRow) -> None:
+            self.texts.append(f"epoch {row.epoch}")
+
+    (tmp_path / "data.csv").write_text(PAIRS)
+    (tmp_path / "m.dyn").write_text(HEAD + UNFELT)
+    said = Order()
+    result = isocline.train(tmp_path / "m.dyn", run=tmp_path / "run", device="cpu", progress=said)
+    places = [said.texts.index(text) for text in said.texts if "`idle`" in text]
+    assert len(places) == 1
+    assert said.texts.index("epoch 1") < places[0] < said.texts.index("epoch 2")
+    assert any("`idle`" in doubt for doubt in result.doubts)
 
 
 def test_a_dose_that_the_solver_never_saw_is_said(tmp_path: Path) -> None:

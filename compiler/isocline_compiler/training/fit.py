@@ -120,6 +120,7 @@ class _Fitting:
         self.trained = [weight.name for weight in model.weights if weight.role == "trained"]
         self.state = self._state()
         narrow = torch.float32 if model.deployment.dtype == "float32" else self.working
+        self.said: set[str] = set()
         self.limits = limits_of(model.parameters, self.start, narrow)
 
     def _state(self) -> RunState:
@@ -172,9 +173,15 @@ class _Fitting:
         finally:
             progress.end()
         self._say_end(complete, progress)
-        for doubt in self.doubts():
+        for doubt in self.unsaid():
             progress.say(doubt)
         return complete
+
+    def unsaid(self) -> list[str]:
+        """The doubts that were not told yet."""
+        fresh = [doubt for doubt in self.doubts() if doubt not in self.said]
+        self.said.update(fresh)
+        return fresh
 
     def doubts(self) -> tuple[str, ...]:
         """What gives reason to doubt the fit."""
@@ -184,7 +191,7 @@ class _Fitting:
         return (
             *prior_doubts(self.objective.prior),
             *loss_doubts(read_history(self.folder / "metrics.csv"), kept),
-            *unfelt(self.model.parameters, state.felt),
+            *(unfelt(self.model.parameters, state.felt) if state.epoch else ()),
             *at_limits(self.model.parameters, weights, self.limits),
         )
 
@@ -198,7 +205,7 @@ class _Fitting:
         train = Batches.of(self.dataset.train, self.working, device)
         held = Batches.of(validation, self.working, device) if validation else None
         rate = float(self.plan.optimizer.get("lr", OPTIMIZERS[self.plan.optimizer.name].defaults["lr"]))
-        return Loop(self.plan, self.objective, stepper, train, held, self.state, rate, self.save, every)
+        return Loop(self.plan, self.objective, stepper, train, held, self.state, rate, self.save, self.unsaid, every)
 
     def _say_end(self, complete: bool, progress: Progress) -> None:
         state = self.state
