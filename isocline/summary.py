@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, TypeAlias
 
@@ -18,6 +19,7 @@ def certificate_lines(certificate: Facts) -> list[str]:
         ("parity", _parity(certificate)),
         *(("check", _check(check)) for check in certificate["checks"]),
         *_parameters(certificate["parameters"]),
+        *(("note", text) for text in certificate["data_notes"]),
         ("graph", f"{certificate['graph']['nodes']} nodes, {certificate['graph']['bytes']} bytes"),
         ("latency", f"{certificate['latency']['p50_us']:.0f} µs, batch {certificate['latency']['batch']}"),
     ]
@@ -87,6 +89,15 @@ def _parameters(parameters: Sequence[Facts]) -> Iterator[tuple[str, str]]:
 
 
 def _parameter(parameter: Facts) -> str:
-    error = parameter["standard_error"]
-    spread = f" ± {error:.1g}" if isinstance(error, float) else ""
-    return f"{parameter['name']} {parameter['value']:.3g}{spread}"
+    value, error = parameter["value"], parameter["standard_error"]
+    if not isinstance(error, float):
+        return f"{parameter['name']} {value:.3g}"
+    return f"{parameter['name']} {_with_error(value, error)}"
+
+
+def _with_error(value: float, error: float) -> str:
+    """`0.4002 ± 0.0017`: two digits of the error, and the value as far as they reach."""
+    places = 1 - math.floor(math.log10(error)) if error > 0 else 0
+    if not 0 <= places <= 6 or abs(value) >= 1e6:
+        return f"{value:.4g} ± {error:.2g}"
+    return f"{value:.{places}f} ± {error:.{places}f}"

@@ -68,7 +68,7 @@ def test_both_refuse_the_same_files(content: str | bytes, training: str, running
     assert ([item.code for item in compiled.value.diagnostics], run.value.code) == ([training], running)
 
 
-@pytest.mark.parametrize("cell", ["0x10", "1_000", "1,5", "12:30", "ten", "1e"])
+@pytest.mark.parametrize("cell", ["0x10", "1_000", "1,5", "12:30", "ten", "1e", "١٢"])
 def test_neither_takes_for_a_number_what_is_none(cell: str, tmp_path: Path) -> None:
     file = tmp_path / "t.csv"
     file.write_text(f'a,b\n"{cell}",2\n')

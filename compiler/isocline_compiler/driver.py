@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -19,10 +20,12 @@ from isocline_compiler.lower.check import check, parsed
 from isocline_compiler.model import Model
 from isocline_compiler.pipeline import Compiled, Trained, compile_model
 from isocline_compiler.show import shown
+from isocline_compiler.training.doubts import loss_doubts
 from isocline_compiler.training.fit import TrainingResult
 from isocline_compiler.training.fit import train as fit
 from isocline_compiler.training.fitted import fitted_parameters
 from isocline_compiler.training.initial import initial_weights
+from isocline_compiler.training.metrics import read_history
 from isocline_compiler.training.progress import Progress, Quiet
 from isocline_dsl import messages
 from isocline_dsl.diagnostics import IsoclineError, Source
@@ -69,6 +72,8 @@ def compile(  # noqa: A001 - the command's name
     """
     model = check(path)
     dataset = dataset_of(model, Path(path).parent, data)
+    if dataset is not None and weights is not None:
+        dataset = replace(dataset, notes=(*dataset.notes, *_doubts_beside(Path(weights))))
     values = stored_weights(model, Path(weights)) if weights is not None else untrained_weights(model)
     metrics = Path(weights).parent / "metrics.csv" if weights is not None else None
     return _compiled(model, dataset, values, metrics, out, None if solver is None else scheme_of_text(solver), progress)
@@ -93,7 +98,14 @@ def build(
     if not result.complete:
         raise KeyboardInterrupt
     metrics = result.folder / "metrics.csv"
-    return _compiled(model, result.dataset, result.weights, metrics, out, None, progress)
+    dataset = replace(result.dataset, notes=(*result.dataset.notes, *result.doubts))
+    return _compiled(model, dataset, result.free_weights, metrics, out, None, progress)
+
+
+def _doubts_beside(weights: Path) -> list[str]:
+    """What the metrics in the folder of the weights say against them."""
+    metrics = weights.parent / "metrics.csv"
+    return loss_doubts(read_history(metrics)) if metrics.exists() else []
 
 
 def show(path: Location, stage: str = "graph", *, svg: bool = False) -> str:
@@ -118,6 +130,8 @@ def _compiled(
     say = (progress or Quiet()).say
     folder = Path(out) if out is not None else Path("build") / model.name
     fitted = fitted_parameters(model, dataset, weights)
+    if dataset is not None:
+        dataset = replace(dataset, notes=(*dataset.notes, *fitted.doubts))
     metrics = metrics if metrics is not None and metrics.exists() else None
     trained = Trained(weights, fitted.parameters, metrics, fitted.covariance)
     with pointing_into(model.source):

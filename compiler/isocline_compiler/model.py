@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
@@ -114,6 +115,26 @@ class DataPlan:
 
 
 @dataclass(frozen=True)
+class LogDensity:
+    """A term of a loss: `factor` times the mean of -log p over the entries of an array of this shape, a sample's."""
+
+    factor: float
+    shape: Shape
+
+    def entries(self, sizes: Mapping[str, int]) -> int:
+        """How many entries a sample has, with the named sizes of the data."""
+        return math.prod(size if isinstance(size, int) else sizes[size] for size in self.shape)
+
+
+@dataclass(frozen=True)
+class Likelihood:
+    """The log densities that a loss is made of. `pure`: nothing else in the loss sees a target."""
+
+    terms: tuple[LogDensity, ...]
+    pure: bool = True
+
+
+@dataclass(frozen=True)
 class TrainingPlan:
     """The `train` block, resolved: every default is filled in, so that a report can print it.
 
@@ -133,7 +154,7 @@ class TrainingPlan:
     seed: int = 0
     precision: Literal["float32", "float64", "bf16", "fp16"] = "float32"
     steer: float | None = None
-    likelihood: bool = False
+    likelihood: Likelihood | None = None
     span: Span | None = None
 
 

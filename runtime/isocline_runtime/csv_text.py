@@ -87,7 +87,7 @@ def is_number(cell: str) -> bool:
 
 def parse_number(cell: str) -> float:
     """A decimal number. Raises ValueError for all else, `1_000` too, which Python alone takes for a number."""
-    if "_" in cell:
+    if "_" in cell or not cell.isascii():
         raise ValueError(cell)
     return float(cell)
 

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 from typer.testing import CliRunner
 
+from isocline import summary
 from isocline.cli import app
 
 runner = CliRunner()
@@ -80,3 +81,13 @@ def test_a_scheme_beside_the_file_takes_the_place_of_its_own(dyn_file: Path, tmp
     refused = runner.invoke(app, ["compile", str(dyn_file), "-o", str(tmp_path / "b"), "--solver", "heum(steps=40)"])
     assert refused.exit_code == 1
     assert "did you mean `heun`?" in refused.stderr
+
+
+@pytest.mark.parametrize(
+    ("value", "error", "text"),
+    [(0.400225, 0.00167, "0.4002 ± 0.0017"), (1234.5, 21.0, "1234 ± 21"), (-2.0, 0.5, "-2.00 ± 0.50"),
+     (3.2e-9, 1.4e-10, "3.2e-09 ± 1.4e-10"), (2.5e7, 1e5, "2.5e+07 ± 1e+05"), (1.0, None, "1")],
+)  # fmt: skip
+def test_a_value_has_the_digits_that_its_error_leaves(value: float, error: float | None, text: str) -> None:
+    certificate = {"name": "k", "value": value, "standard_error": error}
+    assert summary._parameter(certificate) == f"k {text}"

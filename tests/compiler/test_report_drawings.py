@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree
@@ -246,3 +247,17 @@ def test_plot_draws_a_run_where_it_is_told_to(tmp_path: Path) -> None:
 def test_plot_says_when_there_is_nothing_to_draw(tmp_path: Path) -> None:
     with pytest.raises(ArtifactError, match="E701"):
         isocline.plot(tmp_path)
+
+
+def test_no_picture_warns_whoever_builds(recwarn: pytest.WarningsRecorder) -> None:
+    """Nothing to draw, nothing finite, one point, letters that no font has, errors of 0."""
+    zeros = tuple(replace(trial, error=0.0) for trial in TRIALS)
+    for picture in (
+        drawings.work_precision(zeros, CHOSEN, 1e-3),
+        drawings.work_precision((), CHOSEN, 0.0),
+        drawings.work_precision(TRIALS[:1], replace(CHOSEN, scheme="\u0e01"), 1e-3),
+        drawings.curves({"epoch": [1.0], "loss": [0.0], "validation_loss": [None], "lr": [1e6], "\U0001f600": [1.0]}),
+        drawings.curves({"epoch": [1.0, 2.0], "loss": [None, None], "lr": [0.0, 0.0]}),
+    ):
+        to_svg(picture, PAPER)
+    assert [str(item.message) for item in recwarn] == []

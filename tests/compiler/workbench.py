@@ -21,6 +21,7 @@ class Workbench:
     def __init__(self, whole_split: bool = False, beside: Workbench | None = None) -> None:
         """A bench with the values of another one, when it stands beside it."""
         self.whole_split = whole_split
+        self.densities: dict[Node, Any] = {}
         self.values: dict[str, torch.Tensor] = {} if beside is None else beside.values
         self.roles: dict[str, str] = {}
         self.batch: int | None = None if beside is None else beside.batch
@@ -45,6 +46,9 @@ class Workbench:
         assert drawn.shape == shape
         self.values[path], self.roles[name] = torch.as_tensor(drawn).double(), role
         return leaf(WEIGHT, path, TensorType("real", shape))
+
+    def density(self, mean: Node, shape: Any) -> None:
+        self.densities[mean] = shape
 
     def statistic(self, source: Node, axes: tuple[int, ...]) -> tuple[Node, Node]:
         """As the training split would give them, from the values of `source` itself."""

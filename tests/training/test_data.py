@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from pathlib import Path
 from typing import Any
 
@@ -356,3 +357,132 @@ def test_training_and_running_refuse_the_same_cells(cell: str, tmp_path: Path) -
         load(tmp_path, plan(*COLUMN_X), [real("x")])
     with pytest.raises(InputError):
         read_inputs(path, (FilePort("x", "float64", ("batch",)),))
+
+
+# ------------------------------------------------------------------------------------- nothing is changed silently
+
+CHANGED: dict[str, tuple[Any, str]] = {
+    "unsigned": (np.array([1, 2**63 + 5], dtype=np.uint64), "row 2, column `x`: 9223372036854775813 is beyond"),
+    "all ones": (np.array([2**64 - 1, 0], dtype=np.uint64), "row 1, column `x`: 18446744073709551615 is beyond"),
+    "complex": (np.array([1 + 0j, 2 + 1j]), "row 1, column `x`: (1+0j) is a complex number"),
+    "complex64": (np.array([3j], dtype=np.complex64), "row 1, column `x`: 3j is a complex number"),
+    "extended": (np.array([0.5, np.longdouble("0.1")], dtype=np.longdouble), "row 2, column `x`: 0.1 is longer than"),
+}
+
+
+@pytest.mark.parametrize("form", ["column", "array"])
+@pytest.mark.parametrize("name", CHANGED)
+def test_what_cannot_be_kept_is_refused_where_it_is_used(name: str, form: str, tmp_path: Path) -> None:
+    array, said = CHANGED[name]
+    np.savez(tmp_path / "t.npz", x=array, fine=np.ones(len(array)))
+    with pytest.raises(IsoclineError) as error:
+        load(tmp_path, plan(bind("x", form, "x"), source="t.npz"), [real("x")])
+    assert (diagnostic(error).code, said in diagnostic(error).message) == ("E532", True), diagnostic(error)
+    assert load(tmp_path, plan(bind("x", form, "fine"), source="t.npz"), [real("x")]).train.count == len(array)
+
+
+def test_unsigned_integers_of_every_file_are_refused_alike(tmp_path: Path) -> None:
+    large = np.array([[1, 7], [2, 2**63]], dtype=np.uint64)
+    np.savez(tmp_path / "t.npz", x=large)
+    save_file({"x": large}, tmp_path / "t.safetensors")
+    pa.parquet.write_table(pa.table({"x": large[:, 1]}), tmp_path / "t.parquet")
+    for source, port in (("t.npz", real("x", 2)), ("t.safetensors", real("x", 2)), ("t.parquet", real("x"))):
+        form = "column" if source.endswith("parquet") else "array"
+        with pytest.raises(IsoclineError, match="row 2, column `x`: 9223372036854775808 is beyond"):
+            load(tmp_path, plan(bind("x", form, "x"), source=source), [port])
+
+
+def test_unsigned_integers_that_fit_are_numbers(tmp_path: Path) -> None:
+    np.savez(tmp_path / "t.npz", x=np.array([1, 2**53], dtype=np.uint64))
+    assert load(tmp_path, plan(bind("x", "column", "x"), source="t.npz"), [real("x")]).train.arrays["x"][1] == 2**53
+
+
+@pytest.mark.parametrize("cell", ["0x10", "1_000", "true", "１２", "1d5", "1,5"])
+@pytest.mark.parametrize("kind", ["real", "class"])
+def test_a_cell_that_is_no_number_says_its_line_and_column(cell: str, kind: Any, tmp_path: Path) -> None:
+    write(tmp_path, f'y,x\n1,"{cell}"\n2,"{cell}"\n')
+    with pytest.raises(IsoclineError) as error:
+        load(tmp_path, plan(*COLUMN_X), [Port("x", kind, (), classes=3 if kind == "class" else None)])
+    assert (diagnostic(error).code, f"line 2, column `x`: `{cell}`" in diagnostic(error).message) == ("E511", True)
+
+
+def test_integers_that_a_float_rounds_are_said(tmp_path: Path) -> None:
+    write(tmp_path, "x\n9007199254740993\n9007199254740992\n-9007199254740995\n")
+    notes = load(tmp_path, plan(*COLUMN_X), [real("x")]).notes
+    assert "2 integers of `x` are beyond 2^53 and rounded to a float64" in notes
+
+
+@pytest.mark.parametrize("value", ["1e300", "-1", "3", "9223372036854775807"])
+def test_a_label_out_of_range_is_shown_as_it_is(value: str, tmp_path: Path) -> None:
+    write(tmp_path, f"x\n0\n{value}\n")
+    with pytest.raises(IsoclineError) as error:
+        load(tmp_path, plan(*COLUMN_X), [Port("x", "class", (), classes=3)])
+    assert f"line 3: the label {float(value):.0f} of" in diagnostic(error).message
+
+
+@pytest.mark.parametrize(("policy", "kept"), [("hold", [0, 0, 2, 1]), ("drop", [0, 2, 1])])
+def test_a_missing_class_is_held_or_dropped(policy: str, kept: list[int], tmp_path: Path) -> None:
+    write(tmp_path, "x\n0\nNA\n2\n1\n")
+    data = load(tmp_path, plan(*COLUMN_X, missing=policy), [Port("x", "class", (), classes=3)])
+    assert data.train.arrays["x"].tolist() == kept
+
+
+# ---------------------------------------------------------------------------------- what the data make doubtful
+
+BOUNDS = [
+    ("x\n1\n3\n99\n", real("x"), (0.0, 10.0), "`x`: 1 of 3 samples (99) lies outside in (0, 10)"),
+    ("x\n-1\n3\n99\n0\n", real("x"), (0.0, 10.0), "`x`: 3 of 4 samples (-1, 99, 0) lie outside in (0, 10)"),
+    ("x\n-1\n-2\n-3\n-4\n", real("x"), (0.0, np.inf), "`x`: 4 of 4 samples (-1, -2, -3, ...) lie outside in (0"),
+    ("x\n1\n3\n", real("x"), (0.0, 10.0), None),
+    ("x\n1\n300\n", real("x"), None, None),
+]
+
+
+@pytest.mark.parametrize(("text", "port", "bounds", "said"), BOUNDS)
+def test_samples_outside_of_their_bounds_are_said(
+    text: str, port: Port, bounds: tuple[float, float] | None, said: str | None, tmp_path: Path
+) -> None:
+    write(tmp_path, text)
+    notes = load(tmp_path, plan(*COLUMN_X), [dataclasses.replace(port, bounds=bounds)]).notes
+    found = [note for note in notes if "outside" in note]
+    assert len(found) == (said is not None)
+    assert said is None or found[0].startswith(said)
+
+
+def test_a_vector_counts_as_one_sample_outside_of_its_bounds(tmp_path: Path) -> None:
+    write(tmp_path, "a,b\n1,20\n30,40\n3,4\n")
+    port = dataclasses.replace(real("x", 2), bounds=(0.0, 10.0))
+    notes = load(tmp_path, plan(bind("x", "columns", "a", "b")), [port]).notes
+    assert "`x`: 2 of 3 samples (20, 30, 40) lie outside in (0, 10)" in notes
+
+
+TWO_SERIES = "who,t,v\n" + "".join(f"{who},{t},{t}\n" for who in ("ann", "bob") for t in range(5))
+PATCHES = {
+    "a clock that restarts": (TWO_SERIES, {}, ["`t` goes back within 2 of 8 windows", "`who` changes within 2 of 8"]),
+    "names alone": (
+        "who,v\n" + "a,1\n" * 4 + "b,2\n" * 4 + "c,3\n" * 4, {}, ["`who` changes within 4 of 10 windows"],
+    ),
+    "numbers as names": ("patient,v\n" + "7,1\n" * 3 + "3,2\n" * 3, {}, ["`patient` changes within 2 of 4 windows"]),
+    "one series in chapters": ("t,who,v\n" + "".join(f"{t},{'ab'[t > 4]},{t}\n" for t in range(10)), {}, []),
+    "a gap in a clock nobody named": (
+        "t,v\n" + "".join(f"{t},{t}\n" for t in (0, 1, 2, 3, 7, 8, 9)), {}, ["1 steps of `t` are not the usual one: 2"],
+    ),
+    "a gap in dates": (
+        "when,v\n" + "".join(f"2014-01-{d:02d},{d}\n" for d in (1, 2, 3, 4, 9, 10)), {"time": "when"},
+        ["1 steps of `when` are not the usual one: 2 of 4 windows span a gap"],
+    ),
+    "windows that keep clear": (TWO_SERIES, {"stride": 5}, []),
+    "measured values": ("w,v\n" + "".join(f"{t * t % 7},{t}\n" for t in range(9)), {}, []),
+    "the split": ("v,part\n" + "1,train\n" * 4 + "2,test\n" * 4, {"split": Called("column", {"column": "part"})}, []),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", PATCHES)
+def test_windows_over_rows_that_do_not_belong_together_are_said(name: str, tmp_path: Path) -> None:
+    """Three rows a window."""
+    text, settings_, expected = PATCHES[name]
+    write(tmp_path, text)
+    bindings = plan(bind("p", "past", "v", count=2), bind("f", "future", "v", count=1), **settings_)
+    notes = load(tmp_path, bindings, [real("p", 2)], [real("f", 1)]).notes
+    found = [note for note in notes if "windows" in note]
+    assert [note[: len(start)] for note, start in zip(found, expected, strict=True)] == expected

@@ -90,8 +90,8 @@ def test_minibatches_against_a_loop_written_by_hand(tmp_path: Path) -> None:
 
 def test_the_history_is_what_happened(tmp_path: Path) -> None:
     result = train(line(epochs=4, batch=16), line_data(validation=True), tmp_path, device="cpu")
-    assert [row["epoch"] for row in result.history] == ["1", "2", "3", "4"]
-    assert [row["step"] for row in result.history] == ["3", "6", "9", "12"]
+    assert [row["epoch"] for row in result.history] == [1, 2, 3, 4]
+    assert [row["step"] for row in result.history] == [3, 6, 9, 12]
     last = result.history[-1]
     assert last["squares"] == last["loss"]
     rest = RESPONSE[48:] - DESIGN[48:] @ result.weights["w"]

@@ -16,7 +16,7 @@ from isocline_compiler.graph import ARGUMENT, INPUT, WEIGHT, Node, Region, leaf
 from isocline_compiler.graph.called import Called
 from isocline_compiler.graph.solve import Interval, pick
 from isocline_compiler.graph.tensor_type import BATCH, TensorType
-from isocline_compiler.model import Model, Parameter
+from isocline_compiler.model import Likelihood, LogDensity, Model, Parameter
 from isocline_compiler.ops import OPS
 from isocline_compiler.training.fit import train
 from isocline_compiler.training.laplace import JOINT_LIMIT, laplace, standard_errors
@@ -26,6 +26,7 @@ from tests.training.models import DESIGN, RESPONSE, line_data, model, number, pl
 
 BEST = np.linalg.lstsq(DESIGN, RESPONSE, rcond=None)[0]
 SSE = float(((RESPONSE - DESIGN @ BEST) ** 2).sum())
+DENSITY = Likelihood((LogDensity(1.0, ()),))
 COVARIANCE = np.linalg.inv(DESIGN.T @ DESIGN) * SSE / (64 - 3)
 
 
@@ -70,7 +71,7 @@ def test_the_error_of_a_bounded_parameter_is_that_of_its_weight_times_the_slope(
 
 def test_a_negative_log_density_needs_no_variance() -> None:
     """Gaussian noise of deviation 0.1, known: C = (X^T X)^{-1} 0.01."""
-    found = laplace(regression(residual() ** 2.0 / 0.02, likelihood=True), line_data().train, {"w": BEST})
+    found = laplace(regression(residual() ** 2.0 / 0.02, likelihood=DENSITY), line_data().train, {"w": BEST})
     expected = np.sqrt(np.diag(np.linalg.inv(DESIGN.T @ DESIGN)) * 0.01)
     np.testing.assert_allclose(found.estimates[0].error, expected, rtol=1e-9)
 
@@ -81,7 +82,7 @@ def normal_prior(deviation: float) -> Node:
 
 def test_a_conjugate_prior_moves_the_optimum_and_narrows_the_error(tmp_path: Path) -> None:
     """N(0, s^2) before, deviation 0.1 of the noise: precision X^T X / 0.01 + 1/s^2, mean as in ridge regression."""
-    tiny = regression(residual() ** 2.0 / 0.02, likelihood=True)
+    tiny = regression(residual() ** 2.0 / 0.02, likelihood=DENSITY)
     assert tiny.training is not None
     losses = tiny.training.losses
     losses = losses.with_outputs({**losses.outputs, "log_prior": normal_prior(0.05)})

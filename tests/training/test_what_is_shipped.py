@@ -14,6 +14,7 @@ import pytest
 import torch
 from safetensors.numpy import load_file
 
+import isocline
 from isocline_compiler.data import Dataset, Split, load_data
 from isocline_compiler.graph import INPUT, WEIGHT, Node, leaf
 from isocline_compiler.graph.called import Called
@@ -81,6 +82,40 @@ def test_a_resumed_momentum_is_that_of_torch(tmp_path: Path) -> None:
         ((torch.tensor(RESPONSE) - torch.tensor(DESIGN) @ w) ** 2).mean().backward()
         descent.step()
     np.testing.assert_allclose(found, w.detach(), rtol=1e-12)
+
+
+# ------------------------------------------------------------------------------------------------------------- units
+
+UNITS = """dyn 1
+model units
+data { source "data.csv"; x = column(x); z = column(z) }
+input x: real
+target z: real
+param rate: positive = 0.5
+param share: real in (2, 5) = 3
+param cold: real in (-inf, 10) = 4
+param shift: real[2] = [1, -1]
+output y = rate*x + share + cold*x^2 + shift[0] - shift[1]
+train { loss mse(y, z); optimizer sgd(lr=1e-9); epochs 2; precision float64 }
+"""
+
+
+def test_weights_and_history_are_numbers_in_the_units_of_the_file(tmp_path: Path) -> None:
+    """A step of 1e-9 leaves every parameter at its first value, as the file states it."""
+    (tmp_path / "model.dyn").write_text(UNITS)
+    (tmp_path / "data.csv").write_text("x,z\n1,2\n2,3\n")
+    result = isocline.train(tmp_path / "model.dyn", run=tmp_path / "run", device="cpu")
+    first = {"rate": 0.5, "share": 3.0, "cold": 4.0, "shift": [1.0, -1.0]}
+    assert result.weights.keys() == first.keys()
+    for name, value in first.items():
+        np.testing.assert_allclose(result.weights[name], value, rtol=1e-5)
+    stored = load_file(tmp_path / "run" / "weights.safetensors")
+    np.testing.assert_array_equal(result.free_weights["rate"], stored["rate"])
+    assert stored["rate"] == pytest.approx(np.log(0.5), rel=1e-5)
+    y = 0.5 * np.array([1, 2]) + 3 + 4 * np.array([1, 4]) + 2
+    assert [row["epoch"] for row in result.history] == [1, 2]
+    assert result.history[0]["loss"] == pytest.approx(((y - [2, 3]) ** 2).mean(), rel=1e-6)
+    assert result.history[0]["validation_loss"] is None
 
 
 # ---------------------------------------------------------------------------------------------------- standard errors

@@ -12,6 +12,8 @@ from isocline_compiler.data.place import Place
 from isocline_compiler.graph import Array
 from isocline_dsl.messages import data as messages
 
+LARGEST = np.iinfo(np.int64).max
+
 
 def read_parquet(path: Path, place: Place) -> pa.Table:
     """Raises E504 for a damaged file."""
@@ -42,10 +44,11 @@ def _numpy(column: pa.ChunkedArray) -> Array:
 
 
 def _integers(column: pa.ChunkedArray) -> Array:
-    """int64, or float64 with NaN where a value is missing."""
+    """int64, or float64 with NaN where a value is missing; unsigned ones beyond int64 stay, for whoever uses them."""
     if column.null_count:
         return np.asarray(column.cast(pa.float64(), safe=False).to_numpy(), dtype=np.float64)
-    return np.asarray(column.to_numpy()).astype(np.int64)
+    whole = np.asarray(column.to_numpy())
+    return whole if whole.dtype == np.uint64 and (whole > LARGEST).any() else whole.astype(np.int64)
 
 
 def _without_zone(column: pa.ChunkedArray) -> pa.ChunkedArray:

@@ -20,6 +20,7 @@ from isocline_runtime.csv_text import (
     Ragged,
     Repeated,
     Unreadable,
+    parse_number,
     read_csv_text,
 )  # fmt: skip
 
@@ -43,6 +44,11 @@ def read_csv(path: Path, place: Place) -> pa.Table:
 def csv_line(path: Path, row: int) -> int:
     """The line that row `row` begins on; the first row below the header is row 0."""
     return read_csv_text(path.read_bytes()).lines[row]
+
+
+def number_in(cell: str) -> float:
+    """A decimal number, by the rule that reads it when a model is run. Raises ValueError."""
+    return parse_number(cell)
 
 
 def _typed(path: Path, place: Place, text: CsvText) -> pa.Table:

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from isocline_compiler.data.columns import FILLS, check_finite, complete, expand, numbers
+from isocline_compiler.data.columns import FILLS, check_finite, complete, expand, numbers, refuse_change, rounding_notes
 from isocline_compiler.data.place import Place
 from isocline_compiler.data.table import Table
 from isocline_compiler.data.windows import Windows, cut
@@ -18,11 +18,15 @@ from isocline_dsl.messages import data as messages
 
 @dataclass(frozen=True)
 class Extraction:
-    """One table, the policy for missing values, and the windows; collects notes about what was filled."""
+    """One table, the policy for missing values, the windows, and the kind of each port by its name.
+
+    Collects notes about what was filled.
+    """
 
     table: Table
     policy: str
     windows: Windows | None
+    kinds: Mapping[str, str]
     notes: list[str] = field(default_factory=list)
 
     def read(self, binding: DataBinding, place: Place) -> Array:
@@ -32,7 +36,7 @@ class Extraction:
     def matrix(self, binding: DataBinding, place: Place) -> Array:
         """The columns of a binding: float64 (rows, columns), without gaps unless these are to be dropped."""
         names = expand(self.table, binding.columns, place)
-        values, notes = complete(self.table, names, self.policy, place)
+        values, notes = complete(self.table, names, self.policy, place, self.kinds[binding.port])
         self.notes.extend(note for note in notes if note not in self.notes)
         return values
 
@@ -41,17 +45,17 @@ def _row(data: Extraction, binding: DataBinding, place: Place) -> Array:
     """One sample: row `count` of each column, (1, columns). Only that row needs to be there."""
     names = expand(data.table, binding.columns, place)
     row = binding.count or 0
-    cells = [_cell(data, name, row, place) for name in names]
+    cells = [_cell(data, name, row, data.kinds[binding.port], place) for name in names]
     return np.array([cells])
 
 
-def _cell(data: Extraction, name: str, row: int, place: Place) -> float:
-    values = numbers(data.table, name, place)
+def _cell(data: Extraction, name: str, row: int, kind: str, place: Place) -> float:
+    values = numbers(data.table, name, place, kind)
     if not 0 <= row < len(values):
         raise place.error(messages.no_such_row(place.span, data.table.path.name, row, len(values)))
     if np.isfinite(values[row]) or data.policy == "drop":
         return float(values[row])
-    filled, _ = complete(data.table, [name], data.policy, place)
+    filled, _ = complete(data.table, [name], data.policy, place, kind)
     check_finite(data.table, name, filled[:, 0], data.policy, place)
     data.notes.append(f"row {row} of `{name}` filled by `missing {data.policy}`")
     return float(filled[row, 0])
@@ -85,12 +89,14 @@ def _array(data: Extraction, binding: DataBinding, place: Place) -> Array:
         raise place.error(messages.missing_column(place.span, table.path.name, name, table.names))
     array = table.columns[name]
     if array.ndim == 1 and array.dtype.kind not in "fib":
-        return numbers(table, name, place)
+        return numbers(table, name, place, data.kinds[binding.port])
+    refuse_change(table, name, array, place)
     if array.dtype.kind not in "fib":
         reason = f"`{name}` holds {array.dtype}, expected numbers"
         raise place.error(messages.data_unreadable(place.span, table.path.name, reason))
     if not np.isfinite(array).all() and data.policy != "drop":
         _refuse_gaps(data, binding, np.atleast_1d(array), place)
+    data.notes.extend(rounding_notes(name, array))
     return array
 
 

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 
 from isocline_compiler.data.columns import column, shown_time
+from isocline_compiler.data.continuity import window_notes
 from isocline_compiler.data.dataset import Dataset, Split
 from isocline_compiler.data.forms import Extraction
 from isocline_compiler.data.place import Place
-from isocline_compiler.data.ports import SINGLE, Sizes, shaped, typed
+from isocline_compiler.data.ports import SINGLE, Sizes, outside_bounds, shaped, typed
 from isocline_compiler.data.splits import Parts, Samples, split_samples
 from isocline_compiler.data.table import Table, read_table
 from isocline_compiler.data.windows import Windows, make_windows
@@ -37,8 +39,9 @@ def load_data(
     table = read_table(_path(plan, folder, override, place), place)
     ports = _bound_ports(plan, inputs, targets, place)
     windows = make_windows(table, plan.bindings, plan.stride, place)
-    notes = _check_times(table, plan, windows, place)
-    data = Extraction(table, plan.missing, windows, notes)
+    _check_times(table, plan, windows, place)
+    notes: list[str] = []
+    data = Extraction(table, plan.missing, windows, {port.name: port.kind for _, port in ports}, notes)
     arrays = _read(data, ports, place)
     shared = frozenset(port.name for _, port in ports if not port.batched)
     samples = _samples(table, plan, windows, Split(arrays, shared))
@@ -46,6 +49,10 @@ def load_data(
     notes.extend(_dropped(samples.count, len(kept)))
     whole, samples = Split(arrays, shared).take(kept), _taken(samples, kept)
     whole = Split(_typed(whole, ports, samples, place), shared)
+    if windows is not None:
+        notes.extend(window_notes(table, plan, replace(windows, present=windows.present[kept])))
+    for _, port in ports:
+        notes.extend(outside_bounds(whole.arrays[port.name], port))
     return _split(whole, samples, plan, notes, place)
 
 
@@ -156,10 +163,10 @@ def _mixed(plan: DataPlan, samples: Samples) -> list[str]:
     return ["windows that overlap are split at random: samples kept aside share rows with the training samples"]
 
 
-def _check_times(table: Table, plan: DataPlan, windows: Windows | None, place: Place) -> list[str]:
-    """Windows need increasing times, raises E526; a note says when the steps of time are not all equal."""
+def _check_times(table: Table, plan: DataPlan, windows: Windows | None, place: Place) -> None:
+    """Windows need increasing times. Raises E526."""
     if plan.time is None or windows is None:
-        return []
+        return
     times = column(table, plan.time, place)
     steps = np.diff(times)
     late = np.flatnonzero(~(steps > np.zeros((), dtype=steps.dtype)))
@@ -167,5 +174,3 @@ def _check_times(table: Table, plan: DataPlan, windows: Windows | None, place: P
         row = int(late[0]) + 1
         facts = (table.path.name, table.line(row), plan.time, shown_time(times[row]), shown_time(times[row - 1]))
         raise place.error(messages.times_not_increasing(place.span, *facts))
-    odd = int((steps != np.median(steps.astype(np.float64)).astype(steps.dtype)).sum())
-    return [f"{odd} steps of `{plan.time}` are not the usual one: some windows span a gap"] if odd else []

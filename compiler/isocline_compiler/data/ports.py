@@ -76,12 +76,12 @@ def _labels(array: Array, port: Port, where: Callable[[int], str], place: Place)
     first = _first(array != np.round(array))
     if first is not None:
         raise place.error(messages.label_not_integral(place.span, port.name, array[first], where(first[0])))
-    labels: Array = array.astype(np.int64)
-    classes = port.classes or 0
-    first = _first((labels < 0) | (labels >= classes)) if classes else None
+    classes = port.classes or 2**53  # beyond it, a float64 is no label but a rounded one
+    first = _first((array < 0) | (array >= classes))
     if first is not None:
-        found = labels[first]
+        found = f"{array[first]:.0f}"
         raise place.error(messages.label_out_of_range(place.span, port.name, found, classes, where(first[0])))
+    labels: Array = array.astype(np.int64)
     return labels
 
 
@@ -96,3 +96,19 @@ def _first(wrong: Array) -> tuple[int, ...] | None:
     """The index of the first element that is true."""
     at = np.argwhere(np.atleast_1d(wrong))
     return tuple(int(i) for i in at[0]) if len(at) else None
+
+
+def outside_bounds(array: Array, port: Port) -> list[str]:
+    """A note when samples lie outside the declared bounds, within which alone the model is proved and run."""
+    if port.bounds is None or array.dtype.kind == "b":
+        return []
+    samples = array.reshape(len(array), -1) if port.batched else array.reshape(1, -1)
+    low, high = port.bounds
+    wrong = ~((low < samples) & (samples < high))
+    count = int(wrong.any(axis=1).sum())
+    if not count:
+        return []
+    values = list(dict.fromkeys(f"{value:.6g}" for value in samples[wrong]))
+    shown = ", ".join(values[:3]) + (", ..." if len(values) > 3 else "")
+    verb = "lies" if count == 1 else "lie"
+    return [f"`{port.name}`: {count} of {len(samples)} samples ({shown}) {verb} outside in ({low:g}, {high:g})"]

@@ -21,7 +21,8 @@ from isocline_dsl.messages import data as messages
 class Table:
     """Arrays by name. Columns of csv and parquet have one axis and equal lengths; other arrays are free.
 
-    Elements are float64, int64, bool, datetime64, or objects (str, or None where a text is missing).
+    Elements are float64, int64, bool, datetime64, or objects (str, or None where a text is missing); or what cannot
+    become one of these without changing, which is refused when it is used.
     """
 
     path: Path
@@ -69,10 +70,20 @@ def _read_safetensors(path: Path, place: Place) -> dict[str, Array]:
 
 
 def _widened(array: Array) -> Array:
-    """Reals to float64 and integers to int64; other kinds stay."""
+    """Reals to float64 and integers to int64, where every value survives; other arrays stay, for whoever uses them."""
     wide: dict[str, type[Any]] = {"f": np.float64, "i": np.int64, "u": np.int64}
     kind = array.dtype.kind
-    return array.astype(wide[kind]) if kind in wide else array
+    if kind not in wide:
+        return array
+    with np.errstate(over="ignore"):
+        widened = array.astype(wide[kind])
+    return widened if survives(array, widened).all() else array
+
+
+def survives(array: Array, converted: Array) -> Array:
+    """Where a conversion left the value what it was; an integer that became negative did not."""
+    same = (converted == array) & ((converted < 0) == (array < 0))
+    return np.asarray(same | (np.isnan(array) & np.isnan(converted)) if array.dtype.kind == "f" else same)
 
 
 def _read_csv(path: Path, place: Place) -> dict[str, Array]:

@@ -72,6 +72,10 @@ class Stop:
     reason: str
 
 
+FLAT = Stop("piecewise constant")
+"""Zero wherever there is a derivative."""
+
+
 @dataclass(frozen=True, eq=False)
 class Example:
     """Arguments an operation can be tried on: their types, the attributes, and the open interval each is drawn from.

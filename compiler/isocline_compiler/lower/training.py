@@ -11,10 +11,12 @@ from isocline_compiler.lower.called import FIXED, means_steps, scheme_called
 from isocline_compiler.lower.calls import plain
 from isocline_compiler.lower.expressions import Expressions, Value
 from isocline_compiler.lower.faults import LowerError, Mistakes, Poisoned
+from isocline_compiler.lower.gradient_paths import flat_operations
+from isocline_compiler.lower.likelihood import likelihood_of
 from isocline_compiler.lower.regularization import LossContext
 from isocline_compiler.lower.settings import Settings
 from isocline_compiler.lower.values import FileValues
-from isocline_compiler.model import Port, TrainingPlan
+from isocline_compiler.model import Likelihood, Port, TrainingPlan
 from isocline_compiler.passes.join import join
 from isocline_compiler.vocabulary.functions.record import bind, check
 from isocline_compiler.vocabulary.options import (
@@ -30,7 +32,7 @@ from isocline_compiler.vocabulary.regularizers import REGULARIZERS
 from isocline_compiler.vocabulary.regularizers.record import TrainingSetting as TrainingSetting
 from isocline_dsl import messages
 from isocline_dsl.messages import calls
-from isocline_dsl.tree import Binary, Binding, Block, Call, Draw, Expression, Field, Name, Setting, Span, walk
+from isocline_dsl.tree import Binary, Binding, Block, Call, Draw, Expression, Field, Name, Setting, Span
 
 
 class TrainLowering:
@@ -43,22 +45,25 @@ class TrainLowering:
         self.expressions = values.expressions("loss")
         self.expressions.frame.outer = self._with_definitions()
         self.steer: float | None = None
+        self.likelihood: Likelihood | None = None
+        self.stated: dict[Span, Node] = {}
 
     def lower(self, inputs: Sequence[Port], targets: Sequence[Port]) -> TrainingPlan:
         """The plan, with every default filled in. Raises LowerError."""
         mistakes = Mistakes()
         found: dict[str, Any] = {
-            key: mistakes.attempt(read) for key, read in self._readers([*inputs, *targets]).items()
+            key: mistakes.attempt(read) for key, read in self._readers([*inputs, *targets], targets).items()
         }
         mistakes.settle()
-        return TrainingPlan(**found, steer=self.steer, likelihood=self._is_likelihood(), span=self.block.span)
+        self._require_weights()  # last: where a weight is missing by another mistake, that one is told
+        return TrainingPlan(**found, steer=self.steer, likelihood=self.likelihood, span=self.block.span)
 
-    def _readers(self, ports: Sequence[Port]) -> dict[str, Callable[[], Any]]:
+    def _readers(self, ports: Sequence[Port], targets: Sequence[Port]) -> dict[str, Callable[[], Any]]:
         """How each part of the plan is read; each is tried for itself, so that all mistakes of the block are told."""
         read = self.settings
         adam, constant = _default(OPTIMIZERS["adam"]), _default(SCHEDULES["constant"])
         return {
-            "losses": lambda: self._losses(ports),
+            "losses": lambda: self._losses(ports, frozenset(port.name for port in targets)),
             "optimizer": lambda: read.choice("optimizer", OPTIMIZERS, messages.unknown_optimizer) or adam,
             "schedule": lambda: read.choice("schedule", SCHEDULES, messages.unknown_schedule) or constant,
             "solver": self._solver,
@@ -71,10 +76,6 @@ class TrainLowering:
             "seed": lambda: read.count("seed", 0, 0),
             "precision": lambda: read.word("precision", PRECISIONS, "float32"),
         }
-
-    def _is_likelihood(self) -> bool:
-        """Whether the loss is a negative log density already, so that its curvature needs no estimate of the noise."""
-        return any(isinstance(item, Call) and item.name.text == "gaussian_nll" for item in walk(self.block))
 
     def _with_definitions(self) -> Callable[[str, Span], Value]:
         """Names mean what the block defines (`d = forecast - pelts`), or what the file does."""
@@ -115,7 +116,7 @@ class TrainLowering:
 
     # ----------------------------------------------------------------------------------------------- losses
 
-    def _losses(self, ports: Sequence[Port]) -> Graph:
+    def _losses(self, ports: Sequence[Port], targets: frozenset[str]) -> Graph:
         for item in self.settings.items(Draw):
             raise LowerError(messages.not_available_yet(item.span, "`draw`"))
         stated = self.settings.all("loss")
@@ -124,9 +125,10 @@ class TrainLowering:
         terms: dict[str, Node] = {}
         for setting in stated:
             for value in setting.values:
-                terms[self.values.excerpt(value)] = self._term(value, setting)
+                terms[self.values.excerpt(value)] = self.stated[value.span] = self._term(value, setting)
         if not terms:
             raise Poisoned  # no value: reported where names are resolved
+        self.likelihood = likelihood_of(terms.values(), self.values.table.densities, targets)
         terms = dict(join(Graph((), terms, "losses")).outputs)  # a solve and its variations are one solution
         context = LossContext(list(terms.values()), self.values.table, self.values.parameters)
         weighted = self._regularizers(context)
@@ -148,6 +150,14 @@ class TrainLowering:
         if node.type.sample != () or node.type.kind != "real":
             raise LowerError(messages.loss_not_scalar(expression.span, str(node.type.with_shape(node.type.sample))))
         return node
+
+    def _require_weights(self) -> None:
+        """A gradient comes back from the loss to something that is trained. Raises LowerError."""
+        trained = {name for name, weight in self.values.table.weights.items() if weight.role == "trained"}
+        flat = flat_operations(list(self.stated.values()), trained)
+        if flat is not None:
+            place = next(iter(self.stated))
+            raise LowerError(messages.loss_without_weights(place, flat[0] if flat else None))
 
     def _regularizers(self, context: LossContext) -> dict[str, Node]:
         """Every `regularize` term by its text; a path integral extends the solve that the loss already makes."""

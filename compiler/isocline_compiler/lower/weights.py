@@ -25,6 +25,7 @@ class WeightTable:
     leaves: dict[str, Node] = field(default_factory=dict)
     statistics: dict[tuple[Node, tuple[int, ...]], tuple[Node, Node]] = field(default_factory=dict)
     fitted: list[Statistic] = field(default_factory=list)
+    densities: dict[Node, Shape] = field(default_factory=dict)
 
     def get(self, name: str, shape: tuple[int, ...], initial: Initializer, role: Role, span: Span | None) -> Node:
         """The leaf of a weight; asked for again, the same leaf."""
@@ -97,6 +98,10 @@ class LayerScope:
             stacked = self.table.get(path, (self.steps, *sizes), _stack(initial), role, self.span)
             self.slices[path] = (leaf(ARGUMENT, path, TensorType("real", sizes)), stacked)
         return self.slices[path][0]
+
+    def density(self, mean: Node, shape: Shape) -> None:
+        """Say that `mean` is the mean of -log p over the entries of a sample, an array of this shape."""
+        self.table.densities[mean] = shape
 
     def statistic(self, source: Node, axes: tuple[int, ...]) -> tuple[Node, Node]:
         """Mean and deviation of a value over the training split."""

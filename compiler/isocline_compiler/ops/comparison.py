@@ -6,13 +6,12 @@ import math
 from functools import reduce
 from typing import Any
 
-from isocline_compiler.graph import Example, Node, Op, Stop
+from isocline_compiler.graph import FLAT, Example, Node, Op
 from isocline_compiler.graph.emission import Emitter
 from isocline_compiler.graph.tensor_type import Kind, TensorType
 from isocline_compiler.ops.broadcasting import sum_to
 from isocline_compiler.ops.shapes import comparison, integer, joined, logical, misfit, real, require, truth
 
-_CONSTANT = Stop("piecewise constant")
 _PAIRS = (
     Example((real("batch", 3), real("batch", 3))),
     Example((real("batch", 3), real())),
@@ -33,14 +32,14 @@ def _emit_not_equal(emitter: Emitter, node: Node, a: str, b: str) -> str:
 
 
 LESS = Op(
-    "less", comparison, "lt", "Less", _CONSTANT, "a < b", examples=_PAIRS, broadcasts=True, smooth=False, piece=_result
+    "less", comparison, "lt", "Less", FLAT, "a < b", examples=_PAIRS, broadcasts=True, smooth=False, piece=_result
 )
 LESS_EQUAL = Op(
     "less_equal",
     comparison,
     "le",
     "LessOrEqual",
-    _CONSTANT,
+    FLAT,
     "a <= b",
     examples=_PAIRS,
     broadcasts=True,
@@ -52,7 +51,7 @@ GREATER = Op(
     comparison,
     "gt",
     "Greater",
-    _CONSTANT,
+    FLAT,
     "a > b",
     examples=_PAIRS,
     broadcasts=True,
@@ -64,7 +63,7 @@ GREATER_EQUAL = Op(
     comparison,
     "ge",
     "GreaterOrEqual",
-    _CONSTANT,
+    FLAT,
     "a >= b",
     examples=_PAIRS,
     broadcasts=True,
@@ -76,7 +75,7 @@ EQUAL = Op(
     comparison,
     "eq",
     "Equal",
-    _CONSTANT,
+    FLAT,
     "a == b",
     examples=(*_PAIRS, *_TRUTHS),
     commutative=True,
@@ -89,7 +88,7 @@ NOT_EQUAL = Op(
     comparison,
     "ne",
     _emit_not_equal,
-    _CONSTANT,
+    FLAT,
     "a != b",
     examples=(*_PAIRS, *_TRUTHS),
     commutative=True,
@@ -103,7 +102,7 @@ AND = Op(
     logical,
     "logical_and",
     "And",
-    _CONSTANT,
+    FLAT,
     "a and b",
     examples=_TRUTHS,
     commutative=True,
@@ -116,7 +115,7 @@ OR = Op(
     logical,
     "logical_or",
     "Or",
-    _CONSTANT,
+    FLAT,
     "a or b",
     examples=_TRUTHS,
     commutative=True,
@@ -129,7 +128,7 @@ NOT = Op(
     logical,
     "logical_not",
     "Not",
-    _CONSTANT,
+    FLAT,
     "not a",
     examples=(Example((truth("batch", 3),)),),
     smooth=False,

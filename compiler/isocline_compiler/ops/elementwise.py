@@ -7,13 +7,12 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from isocline_compiler.graph import Example, Node, Op, Stop
+from isocline_compiler.graph import FLAT, Example, Node, Op
 from isocline_compiler.graph.emission import Emitter
 from isocline_compiler.ops import wide
 from isocline_compiler.ops.comparison import CAST, GREATER, WHERE
 from isocline_compiler.ops.shapes import real, same, same_number
 
-_STEP = Stop("piecewise constant")
 _TWO_OVER_ROOT_PI = 1.1283791670955126
 
 
@@ -66,18 +65,18 @@ ABS = Op(
     piece=lambda y, x: x > 0,
 )
 SIGN: Op = Op(
-    "sign", same_number, "sign", "Sign", _STEP, "-1, 0 or 1.", examples=_on(), smooth=False, piece=lambda y, x: y
+    "sign", same_number, "sign", "Sign", FLAT, "-1, 0 or 1.", examples=_on(), smooth=False, piece=lambda y, x: y
 )
 FLOOR = Op(
-    "floor", same, "floor", "Floor", _STEP, "The integer below.", examples=_on(), smooth=False, piece=lambda y, x: y
+    "floor", same, "floor", "Floor", FLAT, "The integer below.", examples=_on(), smooth=False, piece=lambda y, x: y
 )
-CEIL = Op("ceil", same, "ceil", "Ceil", _STEP, "The integer above.", examples=_on(), smooth=False, piece=lambda y, x: y)
+CEIL = Op("ceil", same, "ceil", "Ceil", FLAT, "The integer above.", examples=_on(), smooth=False, piece=lambda y, x: y)
 ROUND = Op(
     "round",
     same,
     "round",
     "Round",
-    _STEP,
+    FLAT,
     "The nearest integer, the even one in the middle.",
     examples=_on(),
     smooth=False,

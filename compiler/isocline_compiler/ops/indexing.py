@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from isocline_compiler.graph import Example, Fault, Node, Op, Stop, constant
+from isocline_compiler.graph import FLAT, Example, Fault, Node, Op, constant
 from isocline_compiler.graph.emission import Emitter
 from isocline_compiler.graph.tensor_type import TensorType, describe
 from isocline_compiler.ops.linear import MATMUL
@@ -239,7 +239,7 @@ def _emit_one_hot(emitter: Emitter, node: Node, x: str) -> str:
 
 
 ONE_HOT = Op(
-    "one_hot", _one_hot_type, _torch_one_hot, _emit_one_hot, Stop("piecewise constant"),
+    "one_hot", _one_hot_type, _torch_one_hot, _emit_one_hot, FLAT,
     "1 at the index, 0 elsewhere, along a new last axis; all 0 for an index outside.",
     examples=(Example((integer("batch"),), {"depth": 4}, ((0.0, 4.0),)), Example((integer("batch", 2),), {"depth": 3})),
     smooth=False,

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from isocline_compiler.graph import Example, Node, Op, Stop, as_node
+from isocline_compiler.graph import FLAT, Example, Node, Op, as_node
 from isocline_compiler.graph.emission import Emitter
 from isocline_compiler.graph.tensor_type import Shape, TensorType
 from isocline_compiler.ops.broadcasting import broadcast_like
@@ -180,7 +180,7 @@ def _emit_argmax(emitter: Emitter, node: Node, x: str) -> str:
 
 
 ARGMAX = Op(
-    "argmax", _argmax_type, lambda torch, x, axis: torch.argmax(x, axis), _emit_argmax, Stop("piecewise constant"),
+    "argmax", _argmax_type, lambda torch, x, axis: torch.argmax(x, axis), _emit_argmax, FLAT,
     "The first index of the largest entry along an axis.", examples=(Example((real("batch", 5),), {"axis": -1}),),
     smooth=False, piece=lambda y, x, axis: y,
 )  # fmt: skip

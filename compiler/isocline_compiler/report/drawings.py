@@ -105,7 +105,8 @@ def work_precision(trials: Sequence[Trial], solve: DeployedSolve, stated: float)
                 _ring(axes, trial)
         powers(axes.xaxis)
         powers(axes.yaxis)
-        axes.legend(loc="center left", bbox_to_anchor=(1.01, 0.5), title="scheme (order)", alignment="left")
+        if ordered:
+            axes.legend(loc="center left", bbox_to_anchor=(1.01, 0.5), title="scheme (order)", alignment="left")
     return picture
 
 

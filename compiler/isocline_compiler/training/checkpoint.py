@@ -20,7 +20,7 @@ from isocline_dsl.diagnostics import IsoclineError
 from isocline_dsl.messages import fitting as messages
 from isocline_runtime import atomic
 
-FORMAT = 1
+FORMAT = 2
 """Raised when older checkpoints can no longer be read."""
 
 

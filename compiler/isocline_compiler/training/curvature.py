@@ -13,6 +13,13 @@ from isocline_compiler.training.batches import Batch, Batches
 from isocline_compiler.training.objective import CHUNK, Objective
 from isocline_compiler.training.priors import LOG_PRIOR
 
+SHARE = 0.1
+"""The part of a unit direction from which on a weight is said to take part in it."""
+
+
+DOWNWARDS = 1e-6
+"""The part of the largest curvature from which on a negative one is no rounding of a flat direction."""
+
 
 @dataclass(frozen=True)
 class Curvature:
@@ -80,8 +87,35 @@ class Curvature:
     def distance(self) -> list[str]:
         """A warning when the optimum of the quadratic, -C g away, is more than half a standard error off."""
         move = (self.covariance @ self.gradient).abs() / self.covariance.diagonal().sqrt()
-        worst = float(move.max())
-        return [f"training has not converged: the optimum is {worst:.1f} standard errors away"] if worst > 0.5 else []
+        worst, place = float(move.max()), int(move.argmax())
+        if worst <= 0.5:
+            return []
+        where = self._owner(place)
+        return [f"training has not converged: the optimum is {worst:.1f} standard errors away in `{where}`"]
+
+    def doubt(self, flattest: float) -> str:
+        """What a curvature that is not positive says of the fit, with the weights that it is about."""
+        if not bool(torch.isfinite(self.hessian).all()):
+            return f"no standard errors: {self.text}"
+        values, directions = torch.linalg.eigh(self.hessian)
+        steepest = values.abs().max()
+        down = values < -DOWNWARDS * steepest
+        chosen = down if bool(down.any()) else values <= flattest * steepest
+        moving = (directions[:, chosen].abs() > SHARE).any(dim=1).nonzero().flatten().tolist()
+        names = list(dict.fromkeys(self._owner(place) for place in moving))
+        shown = ", ".join(f"`{name}`" for name in names[:4]) + (f" and {len(names) - 4} more" if len(names) > 4 else "")
+        if bool(down.any()):
+            return f"training has not converged: the loss still curves downwards in {shown}; {self.text}"
+        what = f"{shown} cannot be told apart" if len(moving) > 1 else f"nothing determines {shown}"
+        return f"not identifiable from these data: {what}, the loss is flat there; {self.text}"
+
+    def _owner(self, place: int) -> str:
+        """The weight that a place of the flattened order belongs to."""
+        for name, size in zip(self.names, self.sizes, strict=True):
+            if place < size:
+                return name
+            place -= size
+        raise IndexError(place)
 
 
 def _derivatives(

@@ -19,10 +19,12 @@ from isocline_compiler.graph import Array
 from isocline_compiler.model import Model, TrainingPlan
 from isocline_compiler.training.batches import Batches
 from isocline_compiler.training.checkpoint import read_checkpoint, replace_file, write_checkpoint
+from isocline_compiler.training.doubts import loss_doubts, prior_doubts, unfelt
 from isocline_compiler.training.early_stop import EarlyStop
+from isocline_compiler.training.fitted import parameter_values
 from isocline_compiler.training.initial import initial_weights
 from isocline_compiler.training.loop import Loop
-from isocline_compiler.training.metrics import Metrics, read_metrics
+from isocline_compiler.training.metrics import Metrics, read_history
 from isocline_compiler.training.objective import Objective
 from isocline_compiler.training.optimizers import make_optimizer
 from isocline_compiler.training.progress import Progress, Quiet
@@ -30,6 +32,7 @@ from isocline_compiler.training.run_state import RunState
 from isocline_compiler.training.schedules import Schedule
 from isocline_compiler.training.statistics_fit import fit_statistics
 from isocline_compiler.training.step import Stepper
+from isocline_compiler.training.within_bounds import at_limits, limits_of
 from isocline_compiler.vocabulary.options import OPTIMIZERS
 from isocline_dsl.diagnostics import IsoclineError
 from isocline_dsl.messages import fitting as messages
@@ -41,19 +44,24 @@ LAST_FINITE = "last_finite.safetensors"
 
 @dataclass(frozen=True)
 class TrainingResult:
-    """The weights by name in float64 (exactly what was trained), and how they came about.
+    """The weights by name in float64, and how they came about.
 
-    With validation samples they are those of `best_epoch`. `history` holds the rows of metrics.csv.
-    `complete` is false after Ctrl-C: the checkpoint in `folder` waits to be resumed.
+    `weights` are numbers as the file means them: a declared parameter in its own units, within its bounds.
+    `free_weights` are those behind the bounds, exactly what was trained and what `weights.safetensors` holds. With
+    validation samples they are those of `best_epoch`. `history` holds the rows of metrics.csv as numbers, None where
+    a cell is empty. `doubts` are reasons to doubt the fit, in sentences. `complete` is false after Ctrl-C: the
+    checkpoint in `folder` waits to be resumed.
     """
 
     weights: dict[str, Array]
-    history: list[dict[str, str]]
+    free_weights: dict[str, Array]
+    history: list[dict[str, float | int | None]]
     folder: Path
     epochs: int
     complete: bool
     best_epoch: int | None
     dataset: Dataset
+    doubts: tuple[str, ...] = ()
 
 
 def train(
@@ -106,11 +114,14 @@ class _Fitting:
         self.model, self.plan, self.dataset, self.folder = model, plan, dataset, folder
         self.accelerator = make_accelerator(plan, device)
         self.working = torch.float64 if plan.precision == "float64" else torch.float32
-        self.objective = Objective.of(model, plan, dataset.train.count)
+        self.objective = Objective.of(model, plan, dataset.train)
         start = initial_weights(model.weights, plan.seed)
         self.start = fit_statistics(model.statistics, start, dataset.train, self.objective.solver)
         self.trained = [weight.name for weight in model.weights if weight.role == "trained"]
         self.state = self._state()
+        narrow = torch.float32 if model.deployment.dtype == "float32" else self.working
+        self.said: set[str] = set()
+        self.limits = limits_of(model.parameters, self.start, narrow)
 
     def _state(self) -> RunState:
         weights = {name: self._tensor(name, value) for name, value in self.start.items()}
@@ -162,18 +173,39 @@ class _Fitting:
         finally:
             progress.end()
         self._say_end(complete, progress)
+        for doubt in self.unsaid():
+            progress.say(doubt)
         return complete
+
+    def unsaid(self) -> list[str]:
+        """The doubts that were not told yet."""
+        fresh = [doubt for doubt in self.doubts() if doubt not in self.said]
+        self.said.update(fresh)
+        return fresh
+
+    def doubts(self) -> tuple[str, ...]:
+        """What gives reason to doubt the fit."""
+        state = self.state
+        kept = state.stop.best_epoch if state.best is not None else None
+        weights = {name: tensor.detach().cpu().numpy() for name, tensor in (state.best or state.weights).items()}
+        return (
+            *prior_doubts(self.objective.prior),
+            *loss_doubts(read_history(self.folder / "metrics.csv"), kept),
+            *(unfelt(self.model.parameters, state.felt) if state.epoch else ()),
+            *at_limits(self.model.parameters, weights, self.limits),
+        )
 
     def _loop(self, every: float) -> Loop:
         device = self.accelerator.device
         validation = self.dataset.validation
         kept = self.folder / LAST_FINITE
         source = self.model.source
-        stepper = Stepper(self.plan, self.objective, self.accelerator, self.trained, source, kept)
+        own = [parameter.name for parameter in self.model.parameters]
+        stepper = Stepper(self.plan, self.objective, self.accelerator, self.trained, self.limits, own, source, kept)
         train = Batches.of(self.dataset.train, self.working, device)
         held = Batches.of(validation, self.working, device) if validation else None
         rate = float(self.plan.optimizer.get("lr", OPTIMIZERS[self.plan.optimizer.name].defaults["lr"]))
-        return Loop(self.plan, self.objective, stepper, train, held, self.state, rate, self.save, every)
+        return Loop(self.plan, self.objective, stepper, train, held, self.state, rate, self.save, self.unsaid, every)
 
     def _say_end(self, complete: bool, progress: Progress) -> None:
         state = self.state
@@ -194,8 +226,11 @@ class _Fitting:
         if complete:
             write_weights(self.folder / WEIGHTS, tensors)
         best = self.state.stop.best_epoch if self.state.best is not None else None
-        history = read_metrics(self.folder / "metrics.csv")
-        return TrainingResult(weights, history, self.folder, self.state.epoch, complete, best, self.dataset)
+        own = parameter_values(self.model.parameters, weights)
+        history = read_history(self.folder / "metrics.csv")
+        return TrainingResult(
+            weights | own, weights, history, self.folder, self.state.epoch, complete, best, self.dataset, self.doubts()
+        )
 
 
 def write_weights(path: Path, tensors: Mapping[str, Tensor]) -> None:

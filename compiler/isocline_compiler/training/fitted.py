@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -20,25 +20,37 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Fitted:
-    """The declared parameters, and the covariance of all their numbers together where it is known."""
+    """The declared parameters, and the covariance of all their numbers together where it is known.
+
+    `doubts` are reasons to doubt the fit, in sentences.
+    """
 
     parameters: tuple[FittedParameter, ...] = ()
     covariance: Array | None = None
+    doubts: tuple[str, ...] = ()
 
 
 def fitted_parameters(model: Model, dataset: Dataset | None, weights: Mapping[str, Array]) -> Fitted:
     """Each declared parameter with its value and, when it was trained, its standard error."""
     if not model.parameters:
         return Fitted()
-    bound = {name: torch.tensor(value) for name, value in weights.items()}
-    values = evaluate([parameter.value for parameter in model.parameters], bound)
+    values = parameter_values(model.parameters, weights)
     found = _laplace(model, dataset, weights)
     errors = found.by_name() if found is not None else {}
     parameters = tuple(
-        _fitted(parameter, value.numpy(), *errors.get(parameter.name, (None, "not trained")))
-        for parameter, value in zip(model.parameters, values, strict=True)
+        _fitted(parameter, values[parameter.name], *errors.get(parameter.name, (None, "not trained")))
+        for parameter in model.parameters
     )
-    return Fitted(parameters, found.covariance if found is not None else None)
+    if found is None:
+        return Fitted(parameters)
+    return Fitted(parameters, found.covariance, found.doubts)
+
+
+def parameter_values(parameters: Sequence[Parameter], weights: Mapping[str, Array]) -> dict[str, Array]:
+    """Each declared parameter in its own units and bounds, from the free weight behind it, in float64."""
+    bound = {item.name: torch.tensor(weights[item.name], dtype=torch.float64) for item in parameters}
+    values = evaluate([item.value for item in parameters], bound)
+    return {item.name: value.numpy() for item, value in zip(parameters, values, strict=True)}
 
 
 def _laplace(model: Model, dataset: Dataset | None, weights: Mapping[str, Array]) -> StandardErrors | None:

@@ -1,7 +1,8 @@
 r"""Standard errors of the declared parameters, from the curvature of the loss (Laplace's approximation).
 
 The posterior is taken to be Gaussian around the optimum: its covariance is the inverse of the Hessian of the
-negative log posterior. A loss that is a negative log density a sample gives n L - log p(w). A sum of squares is taken
+negative log posterior. A loss of negative log densities, the mean over the
+E entries of a sample, gives n E L - log p(w). A sum of squares is taken
 as Gaussian noise of one unknown variance: with N residuals, p fitted weights and L = w SSE / n (and penalties, which
 scale with it),
 
@@ -31,6 +32,7 @@ from isocline_compiler.training.batches import Batches
 from isocline_compiler.training.curvature import Curvature, jacobian_of
 from isocline_compiler.training.least_squares import NotSquares, Squares, sum_of_squares
 from isocline_compiler.training.objective import CHUNK, Objective
+from isocline_compiler.training.whole_sample import NoDensity, entries_of, named_sizes
 
 JOINT_LIMIT = 300
 """Above this many trained weights, the networks' weights are held fixed."""
@@ -52,13 +54,15 @@ class Estimate:
 class StandardErrors:
     """Estimates in the order of the file, and in words what the errors assume, or why there are none.
 
-    `covariance` is that of all numbers of all parameters, flattened in the same order.
+    `covariance` is that of all numbers of all parameters, flattened in the same order. `doubts` are for the screen:
+    what is not identifiable, not converged, or without an error.
     """
 
     estimates: tuple[Estimate, ...]
     assumptions: tuple[str, ...]
     reason: str | None = None
     covariance: Array | None = None
+    doubts: tuple[str, ...] = ()
 
     def by_name(self) -> dict[str, tuple[Array | None, str | None]]:
         """Each declared parameter's error (None where none can be given) with what it assumes, or why there is none."""
@@ -70,17 +74,21 @@ class StandardErrors:
 
 @dataclass(frozen=True)
 class _Scale:
-    """-log posterior = factor(p) n L - log p(w) for p fitted weights; the sentence says why."""
+    """-log posterior = factor(p) n L - log p(w) for p fitted weights; the sentence says why.
 
-    squares: float | None
+    `entries` is that factor where the loss is a log density, None where it is made of squares.
+    """
+
+    entries: float | None
+    squares: float
     residuals: int
     weight: float
     sentence: str
 
     def factor(self, fitted: int) -> float | None:
         """None when the variance cannot be estimated: as many weights as residuals, or a perfect fit."""
-        if self.squares is None:
-            return 1.0
+        if self.entries is not None:
+            return self.entries
         if self.residuals <= fitted or self.squares <= 0:
             return None
         return (self.residuals - fitted) / (2 * self.squares * self.weight)
@@ -105,11 +113,13 @@ def laplace(model: Model, train: Split, weights: Mapping[str, Array]) -> Standar
         return StandardErrors(_without(model.parameters, weights), (), None if plan else "not trained")
     batches = Batches.of(train, torch.float64, torch.device("cpu"))
     bound = {name: torch.tensor(value, dtype=torch.float64) for name, value in weights.items()}
-    objective = Objective.of(model, plan, train.count, second_order=True)
+    objective = Objective.of(model, plan, train, second_order=True)
     try:
-        scale = _scale(model, plan, objective, bound, batches)
-    except NotSquares as error:
-        return StandardErrors(_without(model.parameters, weights), (), str(error))
+        sizes = named_sizes((*model.inputs, *model.targets), train)
+        scale = _scale(model, plan, objective, bound, batches, sizes)
+    except (NotSquares, NoDensity) as error:
+        doubts = (f"no standard errors: {error}",)
+        return StandardErrors(_without(model.parameters, weights), (), str(error), doubts=doubts)
     return _from_curvature(model, scale, objective, bound, batches)
 
 
@@ -117,7 +127,7 @@ def _from_curvature(
     model: Model, scale: _Scale, objective: Objective, bound: dict[str, Tensor], batches: Batches
 ) -> StandardErrors:
     """Jointly first; then given the weights of the networks."""
-    reason = None
+    reason, doubts = None, list[str]()
     for names, sentence in _choices(model):
         fitted = sum(bound[name].numel() for name in names)
         factor = scale.factor(fitted)
@@ -127,12 +137,17 @@ def _from_curvature(
         curvature = Curvature.of(objective, bound, names, batches, factor * batches.count)
         if not curvature.positive(FLATTEST):
             reason = f"the loss is not curved upwards in every direction of the {fitted} weights: {curvature.text}"
+            doubts.append(curvature.doubt(FLATTEST))
             continue
         estimates = tuple(_estimate(item, bound, curvature) for item in model.parameters)
         assumptions = (scale.sentence, sentence, *([reason] if reason else []), *curvature.distance())
-        return StandardErrors(estimates, assumptions, covariance=_covariance(model.parameters, bound, curvature))
+        conditional = [f"the standard errors are {sentence}"] if doubts else []
+        doubts += [*conditional, *curvature.distance()]
+        covariance = _covariance(model.parameters, bound, curvature)
+        return StandardErrors(estimates, assumptions, covariance=covariance, doubts=tuple(doubts))
     values = {name: tensor.numpy() for name, tensor in bound.items()}
-    return StandardErrors(_without(model.parameters, values), (scale.sentence,), reason)
+    doubts = doubts or [f"no standard errors: {reason}"]
+    return StandardErrors(_without(model.parameters, values), (scale.sentence,), reason, doubts=tuple(doubts))
 
 
 def _choices(model: Model) -> list[tuple[list[str], str]]:
@@ -148,15 +163,20 @@ def _choices(model: Model) -> list[tuple[list[str], str]]:
 
 
 def _scale(
-    model: Model, plan: TrainingPlan, objective: Objective, bound: Mapping[str, Tensor], batches: Batches
+    model: Model,
+    plan: TrainingPlan,
+    objective: Objective,
+    bound: Mapping[str, Tensor],
+    batches: Batches,
+    sizes: Mapping[str, int],
 ) -> _Scale:
-    if plan.likelihood:
-        return _Scale(None, 0, 1.0, "the loss is a negative log density")
-    terms = sum_of_squares(plan.losses, frozenset(port.name for port in model.targets))
+    if plan.likelihood is not None:
+        return _Scale(entries_of(plan.likelihood, sizes), 0.0, 0, 1.0, "the loss is a negative log density")
+    terms = sum_of_squares(plan.losses, frozenset(port.name for port in model.targets), sizes)
     squares = _total(terms, objective, bound, batches)
     residuals = batches.count * sum(term.count for term in terms)
     sentence = "the residuals are independent and Gaussian, of one variance that is estimated from them"
-    return _Scale(squares, residuals, terms[0].weight, sentence)
+    return _Scale(None, squares, residuals, terms[0].weight, sentence)
 
 
 @torch.no_grad()

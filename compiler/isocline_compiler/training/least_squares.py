@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from isocline_compiler.graph import INPUT, Graph, Node, topological, value_of
@@ -28,15 +29,17 @@ class NotSquares(Exception):
     """The loss is something else; the text says what was met."""
 
 
-def sum_of_squares(graph: Graph, targets: frozenset[str]) -> tuple[Squares, ...]:
+def sum_of_squares(
+    graph: Graph, targets: frozenset[str], sizes: Mapping[str, int] | None = None
+) -> tuple[Squares, ...]:
     """The terms of the loss that see a target. Raises NotSquares when one is not a sum or a mean of squares.
 
     Found are squares below sums, means, additions and constant factors: `mean((log(x) - log(y))^2)`,
-    `0.5*sum((x - y)^2)`.
+    `0.5*sum((x - y)^2)`. `sizes` are those that have names.
     """
     loss = graph.outputs["loss"]
     seeing = _seeing(loss, targets)
-    terms = tuple(_terms(loss, 1.0, seeing))
+    terms = tuple(_terms(loss, 1.0, seeing, sizes or {}))
     if not terms:
         raise NotSquares("no term of the loss sees a target")
     if max(term.weight for term in terms) > min(term.weight for term in terms) * (1 + 1e-9):
@@ -53,50 +56,50 @@ def _seeing(loss: Node, targets: frozenset[str]) -> set[Node]:
     return seeing
 
 
-def _terms(node: Node, scale: float, seeing: set[Node]) -> list[Squares]:
+def _terms(node: Node, scale: float, seeing: set[Node], sizes: Mapping[str, int]) -> list[Squares]:
     if node not in seeing:
         return []
     if node.op is ADD:
-        return [term for item in node.inputs for term in _terms(item, scale, seeing)]
+        return [term for item in node.inputs for term in _terms(item, scale, seeing, sizes)]
     if node.op is SUB:
         left, right = node.inputs
-        return [*_terms(left, scale, seeing), *_terms(right, -scale, seeing)]
+        return [*_terms(left, scale, seeing, sizes), *_terms(right, -scale, seeing, sizes)]
     if node.op in (MUL, DIV) and not _is_square(node):
-        return _scaled(node, scale, seeing)
+        return _scaled(node, scale, seeing, sizes)
     if node.op in TRANSPARENT:
-        return _terms(node.inputs[0], scale, seeing)
-    return [_squares(node, scale)]
+        return _terms(node.inputs[0], scale, seeing, sizes)
+    return [_squares(node, scale, sizes)]
 
 
-def _scaled(node: Node, scale: float, seeing: set[Node]) -> list[Squares]:
+def _scaled(node: Node, scale: float, seeing: set[Node], sizes: Mapping[str, int]) -> list[Squares]:
     """A constant times a term, or a term divided by a constant."""
     left, right = node.inputs
     factor = value_of(right)
     if factor is not None and factor.size == 1:
         power = 1 if node.op is MUL else -1
-        return _terms(left, scale * float(factor.reshape(())) ** power, seeing)
+        return _terms(left, scale * float(factor.reshape(())) ** power, seeing, sizes)
     factor = value_of(left)
     if node.op is MUL and factor is not None and factor.size == 1:
-        return _terms(right, scale * float(factor.reshape(())), seeing)
+        return _terms(right, scale * float(factor.reshape(())), seeing, sizes)
     raise NotSquares("the loss multiplies its residuals by something that is not constant")
 
 
-def _squares(node: Node, scale: float) -> Squares:
+def _squares(node: Node, scale: float, sizes: Mapping[str, int]) -> Squares:
     """Squares below at most one sum or mean over axes of the sample."""
     inner, count = node, 1
     if node.op in (REDUCE_MEAN, REDUCE_SUM):
         inner = node.inputs[0]
-        count = _reduced(inner, node)
+        count = _reduced(inner, node, sizes)
     if not _is_square(inner) or scale <= 0:
         raise NotSquares(f"the loss is not a sum of squares: it has `{inner.op.name}` where a square would be")
     return Squares(inner, scale / count if node.op is REDUCE_MEAN else scale, count)
 
 
-def _reduced(inner: Node, node: Node) -> int:
-    sizes = [inner.size(axis) for axis in node.attrs["axes"]]
-    if not all(isinstance(size, int) for size in sizes):
+def _reduced(inner: Node, node: Node, sizes: Mapping[str, int]) -> int:
+    reduced = [inner.size(axis) for axis in node.attrs["axes"]]
+    if any(isinstance(size, str) and size not in sizes for size in reduced):
         raise NotSquares("how many residuals a sample has differs")
-    return math.prod(int(size) for size in sizes)
+    return math.prod(sizes[size] if isinstance(size, str) else size for size in reduced)
 
 
 def _is_square(node: Node) -> bool:

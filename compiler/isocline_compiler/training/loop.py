@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from itertools import islice
 
@@ -22,7 +22,8 @@ from isocline_compiler.training.step import Stepper
 class Loop:
     """Runs `state` to its end, or to the first Ctrl-C.
 
-    `save` writes a checkpoint; it is called between two steps, `every` seconds apart, and at the end.
+    `save` writes a checkpoint; it is called between two steps, `every` seconds apart, and at the end. `doubts` are
+    asked for when the first epoch is over.
     """
 
     plan: TrainingPlan
@@ -33,6 +34,7 @@ class Loop:
     state: RunState
     rate: float
     write: Callable[[], None]
+    doubts: Callable[[], Iterable[str]]
     every: float = 5.0
     saved: float = 0.0
 
@@ -45,6 +47,9 @@ class Loop:
                     row = self._finish_epoch()
                     metrics.write(row)
                     progress.epoch(row)
+                    if row.epoch == 1:
+                        for doubt in self.doubts():
+                            progress.say(doubt)
         self.save()
         return self.complete
 

@@ -83,6 +83,17 @@ def read_metrics(path: Path) -> list[dict[str, str]]:
         return list(csv.DictReader(file))
 
 
+def read_history(path: Path) -> list[dict[str, float | int | None]]:
+    """The rows of a `metrics.csv` as numbers: whole ones for epochs and steps, None for an empty cell."""
+    return [{name: _cell(name, text) for name, text in row.items()} for row in read_metrics(path)]
+
+
+def _cell(name: str, text: str) -> float | int | None:
+    if not text:
+        return None
+    return int(text) if name in ("epoch", "step") else float(text)
+
+
 def _epoch(row: Mapping[str, str | None]) -> int | None:
     """The epoch of a row that is whole: every fixed cell but the validation loss is there."""
     if any(not row.get(name) for name in FIXED if name != "validation_loss"):

@@ -10,12 +10,14 @@ import torch
 from torch import Tensor
 
 from isocline_compiler.backends.to_torch import TorchProgram
+from isocline_compiler.data import Split
 from isocline_compiler.graph import Graph
 from isocline_compiler.model import Model, TrainingPlan
 from isocline_compiler.passes import CLEANING, optimise
 from isocline_compiler.training.batches import Batch, Batches
 from isocline_compiler.training.priors import LOG_PRIOR, PriorWeight, terms_of
 from isocline_compiler.training.solvers import TrainingSolver, training_solver
+from isocline_compiler.training.whole_sample import named_sizes
 
 CHUNK = 1024
 """How many samples are evaluated at once where no gradient is needed."""
@@ -44,12 +46,13 @@ class Objective:
         self.program: TorchProgram = TorchProgram(self.graph)
 
     @classmethod
-    def of(cls, model: Model, plan: TrainingPlan, samples: int, second_order: bool = False) -> Objective:
+    def of(cls, model: Model, plan: TrainingPlan, train: Split, second_order: bool = False) -> Objective:
         """The loss of a plan. An adjoint has first derivatives only: `second_order` goes through the steps instead."""
         if second_order:
             plan = dataclasses.replace(plan, gradient="backprop", steer=None)
         targets = frozenset(port.name for port in model.targets)
-        prior = PriorWeight.of(plan.losses, targets, samples, plan.likelihood)
+        sizes = named_sizes((*model.inputs, *model.targets), train)
+        prior = PriorWeight.of(plan, targets, train.count, sizes)
         return cls(plan.losses, training_solver(plan), prior)
 
     def __call__(self, weights: Mapping[str, Tensor], batch: Batch, training: bool = False) -> Loss:

@@ -1,6 +1,7 @@
 """How much the log prior weighs beside the loss.
 
-The most probable weights minimise n L - log p(w) when L, the mean loss of a sample, is a negative log density. A mean
+The most probable weights minimise n E L - log p(w) when E L, the mean loss of a sample times its entries, is a negative
+log density. A mean
 of squares is none until the variance of the noise is known; with it unknown too, N residuals and L = w SSE / n,
 
     -log posterior = (N / 2) log L - log p(w),    whose gradient is that of   L - (2 L / N) log p(w)   times N / (2 L),
@@ -16,8 +17,10 @@ from dataclasses import dataclass
 
 from torch import Tensor
 
-from isocline_compiler.graph import Graph, Node
+from isocline_compiler.graph import Node
+from isocline_compiler.model import TrainingPlan
 from isocline_compiler.training.least_squares import NotSquares, Squares, sum_of_squares
+from isocline_compiler.training.whole_sample import NoDensity, entries_of
 
 LOG_PRIOR = "log_prior"
 """The output of a loss graph that holds the sum of the log densities of all priors."""
@@ -27,19 +30,24 @@ _SQUARES = "squares of residuals "
 
 @dataclass(frozen=True)
 class PriorWeight:
-    """The factor of the log prior beside the mean loss of `samples` samples, which is made of `squares` if it is."""
+    """The factor of the log prior beside the mean loss of `samples` samples of so many `entries`, or made of `squares`.
+
+    `doubt` says why nothing tells how much the prior should weigh, where that is so.
+    """
 
     samples: int
     squares: tuple[Squares, ...] = ()
+    entries: float = 1.0
+    doubt: str | None = None
 
     @classmethod
-    def of(cls, losses: Graph, targets: frozenset[str], samples: int, likelihood: bool) -> PriorWeight:
-        if likelihood:
-            return cls(samples)
+    def of(cls, plan: TrainingPlan, targets: frozenset[str], samples: int, sizes: Mapping[str, int]) -> PriorWeight:
         try:
-            return cls(samples, sum_of_squares(losses, targets))
-        except NotSquares:
-            return cls(samples)
+            if plan.likelihood is not None:
+                return cls(samples, entries=entries_of(plan.likelihood, sizes))
+            return cls(samples, sum_of_squares(plan.losses, targets, sizes))
+        except (NoDensity, NotSquares) as error:
+            return cls(samples, doubt=str(error))
 
     def outputs(self) -> dict[str, Node]:
         """What must be evaluated besides the loss."""
@@ -48,7 +56,7 @@ class PriorWeight:
     def take(self, outputs: dict[str, Tensor], count: int) -> Tensor | float:
         """The factor, from the evaluated `outputs` of `count` samples, which are taken out of the dict."""
         if not self.squares:
-            return 1 / self.samples
+            return 1 / (self.samples * self.entries)
         found = [outputs.pop(name).detach().sum() for name in self.outputs()]
         residuals = self.samples * sum(term.count for term in self.squares)
         total: Tensor = sum(found[1:], start=found[0])

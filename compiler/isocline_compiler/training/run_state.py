@@ -52,7 +52,10 @@ class EpochSums:
 
 @dataclass
 class RunState:
-    """`epoch` epochs are done, and `sums.batches` batches of the next; `step` counts all updates."""
+    """`epoch` epochs are done, and `sums.batches` batches of the next; `step` counts all updates.
+
+    `felt`: which numbers of the declared parameters had a gradient other than zero in the first epoch.
+    """
 
     weights: dict[str, Tensor]
     optimizer: Optimizer
@@ -65,6 +68,7 @@ class RunState:
     best: dict[str, Tensor] | None = None
     last_loss: float = math.nan
     last_norm: float = math.nan
+    felt: dict[str, Tensor] = field(default_factory=dict)
 
     def content(self) -> dict[str, Any]:
         """For a checkpoint."""
@@ -79,6 +83,7 @@ class RunState:
             "sums": asdict(self.sums),
             "best": self.best,
             "last": [self.last_loss, self.last_norm],
+            "felt": dict(self.felt),
         }
 
     @torch.no_grad()
@@ -93,6 +98,7 @@ class RunState:
         self.sums = EpochSums(**content["sums"])
         self.best = content["best"]
         self.last_loss, self.last_norm = content["last"]
+        self.felt = content["felt"]
 
     def copy_weights(self) -> dict[str, Tensor]:
         return {name: tensor.detach().clone() for name, tensor in self.weights.items()}

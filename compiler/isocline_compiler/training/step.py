@@ -17,14 +17,16 @@ from isocline_compiler.model import TrainingPlan
 from isocline_compiler.training.batches import Batch
 from isocline_compiler.training.checkpoint import replace_file
 from isocline_compiler.training.diagnose import Culprit, find_culprit
+from isocline_compiler.training.doubts import feel
 from isocline_compiler.training.objective import Loss, Objective
 from isocline_compiler.training.run_state import RunState
+from isocline_compiler.training.within_bounds import Limits, keep_within
 from isocline_dsl.diagnostics import Diagnostic, IsoclineError, Note, Source
 from isocline_dsl.messages import fitting as messages
 
 
 class Stepper:
-    """w <- optimizer(w, dL/dw), the gradient clipped to a norm first.
+    """w <- optimizer(w, dL/dw), the gradient clipped to a norm first, and w then kept within its limits.
 
     The draws of a step (dropout, random ends) depend on the seed and the number of the step alone. Raises
     E451 when the loss or the gradient is not finite, and what the solvers raise, with the epoch and the step;
@@ -32,12 +34,22 @@ class Stepper:
     """
 
     def __init__(
-        self, plan: TrainingPlan, objective: Objective, accelerator: Any, trained: list[str], source: Source, kept: Path
+        self,
+        plan: TrainingPlan,
+        objective: Objective,
+        accelerator: Any,
+        trained: list[str],
+        limits: Limits,
+        parameters: list[str],
+        source: Source,
+        kept: Path,
     ) -> None:
         self.plan = plan
         self.objective = objective
         self.accelerator = accelerator
         self.trained = trained
+        self.limits = limits
+        self.parameters = parameters
         self.source = source
         self.kept = kept
         self.finite: dict[str, Tensor] = {}
@@ -57,6 +69,7 @@ class Stepper:
         else:
             closure()
             state.optimizer.step()
+        keep_within(state.weights, self.limits)
         self._update_running(state, losses[0])
         terms = {name: float(value.detach()) for name, value in losses[0].terms.items()}
         state.sums.add(count, float(losses[0].total.detach()), state.last_norm, terms)
@@ -73,6 +86,8 @@ class Stepper:
             self.accelerator.backward(loss.total)
         except IsoclineError as error:
             raise self._placed(error, state) from None
+        if state.epoch == 0:
+            feel(state.felt, state.weights, self.parameters)
         norm = self._norm(state)
         if self.plan.precision != "fp16":  # there the scaler leaves a step out when its gradient overflows
             self._require_finite(norm, "gradient", state, batch)

@@ -275,9 +275,14 @@ def times_not_increasing(
 ) -> Draft:
     """Windows need rows in the order of time, and this row is not later than the one before it.
 
-    Sort the file; clock changes in local time repeat an hour, so that UTC is the better choice.
+    Sort the file; clock changes in local time repeat an hour, so that UTC is the better choice. Where rows of several
+    series follow each other, windows would run from one into the next: keep one series to a file.
     """
-    return Draft(span, f"{path}, line {line}, column `{column}`: {found} does not come after {before}", "sort the rows")
+    return Draft(
+        span,
+        f"{path}, line {line}, column `{column}`: {found} does not come after {before}",
+        "sort the rows, one series to a file",
+    )
 
 
 @message("E527")
@@ -309,3 +314,35 @@ def not_a_truth_value(span: Span | None, port: str, value: object, where: str) -
 def unknown_split(span: Span | None, name: str, known: Sequence[str]) -> Draft:
     """Data are split by `fraction`, `time`, `column` or `tail`."""
     return Draft(span, f"there is no split `{name}`", f"{_looks_like(name, known)}known are {', '.join(known)}")
+
+
+@message("E531")
+def classes_are_not_interpolated(span: Span | None, path: object, line: int, column: str, kind: str) -> Draft:
+    """A class, or a truth value, is missing, and `missing interpolate` would have to invent one.
+
+    There is nothing between two classes: halfway from class 0 to class 2 is not class 1. `missing hold` repeats the
+    last one, `missing drop` leaves out the samples concerned; or fill the cells in the file.
+    """
+    what = "a class" if kind == "class" else "a truth value"
+    return Draft(
+        span,
+        f"{path}, line {line}, column `{column}`: {what} is missing, and it cannot be interpolated",
+        "use `missing drop` or `missing hold`, or fill it",
+    )
+
+
+@message("E532")
+def value_would_change(
+    span: Span | None, path: object, line: int, column: str, value: object, found: str, kept: str
+) -> Draft:
+    """A number of the data does not fit into what the compiler keeps: reals of 64 bits and integers of 64 bits.
+
+    Unsigned integers beyond 9223372036854775807 would wrap around to negative ones, complex numbers would lose their
+    imaginary part, longer floats their last digits. None of this is done silently: convert the column, or the array,
+    in the file, in the way you mean it.
+    """
+    return Draft(
+        span,
+        f"{path}, row {line}, column `{column}`: {value} is {found}, which would not survive as {kept}",
+        "convert it in the file",
+    )

@@ -156,3 +156,21 @@ def check_not_a_comparison(span: Span | None) -> Draft:
 def const_shape(span: Span | None, name: str, found: str, expected: str) -> Draft:
     """The value of a constant has another shape than its type says."""
     return Draft(span, f"the value of `{name}` is {found}, expected {expected}")
+
+
+@message("E426")
+def loss_without_weights(span: Span | None, flat: str | None) -> Draft:
+    """Training moves parameters and weights along the derivative of the loss, and the loss depends on none of them.
+
+        train { loss mean(z^2) }     # z is data: nothing that is trained changes it
+
+    Steps such as `floor`, `argmax`, a comparison or `accuracy` are flat between their jumps: through them no derivative
+    comes back. Compare an output of the model with a target by a loss that is not flat, `mse` or `cross_entropy`.
+    """
+    if flat is not None:
+        found = f"the loss depends on what is trained only through `{flat}`, whose derivative is zero"
+        return Draft(
+            span, found, "use a loss that is not flat, such as `mse(y, target)` or `cross_entropy(scores, label)`"
+        )
+    cure = "compare an output of the model with a target: `loss mse(y, target)`"
+    return Draft(span, "the loss depends on nothing that is trained", cure)

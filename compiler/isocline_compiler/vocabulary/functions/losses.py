@@ -65,19 +65,21 @@ def huber(a: Value, b: Value, delta: Positive = 1.0, *, scope: Scope) -> Node:
 def gaussian_nll(mean: Value, observed: Value, std: Value, *, scope: Scope) -> Node:
     """The negative log-likelihood of independent normal errors.
 
-    mean(((observed - mean)/std)^2/2 + log(std) + log(2*pi)/2)
+    mean(((observed - mean)/std)^2/2 + log(std) + log(2*pi)/2). Priors and standard errors take the sum
+    over the entries of a sample instead of the mean: the log density of all of it.
 
     Example: gaussian_nll(x, y, 0.1)
     """
     error, deviation = align(difference("gaussian_nll", observed, mean), as_real(std))
     square = SQUARE(error / deviation)
-    return average(0.5 * square + LOG(deviation) + 0.5 * math.log(2.0 * math.pi), scope)
+    return _mean_density(0.5 * square + LOG(deviation) + 0.5 * math.log(2.0 * math.pi), scope)
 
 
 def cross_entropy(scores: Value, label: Value, smoothing: Probability = 0.0, *, scope: Scope) -> Node:
     """-log(softmax(scores)[label]): the classes of the scores, before any softmax, are on their last axis.
 
-    With `smoothing` s the label counts 1 - s and every class s/n more.
+    With `smoothing` s the label counts 1 - s and every class s/n more. Without, it is the log probability of the
+    labels, and priors take its sum over the labels of a sample.
 
     Example: cross_entropy(x, label)
     """
@@ -87,7 +89,15 @@ def cross_entropy(scores: Value, label: Value, smoothing: Probability = 0.0, *, 
     chosen, beside = align(as_real(ONE_HOT(label, depth=classes)), logarithms)
     weights = chosen if smoothing == 0 else (1.0 - smoothing) * chosen + smoothing / classes
     product = weights * beside
-    return average(-REDUCE_SUM(product, axes=(product.type.rank - 1,), keepdims=False), scope)
+    entries = -REDUCE_SUM(product, axes=(product.type.rank - 1,), keepdims=False)
+    return _mean_density(entries, scope) if smoothing == 0 else average(entries, scope)
+
+
+def _mean_density(entries: Node, scope: Scope) -> Node:
+    """The mean of -log p over the entries of a sample, which priors and standard errors take as their sum."""
+    mean = average(entries, scope)
+    scope.density(mean, entries.type.sample)
+    return mean
 
 
 def check_label(callee: str, scores: Node, label: Node) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Literal, Protocol
 
 from isocline_compiler.graph import Node
+from isocline_compiler.graph.tensor_type import Shape
 from isocline_compiler.model import Initializer
 
 
@@ -24,6 +25,10 @@ class Scope(Protocol):
         role: Literal["trained", "running"] = "trained",
     ) -> Node:
         """A new weight leaf of this shape (no batch axis) at `path.name`."""
+        ...
+
+    def density(self, mean: Node, shape: Shape) -> None:
+        """Say that `mean` is the mean of -log p over the entries of a sample, an array of this shape."""
         ...
 
     def statistic(self, source: Node, axes: tuple[int, ...]) -> tuple[Node, Node]:
