@@ -11,6 +11,7 @@ from pathlib import Path
 
 import numpy as np
 
+from isocline_compiler.artifact.folder import require_ours
 from isocline_compiler.data import Dataset, load_data
 from isocline_compiler.graph import Array
 from isocline_compiler.graph.called import Called
@@ -68,10 +69,12 @@ def compile(  # noqa: A001 - the command's name
     takes the place of every scheme in the file. Raises IsoclineError; then nothing is written.
     """
     model = check(path)
+    folder = artifact_folder(model, out)
     dataset = dataset_of(model, Path(path).parent, data)
     values = stored_weights(model, Path(weights)) if weights is not None else untrained_weights(model)
     metrics = Path(weights).parent / "metrics.csv" if weights is not None else None
-    return _compiled(model, dataset, values, metrics, out, None if solver is None else scheme_of_text(solver), progress)
+    override = None if solver is None else scheme_of_text(solver)
+    return _compiled(model, dataset, values, metrics, folder, override, progress)
 
 
 def build(
@@ -89,11 +92,12 @@ def build(
     model = check(path)
     if model.training is None:
         return compile(path, data=data, out=out, progress=progress)
+    folder = artifact_folder(model, out)
     result = train(path, data=data, run=run, resume=resume, device=device, epochs=epochs, progress=progress)
     if not result.complete:
         raise KeyboardInterrupt
     metrics = result.folder / "metrics.csv"
-    return _compiled(model, result.dataset, result.weights, metrics, out, None, progress)
+    return _compiled(model, result.dataset, result.weights, metrics, folder, None, progress)
 
 
 def show(path: Location, stage: str = "graph", *, svg: bool = False) -> str:
@@ -111,17 +115,23 @@ def _compiled(
     dataset: Dataset | None,
     weights: Mapping[str, Array],
     metrics: Path | None,
-    out: Location | None,
+    folder: Path,
     override: Called | None,
     progress: Progress | None,
 ) -> Compiled:
     say = (progress or Quiet()).say
-    folder = Path(out) if out is not None else Path("build") / model.name
     fitted = fitted_parameters(model, dataset, weights)
     metrics = metrics if metrics is not None and metrics.exists() else None
     trained = Trained(weights, fitted.parameters, metrics, fitted.covariance)
     with pointing_into(model.source):
         return compile_model(model, trained, dataset, override, say, folder)
+
+
+def artifact_folder(model: Model, out: Location | None) -> Path:
+    """Where the artifact goes. Raises E640 before any work is done when the folder holds files that are not ours."""
+    folder = Path(out) if out is not None else Path("build") / model.name
+    require_ours(folder)
+    return folder
 
 
 @contextmanager

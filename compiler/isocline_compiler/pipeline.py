@@ -21,7 +21,8 @@ from typing import Any
 
 import onnx
 
-from isocline_compiler.artifact.files import REPORT_FILE, manifest_of, write_folder
+from isocline_compiler.artifact.files import REPORT_FILE, manifest_of
+from isocline_compiler.artifact.folder import write_folder
 from isocline_compiler.attribution.explain import StoredSamples, explain, sizes_of
 from isocline_compiler.backends.to_onnx import to_onnx
 from isocline_compiler.certify.attribution import missed_attributions, prove_attribution

@@ -19,6 +19,15 @@ MANIFEST_FILE = "manifest.json"
 MODEL_FILE = "model.onnx"
 CERTIFICATE_FILE = "certificate.json"
 ATTRIBUTION_FILE = "attribute.onnx"
+SAMPLES_FILE = "samples.npz"
+SIGNATURE_FILE = "manifest.sig"
+ARTIFACT_FILES = frozenset(
+    [
+        MANIFEST_FILE, MODEL_FILE, CERTIFICATE_FILE, ATTRIBUTION_FILE, SAMPLES_FILE, SIGNATURE_FILE,
+        "report.html", f"adj_{MODEL_FILE}", f"fwd_{MODEL_FILE}",
+    ]
+)  # fmt: skip
+"""Every name that a file of an artifact may have."""
 
 
 @dataclass(frozen=True)

@@ -114,11 +114,15 @@ class Session:
         any other output. `seed` is that of the noise, where a method needs some. Raises E782 when the artifact has no
         attribution, InputError (E740 for an index), RunError.
         """
+        attributor = self.attributor()
+        return self._run(attributor.backend, attributor.info.outputs, attributor.feed(inputs, index, seed))
+
+    def attributor(self) -> Attributor:
+        """`attribute.onnx`, opened on first use. Raises E782 when the artifact has none, ArtifactError."""
         if self._attributor is None:
             limits = self._limits
             self._attributor = Attributor(self._artifact, self.providers, limits.threads, limits.node_limit)
-        attributor = self._attributor
-        return self._run(attributor.backend, attributor.info.outputs, attributor.feed(inputs, index, seed))
+        return self._attributor
 
     def _run(self, backend: Any, ports: Sequence[Port], feed: Feed) -> dict[str, NDArray[Any]]:
         """The outputs of a checked call."""

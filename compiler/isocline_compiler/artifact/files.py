@@ -1,12 +1,9 @@
-"""The artifact's folder: its manifest, and how it comes into being whole or not at all."""
+"""What stands in an artifact's manifest."""
 
 from __future__ import annotations
 
 import hashlib
-import shutil
-import tempfile
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from importlib.metadata import version
 from pathlib import Path
 
@@ -24,27 +21,6 @@ from isocline_runtime.manifest import Port as ManifestPort
 
 REPORT_FILE = "report.html"
 _DTYPES = {"class": "int64", "bool": "bool"}
-
-
-@contextmanager
-def write_folder(folder: Path) -> Iterator[Path]:
-    """A staging folder beside `folder` that takes its place at the end, or disappears when something is raised."""
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    staging = Path(tempfile.mkdtemp(prefix=f".{folder.name}.", dir=folder.parent))
-    staging.chmod(0o755)
-    try:
-        yield staging
-        _replace(folder, staging)
-    finally:
-        shutil.rmtree(staging, ignore_errors=True)
-
-
-def _replace(folder: Path, staging: Path) -> None:
-    """Move the files over one by one, the manifest last: until then an older artifact's hashes reveal the mixture."""
-    folder.mkdir(exist_ok=True)
-    names = sorted((path.name for path in staging.iterdir()), key=lambda name: (name == MANIFEST_FILE, name))
-    for name in names:
-        (staging / name).replace(folder / name)
 
 
 def manifest_of(
