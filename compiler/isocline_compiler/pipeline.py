@@ -109,7 +109,7 @@ def compile_model(
         write_atomic(staging / CERTIFICATE_FILE, certificate.to_json().encode())
         page = report_of(model, certificate, session, proving.samples, trained.metrics, explanations, explainer)
         write_atomic(staging / REPORT_FILE, page.encode())
-        manifest = manifest_of(model, choices, staging, explanations)
+        manifest = manifest_of(model, choices, staging, explanations, dataset.columns if dataset else {})
     return Compiled(folder, manifest, json.loads(certificate.to_json()))
 
 

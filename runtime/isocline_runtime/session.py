@@ -7,7 +7,7 @@ import re
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -16,10 +16,14 @@ from isocline_runtime import messages_run
 from isocline_runtime.artifact import SIZE_LIMIT, Artifact, read_artifact
 from isocline_runtime.attribution import Attributor, Index
 from isocline_runtime.feeds import Feed, find_nonfinite, prepare_feed
+from isocline_runtime.frames import named_inputs
 from isocline_runtime.manifest import Manifest, Port
 from isocline_runtime.model_facts import NODE_LIMIT, ModelFacts, inspect_model
 from isocline_runtime.provider import CPU, failing_node, open_session, plain_reason
 from isocline_runtime.signature import check_signature, read_ports
+
+Inputs: TypeAlias = Any
+"""A mapping of arrays by name, a data frame of any library, an Arrow table, or None."""
 
 
 def load(
@@ -93,20 +97,26 @@ class Session:
         self._artifact = Artifact(artifact.path, b"", artifact.manifest)  # the bytes are in the backend
         self._attributor: Attributor | None = None
 
-    def run(self, inputs: Mapping[str, ArrayLike] | None = None, /, **named: ArrayLike) -> dict[str, NDArray[Any]]:
-        """The outputs by name, for inputs given as a mapping, by keyword, or both.
+    def run(self, inputs: Inputs = None, /, **named: ArrayLike) -> dict[str, NDArray[Any]]:
+        """The outputs by name, for inputs given as a mapping or a data frame, by keyword, or both.
+
+        Columns of a frame have the names of the inputs, or of the columns that the model was trained on.
 
         Inputs have a leading batch axis; when all of them leave it out, one sample is run and the
         outputs have none either. Raises InputError before anything runs, RunError when the model stops
         (E780) or an output is not finite (E781).
         """
-        return self._run(self._backend, self.outputs, prepare_feed(self.inputs, {**(inputs or {}), **named}))
+        return self._run(self._backend, self.outputs, prepare_feed(self.inputs, self.named(inputs, **named)))
 
     __call__ = run
 
-    def attribute(
-        self, inputs: Mapping[str, ArrayLike], /, *, index: Index = None, seed: int = 0
-    ) -> dict[str, NDArray[Any]]:
+    def named(self, inputs: Inputs = None, /, **named: ArrayLike) -> dict[str, ArrayLike]:
+        """The inputs of a call by their names, as `run` takes them. Raises InputError E741 and E752 to E759."""
+        if isinstance(inputs, Mapping) or inputs is None:
+            return named_inputs({**(inputs or {}), **named}, self.inputs)
+        return {**named_inputs(inputs, self.inputs), **named}
+
+    def attribute(self, inputs: Inputs, /, *, index: Index = None, seed: int = 0) -> dict[str, NDArray[Any]]:
         """The explanations by name, as `manifest.attribution` lists them: what of the inputs the outputs depend on.
 
         `index` chooses the entry of the flattened output that is explained: one for all samples, one for each, or
@@ -115,7 +125,7 @@ class Session:
         attribution, InputError (E740 for an index), RunError.
         """
         attributor = self.attributor()
-        return self._run(attributor.backend, attributor.info.outputs, attributor.feed(inputs, index, seed))
+        return self._run(attributor.backend, attributor.info.outputs, attributor.feed(self.named(inputs), index, seed))
 
     def attributor(self) -> Attributor:
         """`attribute.onnx`, opened on first use. Raises E782 when the artifact has none, ArtifactError."""

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import hashlib
+import math
 from collections.abc import Mapping
+from dataclasses import replace
 from importlib.metadata import version
 from pathlib import Path
+from types import MappingProxyType
 
 from isocline_compiler.attribution.explain import ExplanationGraph
 from isocline_compiler.graph import Graph, Node
@@ -20,18 +23,23 @@ from isocline_runtime.manifest import MANIFEST_FILE, AttributionInfo, Manifest, 
 from isocline_runtime.manifest import Port as ManifestPort
 
 REPORT_FILE = "report.html"
+NO_COLUMNS: Mapping[str, tuple[str, ...]] = MappingProxyType({})
 _DTYPES = {"class": "int64", "bool": "bool"}
 
 
 def manifest_of(
-    model: Model, choices: Mapping[str, Discretisation], folder: Path, explanations: ExplanationGraph | None = None
+    model: Model,
+    choices: Mapping[str, Discretisation],
+    folder: Path,
+    explanations: ExplanationGraph | None = None,
+    columns: Mapping[str, tuple[str, ...]] = NO_COLUMNS,
 ) -> Manifest:
-    """The manifest of the files in `folder`, written there too."""
+    """The manifest of the files in `folder`, written there too; `columns` are those that inputs were trained on."""
     deployment = model.deployment
     manifest = Manifest(
         name=model.name,
         description=model.description,
-        inputs=tuple(_port(port, deployment.dtype, deployment.batch) for port in model.inputs),
+        inputs=tuple(_trained_on(_port(port, deployment.dtype, deployment.batch), columns) for port in model.inputs),
         outputs=tuple(_port(port, deployment.dtype, deployment.batch) for port in model.outputs),
         producer=f"isocline {version('isocline')}",
         opset=deployment.opset,
@@ -43,6 +51,14 @@ def manifest_of(
     )
     write_atomic(folder / MANIFEST_FILE, to_json(manifest).encode())
     return manifest
+
+
+def _trained_on(port: ManifestPort, columns: Mapping[str, tuple[str, ...]]) -> ManifestPort:
+    """The port with the columns of its data, where there is one for each entry: a column twice is not bound by name."""
+    found = columns.get(port.name, ())
+    sizes = [size for size in port.sample_shape if isinstance(size, int)]
+    fits = len(set(found)) == len(found) == math.prod(sizes) and len(sizes) == len(port.sample_shape)
+    return replace(port, columns=found) if fits else port
 
 
 def _port(port: Port, dtype: str, batch: int | None) -> ManifestPort:

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 
-from isocline_compiler.data.columns import column, shown_time
+from isocline_compiler.data.columns import column, expand, shown_time
 from isocline_compiler.data.dataset import Dataset, Split
 from isocline_compiler.data.forms import Extraction
 from isocline_compiler.data.place import Place
@@ -46,7 +47,13 @@ def load_data(
     notes.extend(_dropped(samples.count, len(kept)))
     whole, samples = Split(arrays, shared).take(kept), _taken(samples, kept)
     whole = Split(_typed(whole, ports, samples, place), shared)
-    return _split(whole, samples, plan, notes, place)
+    return replace(_split(whole, samples, plan, notes, place), columns=_columns(table, plan.bindings, place))
+
+
+def _columns(table: Table, bindings: Sequence[DataBinding], place: Place) -> dict[str, tuple[str, ...]]:
+    """The columns of every binding whose sample is one row."""
+    rows = (item for item in bindings if item.form in ("row", "column", "columns"))
+    return {item.port: tuple(expand(table, item.columns, place)) for item in rows}
 
 
 def _path(plan: DataPlan, folder: Path, override: Path | None, place: Place) -> Path:
