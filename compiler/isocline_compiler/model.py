@@ -101,7 +101,8 @@ class DataBinding:
 
 @dataclass(frozen=True)
 class DataPlan:
-    """The `data` block. `source` is a path relative to the file; `split` is an option such as `fraction`."""
+    """The `data` block. `source` is a path relative to the file; `split` is an option such as `fraction`;
+    `time_form` is how the dates of the column `time` are written, where that is stated."""
 
     source: str | None
     source_span: Span | None
@@ -110,6 +111,7 @@ class DataPlan:
     missing: str = "error"
     stride: int = 1
     time: str | None = None
+    time_form: str | None = None
     span: Span | None = None
 
 

@@ -8,13 +8,14 @@ from pathlib import Path
 
 import numpy as np
 
-from isocline_compiler.data.columns import column, expand, shown_time
+from isocline_compiler.data.columns import expand, shown_time
 from isocline_compiler.data.dataset import Dataset, Split
 from isocline_compiler.data.forms import Extraction
 from isocline_compiler.data.place import Place
 from isocline_compiler.data.ports import SINGLE, Sizes, shaped, typed
 from isocline_compiler.data.splits import Parts, Samples, split_samples
 from isocline_compiler.data.table import Table, read_table
+from isocline_compiler.data.times import times
 from isocline_compiler.data.windows import Windows, make_windows
 from isocline_compiler.graph import Array
 from isocline_compiler.model import DataBinding, DataPlan, Port
@@ -35,7 +36,8 @@ def load_data(
     Raises E5xx: a file that cannot be read, a column, shape, label or value that does not fit.
     """
     place = Place(source, plan.source_span or plan.span)
-    table = read_table(_path(plan, folder, override, place), place)
+    texts = {plan.time} if plan.time is not None and plan.time_form is not None else set()
+    table = read_table(_path(plan, folder, override, place), place, texts)
     ports = _bound_ports(plan, inputs, targets, place)
     windows = make_windows(table, plan.bindings, plan.stride, place)
     notes = _check_times(table, plan, windows, place)
@@ -95,15 +97,15 @@ def _read(data: Extraction, ports: Sequence[tuple[DataBinding, Port]], place: Pl
 
 def _samples(table: Table, plan: DataPlan, windows: Windows | None, whole: Split) -> Samples:
     """The rows each sample is about: those of its future, its own row, or all rows."""
-    time = plan.time
+    time = (plan.time, plan.time_form)
     if windows is not None:
         ahead = windows.present + max(windows.future, 0)
         begin = windows.present if windows.future else windows.present - 1
-        return Samples(table, begin, np.maximum(ahead, begin + 1), time)
+        return Samples(table, begin, np.maximum(ahead, begin + 1), *time)
     if all(item.form in SINGLE for item in plan.bindings):
-        return Samples(table, np.zeros(1, dtype=np.int64), np.array([_rows(table)]), time)
+        return Samples(table, np.zeros(1, dtype=np.int64), np.array([_rows(table)]), *time)
     order = np.arange(whole.count)
-    return Samples(table, order, order + 1, time)
+    return Samples(table, order, order + 1, *time)
 
 
 def _rows(table: Table) -> int:
@@ -111,7 +113,7 @@ def _rows(table: Table) -> int:
 
 
 def _taken(samples: Samples, kept: Array) -> Samples:
-    return Samples(samples.table, samples.begin[kept], samples.end[kept], samples.time)
+    return Samples(samples.table, samples.begin[kept], samples.end[kept], samples.time, samples.time_form)
 
 
 def _complete_samples(
@@ -167,12 +169,12 @@ def _check_times(table: Table, plan: DataPlan, windows: Windows | None, place: P
     """Windows need increasing times, raises E526; a note says when the steps of time are not all equal."""
     if plan.time is None or windows is None:
         return []
-    times = column(table, plan.time, place)
-    steps = np.diff(times)
+    stamps = times(table, plan.time, plan.time_form, place)
+    steps = np.diff(stamps)
     late = np.flatnonzero(~(steps > np.zeros((), dtype=steps.dtype)))
     if len(late):
         row = int(late[0]) + 1
-        facts = (table.path.name, table.line(row), plan.time, shown_time(times[row]), shown_time(times[row - 1]))
+        facts = (table.path.name, table.line(row), plan.time, shown_time(stamps[row]), shown_time(stamps[row - 1]))
         raise place.error(messages.times_not_increasing(place.span, *facts))
     odd = int((steps != np.median(steps.astype(np.float64)).astype(steps.dtype)).sum())
     return [f"{odd} steps of `{plan.time}` are not the usual one: some windows span a gap"] if odd else []

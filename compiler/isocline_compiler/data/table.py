@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType
@@ -36,20 +36,23 @@ class Table:
         return csv_line(self.path, row) if self.path.suffix == ".csv" else row + 1
 
 
-def read_table(path: Path, place: Place = NOWHERE) -> Table:
-    """Read a file by the ending of its name. Raises E502 to E508."""
+def read_table(path: Path, place: Place = NOWHERE, texts: Collection[str] = ()) -> Table:
+    """Read a file by the ending of its name; the columns `texts` of a csv stay as they are written.
+
+    Raises E502 to E508.
+    """
     reader = READERS.get(path.suffix.lower())
     if reader is None:
         raise place.error(messages.unknown_data_type(place.span, path.name, tuple(READERS)))
     if not path.is_file():
         raise place.error(messages.data_not_found(place.span, path))
-    columns = reader(path, place)
+    columns = reader(path, place, texts)
     if not columns or all(len(np.atleast_1d(array)) == 0 for array in columns.values()):
         raise place.error(messages.data_empty(place.span, path.name))
     return Table(path, MappingProxyType(dict(columns)))
 
 
-def _read_npz(path: Path, place: Place) -> dict[str, Array]:
+def _read_npz(path: Path, place: Place, _: Collection[str]) -> dict[str, Array]:
     try:
         with np.load(path, allow_pickle=False) as archive:
             return {name: _widened(archive[name]) for name in archive.files}
@@ -58,7 +61,7 @@ def _read_npz(path: Path, place: Place) -> dict[str, Array]:
         raise place.error(messages.data_unreadable(place.span, path.name, str(error))) from None
 
 
-def _read_safetensors(path: Path, place: Place) -> dict[str, Array]:
+def _read_safetensors(path: Path, place: Place, _: Collection[str]) -> dict[str, Array]:
     from safetensors.numpy import load_file
 
     try:
@@ -75,15 +78,15 @@ def _widened(array: Array) -> Array:
     return array.astype(wide[kind]) if kind in wide else array
 
 
-def _read_csv(path: Path, place: Place) -> dict[str, Array]:
-    return numpy_columns(read_csv(path, place))
+def _read_csv(path: Path, place: Place, texts: Collection[str]) -> dict[str, Array]:
+    return numpy_columns(read_csv(path, place, texts))
 
 
-def _read_parquet(path: Path, place: Place) -> dict[str, Array]:
+def _read_parquet(path: Path, place: Place, _: Collection[str]) -> dict[str, Array]:
     return numpy_columns(read_parquet(path, place))
 
 
-READERS: Mapping[str, Callable[[Path, Place], dict[str, Array]]] = {
+READERS: Mapping[str, Callable[[Path, Place, Collection[str]], dict[str, Array]]] = {
     ".csv": _read_csv,
     ".parquet": _read_parquet,
     ".npz": _read_npz,
