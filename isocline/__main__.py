@@ -1,5 +1,5 @@
 """`python -m isocline` is the `isocline` command."""
 
-from isocline.cli import main
+from isocline.program import main
 
 main()

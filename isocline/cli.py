@@ -1,4 +1,4 @@
-"""The `isocline` command: `main` and the table of its commands."""
+"""The commands of `isocline`, in a table."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ from isocline.commands.attributing import attribute
 from isocline.commands.boundary import Front
 from isocline.commands.making import build, compile_, train
 from isocline.commands.sources import check, fmt
+from isocline.program import main
 
 app = typer.Typer(
     cls=Front,
@@ -62,6 +63,4 @@ for panel, name, command in COMMANDS:
     app.command(name, rich_help_panel=panel)(command)
 
 
-def main() -> None:
-    """Entry point of the `isocline` program."""
-    app()
+__all__ = ["app", "main"]

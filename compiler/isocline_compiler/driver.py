@@ -24,6 +24,7 @@ from isocline_compiler.training.fit import TrainingResult
 from isocline_compiler.training.fit import train as fit
 from isocline_compiler.training.fitted import fitted_parameters
 from isocline_compiler.training.initial import initial_weights
+from isocline_compiler.training.interrupt import Interrupted
 from isocline_compiler.training.progress import Progress, Quiet
 from isocline_dsl import messages
 from isocline_dsl.diagnostics import IsoclineError, Source
@@ -43,14 +44,14 @@ def train(
 ) -> TrainingResult:
     """Fit a model to its data; `run` (runs/NAME) gets metrics, checkpoints and `weights.safetensors`.
 
-    Raises IsoclineError; KeyboardInterrupt after the checkpoint is written.
+    Raises IsoclineError; Interrupted, a KeyboardInterrupt, after the checkpoint is written.
     """
     model = check(path)
-    folder = Path(run) if run is not None else Path("runs") / model.name
+    folder = run_of(model, run)
     dataset = dataset_of(model, Path(path).parent, data)
     if dataset is None:
         raise IsoclineError([messages.missing_data(model.training.span if model.training else None)], model.source)
-    with pointing_into(model.source):
+    with pointing_into(model.source), _resumable(folder):
         return fit(model, dataset, folder, resume=resume, device=device, progress=progress, epochs=epochs)
 
 
@@ -95,9 +96,10 @@ def build(
     folder = artifact_folder(model, out)
     result = train(path, data=data, run=run, resume=resume, device=device, epochs=epochs, progress=progress)
     if not result.complete:
-        raise KeyboardInterrupt
+        raise Interrupted(result.folder)
     metrics = result.folder / "metrics.csv"
-    return _compiled(model, result.dataset, result.weights, metrics, folder, None, progress)
+    with _resumable(result.folder):
+        return _compiled(model, result.dataset, result.weights, metrics, folder, None, progress)
 
 
 def show(path: Location, stage: str = "graph", *, svg: bool = False) -> str:
@@ -125,6 +127,20 @@ def _compiled(
     trained = Trained(weights, fitted.parameters, metrics, fitted.covariance)
     with pointing_into(model.source):
         return compile_model(model, trained, dataset, override, say, folder)
+
+
+def run_of(model: Model, run: Location | None) -> Path:
+    """Where a training leaves what it writes."""
+    return Path(run) if run is not None else Path("runs") / model.name
+
+
+@contextmanager
+def _resumable(folder: Path) -> Iterator[None]:
+    """Ctrl-C anywhere in it knows whether there is a checkpoint to go on from."""
+    try:
+        yield
+    except KeyboardInterrupt:
+        raise Interrupted(folder) from None
 
 
 def artifact_folder(model: Model, out: Location | None) -> Path:
@@ -184,4 +200,4 @@ def untrained_weights(model: Model) -> dict[str, Array]:
     return initial_weights(model.weights, 0)
 
 
-__all__ = ["Compiled", "TrainingResult", "build", "check", "compile", "show", "train"]
+__all__ = ["Compiled", "Interrupted", "TrainingResult", "build", "check", "compile", "show", "train"]

@@ -68,7 +68,9 @@ def show(
     if out is None:
         print(text)
     else:
-        out.write_text(text, encoding="utf-8")
+        from isocline_runtime.artifact import write_atomic
+
+        write_atomic(out, text.encode())
 
 
 def plot(

@@ -48,7 +48,9 @@ def train(
             file, data=data, run=run, resume=resume, device=device, epochs=epochs, progress=_progress(quiet)
         )
         if not result.complete:
-            raise KeyboardInterrupt
+            from isocline_compiler.training.interrupt import Interrupted
+
+            raise Interrupted(result.folder)
     if not quiet:
         print(f"weights   {result.folder / 'weights.safetensors'}\nmetrics   {result.folder / 'metrics.csv'}")
 
@@ -111,12 +113,15 @@ def _report(compiled: Compiled, as_json: bool, quiet: bool) -> None:
 
 @contextmanager
 def _resumable(command: str, run: Path | None) -> Iterator[None]:
-    """Ctrl-C leaves with 130 and says how to go on."""
+    """Ctrl-C leaves with 130 and says how to go on, when there is something to go on from."""
     try:
         yield
-    except KeyboardInterrupt:
+    except KeyboardInterrupt as interrupt:
         where = "" if run is None else f" --run {run}"
-        tell(f"interrupted; go on from the last checkpoint with: {command}{where} --resume")
+        if getattr(interrupt, "folder", None) is None:
+            tell("interrupted before the first checkpoint: nothing was changed but the run's folder")
+        else:
+            tell(f"interrupted; go on from the last checkpoint with: {command}{where} --resume")
         raise typer.Exit(INTERRUPTED) from None
 
 
