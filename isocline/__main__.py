@@ -1,5 +1,5 @@
 """`python -m isocline` is the `isocline` command."""
 
-from isocline.program import main
+from isocline.cli import main
 
 main()

@@ -12,10 +12,10 @@ from typing import Any
 
 from isocline_runtime import messages_artifact as messages
 from isocline_runtime.atomic import replace_file
+from isocline_runtime.limits import JSON_LIMIT, SIZE_LIMIT
 from isocline_runtime.manifest import CERTIFICATE_FILE, MANIFEST_FILE, MODEL_FILE, FileInfo, Manifest
 from isocline_runtime.manifest_reader import read_json_object, read_manifest
 
-SIZE_LIMIT = 512 * 2**20
 PLAIN_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,199}")
 
 
@@ -72,9 +72,10 @@ def _read_folder(folder: Path, limit: int) -> Artifact:
     if not (folder / MANIFEST_FILE).exists():
         raise messages.nothing_there(folder, f"the folder has no {MANIFEST_FILE}: was the build stopped?")
     file = str(folder / MANIFEST_FILE)
-    manifest = read_manifest(read_limited(folder / MANIFEST_FILE, limit, links=False), file)
+    manifest = read_manifest(read_limited(folder / MANIFEST_FILE, min(limit, JSON_LIMIT), links=False), file)
     _compare_listing(folder, manifest)
-    contents = {name: read_listed(folder, name, info, limit) for name, info in manifest.files.items()}
+    limits = {CERTIFICATE_FILE: min(limit, JSON_LIMIT)}
+    contents = {name: read_listed(folder, name, info, limits.get(name, limit)) for name, info in manifest.files.items()}
     certificate = contents.get(CERTIFICATE_FILE)
     return Artifact(
         folder,

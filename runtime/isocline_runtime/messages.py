@@ -34,6 +34,7 @@ CATALOGUE: Mapping[str, Callable[..., RuntimeFault]] = MappingProxyType(
         "E716": artifact.other_signature,
         "E717": artifact.refused_model,
         "E718": artifact.unreadable,
+        "E719": artifact.too_many_operations,
         "E730": given.missing_input,
         "E731": given.unknown_input,
         "E732": given.wrong_dtype,
@@ -63,5 +64,7 @@ CATALOGUE: Mapping[str, Callable[..., RuntimeFault]] = MappingProxyType(
         "E780": run.stopped,
         "E781": run.output_not_finite,
         "E782": run.no_attribution,
+        "E783": run.out_of_time,
+        "E784": run.out_of_memory,
     }
 )

@@ -149,6 +149,16 @@ def too_many_nodes(file: object, count: int, limit: int) -> ArtifactError:
     return ArtifactError("E715", message, "fewer steps, or `load(path, node_limit=...)` if you trust the file")
 
 
+def too_many_operations(file: object, count: int, limit: int) -> ArtifactError:
+    """One run of the model would take more operations than the limit.
+
+    The body of a loop counts once for each step that the manifest states. `load(path, operation_limit=...)` raises the
+    limit.
+    """
+    message = f"{file} takes {count} operations a run, the limit is {limit}"
+    return ArtifactError("E719", message, "fewer steps, or `load(path, operation_limit=...)` if you trust the file")
+
+
 def other_signature(file: object, port: str, found: str, expected: str) -> ArtifactError:
     """The manifest describes another model than the one beside it.
 

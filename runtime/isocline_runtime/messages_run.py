@@ -54,6 +54,22 @@ def stopped(model: str, reason: str, place: str | None = None) -> RunError:
     return RunError("E780", f"{model} stopped{where}: {reason}")
 
 
+def out_of_time(model: str, seconds: float) -> RunError:
+    """The run was ended because it took too long.
+
+    A model is not allowed to occupy its host for ever. Give fewer samples at a time, or more time.
+    """
+    hint = "fewer samples a call, or `load(path, seconds=...)`; None is without an end"
+    return RunError("E783", f"{model} was stopped after {seconds:g} s", hint)
+
+
+def out_of_memory(model: str, limit: int, place: str | None = None) -> RunError:
+    """The values of a run need more memory than the limit, three quarters of the machine's unless it is stated."""
+    where = f" at {place}" if place else ""
+    hint = "fewer samples a call, or `load(path, memory=...)`"
+    return RunError("E784", f"{model} needs more than {limit} bytes of memory{where}", hint)
+
+
 def output_not_finite(name: str, index: tuple[int, ...], found: object, count: int) -> RunError:
     """An output holds NaN or an infinity.
 

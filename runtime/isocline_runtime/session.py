@@ -6,20 +6,29 @@ import os
 import re
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any, TypeAlias
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from isocline_runtime import messages_run
-from isocline_runtime.artifact import SIZE_LIMIT, Artifact, read_artifact
+from isocline_runtime.artifact import Artifact, read_artifact
 from isocline_runtime.attribution import Attributor, Index
+from isocline_runtime.errors import RunError
 from isocline_runtime.feeds import Feed, find_nonfinite, prepare_feed
 from isocline_runtime.frames import named_inputs
+from isocline_runtime.limits import (
+    NODE_LIMIT,
+    OPERATION_LIMIT,
+    SIZE_LIMIT,
+    TIME_LIMIT,
+    WATCHDOG,
+    Limits,
+    memory_limit,
+)
 from isocline_runtime.manifest import Manifest, Port
-from isocline_runtime.model_facts import NODE_LIMIT, ModelFacts, inspect_model
-from isocline_runtime.provider import CPU, failing_node, open_session, plain_reason
+from isocline_runtime.model_facts import ModelFacts, check_operations, inspect_model
+from isocline_runtime.provider import CPU, failing_node, open_session, plain_reason, run_options
 from isocline_runtime.signature import check_signature, read_ports
 
 Inputs: TypeAlias = Any
@@ -33,37 +42,36 @@ def load(
     *,
     limit: int = SIZE_LIMIT,
     node_limit: int = NODE_LIMIT,
+    operation_limit: int = OPERATION_LIMIT,
+    seconds: float | None = TIME_LIMIT,
+    memory: int | None = None,
     allow_nonfinite: bool = False,
 ) -> Session:
     """Load an artifact's folder, or one `.onnx` file, for running.
 
     Every file is checked against the manifest and the model is inspected before onnxruntime reads it.
-    The model runs on the first of `providers` ("cpu" and "cuda" will do) or not at all. `limit` is in bytes.
-    Raises ArtifactError and ProviderError.
+    The model runs on the first of `providers` ("cpu" and "cuda" will do) or not at all.
+
+    A model that is loaded cannot take its host down: no file is larger than `limit` bytes, no graph has more nodes than
+    `node_limit`, no run takes more operations than `operation_limit` (the steps of loops counted), more than `seconds`
+    (None: no end) or more than `memory` bytes for its values (None: three quarters of the machine's). Raises
+    ArtifactError and ProviderError.
     """
     start = time.perf_counter()
     artifact = read_artifact(path, limit)
+    limits = Limits(threads, node_limit, operation_limit, seconds, memory, allow_nonfinite)
     facts = inspect_model(artifact.model, artifact.model_file, node_limit)
-    backend = open_session(artifact.model, artifact.model_file, providers, threads)
+    check_operations(facts, artifact.manifest, artifact.model_file, limits)
+    backend = open_session(artifact.model, artifact.model_file, providers, threads, memory)
     inputs = read_ports(backend.get_inputs(), artifact.model_file)
     outputs = read_ports(backend.get_outputs(), artifact.model_file)
     if artifact.manifest is not None:
         check_signature(artifact.model_file, inputs, artifact.manifest.inputs)
         check_signature(artifact.model_file, outputs, artifact.manifest.outputs)
         inputs, outputs = artifact.manifest.inputs, artifact.manifest.outputs
-    limits = Limits(threads, node_limit, allow_nonfinite)
     session = Session(artifact, facts, backend, inputs, outputs, limits)
     session.load_ms = 1e3 * (time.perf_counter() - start)
     return session
-
-
-@dataclass(frozen=True)
-class Limits:
-    """How a model may run: threads of onnxruntime, nodes of a file, whether outputs may be infinite or NaN."""
-
-    threads: int = 1
-    node_limit: int = NODE_LIMIT
-    allow_nonfinite: bool = False
 
 
 class Session:
@@ -131,15 +139,21 @@ class Session:
         """`attribute.onnx`, opened on first use. Raises E782 when the artifact has none, ArtifactError."""
         if self._attributor is None:
             limits = self._limits
-            self._attributor = Attributor(self._artifact, self.providers, limits.threads, limits.node_limit)
+            self._attributor = Attributor(self._artifact, self.providers, limits)
         return self._attributor
 
     def _run(self, backend: Any, ports: Sequence[Port], feed: Feed) -> dict[str, NDArray[Any]]:
         """The outputs of a checked call."""
+        options, seconds = run_options(), self._limits.seconds
+        names = [port.name for port in ports]
         try:
-            values = backend.run([port.name for port in ports], feed.arrays)
+            if seconds is None:
+                values = backend.run(names, feed.arrays)
+            else:
+                with WATCHDOG.ending(options, seconds):
+                    values = backend.run(names, feed.arrays, options)
         except Exception as error:  # onnxruntime's exceptions have no base of their own
-            raise messages_run.stopped(self.name, plain_reason(error), self._place_of(error)) from None
+            raise self._stopped(error, options.terminate) from None
         outputs = {
             port.name: np.asarray(value)[0] if feed.single and port.batched else np.asarray(value)
             for port, value in zip(ports, values, strict=True)
@@ -156,6 +170,13 @@ class Session:
         wrong = None if self._limits.allow_nonfinite else find_nonfinite(outputs)
         if wrong is not None:
             raise messages_run.output_not_finite(*wrong)
+
+    def _stopped(self, error: Exception, in_time: bool) -> RunError:
+        if in_time:
+            return messages_run.out_of_time(self.name, self._limits.seconds or 0.0)
+        if "Available memory of" in str(error):
+            return messages_run.out_of_memory(self.name, memory_limit(self._limits.memory), self._place_of(error))
+        return messages_run.stopped(self.name, plain_reason(error), self._place_of(error))
 
     def _place_of(self, error: Exception) -> str | None:
         """Where the operation that onnxruntime names stands; a fused one keeps a name as part of its own."""

@@ -15,6 +15,7 @@ from isocline_runtime.artifact import write_atomic
 from isocline_runtime.columns import gather_ports, spread_ports
 from isocline_runtime.csv_table import read_csv, write_csv
 from isocline_runtime.frames import bind_columns
+from isocline_runtime.limits import INPUT_LIMIT
 from isocline_runtime.manifest import Port
 from isocline_runtime.named_arrays import read_json, read_npz, write_json, write_npz
 from isocline_runtime.parquet_table import read_parquet, write_parquet
@@ -61,6 +62,9 @@ def read_inputs(path: str | os.PathLike[str], ports: Sequence[Port]) -> Arrays:
     source = Path(path)
     file_type = _file_type(source)
     try:
+        size = source.stat().st_size
+        if size > INPUT_LIMIT:
+            raise messages.unreadable_table(source, f"it has {size} bytes, the limit is {INPUT_LIMIT}")
         content = source.read_bytes()
     except OSError as error:
         raise messages.unreadable_table(source, error.strerror or str(error)) from None

@@ -16,7 +16,7 @@ from typer.testing import CliRunner
 from isocline.cli import app
 
 runner = CliRunner()
-UP = "from isocline.program import main\nprint('up', flush=True)\nmain()\n"
+UP = "from isocline.cli import main\nprint('up', flush=True)\nmain()\n"
 LONG = """dyn 1
 model long
 data {

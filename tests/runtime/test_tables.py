@@ -310,5 +310,5 @@ def test_a_cut_parquet_is_refused(tmp_path: Path, share: float) -> None:
 
 
 def test_a_parquet_that_claims_too_much_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(parquet_table, "UNPACKED_LIMIT", 15)
+    monkeypatch.setattr(parquet_table, "INPUT_LIMIT", 15)
     refuse(write_parquet(tmp_path, k=[1.0, 2.0]), (K,), "E751", "unpacks to 16 bytes")
