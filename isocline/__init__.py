@@ -1,6 +1,6 @@
 """Isocline compiles dynamic networks (neural, mechanistic or both) to proven, self-contained ONNX.
 
-    isocline.build("pelts.dyn", out="build/pelts")          # train, compile, certify
+    isocline.build("pelts.dyn", "build/pelts")              # train, compile, certify
     session = isocline.load("build/pelts")                  # numpy in, numpy out
     session.run({"first": [[30.0, 4.0]]})
 
@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from isocline_compiler.driver import show as show
     from isocline_compiler.driver import train as train
     from isocline_compiler.lower.check import check as check
+    from isocline_compiler.lower.check import model as model
     from isocline_compiler.model import Model as Model
     from isocline_dsl.diagnostics import Diagnostic as Diagnostic
     from isocline_dsl.diagnostics import IsoclineError as IsoclineError
@@ -41,7 +42,7 @@ __version__ = "0.1.0"
 
 _PUBLIC = {
     "isocline_compiler.driver": ("Compiled", "TrainingResult", "build", "compile", "show", "train"),
-    "isocline_compiler.lower.check": ("check",),
+    "isocline_compiler.lower.check": ("check", "model"),
     "isocline_compiler.model": ("Model",),
     "isocline_dsl.diagnostics": ("Diagnostic", "IsoclineError"),
     "isocline_runtime": ("Session", "load"),

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any, TypeAlias
 
 import numpy as np
 
@@ -30,13 +31,17 @@ from isocline_dsl import messages
 from isocline_dsl.diagnostics import IsoclineError, Source
 
 Location = str | Path
+File: TypeAlias = "str | Path | Model"
+"""A `.dyn` file, or what `model` made of a text."""
+Data: TypeAlias = Any
+"""A file of data in place of the model's own, a mapping from names to columns or arrays, or a data frame."""
 
 
 def train(
-    path: Location,
-    *,
-    data: Location | None = None,
+    path: File,
     run: Location | None = None,
+    *,
+    data: Data = None,
     resume: bool = False,
     device: str | None = None,
     epochs: int | None = None,
@@ -44,11 +49,12 @@ def train(
 ) -> TrainingResult:
     """Fit a model to its data; `run` (runs/NAME) gets metrics, checkpoints and `weights.safetensors`.
 
+    `data` takes the place of the file's `source`: a file, a mapping from names to columns or arrays, or a data frame.
     Raises IsoclineError; Interrupted, a KeyboardInterrupt, after the checkpoint is written.
     """
     model = check(path)
     folder = run_of(model, run)
-    dataset = dataset_of(model, Path(path).parent, data)
+    dataset = dataset_of(model, folder_of(model), data)
     if dataset is None:
         raise IsoclineError([messages.missing_data(model.training.span if model.training else None)], model.source)
     with pointing_into(model.source), _resumable(folder):
@@ -56,11 +62,11 @@ def train(
 
 
 def compile(  # noqa: A001 - the command's name
-    path: Location,
+    path: File,
+    out: Location | None = None,
     *,
     weights: Location | None = None,
-    data: Location | None = None,
-    out: Location | None = None,
+    data: Data = None,
     solver: str | None = None,
     progress: Progress | None = None,
 ) -> Compiled:
@@ -71,7 +77,7 @@ def compile(  # noqa: A001 - the command's name
     """
     model = check(path)
     folder = artifact_folder(model, out)
-    dataset = dataset_of(model, Path(path).parent, data)
+    dataset = dataset_of(model, folder_of(model), data)
     values = stored_weights(model, Path(weights)) if weights is not None else untrained_weights(model)
     metrics = Path(weights).parent / "metrics.csv" if weights is not None else None
     override = None if solver is None else scheme_of_text(solver)
@@ -79,10 +85,10 @@ def compile(  # noqa: A001 - the command's name
 
 
 def build(
-    path: Location,
-    *,
-    data: Location | None = None,
+    path: File,
     out: Location | None = None,
+    *,
+    data: Data = None,
     run: Location | None = None,
     resume: bool = False,
     device: str | None = None,
@@ -92,9 +98,9 @@ def build(
     """Train when the file says how, then compile: the main job. Raises IsoclineError."""
     model = check(path)
     if model.training is None:
-        return compile(path, data=data, out=out, progress=progress)
+        return compile(model, out, data=data, progress=progress)
     folder = artifact_folder(model, out)
-    result = train(path, data=data, run=run, resume=resume, device=device, epochs=epochs, progress=progress)
+    result = train(model, data=data, run=run, resume=resume, device=device, epochs=epochs, progress=progress)
     if not result.complete:
         raise Interrupted(result.folder)
     metrics = result.folder / "metrics.csv"
@@ -102,8 +108,10 @@ def build(
         return _compiled(model, result.dataset, result.weights, metrics, folder, None, progress)
 
 
-def show(path: Location, stage: str = "graph", *, svg: bool = False) -> str:
+def show(path: File, stage: str = "graph", *, svg: bool = False) -> str:
     """A stage of a model as text or as an svg drawing: tree, graph, unrolled, optimised or onnx."""
+    if isinstance(path, Model):
+        return shown((path.program, path.source), stage, svg)
     place = Path(path)
     return shown(place if _is_artifact(place) else parsed(place), stage, svg)
 
@@ -159,12 +167,17 @@ def pointing_into(source: Source) -> Iterator[None]:
         raise IsoclineError(error.diagnostics, error.source or source) from None
 
 
-def dataset_of(model: Model, folder: Path, override: Location | None = None) -> Dataset | None:
+def folder_of(model: Model) -> Path:
+    """Where relative paths in a file start: its folder, or the current one for a text."""
+    return Path(model.source.name).parent
+
+
+def dataset_of(model: Model, folder: Path, override: Data = None) -> Dataset | None:
     """The data of a model, or None when the file names none. Raises IsoclineError."""
     if model.data is None:
         return None
-    place = Path(override) if override is not None else None
-    return load_data(model.data, model.inputs, model.targets, folder, model.source, place)
+    given = Path(override) if isinstance(override, str | Path) else override
+    return load_data(model.data, model.inputs, model.targets, folder, model.source, given)
 
 
 def stored_weights(model: Model, path: Path) -> dict[str, Array]:

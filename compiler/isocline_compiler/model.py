@@ -186,7 +186,7 @@ class DeploymentPlan:
     span: Span | None = None
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Model:
     """A whole file, typed. `graph` is rolled: its solves are nodes."""
 
@@ -205,3 +205,16 @@ class Model:
     training: TrainingPlan | None
     deployment: DeploymentPlan
     expressions: Mapping[str, Expression] = field(default_factory=dict)
+
+    def __repr__(self) -> str:
+        return f"<Model {self.name}: ({_listed(self.inputs)}) -> ({_listed(self.outputs)})>"
+
+
+SHOWN = 6
+"""Ports that the text of a model lists."""
+
+
+def _listed(ports: tuple[Port, ...]) -> str:
+    sizes = (f"[{', '.join(map(str, port.shape))}]" if port.shape else "" for port in ports)
+    shown = [f"{port.name}: {port.kind}{size}" for port, size in zip(ports[:SHOWN], sizes, strict=False)]
+    return ", ".join(shown + ([f"... {len(ports) - SHOWN} more"] if len(ports) > SHOWN else []))

@@ -55,6 +55,9 @@ class Compiled:
     manifest: Manifest
     certificate: Mapping[str, Any]
 
+    def __repr__(self) -> str:
+        return f"<Compiled {self.manifest.name} in {self.folder}>"
+
 
 @dataclass(frozen=True)
 class Trained:

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
+import math
 import os
 import threading
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -28,11 +27,12 @@ SHARE_OF_MEMORY = 0.75
 class Limits:
     """How a model may be loaded and run.
 
-    Nodes of a file, operations of a run, seconds of a run (None: no end), bytes that its values may take, threads of
-    onnxruntime, and whether outputs may be infinite or NaN.
+    Bytes and nodes of a file, operations of a run, seconds of a run (None: no end), bytes that its values may take,
+    threads of onnxruntime, and whether outputs may be infinite or NaN.
     """
 
     threads: int = 1
+    limit: int = SIZE_LIMIT
     node_limit: int = NODE_LIMIT
     operation_limit: int = OPERATION_LIMIT
     seconds: float | None = TIME_LIMIT
@@ -51,42 +51,50 @@ def memory_limit(asked: int | None) -> int:
 
 
 class Watchdog:
-    """One thread that ends the runs whose time is over, by onnxruntime's own flag; it sleeps while there are none."""
+    """One thread that ends the runs whose time is over, by onnxruntime's own flag.
+
+    It is woken for a run that would end before it wakes by itself, and so hardly ever: a run costs it no switch of
+    threads.
+    """
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
-        self._changed = threading.Event()
+        self._earlier = threading.Event()
         self._runs: dict[int, tuple[float, Any]] = {}
         self._thread: threading.Thread | None = None
+        self._wakes = math.inf
 
-    @contextmanager
-    def ending(self, options: Any, seconds: float) -> Iterator[None]:
-        """`options.terminate` is set once the block has taken so many seconds."""
-        key, deadline = id(options), time.monotonic() + seconds
+    def begin(self, options: Any, seconds: float) -> None:
+        """`options.terminate` is set unless `end` comes within so many seconds."""
+        deadline = time.monotonic() + seconds
         with self._lock:
-            self._runs[key] = deadline, options
-            is_next = all(deadline <= other for other, _ in self._runs.values())
+            self._runs[id(options)] = deadline, options
             if self._thread is None or not self._thread.is_alive():  # the first run, or the first after a fork
+                self._wakes = math.inf
                 self._thread = threading.Thread(target=self._watch, name="isocline-watchdog", daemon=True)
                 self._thread.start()
-        if is_next:
-            self._changed.set()
-        try:
-            yield
-        finally:
-            with self._lock:
-                del self._runs[key]
+            if deadline < self._wakes:
+                self._wakes = deadline
+                self._earlier.set()
+
+    def end(self, options: Any) -> None:
+        """The run is over."""
+        with self._lock:
+            del self._runs[id(options)]
 
     def _watch(self) -> None:
         while True:
-            self._changed.clear()
-            now = time.monotonic()
             with self._lock:
+                self._earlier.clear()
+                now = time.monotonic()
                 for deadline, options in self._runs.values():
                     if deadline <= now:
                         options.terminate = True
-                ahead = [deadline - now for deadline, _ in self._runs.values() if deadline > now]
-            self._changed.wait(min(ahead, default=None))
+                self._wakes = min((deadline for deadline, _ in self._runs.values() if deadline > now), default=math.inf)
+                wait = None if self._wakes == math.inf else self._wakes - now
+            self._earlier.wait(wait)
 
 
 WATCHDOG = Watchdog()
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=lambda: WATCHDOG.__init__())  # type: ignore[misc] # its lock may be held

@@ -6,12 +6,13 @@ import os
 import re
 import time
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any, TypeAlias
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from isocline_runtime import messages_run
+from isocline_runtime import messages_artifact, messages_run
 from isocline_runtime.artifact import Artifact, read_artifact
 from isocline_runtime.attribution import Attributor, Index
 from isocline_runtime.errors import RunError
@@ -26,11 +27,13 @@ from isocline_runtime.limits import (
     Limits,
     memory_limit,
 )
-from isocline_runtime.manifest import Manifest, Port
+from isocline_runtime.manifest import MANIFEST_FILE, Manifest, Port
 from isocline_runtime.model_facts import ModelFacts, check_operations, inspect_model
 from isocline_runtime.provider import CPU, failing_node, open_session, plain_reason, run_options
 from isocline_runtime.signature import check_signature, read_ports
 
+SHOWN = 6
+"""Ports that the text of a session lists."""
 Inputs: TypeAlias = Any
 """A mapping of arrays by name, a data frame of any library, an Arrow table, or None."""
 
@@ -59,7 +62,7 @@ def load(
     """
     start = time.perf_counter()
     artifact = read_artifact(path, limit)
-    limits = Limits(threads, node_limit, operation_limit, seconds, memory, allow_nonfinite)
+    limits = Limits(threads, limit, node_limit, operation_limit, seconds, memory, allow_nonfinite)
     facts = inspect_model(artifact.model, artifact.model_file, node_limit)
     check_operations(facts, artifact.manifest, artifact.model_file, limits)
     backend = open_session(artifact.model, artifact.model_file, providers, threads, memory)
@@ -69,9 +72,27 @@ def load(
         check_signature(artifact.model_file, inputs, artifact.manifest.inputs)
         check_signature(artifact.model_file, outputs, artifact.manifest.outputs)
         inputs, outputs = artifact.manifest.inputs, artifact.manifest.outputs
-    session = Session(artifact, facts, backend, inputs, outputs, limits)
+    session = Session(artifact, facts, backend, inputs, outputs, limits, providers)
     session.load_ms = 1e3 * (time.perf_counter() - start)
     return session
+
+
+def _load_again(path: Path, providers: str | Sequence[str], limits: Limits, manifest: Manifest | None) -> Session:
+    """What a copy of a session is made of. Raises E708 when the folder holds another artifact by now."""
+    session = load(
+        path, providers, limits.threads, limit=limits.limit, node_limit=limits.node_limit,
+        operation_limit=limits.operation_limit, seconds=limits.seconds, memory=limits.memory,
+        allow_nonfinite=limits.allow_nonfinite,
+    )  # fmt: skip
+    if session.manifest != manifest:
+        raise messages_artifact.altered_file(path, MANIFEST_FILE, "content", "another", "what it was")
+    return session
+
+
+def _listed(ports: Sequence[Port]) -> str:
+    """The first ports of a signature."""
+    shown = [f"{port.name}: {port}" for port in ports[:SHOWN]]
+    return ", ".join(shown + ([f"... {len(ports) - SHOWN} more"] if len(ports) > SHOWN else []))
 
 
 class Session:
@@ -91,6 +112,7 @@ class Session:
         inputs: tuple[Port, ...],
         outputs: tuple[Port, ...],
         limits: Limits,
+        asked: str | Sequence[str] = (CPU,),
     ) -> None:
         self.name = artifact.name
         self.path = artifact.path
@@ -101,8 +123,10 @@ class Session:
         self.outputs = outputs
         self.providers: tuple[str, ...] = tuple(backend.get_providers())
         self._limits = limits
+        self._asked = asked
         self._backend = backend
-        self._artifact = Artifact(artifact.path, b"", artifact.manifest)  # the bytes are in the backend
+        # The bytes are in the backend; the place stays where it was when the process changes its folder.
+        self._artifact = Artifact(artifact.path.absolute(), b"", artifact.manifest)
         self._attributor: Attributor | None = None
 
     def run(self, inputs: Inputs = None, /, **named: ArrayLike) -> dict[str, NDArray[Any]]:
@@ -145,15 +169,15 @@ class Session:
     def _run(self, backend: Any, ports: Sequence[Port], feed: Feed) -> dict[str, NDArray[Any]]:
         """The outputs of a checked call."""
         options, seconds = run_options(), self._limits.seconds
-        names = [port.name for port in ports]
+        if seconds is not None:
+            WATCHDOG.begin(options, seconds)
         try:
-            if seconds is None:
-                values = backend.run(names, feed.arrays)
-            else:
-                with WATCHDOG.ending(options, seconds):
-                    values = backend.run(names, feed.arrays, options)
+            values = backend.run([port.name for port in ports], feed.arrays, options)
         except Exception as error:  # onnxruntime's exceptions have no base of their own
             raise self._stopped(error, options.terminate) from None
+        finally:
+            if seconds is not None:
+                WATCHDOG.end(options)
         outputs = {
             port.name: np.asarray(value)[0] if feed.single and port.batched else np.asarray(value)
             for port, value in zip(ports, values, strict=True)
@@ -162,9 +186,11 @@ class Session:
         return outputs
 
     def __repr__(self) -> str:
-        inputs = ", ".join(f"{port.name}: {port}" for port in self.inputs)
-        outputs = ", ".join(f"{port.name}: {port}" for port in self.outputs)
-        return f"<Session {self.name}: ({inputs}) -> ({outputs}) on {self.providers[0]}>"
+        return f"<Session {self.name}: ({_listed(self.inputs)}) -> ({_listed(self.outputs)}) on {self.providers[0]}>"
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """A session is its folder: a copy, here or in another process, loads it again. It must still be the same."""
+        return _load_again, (self._artifact.path, self._asked, self._limits, self.manifest)
 
     def _check_outputs(self, outputs: dict[str, NDArray[Any]]) -> None:
         wrong = None if self._limits.allow_nonfinite else find_nonfinite(outputs)

@@ -5,12 +5,14 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from isocline_compiler.data.columns import expand, shown_time
 from isocline_compiler.data.dataset import Dataset, Split
 from isocline_compiler.data.forms import Extraction
+from isocline_compiler.data.memory_table import memory_table
 from isocline_compiler.data.place import Place
 from isocline_compiler.data.ports import SINGLE, Sizes, shaped, typed
 from isocline_compiler.data.splits import Parts, Samples, split_samples
@@ -29,15 +31,21 @@ def load_data(
     targets: Sequence[Port],
     folder: Path,
     source: Source | None = None,
-    override: Path | None = None,
+    override: Any = None,
 ) -> Dataset:
-    """The arrays of every port by part. `override` is read in place of the file that the plan names.
+    """The arrays of every port by part.
+
+    `override` is read in place of the file that the plan names: another file, a mapping from names to columns or
+    arrays, or a data frame.
 
     Raises E5xx: a file that cannot be read, a column, shape, label or value that does not fit.
     """
     place = Place(source, plan.source_span or plan.span)
     texts = {plan.time} if plan.time is not None and plan.time_form is not None else set()
-    table = read_table(_path(plan, folder, override, place), place, texts)
+    if override is None or isinstance(override, Path):
+        table = read_table(_path(plan, folder, override, place), place, texts)
+    else:
+        table = memory_table(override, place)
     ports = _bound_ports(plan, inputs, targets, place)
     windows = make_windows(table, plan.bindings, plan.stride, place)
     notes = _check_times(table, plan, windows, place)

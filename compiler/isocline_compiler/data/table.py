@@ -55,7 +55,7 @@ def read_table(path: Path, place: Place = NOWHERE, texts: Collection[str] = ()) 
 def _read_npz(path: Path, place: Place, _: Collection[str]) -> dict[str, Array]:
     try:
         with np.load(path, allow_pickle=False) as archive:
-            return {name: _widened(archive[name]) for name in archive.files}
+            return {name: widened(archive[name]) for name in archive.files}
     # zipfile, zlib and numpy each have their own exceptions for a damaged archive.
     except Exception as error:
         raise place.error(messages.data_unreadable(place.span, path.name, str(error))) from None
@@ -65,13 +65,13 @@ def _read_safetensors(path: Path, place: Place, _: Collection[str]) -> dict[str,
     from safetensors.numpy import load_file
 
     try:
-        return {name: _widened(array) for name, array in load_file(path).items()}
+        return {name: widened(array) for name, array in load_file(path).items()}
     # safetensors raises an exception type of its own, and TypeError for element types numpy does not have.
     except Exception as error:
         raise place.error(messages.data_unreadable(place.span, path.name, str(error))) from None
 
 
-def _widened(array: Array) -> Array:
+def widened(array: Array) -> Array:
     """Reals to float64 and integers to int64; other kinds stay."""
     wide: dict[str, type[Any]] = {"f": np.float64, "i": np.int64, "u": np.int64}
     kind = array.dtype.kind

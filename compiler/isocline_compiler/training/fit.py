@@ -52,6 +52,10 @@ class TrainingResult:
     best_epoch: int | None
     dataset: Dataset
 
+    def __repr__(self) -> str:
+        best = "" if self.best_epoch is None else f", the best {self.best_epoch}"
+        return f"<TrainingResult in {self.folder}: {self.epochs} epochs{best}{'' if self.complete else ', stopped'}>"
+
 
 def train(
     model: Model,
