@@ -23,6 +23,9 @@ if TYPE_CHECKING:
     from isocline.layouts import format as format  # noqa: A004 - the command's name
     from isocline.pictures import plot as plot
     from isocline.system import doctor as doctor
+    from isocline.verification import Claim as Claim
+    from isocline.verification import Verification as Verification
+    from isocline.verification import verify as verify
     from isocline_compiler.driver import Compiled as Compiled
     from isocline_compiler.driver import TrainingResult as TrainingResult
     from isocline_compiler.driver import build as build
@@ -53,6 +56,7 @@ _PUBLIC = {
     "isocline.layouts": ("Layout", "format"),
     "isocline.pictures": ("plot",),
     "isocline.system": ("doctor",),
+    "isocline.verification": ("Claim", "Verification", "verify"),
 }
 _HOME_OF = {name: home for home, names in _PUBLIC.items() for name in names}
 

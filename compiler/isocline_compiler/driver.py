@@ -29,6 +29,7 @@ from isocline_compiler.training.interrupt import Interrupted
 from isocline_compiler.training.progress import Progress, Quiet
 from isocline_dsl import messages
 from isocline_dsl.diagnostics import IsoclineError, Source
+from isocline_runtime.seal import read_private_key
 
 Location = str | Path
 File: TypeAlias = "str | Path | Model"
@@ -68,20 +69,23 @@ def compile(  # noqa: A001 - the command's name
     weights: Location | None = None,
     data: Data = None,
     solver: str | None = None,
+    sign: Location | None = None,
     progress: Progress | None = None,
 ) -> Compiled:
     """The artifact of a model, in `out` (build/NAME), with what was proved of it.
 
     `weights` is what `train` wrote; a model without trained weights needs none. `solver` such as "euler(steps=16)"
-    takes the place of every scheme in the file. Raises IsoclineError; then nothing is written.
+    takes the place of every scheme in the file. `sign` is the PEM file of an ed25519 key that signs the artifact.
+    Raises IsoclineError; then nothing is written.
     """
     model = check(path)
     folder = artifact_folder(model, out)
+    key = None if sign is None else read_private_key(sign)
     dataset = dataset_of(model, folder_of(model), data)
     values = stored_weights(model, Path(weights)) if weights is not None else untrained_weights(model)
     metrics = Path(weights).parent / "metrics.csv" if weights is not None else None
     override = None if solver is None else scheme_of_text(solver)
-    return _compiled(model, dataset, values, metrics, folder, override, progress)
+    return _compiled(model, dataset, values, metrics, folder, override, progress, key)
 
 
 def build(
@@ -93,19 +97,21 @@ def build(
     resume: bool = False,
     device: str | None = None,
     epochs: int | None = None,
+    sign: Location | None = None,
     progress: Progress | None = None,
 ) -> Compiled:
-    """Train when the file says how, then compile: the main job. Raises IsoclineError."""
+    """Train when the file says how, then compile: the main job; `sign` as for `compile`. Raises IsoclineError."""
     model = check(path)
     if model.training is None:
-        return compile(model, out, data=data, progress=progress)
+        return compile(model, out, data=data, sign=sign, progress=progress)
     folder = artifact_folder(model, out)
+    key = None if sign is None else read_private_key(sign)
     result = train(model, data=data, run=run, resume=resume, device=device, epochs=epochs, progress=progress)
     if not result.complete:
         raise Interrupted(result.folder)
     metrics = result.folder / "metrics.csv"
     with _resumable(result.folder):
-        return _compiled(model, result.dataset, result.weights, metrics, folder, None, progress)
+        return _compiled(model, result.dataset, result.weights, metrics, folder, None, progress, key)
 
 
 def show(path: File, stage: str = "graph", *, svg: bool = False) -> str:
@@ -128,13 +134,14 @@ def _compiled(
     folder: Path,
     override: Called | None,
     progress: Progress | None,
+    key: Any,
 ) -> Compiled:
     say = (progress or Quiet()).say
     fitted = fitted_parameters(model, dataset, weights)
     metrics = metrics if metrics is not None and metrics.exists() else None
     trained = Trained(weights, fitted.parameters, metrics, fitted.covariance)
     with pointing_into(model.source):
-        return compile_model(model, trained, dataset, override, say, folder)
+        return compile_model(model, trained, dataset, override, say, folder, key)
 
 
 def run_of(model: Model, run: Location | None) -> Path:

@@ -40,6 +40,7 @@ EXTRA_OF = {
     "matplotlib": "compiler",
     "jinja2": "compiler",
     "onnxruntime": "cpu",
+    "cryptography": "sign",
 }
 
 

@@ -25,6 +25,9 @@ RunFolder: TypeAlias = Annotated[
 Artifact: TypeAlias = Annotated[
     Path | None, typer.Option("-o", "--output", metavar="DIR", help="Where the artifact goes; build/NAME if not given.")
 ]
+Sign: TypeAlias = Annotated[
+    Path | None, typer.Option("--sign", metavar="KEY", help="Sign the artifact with the ed25519 key in this PEM file.")
+]
 Resume: TypeAlias = Annotated[bool, typer.Option("--resume", help="Go on from the last checkpoint in RUN.")]
 Device: TypeAlias = Annotated[str | None, typer.Option("--device", metavar="D", help="cpu, cuda, ...")]
 Epochs: TypeAlias = Annotated[int | None, typer.Option("--epochs", min=1, help="Instead of the file's `epochs`.")]
@@ -66,12 +69,13 @@ def compile_(
         typer.Option("--solver", metavar="S", help="A scheme for every solve, instead of the file's: 'rk4(steps=20)'."),
     ] = None,
     out: Artifact = None,
+    sign: Sign = None,
     as_json: AsJson = False,
     quiet: Quiet = False,
 ) -> None:
     """Make the artifact: unroll, differentiate, optimise, write ONNX, and prove it."""
     progress = _progress(quiet or as_json)
-    compiled = isocline.compile(file, weights=weights, data=data, out=out, solver=solver, progress=progress)
+    compiled = isocline.compile(file, weights=weights, data=data, out=out, solver=solver, sign=sign, progress=progress)
     _report(compiled, as_json, quiet)
 
 
@@ -83,6 +87,7 @@ def build(
     resume: Resume = False,
     device: Device = None,
     epochs: Epochs = None,
+    sign: Sign = None,
     as_json: AsJson = False,
     quiet: Quiet = False,
 ) -> None:
@@ -96,6 +101,7 @@ def build(
             resume=resume,
             device=device,
             epochs=epochs,
+            sign=sign,
             progress=_progress(quiet or as_json),
         )
     _report(compiled, as_json, quiet)

@@ -14,6 +14,7 @@ from isocline.commands.attributing import attribute
 from isocline.commands.boundary import Front
 from isocline.commands.making import build, compile_, train
 from isocline.commands.sources import check, fmt
+from isocline.commands.verifying import verify
 
 app = typer.Typer(
     cls=Front,
@@ -55,6 +56,7 @@ COMMANDS = (
     (USING, "show", show),
     (USING, "plot", plot),
     (USING, "bench", bench),
+    (USING, "verify", verify),
     (HELP, "explain", explain),
     (HELP, "doctor", doctor),
 )

@@ -209,6 +209,7 @@ class Manifest:
             (ATTRIBUTION_FILE in self.files) == (self.attribution is not None),
             f"{ATTRIBUTION_FILE} is described",
         )
+        _require(SIGNATURE_FILE not in self.files, f"files cannot list {SIGNATURE_FILE}, which signs them")
         _require(MANIFEST_FILE not in self.files, f"files cannot list {MANIFEST_FILE} itself")
         inputs = {port.name for port in self.inputs}
         _require(inputs.issuperset(self.noise), "noise names an input that is not there")

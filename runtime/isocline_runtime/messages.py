@@ -35,6 +35,9 @@ CATALOGUE: Mapping[str, Callable[..., RuntimeFault]] = MappingProxyType(
         "E717": artifact.refused_model,
         "E718": artifact.unreadable,
         "E719": artifact.too_many_operations,
+        "E720": artifact.unsigned,
+        "E721": artifact.wrong_signature,
+        "E722": artifact.no_key,
         "E730": given.missing_input,
         "E731": given.unknown_input,
         "E732": given.wrong_dtype,
@@ -61,10 +64,12 @@ CATALOGUE: Mapping[str, Callable[..., RuntimeFault]] = MappingProxyType(
         "E771": run.unknown_provider,
         "E772": run.provider_fell_back,
         "E773": run.no_pyarrow,
+        "E774": run.no_cryptography,
         "E780": run.stopped,
         "E781": run.output_not_finite,
         "E782": run.no_attribution,
         "E783": run.out_of_time,
         "E784": run.out_of_memory,
+        "E785": run.no_certificate,
     }
 )

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from isocline_runtime import messages_artifact, messages_run
-from isocline_runtime.artifact import Artifact, read_artifact
+from isocline_runtime.artifact import Artifact, Trust, read_artifact
 from isocline_runtime.attribution import Attributor, Index
 from isocline_runtime.errors import RunError
 from isocline_runtime.feeds import Feed, find_nonfinite, prepare_feed
@@ -49,6 +49,7 @@ def load(
     seconds: float | None = TIME_LIMIT,
     memory: int | None = None,
     allow_nonfinite: bool = False,
+    trust: Trust = None,
 ) -> Session:
     """Load an artifact's folder, or one `.onnx` file, for running.
 
@@ -57,11 +58,11 @@ def load(
 
     A model that is loaded cannot take its host down: no file is larger than `limit` bytes, no graph has more nodes than
     `node_limit`, no run takes more operations than `operation_limit` (the steps of loops counted), more than `seconds`
-    (None: no end) or more than `memory` bytes for its values (None: three quarters of the machine's). Raises
-    ArtifactError and ProviderError.
+    (None: no end) or more than `memory` bytes for its values (None: three quarters of the machine's). With `trust`, a
+    public key, only what was signed with it is loaded. Raises ArtifactError and ProviderError.
     """
     start = time.perf_counter()
-    artifact = read_artifact(path, limit)
+    artifact = read_artifact(path, limit, trust)
     limits = Limits(threads, limit, node_limit, operation_limit, seconds, memory, allow_nonfinite)
     facts = inspect_model(artifact.model, artifact.model_file, node_limit)
     check_operations(facts, artifact.manifest, artifact.model_file, limits)
