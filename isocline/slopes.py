@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from isocline_runtime import Session
+from isocline_runtime import Session, load
 from isocline_runtime.manifest import AttributionResult, ExplainedOutput
 
 Array = NDArray[Any]
@@ -117,25 +117,72 @@ class Slopes:
 
 
 def measured_slopes(session: Session, inputs: Mapping[str, Array], run: Run) -> Slopes:
-    """Some of the samples, away from the bounds of the inputs, with what is attributed to them."""
+    """Some of the samples, with what is attributed to them."""
+    some = _inner(session, inputs)
+    rows = len(next(iter(some.values())))
+    found = session.attribute(_filled(session, some))
+    return Slopes(session, some, {name: array[:rows] for name, array in found.items()}, run)
+
+
+def _inner(session: Session, inputs: Mapping[str, Array]) -> dict[str, Array]:
+    """Some of the samples, so far from the bounds of the inputs that differences stay within them, if there are any."""
     wide = WIDTHS[session.manifest.dtype] if session.manifest else 0.0
     inside = np.ones(len(next(iter(inputs.values()))), dtype=bool)
     for port in session.inputs:
         array = inputs[port.name].astype(np.float64)
-        room = 3 * wide * max(float(np.abs(array).mean()), 1e-3) if array.dtype.kind == "f" else 0.0
+        room = 8 * wide * max(float(np.abs(array).mean()), 1e-3) if array.dtype.kind == "f" else 0.0
         fits = (array - room > (-np.inf if port.low is None else port.low)) & (
             array + room < (np.inf if port.high is None else port.high)
         )
         inside &= fits.reshape(len(array), -1).all(axis=1)
-    rows = np.flatnonzero(inside)[:ROWS] if inside.any() else np.arange(min(ROWS, len(inside)))
-    some = {name: array[rows] for name, array in inputs.items()}
-    found = session.attribute(_filled(session, some))
-    return Slopes(session, some, {name: array[: len(rows)] for name, array in found.items()}, run)
+    most = min(ROWS, _fixed_batch(session) or ROWS)
+    rows = np.flatnonzero(inside)[:most] if inside.any() else np.arange(min(most, len(inside)))
+    return {name: array[rows] for name, array in inputs.items()}
 
 
 def _filled(session: Session, inputs: Mapping[str, Array]) -> dict[str, Array]:
     """As many samples as a model with a fixed batch takes."""
-    size = next((port.shape[0] for port in session.inputs if port.shape and isinstance(port.shape[0], int)), None)
-    if size is None:
-        return dict(inputs)
-    return {name: np.resize(array, (int(size), *array.shape[1:])) for name, array in inputs.items()}
+    size = _fixed_batch(session)
+    return {name: np.resize(array, (size or len(array), *array.shape[1:])) for name, array in inputs.items()}
+
+
+def _fixed_batch(session: Session) -> int | None:
+    return next((port.shape[0] for port in session.inputs if port.shape and isinstance(port.shape[0], int)), None)
+
+
+def derivative_error(session: Session, file: str, inputs: Mapping[str, Array], run: Run) -> tuple[float, float]:
+    """u^T J v by `adj_model.onnx` or `fwd_model.onnx` and by differences of the deployed model along v: how far apart
+    they are, and how far they may be, relative to the sum of the magnitudes of the terms."""
+    assert session.manifest is not None
+    dtype, prefix = session.manifest.dtype, file[:4]
+    x = {name: array.astype(np.float64) for name, array in _filled(session, _inner(session, inputs)).items()}
+    real = [port.name for port in session.inputs if port.dtype == dtype]
+    generator = np.random.default_rng(1)
+    v = {name: generator.normal(size=x[name].shape) * _size(x[name]) for name in real}
+    outputs = [port.name for port in session.outputs if port.dtype == dtype]
+
+    def difference(step: float) -> dict[str, Array]:
+        ends = [run({**x, **{name: x[name] + sign * step * v[name] for name in real}}) for sign in (1, -1)]
+        return {name: (ends[0][name].astype(float) - ends[1][name].astype(float)) / (2 * step) for name in outputs}
+
+    half = WIDTHS[dtype]
+    narrow, wide = difference(half), difference(2 * half)
+    slopes = {name: (4 * narrow[name] - wide[name]) / 3 for name in outputs}
+    u = {name: generator.normal(size=slope.shape) / _size(slope) for name, slope in slopes.items()}
+    derived = load(session.path / file, allow_nonfinite=True)
+    columns = {port.name: int(port.shape[-1]) for port in derived.inputs if port.name.startswith(prefix)}
+    given, weights = (u, v) if prefix == "adj_" else (v, u)
+    seeds = {prefix + name: array.reshape(-1, columns[prefix + name]) for name, array in given.items()}
+    answers = derived.run({**x, **seeds})
+    products = {name: answers[prefix + name].reshape(-1) * array.reshape(-1) for name, array in weights.items()}
+    found = sum(float(product.sum()) for product in products.values())
+    terms = {name: (u[name] * slope).reshape(-1) for name, slope in slopes.items()}
+    scale = max(sum(float(np.abs(term).sum()) for term in terms.values()), 1e-30)
+    rounding = sum(float((np.abs(u[name]) * np.abs(run(x)[name])).sum()) for name in outputs)
+    floor = 8 * float(np.finfo(dtype).eps) * rounding / half / scale
+    return abs(found - sum(float(term.sum()) for term in terms.values())) / scale, BOUND + floor
+
+
+def _size(array: Array) -> float:
+    """The typical magnitude of an entry."""
+    return max(float(np.abs(array).mean()), 1e-6)

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from isocline.slopes import measured_slopes
+from isocline.slopes import derivative_error, measured_slopes
 from isocline_runtime import Session, load, measure_latency
 from isocline_runtime.artifact import Trust, read_listed
 from isocline_runtime.manifest import MODEL_FILE, SAMPLES_FILE, Manifest
@@ -154,9 +154,16 @@ def _maximum(spreads: Mapping[str, Any], name: str) -> float:
 def _explanations(session: Session, certificate: Mapping[str, Any], inputs: Arrays) -> Iterator[Claim]:
     """Gradients against differences of what the deployed model itself answers."""
     proofs: Sequence[Mapping[str, Any]] = certificate["attribution"]
+
+    def run(points: Arrays) -> Arrays:
+        return run_in_parts(session, points)
+
+    for proof in certificate["derivatives"] if inputs else ():
+        found = derivative_error(session, proof["result"], inputs, run)
+        yield Claim(proof["result"], float(proof["error"]), *found)
     if not proofs or not inputs:
         return
-    slopes = measured_slopes(session, inputs, lambda points: run_in_parts(session, points))
+    slopes = measured_slopes(session, inputs, run)
     for proof in proofs:
         error = slopes.error(proof["result"], proof["method"])
         if error is not None:

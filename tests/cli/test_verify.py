@@ -156,6 +156,20 @@ def test_other_forms_of_an_artifact(tmp_path: Path, more: str) -> None:
     assert wrong(built(tmp_path / "a", more=more)) == set()
 
 
+@pytest.mark.parametrize("more", ["derivatives adjoint, forward", "derivatives adjoint, forward; batch 3"])
+def test_derivatives_beside_the_model(tmp_path: Path, more: str) -> None:
+    """Those of the model hold; those of a model with another rate do not."""
+    folder = built(tmp_path / "a", more=more)
+    found = {claim.name: claim for claim in isocline.verify(folder).claims}
+    assert found["adj_model.onnx"].holds
+    assert found["fwd_model.onnx"].holds
+    second = built(tmp_path / "b", rate=2, more=more)
+    for name in ("adj_model.onnx", "fwd_model.onnx"):
+        shutil.copy(second / name, folder)
+    rehashed(folder)
+    assert wrong(folder) == {"adj_model.onnx", "fwd_model.onnx"}
+
+
 def test_a_model_without_inputs(tmp_path: Path) -> None:
     text = "dyn 1\nmodel alone\nfield f(t, x: real) { x' = -x }\np = solve f from x = 1 over 0..1\noutput y = p.x\n"
     folder = isocline.compile(isocline.model(text), tmp_path / "a").folder
