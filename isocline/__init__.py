@@ -1,6 +1,6 @@
 """Isocline compiles dynamic networks (neural, mechanistic or both) to proven, self-contained ONNX.
 
-    isocline.build("pelts.dyn", out="build/pelts")          # train, compile, certify
+    isocline.build("pelts.dyn", "build/pelts")              # train, compile, certify
     session = isocline.load("build/pelts")                  # numpy in, numpy out
     session.run({"first": [[30.0, 4.0]]})
 
@@ -23,6 +23,9 @@ if TYPE_CHECKING:
     from isocline.layouts import format as format  # noqa: A004 - the command's name
     from isocline.pictures import plot as plot
     from isocline.system import doctor as doctor
+    from isocline.verification import Claim as Claim
+    from isocline.verification import Verification as Verification
+    from isocline.verification import verify as verify
     from isocline_compiler.driver import Compiled as Compiled
     from isocline_compiler.driver import TrainingResult as TrainingResult
     from isocline_compiler.driver import build as build
@@ -30,6 +33,7 @@ if TYPE_CHECKING:
     from isocline_compiler.driver import show as show
     from isocline_compiler.driver import train as train
     from isocline_compiler.lower.check import check as check
+    from isocline_compiler.lower.check import model as model
     from isocline_compiler.model import Model as Model
     from isocline_dsl.diagnostics import Diagnostic as Diagnostic
     from isocline_dsl.diagnostics import IsoclineError as IsoclineError
@@ -41,7 +45,7 @@ __version__ = "0.1.0"
 
 _PUBLIC = {
     "isocline_compiler.driver": ("Compiled", "TrainingResult", "build", "compile", "show", "train"),
-    "isocline_compiler.lower.check": ("check",),
+    "isocline_compiler.lower.check": ("check", "model"),
     "isocline_compiler.model": ("Model",),
     "isocline_dsl.diagnostics": ("Diagnostic", "IsoclineError"),
     "isocline_runtime": ("Session", "load"),
@@ -52,6 +56,7 @@ _PUBLIC = {
     "isocline.layouts": ("Layout", "format"),
     "isocline.pictures": ("plot",),
     "isocline.system": ("doctor",),
+    "isocline.verification": ("Claim", "Verification", "verify"),
 }
 _HOME_OF = {name: home for home, names in _PUBLIC.items() for name in names}
 

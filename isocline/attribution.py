@@ -83,20 +83,20 @@ class Attribution:
 
 def attribute(
     path: str | Path,
-    inputs: Mapping[str, ArrayLike] | str | Path,
+    inputs: Any,
     *,
     index: int | None = None,
     seed: int = 0,
     providers: Sequence[str] = ("cpu",),
     threads: int = 1,
 ) -> Attribution:
-    """Ask an artifact why it answers what it does to some inputs: arrays by name, or a file of them.
+    """Ask an artifact why it answers what it does to some inputs: arrays by name, a data frame, or a file.
 
     `index` is the entry of the output that is explained; by default the predicted class, or the sum of all entries.
     `seed` is that of the noise, where a method needs some. Raises RunError E782 when the file has no `attribute`.
     """
     session = load(path, providers, threads)
-    given = inputs if isinstance(inputs, Mapping) else read_inputs(inputs, session.inputs)
+    given = read_inputs(inputs, session.inputs) if isinstance(inputs, str | Path) else session.named(inputs)
     results = session.attribute(given, index=index, seed=seed)
     assert session.manifest is not None
     assert session.manifest.attribution is not None

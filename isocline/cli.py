@@ -1,67 +1,31 @@
-"""The `isocline` command: `main` and the table of its commands."""
+"""The `isocline` program from its first instruction: Ctrl-C is told in words while the commands are still loaded."""
 
 from __future__ import annotations
 
-import os
-from typing import Annotated
+import sys
+from typing import TYPE_CHECKING, Any
 
-import typer
+if TYPE_CHECKING:
+    from isocline.commands.table import app as app
 
-from isocline import __version__
-from isocline.commands.about import doctor, explain
-from isocline.commands.artifacts import bench, plot, run, show
-from isocline.commands.attributing import attribute
-from isocline.commands.boundary import Front
-from isocline.commands.making import build, compile_, train
-from isocline.commands.sources import check, fmt
-
-app = typer.Typer(
-    cls=Front,
-    help="Compiles dynamic networks (neural, mechanistic or both) to proven, self-contained ONNX.",
-    epilog="Exit status: 0 done; 1 the file, the data or a bound is at fault; 2 usage; 130 interrupted.",
-    no_args_is_help=True,
-    add_completion=False,
-    pretty_exceptions_enable=False,
-    context_settings={"help_option_names": ["-h", "--help"]},
-)
-
-
-def _print_version(wanted: bool) -> None:
-    if wanted:
-        print(f"isocline {__version__}")
-        raise typer.Exit
-
-
-@app.callback()
-def options(
-    version: Annotated[
-        bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version.")
-    ] = False,
-    debug: Annotated[bool, typer.Option("--debug", help="Print the traceback of an internal error.")] = False,
-) -> None:
-    if debug:
-        os.environ["ISOCLINE_DEBUG"] = "1"
-
-
-WRITING, MAKING, USING, HELP = "Write", "Make", "Use", "Ask"
-COMMANDS = (
-    (WRITING, "check", check),
-    (WRITING, "fmt", fmt),
-    (MAKING, "build", build),
-    (MAKING, "train", train),
-    (MAKING, "compile", compile_),
-    (USING, "run", run),
-    (USING, "attribute", attribute),
-    (USING, "show", show),
-    (USING, "plot", plot),
-    (USING, "bench", bench),
-    (HELP, "explain", explain),
-    (HELP, "doctor", doctor),
-)
-for panel, name, command in COMMANDS:
-    app.command(name, rich_help_panel=panel)(command)
+INTERRUPTED = 130
 
 
 def main() -> None:
-    """Entry point of the `isocline` program."""
-    app()
+    """Entry point of the program."""
+    try:
+        from isocline.commands.table import app
+
+        app()
+    except KeyboardInterrupt:
+        print("interrupted", file=sys.stderr, flush=True)
+        sys.exit(INTERRUPTED)
+
+
+def __getattr__(name: str) -> Any:
+    """`app`, the table of the commands, when it is asked for."""
+    if name != "app":
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    from isocline.commands.table import app
+
+    return app

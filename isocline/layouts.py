@@ -7,6 +7,7 @@ from typing import NamedTuple
 
 from isocline_dsl.parse import read
 from isocline_dsl.printer import format_text
+from isocline_runtime.atomic import replace_file
 
 
 class Layout(NamedTuple):
@@ -31,8 +32,8 @@ def format(path: str | Path, *, write: bool = True) -> Layout:  # noqa: A001 - t
 
 
 def _replace(path: Path, text: str) -> None:
-    """Write whole or not at all, keeping the file's mode."""
-    partial = path.with_name(f".{path.name}.partial")
-    partial.write_bytes(text.encode("utf-8"))
-    partial.chmod(path.stat().st_mode & 0o777)
-    partial.replace(path)
+    """Write whole or not at all, keeping the file's mode; through a link, where it leads."""
+    place = path.resolve()
+    mode = place.stat().st_mode & 0o777
+    replace_file(place, text.encode("utf-8"))
+    place.chmod(mode)

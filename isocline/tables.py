@@ -9,6 +9,7 @@ from isocline.facts import Facts, facts_of_model
 
 if TYPE_CHECKING:
     from isocline.system import Report
+    from isocline.verification import Claim, Verification
     from isocline_compiler.model import Model
 
 Row: TypeAlias = tuple[str, ...]
@@ -37,6 +38,23 @@ def system_lines(report: Report) -> Iterator[str]:
     tried = [(item.name, "works" if item.works else "does not work", item.reason or "") for item in report.providers]
     yield from table("onnxruntime providers", tried)
     yield from report.advice
+
+
+def verification_lines(found: Verification) -> Iterator[str]:
+    """Every claim as stated and as measured, what does not hold marked, and what was not measured."""
+    rows = [(claim.name, _told(claim.stated), _told(claim.measured), _verdict(claim)) for claim in found.claims]
+    yield from table(found.name, [("", "stated", "here", ""), *rows])
+    yield f"not measured here: {', '.join(found.not_measured)}"
+    yield "the certificate holds" if found.holds else "the certificate does not hold"
+
+
+def _told(value: float | str) -> str:
+    return value[:16] if isinstance(value, str) else f"{value:.2g}"
+
+
+def _verdict(claim: Claim) -> str:
+    at_most = "" if claim.limit is None else f"at most {claim.limit:.2g}"
+    return at_most if claim.holds else f"{at_most}  does not hold".strip()
 
 
 def table(title: str, rows: Sequence[Row]) -> Iterator[str]:

@@ -102,7 +102,8 @@ class DataBinding:
 
 @dataclass(frozen=True)
 class DataPlan:
-    """The `data` block. `source` is a path relative to the file; `split` is an option such as `fraction`."""
+    """The `data` block. `source` is a path relative to the file; `split` is an option such as `fraction`;
+    `time_form` is how the dates of the column `time` are written, where that is stated."""
 
     source: str | None
     source_span: Span | None
@@ -111,6 +112,7 @@ class DataPlan:
     missing: str = "error"
     stride: int = 1
     time: str | None = None
+    time_form: str | None = None
     span: Span | None = None
 
 
@@ -205,7 +207,7 @@ class DeploymentPlan:
     span: Span | None = None
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Model:
     """A whole file, typed. `graph` is rolled: its solves are nodes."""
 
@@ -224,3 +226,16 @@ class Model:
     training: TrainingPlan | None
     deployment: DeploymentPlan
     expressions: Mapping[str, Expression] = field(default_factory=dict)
+
+    def __repr__(self) -> str:
+        return f"<Model {self.name}: ({_listed(self.inputs)}) -> ({_listed(self.outputs)})>"
+
+
+SHOWN = 6
+"""Ports that the text of a model lists."""
+
+
+def _listed(ports: tuple[Port, ...]) -> str:
+    sizes = (f"[{', '.join(map(str, port.shape))}]" if port.shape else "" for port in ports)
+    shown = [f"{port.name}: {port.kind}{size}" for port, size in zip(ports[:SHOWN], sizes, strict=False)]
+    return ", ".join(shown + ([f"... {len(ports) - SHOWN} more"] if len(ports) > SHOWN else []))

@@ -21,7 +21,9 @@ from typing import Any
 
 import onnx
 
-from isocline_compiler.artifact.files import REPORT_FILE, manifest_of, write_folder
+from isocline_compiler.artifact.files import REPORT_FILE, manifest_of
+from isocline_compiler.artifact.folder import write_folder
+from isocline_compiler.artifact.samples import stored_samples
 from isocline_compiler.attribution.explain import StoredSamples, explain, sizes_of
 from isocline_compiler.backends.to_onnx import to_onnx
 from isocline_compiler.certify.attribution import missed_attributions, prove_attribution
@@ -41,7 +43,16 @@ from isocline_compiler.solvers.unroll.forms import with_forms
 from isocline_dsl.diagnostics import Diagnostic, IsoclineError
 from isocline_runtime import Session, load
 from isocline_runtime.artifact import write_atomic
-from isocline_runtime.manifest import ATTRIBUTION_FILE, CERTIFICATE_FILE, MODEL_FILE, Manifest
+from isocline_runtime.manifest import (
+    ATTRIBUTION_FILE,
+    CERTIFICATE_FILE,
+    MANIFEST_FILE,
+    MODEL_FILE,
+    SAMPLES_FILE,
+    SIGNATURE_FILE,
+    Manifest,
+)
+from isocline_runtime.seal import seal
 
 Progress = Callable[[str], None]
 
@@ -53,6 +64,9 @@ class Compiled:
     folder: Path
     manifest: Manifest
     certificate: Mapping[str, Any]
+
+    def __repr__(self) -> str:
+        return f"<Compiled {self.manifest.name} in {self.folder}>"
 
 
 @dataclass(frozen=True)
@@ -74,8 +88,12 @@ def compile_model(
     override: Called | None,
     progress: Progress,
     folder: Path,
+    key: Any = None,
 ) -> Compiled:
-    """The whole pipeline. Raises IsoclineError when a bound is missed; nothing is written then."""
+    """The whole pipeline. Raises IsoclineError when a bound is missed; nothing is written then.
+
+    With a private `key` the artifact is signed.
+    """
     plan, weights = model.deployment, trained.weights
     proving = Proving(model, weights, dataset, override)
     chosen, trials = proving.choose(progress)
@@ -108,7 +126,10 @@ def compile_model(
         write_atomic(staging / CERTIFICATE_FILE, certificate.to_json().encode())
         page = report_of(model, certificate, session, proving.samples, trained.metrics, explanations, explainer)
         write_atomic(staging / REPORT_FILE, page.encode())
-        manifest = manifest_of(model, choices, staging, explanations)
+        write_atomic(staging / SAMPLES_FILE, stored_samples(proving, choices, certificate, session))
+        manifest = manifest_of(model, choices, staging, explanations, dataset.columns if dataset else {})
+        if key is not None:
+            write_atomic(staging / SIGNATURE_FILE, seal((staging / MANIFEST_FILE).read_bytes(), key))
     return Compiled(folder, manifest, json.loads(certificate.to_json()))
 
 

@@ -1,53 +1,29 @@
-"""Diagnostics as plain data, and the one exception that carries them."""
+"""The one exception of the compiler, and the diagnostics that it carries."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
 
-from isocline_dsl.tree import Span
-
-
-@dataclass(frozen=True)
-class Note:
-    """A second thing to look at: a sentence, and where it applies when that place is in the file."""
-
-    text: str
-    span: Span | None = None
-
-
-@dataclass(frozen=True)
-class Diagnostic:
-    """One mistake: what was found, where, what was expected, and how to mend it.
-
-    `code` names the function in `isocline_dsl.messages` that made it; that function's docstring is the long form.
-    """
-
-    code: str
-    message: str
-    span: Span | None = None
-    notes: tuple[Note, ...] = ()
-    hint: str | None = None
-
-
-@dataclass(frozen=True)
-class Source:
-    """The text of a file and the name it is reported under."""
-
-    text: str
-    name: str = "<text>"
-
-    def position(self, offset: int) -> tuple[int, int]:
-        """Line and column of a character offset, both from 1."""
-        offset = max(0, min(offset, len(self.text)))
-        line = self.text.count("\n", 0, offset) + 1
-        return line, offset - (self.text.rfind("\n", 0, offset) + 1) + 1
+from isocline_dsl.records import Diagnostic, Note, Source
+from isocline_dsl.render import render_error
 
 
 class IsoclineError(Exception):
-    """The file, the data or a bound is at fault: one or more diagnostics, with the source they point into."""
+    """The file, the data or a bound is at fault: one or more diagnostics, with the source they point into.
+
+    `str(error)` is what the command line prints: each with its line, the place marked, and a hint.
+    """
 
     def __init__(self, diagnostics: Iterable[Diagnostic], source: Source | None = None) -> None:
         self.diagnostics = tuple(diagnostics)
         self.source = source
-        super().__init__("; ".join(f"[{d.code}] {d.message}" for d in self.diagnostics))
+        super().__init__(self.diagnostics, source)
+
+    def __str__(self) -> str:
+        return render_error(self)
+
+    def __repr__(self) -> str:
+        return f"IsoclineError({', '.join(f'{item.code}: {item.message}' for item in self.diagnostics)})"
+
+
+__all__ = ["Diagnostic", "IsoclineError", "Note", "Source"]

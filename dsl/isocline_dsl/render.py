@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import unicodedata
 from collections.abc import Iterable
+from typing import Protocol
 
-from isocline_dsl.diagnostics import Diagnostic, IsoclineError, Note, Source
+from isocline_dsl.records import Diagnostic, Note, Source
 from isocline_dsl.tree import Span
 
 WIDEST_LINE = 140
@@ -29,7 +30,14 @@ def render_all(diagnostics: Iterable[Diagnostic], source: Source | None = None) 
     return "\n\n".join(render(diagnostic, source) for diagnostic in diagnostics)
 
 
-def render_error(error: IsoclineError) -> str:
+class Told(Protocol):
+    """An error that carries diagnostics, and the source they point into."""
+
+    diagnostics: tuple[Diagnostic, ...]
+    source: Source | None
+
+
+def render_error(error: Told) -> str:
     """All diagnostics of an error, with the source it carries."""
     return render_all(error.diagnostics, error.source)
 

@@ -43,11 +43,15 @@ def run(
     ] = None,
     providers: Providers = ["cpu"],  # noqa: B006 - typer wants a list and never changes it
     threads: Threads = 1,
+    seconds: Annotated[
+        float | None, typer.Option("--seconds", min=0, metavar="S", help="End the run after S; an hour if not given.")
+    ] = None,
 ) -> None:
     """Run an artifact on the samples of a file."""
     from isocline_runtime import read_inputs, write_outputs
+    from isocline_runtime.limits import TIME_LIMIT
 
-    session = isocline.load(artifact, providers, threads)
+    session = isocline.load(artifact, providers, threads, seconds=TIME_LIMIT if seconds is None else seconds)
     inputs = read_inputs(given, session.inputs) if given is not None else {}
     outputs = session.run(inputs)
     if out is not None:
@@ -68,7 +72,9 @@ def show(
     if out is None:
         print(text)
     else:
-        out.write_text(text, encoding="utf-8")
+        from isocline_runtime.artifact import write_atomic
+
+        write_atomic(out, text.encode())
 
 
 def plot(

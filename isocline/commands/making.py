@@ -25,6 +25,9 @@ RunFolder: TypeAlias = Annotated[
 Artifact: TypeAlias = Annotated[
     Path | None, typer.Option("-o", "--output", metavar="DIR", help="Where the artifact goes; build/NAME if not given.")
 ]
+Sign: TypeAlias = Annotated[
+    Path | None, typer.Option("--sign", metavar="KEY", help="Sign the artifact with the ed25519 key in this PEM file.")
+]
 Resume: TypeAlias = Annotated[bool, typer.Option("--resume", help="Go on from the last checkpoint in RUN.")]
 Device: TypeAlias = Annotated[str | None, typer.Option("--device", metavar="D", help="cpu, cuda, ...")]
 Epochs: TypeAlias = Annotated[int | None, typer.Option("--epochs", min=1, help="Instead of the file's `epochs`.")]
@@ -48,7 +51,9 @@ def train(
             file, data=data, run=run, resume=resume, device=device, epochs=epochs, progress=_progress(quiet)
         )
         if not result.complete:
-            raise KeyboardInterrupt
+            from isocline_compiler.training.interrupt import Interrupted
+
+            raise Interrupted(result.folder)
     if not quiet:
         print(f"weights   {result.folder / 'weights.safetensors'}\nmetrics   {result.folder / 'metrics.csv'}")
 
@@ -64,12 +69,13 @@ def compile_(
         typer.Option("--solver", metavar="S", help="A scheme for every solve, instead of the file's: 'rk4(steps=20)'."),
     ] = None,
     out: Artifact = None,
+    sign: Sign = None,
     as_json: AsJson = False,
     quiet: Quiet = False,
 ) -> None:
     """Make the artifact: unroll, differentiate, optimise, write ONNX, and prove it."""
     progress = _progress(quiet or as_json)
-    compiled = isocline.compile(file, weights=weights, data=data, out=out, solver=solver, progress=progress)
+    compiled = isocline.compile(file, weights=weights, data=data, out=out, solver=solver, sign=sign, progress=progress)
     _report(compiled, as_json, quiet)
 
 
@@ -81,6 +87,7 @@ def build(
     resume: Resume = False,
     device: Device = None,
     epochs: Epochs = None,
+    sign: Sign = None,
     as_json: AsJson = False,
     quiet: Quiet = False,
 ) -> None:
@@ -94,6 +101,7 @@ def build(
             resume=resume,
             device=device,
             epochs=epochs,
+            sign=sign,
             progress=_progress(quiet or as_json),
         )
     _report(compiled, as_json, quiet)
@@ -111,12 +119,15 @@ def _report(compiled: Compiled, as_json: bool, quiet: bool) -> None:
 
 @contextmanager
 def _resumable(command: str, run: Path | None) -> Iterator[None]:
-    """Ctrl-C leaves with 130 and says how to go on."""
+    """Ctrl-C leaves with 130 and says how to go on, when there is something to go on from."""
     try:
         yield
-    except KeyboardInterrupt:
+    except KeyboardInterrupt as interrupt:
         where = "" if run is None else f" --run {run}"
-        tell(f"interrupted; go on from the last checkpoint with: {command}{where} --resume")
+        if getattr(interrupt, "folder", None) is None:
+            tell("interrupted before the first checkpoint: nothing was changed but the run's folder")
+        else:
+            tell(f"interrupted; go on from the last checkpoint with: {command}{where} --resume")
         raise typer.Exit(INTERRUPTED) from None
 
 

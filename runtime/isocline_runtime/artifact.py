@@ -8,14 +8,23 @@ import re
 import stat
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 from isocline_runtime import messages_artifact as messages
 from isocline_runtime.atomic import replace_file
-from isocline_runtime.manifest import CERTIFICATE_FILE, MANIFEST_FILE, MODEL_FILE, FileInfo, Manifest
+from isocline_runtime.limits import JSON_LIMIT, SIZE_LIMIT
+from isocline_runtime.manifest import (
+    CERTIFICATE_FILE,
+    MANIFEST_FILE,
+    MODEL_FILE,
+    SIGNATURE_FILE,
+    FileInfo,
+    Manifest,
+)
 from isocline_runtime.manifest_reader import read_json_object, read_manifest
+from isocline_runtime.seal import require_seal
 
-SIZE_LIMIT = 512 * 2**20
+SEAL_LIMIT = 4096
 PLAIN_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,199}")
 
 
@@ -53,28 +62,41 @@ def write_atomic(path: str | os.PathLike[str], content: bytes) -> None:
         raise messages.unreadable(target, error.strerror or str(error)) from None
 
 
-def read_artifact(path: str | os.PathLike[str], limit: int = SIZE_LIMIT) -> Artifact:
+Trust: TypeAlias = "str | bytes | os.PathLike[str] | None"
+"""A public key: a PEM file, its text, 64 hexadecimal digits, or 32 bytes."""
+
+
+def read_artifact(path: str | os.PathLike[str], limit: int = SIZE_LIMIT, trust: Trust = None) -> Artifact:
     """Read an artifact's folder, or one `.onnx` file without a manifest.
 
     For a folder: the manifest is valid, the folder holds the files it lists and no others (names that
     start with a dot aside), each a plain file of the stated size and sha256. `limit` is the largest file
-    accepted, in bytes. Raises ArtifactError E701 to E709 or E718.
+    accepted, in bytes. With `trust` the manifest is signed with that key. Raises ArtifactError E701 to E709, E718 or
+    E720 to E722.
     """
     source = Path(path)
     if source.is_dir():
-        return _read_folder(source, limit)
+        return _read_folder(source, limit, trust)
     if not source.exists():
         raise messages.nothing_there(source)
+    if trust is not None:
+        raise messages.unsigned(source, SIGNATURE_FILE)
     return Artifact(source, read_limited(source, limit))
 
 
-def _read_folder(folder: Path, limit: int) -> Artifact:
+def _read_folder(folder: Path, limit: int, trust: Trust) -> Artifact:
     if not (folder / MANIFEST_FILE).exists():
         raise messages.nothing_there(folder, f"the folder has no {MANIFEST_FILE}: was the build stopped?")
     file = str(folder / MANIFEST_FILE)
-    manifest = read_manifest(read_limited(folder / MANIFEST_FILE, limit, links=False), file)
+    written = read_limited(folder / MANIFEST_FILE, min(limit, JSON_LIMIT), links=False)
+    if trust is not None:
+        seal = folder / SIGNATURE_FILE
+        content = read_limited(seal, SEAL_LIMIT, links=False) if seal.exists() else None
+        require_seal(folder, written, content, trust)
+    manifest = read_manifest(written, file)
     _compare_listing(folder, manifest)
-    contents = {name: read_listed(folder, name, info, limit) for name, info in manifest.files.items()}
+    limits = {CERTIFICATE_FILE: min(limit, JSON_LIMIT)}
+    contents = {name: read_listed(folder, name, info, limits.get(name, limit)) for name, info in manifest.files.items()}
     certificate = contents.get(CERTIFICATE_FILE)
     return Artifact(
         folder,
@@ -91,7 +113,7 @@ def _compare_listing(folder: Path, manifest: Manifest) -> None:
     there = {entry.name for entry in folder.iterdir() if not entry.name.startswith(".")}
     for name in sorted(manifest.files.keys() - there):
         raise messages.missing_file(folder, name)
-    for name in sorted(there - manifest.files.keys() - {MANIFEST_FILE}):
+    for name in sorted(there - manifest.files.keys() - {MANIFEST_FILE, SIGNATURE_FILE}):
         raise messages.unlisted_file(folder, name)
 
 

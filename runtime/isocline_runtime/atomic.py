@@ -9,7 +9,19 @@ from pathlib import Path
 
 
 def replace_file(path: Path, content: bytes) -> None:
-    """Temporary file in the same folder, fsync, rename, fsync of the folder. Raises OSError; the old file stays."""
+    """Temporary file in the same folder, fsync, rename, fsync of the folder.
+
+    Raises OSError, whose `filename` is `path`; the old file stays.
+    """
+    try:
+        _replace(path, content)
+    except OSError as error:
+        if error.errno is not None:
+            error.filename = str(path)
+        raise
+
+
+def _replace(path: Path, content: bytes) -> None:
     descriptor, temporary = tempfile.mkstemp(prefix=f".{path.name}.", suffix=".tmp", dir=path.parent)
     try:
         with os.fdopen(descriptor, "wb") as file:

@@ -11,8 +11,9 @@ from numpy.typing import ArrayLike, NDArray
 from isocline_runtime import messages_input, messages_run
 from isocline_runtime.artifact import Artifact, read_listed
 from isocline_runtime.feeds import Feed, prepare_feed
+from isocline_runtime.limits import Limits
 from isocline_runtime.manifest import ATTRIBUTION_FILE, AttributionInfo, ExplainedOutput, Port
-from isocline_runtime.model_facts import inspect_model
+from isocline_runtime.model_facts import check_operations, inspect_model
 from isocline_runtime.provider import open_session
 from isocline_runtime.signature import check_signature, read_ports
 
@@ -24,15 +25,15 @@ DEFAULT_INDEX = -1
 class Attributor:
     """`attribute.onnx` of an artifact, ready to run. Raises RunError E782 when the artifact has none."""
 
-    def __init__(self, artifact: Artifact, providers: tuple[str, ...], threads: int, node_limit: int) -> None:
+    def __init__(self, artifact: Artifact, providers: tuple[str, ...], limits: Limits) -> None:
         info = artifact.manifest.attribution if artifact.manifest else None
         if artifact.manifest is None or info is None:
             raise messages_run.no_attribution(artifact.name)
         content = read_listed(artifact.path, ATTRIBUTION_FILE, artifact.manifest.files[ATTRIBUTION_FILE])
         file = str(artifact.path / ATTRIBUTION_FILE)
-        inspect_model(content, file, node_limit)
+        check_operations(inspect_model(content, file, limits.node_limit), artifact.manifest, file, limits)
         self.info: AttributionInfo = info
-        self.backend: Any = open_session(content, file, providers, threads)
+        self.backend: Any = open_session(content, file, providers, limits.threads, limits.memory)
         check_signature(file, read_ports(self.backend.get_inputs(), file), info.inputs)
         check_signature(file, read_ports(self.backend.get_outputs(), file), info.outputs)
 

@@ -1,7 +1,7 @@
-"""Ports as columns of a table: one row is one sample.
+"""Ports as columns of a table: one row is one sample, and columns are found by name alone.
 
-A scalar port is the column `name`, a vector `name[0]` to `name[k-1]`, a matrix `name[0,0]`,
-`name[0,1]` and so on.
+A scalar port is the column `name`, a vector `name[0]` to `name[k-1]`, a matrix `name[0,0]`, `name[0,1]` and so on; or
+the columns of the data that the model was trained on, which the manifest keeps, in any order.
 """
 
 from __future__ import annotations
@@ -31,8 +31,6 @@ class Table(Protocol):
 
     def values(self, column: str, dtype: str) -> Array: ...
 
-    def is_numeric(self, column: str) -> bool: ...
-
     def is_nested(self, column: str) -> bool: ...
 
 
@@ -40,32 +38,18 @@ def gather_ports(table: Table, ports: Sequence[Port]) -> dict[str, Array]:
     """The arrays of the ports; columns that belong to none are left aside. Raises InputError."""
     if table.rows == 0:
         raise messages.no_rows(table.path)
-    in_order = _columns_in_order(table, ports)
-    if in_order:
-        stacked = np.stack([table.values(column, ports[0].dtype) for column in in_order], axis=-1)
-        shape = (table.rows, *ports[0].sample_shape)
-        return {ports[0].name: _shared(table, ports[0], stacked.reshape([int(size) for size in shape]))}
     return {port.name: _shared(table, port, _gather_port(table, port)) for port in ports}
-
-
-def _columns_in_order(table: Table, ports: Sequence[Port]) -> list[str]:
-    """All numeric columns, where the only input has that many numbers and none of its columns is named."""
-    if len(ports) != 1 or len(ports[0].sample_shape) > 1:
-        return []
-    port = ports[0]
-    if port.name in table.columns or _indexed_columns(table, port.name):
-        return []
-    numeric = [column for column in table.columns if table.is_numeric(column)]
-    return numeric if (port.sample_shape or (1,)) == (len(numeric),) else []
 
 
 def _gather_port(table: Table, port: Port) -> Array:
     """Shape (rows, *sample)."""
     if port.name in table.columns and (not port.sample_shape or table.is_nested(port.name)):
         return table.values(port.name, port.dtype)
+    indexed = _indexed_columns(table, port.name)
+    if port.columns and not indexed:
+        return _gather_trained(table, port)
     if not port.sample_shape:
         raise _missing(table, port.name)
-    indexed = _indexed_columns(table, port.name)
     sizes = [
         size if isinstance(size, int) else _open_size(indexed, axis) for axis, size in enumerate(port.sample_shape)
     ]
@@ -77,6 +61,15 @@ def _gather_port(table: Table, port: Port) -> Array:
     _refuse_surplus(table, port, set(indexed) - set(wanted), sizes)
     values = [table.values(indexed[index], port.dtype) for index in wanted]
     return np.stack(values, axis=-1).reshape(table.rows, *sizes)
+
+
+def _gather_trained(table: Table, port: Port) -> Array:
+    """The columns that the model was trained on, by name, wherever they stand. Raises E752 for one that is missing."""
+    for column in port.columns:
+        if column not in table.columns:
+            raise _missing(table, column)
+    values = [table.values(column, port.dtype) for column in port.columns]
+    return np.stack(values, axis=-1).reshape(table.rows, *map(int, port.sample_shape))
 
 
 def _open_size(indexed: Mapping[Index, str], axis: int) -> int:

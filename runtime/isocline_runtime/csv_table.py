@@ -20,7 +20,6 @@ from isocline_runtime.csv_text import (
     Ragged,
     Repeated,
     Unreadable,
-    is_number,
     parse_number,
     read_csv_text,
 )  # fmt: skip
@@ -53,13 +52,6 @@ class CsvTable:
             except ValueError:
                 raise messages.not_a_number(self.path, column, f"line {line}", cell, expected) from None
         return np.array(parsed, dtype=kind)
-
-    def is_numeric(self, column: str) -> bool:
-        """Whether the first cell that is not missing reads as a number."""
-        position = self.columns.index(column)
-        cells = (row[position] for row in self._text.rows)
-        first = next((cell for cell in cells if cell.lower() not in MISSING), "")
-        return is_number(first)
 
     def is_nested(self, column: str) -> bool:
         return False

@@ -12,13 +12,22 @@ from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 from typing import Literal, TypeAlias
 
-FORMAT_VERSION = 1
+FORMAT_VERSION = 2
 BATCH = "batch"
 DTYPES = ("float32", "float64", "int64", "bool")
 MANIFEST_FILE = "manifest.json"
 MODEL_FILE = "model.onnx"
 CERTIFICATE_FILE = "certificate.json"
 ATTRIBUTION_FILE = "attribute.onnx"
+SAMPLES_FILE = "samples.npz"
+SIGNATURE_FILE = "manifest.sig"
+ARTIFACT_FILES = frozenset(
+    [
+        MANIFEST_FILE, MODEL_FILE, CERTIFICATE_FILE, ATTRIBUTION_FILE, SAMPLES_FILE, SIGNATURE_FILE,
+        "report.html", f"adj_{MODEL_FILE}", f"fwd_{MODEL_FILE}",
+    ]
+)  # fmt: skip
+"""Every name that a file of an artifact may have."""
 
 
 @dataclass(frozen=True)
@@ -26,7 +35,8 @@ class Port:
     """One input or output.
 
     `shape` holds sizes and names of sizes; a leading "batch" is the number of samples. Values lie in the open
-    interval (low, high), None is unbounded. With `classes` = k the values are the labels 0..k-1.
+    interval (low, high), None is unbounded. With `classes` = k the values are the labels 0..k-1. `columns` are those of
+    the data that the model was trained on, in the order of a sample's entries; none when there were no such data.
     """
 
     name: str
@@ -37,6 +47,7 @@ class Port:
     low: float | None = None
     high: float | None = None
     classes: int | None = None
+    columns: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         _require(bool(self.name), "a port needs a name")
@@ -47,6 +58,9 @@ class Port:
         _require(all(math.isfinite(bound) for bound in bounds), "bounds are finite; null is unbounded")
         _require(bounds == sorted(set(bounds)), "low must be below high")
         _require(self.classes is None or (self.classes > 0 and self.dtype == "int64"), "classes need int64")
+        _require(len(set(self.columns)) == len(self.columns), "a column is there twice")
+        entries = math.prod(size for size in self.sample_shape if isinstance(size, int))
+        _require(not self.columns or entries == len(self.columns), "there is one column for each entry")
 
     @property
     def batched(self) -> bool:
@@ -195,6 +209,7 @@ class Manifest:
             (ATTRIBUTION_FILE in self.files) == (self.attribution is not None),
             f"{ATTRIBUTION_FILE} is described",
         )
+        _require(SIGNATURE_FILE not in self.files, f"files cannot list {SIGNATURE_FILE}, which signs them")
         _require(MANIFEST_FILE not in self.files, f"files cannot list {MANIFEST_FILE} itself")
         inputs = {port.name for port in self.inputs}
         _require(inputs.issuperset(self.noise), "noise names an input that is not there")

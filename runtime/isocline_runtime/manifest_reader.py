@@ -174,6 +174,7 @@ _port = _record(
         "low": _optional(_number),
         "high": _optional(_number),
         "classes": _optional(_integer),
+        "columns": _many(_text),
     },
 )
 _solve = _record(

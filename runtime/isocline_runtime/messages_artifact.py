@@ -149,6 +149,42 @@ def too_many_nodes(file: object, count: int, limit: int) -> ArtifactError:
     return ArtifactError("E715", message, "fewer steps, or `load(path, node_limit=...)` if you trust the file")
 
 
+def too_many_operations(file: object, count: int, limit: int) -> ArtifactError:
+    """One run of the model would take more operations than the limit.
+
+    The body of a loop counts once for each step that the manifest states. `load(path, operation_limit=...)` raises the
+    limit.
+    """
+    message = f"{file} takes {count} operations a run, the limit is {limit}"
+    return ArtifactError("E719", message, "fewer steps, or `load(path, operation_limit=...)` if you trust the file")
+
+
+def unsigned(folder: object, name: str) -> ArtifactError:
+    """A signature was asked for, and the artifact has none.
+
+    `load(path, trust=KEY)` runs what the owner of the key has signed and nothing else. `isocline compile --sign KEY`
+    signs; a single `.onnx` file cannot be signed.
+    """
+    return ArtifactError("E720", f"{folder} is not signed: it has no {name}", "build it with `--sign KEY`")
+
+
+def wrong_signature(folder: object, reason: str) -> ArtifactError:
+    """The signature of the artifact is not that of the key that is trusted, or the manifest was altered after it."""
+    return ArtifactError("E721", f"{folder}: {reason}", "get it again from its author, or ask which key is theirs")
+
+
+def no_key(key: object, reason: str) -> ArtifactError:
+    """What was given is no ed25519 key.
+
+    `openssl genpkey -algorithm ed25519 -out key.pem` makes a private key, without a password, and
+    `openssl pkey -in key.pem -pubout -out key.pub` its public one. A public key may also be given as 64 hexadecimal
+    digits.
+    """
+    shown = str(key) if len(str(key)) < 80 else str(key)[:77] + "..."
+    hint = "`openssl genpkey -algorithm ed25519` makes one"
+    return ArtifactError("E722", f"{shown} is no ed25519 key: {reason}", hint)
+
+
 def other_signature(file: object, port: str, found: str, expected: str) -> ArtifactError:
     """The manifest describes another model than the one beside it.
 

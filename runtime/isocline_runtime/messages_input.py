@@ -89,6 +89,17 @@ def mixed_batch(without: str, with_batch: str) -> InputError:
     return InputError("E739", message, f"repeat {without!r} for every sample: `np.repeat(x[None], n, axis=0)`")
 
 
+def not_named(found: str, names: tuple[str, ...]) -> InputError:
+    """Inputs are given by name.
+
+    `session.run({"first": [[4.0, 1.9]]})`, `session.run(first=[[4.0, 1.9]])`, or a data frame or an Arrow table whose
+    columns have the names of the inputs, or of the columns that the model was trained on.
+    """
+    example = f"session.run({names[0]}=...)" if names else "session.run()"
+    hint = f"give a mapping, a data frame, or `{example}`"
+    return InputError("E741", f"inputs have names, and {found} has none", hint)
+
+
 def wrong_index(output: str, found: str, entries: int, rows: int) -> InputError:
     """An attribution explains one entry of an output: the index of it does not exist, or is not a whole number.
 

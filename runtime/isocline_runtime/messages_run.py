@@ -44,6 +44,11 @@ def no_pyarrow(path: object) -> ProviderError:
     return ProviderError("E773", f"{path}: parquet needs pyarrow", "pip install pyarrow")
 
 
+def no_cryptography() -> ProviderError:
+    """Signatures are made and checked by the package cryptography, which is not installed."""
+    return ProviderError("E774", "signing needs cryptography", 'pip install "isocline[sign]"')
+
+
 def stopped(model: str, reason: str, place: str | None = None) -> RunError:
     """onnxruntime stopped in the middle of a run.
 
@@ -52,6 +57,22 @@ def stopped(model: str, reason: str, place: str | None = None) -> RunError:
     """
     where = f" at {place}" if place else ""
     return RunError("E780", f"{model} stopped{where}: {reason}")
+
+
+def out_of_time(model: str, seconds: float) -> RunError:
+    """The run was ended because it took too long.
+
+    A model is not allowed to occupy its host for ever. Give fewer samples at a time, or more time.
+    """
+    hint = "fewer samples a call, or `load(path, seconds=...)`; None is without an end"
+    return RunError("E783", f"{model} was stopped after {seconds:g} s", hint)
+
+
+def out_of_memory(model: str, limit: int, place: str | None = None) -> RunError:
+    """The values of a run need more memory than the limit, three quarters of the machine's unless it is stated."""
+    where = f" at {place}" if place else ""
+    hint = "fewer samples a call, or `load(path, memory=...)`"
+    return RunError("E784", f"{model} needs more than {limit} bytes of memory{where}", hint)
 
 
 def output_not_finite(name: str, index: tuple[int, ...], found: object, count: int) -> RunError:
@@ -63,6 +84,16 @@ def output_not_finite(name: str, index: tuple[int, ...], found: object, count: i
     place = f"{name}{list(index)}" if index else name
     message = f"the output {place} is {found} ({count} such value{'s' if count > 1 else ''})"
     return RunError("E781", message, "`load(path, allow_nonfinite=True)` returns such values instead of stopping")
+
+
+def no_certificate(model: str, what: str) -> RunError:
+    """There is nothing that could be verified.
+
+    `isocline verify` measures anew what a certificate says. The folder that `isocline compile` writes holds one, and
+    samples that it was measured on; a single `.onnx` file does not.
+    """
+    hint = "give the folder that `isocline compile` wrote; build an old one again"
+    return RunError("E785", f"{model} has no {what}", hint)
 
 
 def no_attribution(model: str) -> RunError:

@@ -22,8 +22,8 @@ def missing_column(path: object, column: str, found: tuple[str, ...], nearest: s
     """A table lacks a column of an input.
 
     One row is one sample. An input `k: real` is the column `k`; `first: real[2]` is the columns
-    `first[0]` and `first[1]`; a matrix is `m[0,0]`, `m[0,1]` and so on. When the model has one input of
-    k numbers and the table has exactly k columns of numbers, they are taken in order, whatever their names.
+    `first[0]` and `first[1]`; a matrix is `m[0,0]`, `m[0,1]` and so on. A model that was trained on columns of a table
+    takes those columns too, by their names: the manifest keeps them. The order of the columns never matters.
     """
     near = f"; did you mean {nearest!r}?" if nearest else ""
     hint = f"the columns are {', '.join(found[:12])}{', ...' if len(found) > 12 else ''}{near}"

@@ -9,10 +9,11 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from isocline_runtime import messages_artifact as messages
+from isocline_runtime.limits import NODE_LIMIT, Limits
+from isocline_runtime.manifest import Manifest
 from isocline_runtime.wire import BYTES, Slice, WireError, WireField, read_fields, read_text
 
 LOWEST_OPSET, HIGHEST_OPSET = 18, 21
-NODE_LIMIT = 1_000_000
 DEPTH_LIMIT = 16
 STANDARD_DOMAINS = ("", "ai.onnx")
 SPAN_KEY = "isocline.span"
@@ -28,11 +29,12 @@ OPSET_DOMAIN, OPSET_VERSION = 1, 2
 
 @dataclass(frozen=True)
 class ModelFacts:
-    """The operator set, how many nodes (nested graphs counted), the metadata, and node name ->
-    "line:column"."""
+    """The operator set, how many nodes (nested graphs counted) and how many of them in loops, the metadata, and node
+    name -> "line:column"."""
 
     opset: int
     nodes: int
+    looped: int
     metadata: dict[str, str]
     spans: dict[str, str]
 
@@ -49,7 +51,16 @@ def inspect_model(data: bytes, file: str = "model.onnx", node_limit: int = NODE_
         walk.read_model()
     except WireError as error:
         raise messages.malformed_model(file, error.offset, error.reason) from None
-    return ModelFacts(walk.found_opset(), walk.nodes, walk.metadata, walk.spans)
+    return ModelFacts(walk.found_opset(), walk.nodes, walk.looped, walk.metadata, walk.spans)
+
+
+def check_operations(facts: ModelFacts, manifest: Manifest | None, file: str, limits: Limits) -> None:
+    """Raises E719 when a run would take too many, its loops going through every step that the manifest states."""
+    solves = manifest.solves if manifest is not None else ()
+    iterations = max((-(-solve.steps // max(solve.segment, 1)) for solve in solves if solve.segment), default=1)
+    count = facts.nodes - facts.looped + facts.looped * max(iterations, 1)
+    if count > limits.operation_limit:
+        raise messages.too_many_operations(file, count, limits.operation_limit)
 
 
 @dataclass
@@ -61,6 +72,7 @@ class _Walk:
     file: str
     node_limit: int
     nodes: int = 0
+    looped: int = 0
     opset: int | None = None
     graphs: int = 0
     metadata: dict[str, str] = field(default_factory=dict)
@@ -127,6 +139,7 @@ class _Walk:
 
     def read_node(self, body: Slice, depth: int) -> None:
         self.nodes += 1
+        self.looped += depth > 0
         if self.nodes > self.node_limit:
             raise messages.too_many_nodes(self.file, self.nodes, self.node_limit)
         name = span = ""

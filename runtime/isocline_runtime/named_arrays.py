@@ -14,10 +14,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from isocline_runtime import messages_table as messages
+from isocline_runtime.limits import INPUT_LIMIT
 
 Array = NDArray[Any]
 JSON_LAYOUT = "an object from names to numbers or nested lists, or a list of such objects, one a sample"
-UNPACKED_LIMIT = 4 * 2**30
 # What numpy and zipfile raise for damaged files; RuntimeError is a password, MemoryError a made-up size.
 NPZ_FAULTS = (
     ValueError,
@@ -102,8 +102,8 @@ def read_npz(path: Path, content: bytes) -> dict[str, Array]:
     try:
         with zipfile.ZipFile(io.BytesIO(content)) as archive:
             unpacked = sum(item.file_size for item in archive.infolist())
-        if unpacked > UNPACKED_LIMIT:
-            raise messages.unreadable_table(path, f"it unpacks to {unpacked} bytes, the limit is {UNPACKED_LIMIT}")
+        if unpacked > INPUT_LIMIT:
+            raise messages.unreadable_table(path, f"it unpacks to {unpacked} bytes, the limit is {INPUT_LIMIT}")
         with np.load(io.BytesIO(content), allow_pickle=False) as arrays:
             return {name: arrays[name] for name in arrays.files}
     except NPZ_FAULTS as error:

@@ -12,9 +12,9 @@ from numpy.typing import NDArray
 
 from isocline_runtime import messages_run
 from isocline_runtime import messages_table as messages
+from isocline_runtime.limits import INPUT_LIMIT
 
 Array = NDArray[Any]
-UNPACKED_LIMIT = 4 * 2**30
 
 
 def _require_pyarrow(path: Path) -> tuple[Any, Any]:
@@ -89,8 +89,8 @@ def read_parquet(path: Path, content: bytes) -> ParquetTable:
 def _refuse_oversize(path: Path, metadata: Any) -> None:
     """Before anything is unpacked: what the file says of itself, which damage turns into any number."""
     claimed = 8 * metadata.num_rows * metadata.num_columns
-    if not 0 <= claimed <= UNPACKED_LIMIT:
-        raise messages.unreadable_table(path, f"it unpacks to {claimed} bytes, the limit is {UNPACKED_LIMIT}")
+    if not 0 <= claimed <= INPUT_LIMIT:
+        raise messages.unreadable_table(path, f"it unpacks to {claimed} bytes, the limit is {INPUT_LIMIT}")
 
 
 def write_parquet(path: Path, columns: Mapping[str, Array]) -> bytes:

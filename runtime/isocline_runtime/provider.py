@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import re
+import threading
 from collections.abc import Sequence
 from typing import Any
 
 from isocline_runtime import messages_artifact, messages_run
 from isocline_runtime.errors import RuntimeFault
+from isocline_runtime.limits import memory_limit
 
 CPU = "CPUExecutionProvider"
 CUDA = "CUDAExecutionProvider"
@@ -47,8 +49,16 @@ def resolve_providers(asked: str | Sequence[str]) -> tuple[str, ...]:
     return tuple(name for name in resolved if name is not None)
 
 
-def open_session(model: bytes, file: str, providers: str | Sequence[str], threads: int) -> Any:
+_creating = threading.Lock()
+"""A session takes the allocator that was registered last."""
+
+
+def open_session(
+    model: bytes, file: str, providers: str | Sequence[str], threads: int, memory: int | None = None
+) -> Any:
     """An onnxruntime session that runs on the first provider asked for, or a ProviderError (E770 to E772).
+
+    Its values take at most `memory` bytes on the host, three quarters of the machine's unless it is said.
 
     Sequential, without spinning threads: a graph of a solver is a chain of small operations. Raises
     ArtifactError E717 when onnxruntime refuses the model.
@@ -58,18 +68,27 @@ def open_session(model: bytes, file: str, providers: str | Sequence[str], thread
     if CUDA in names and hasattr(onnxruntime, "preload_dlls"):
         onnxruntime.preload_dlls()
     try:
-        session = onnxruntime.InferenceSession(
-            model,
-            sess_options=_session_options(onnxruntime, names, threads),
-            providers=[(name, PROVIDER_OPTIONS.get(name, {})) for name in names],
-            disabled_optimizers=SLOW_OPTIMIZERS,
-            enable_fallback=0,
-        )
+        with _creating:
+            _register_arena(onnxruntime, memory_limit(memory))
+            session = onnxruntime.InferenceSession(
+                model,
+                sess_options=_session_options(onnxruntime, names, threads),
+                providers=[(name, PROVIDER_OPTIONS.get(name, {})) for name in names],
+                disabled_optimizers=SLOW_OPTIMIZERS,
+                enable_fallback=0,
+            )
     except Exception as error:  # onnxruntime's exceptions have no base of their own
         raise _creation_fault(names[0], file, error) from None
     if session.get_providers()[0] != names[0]:
         raise messages_run.provider_fell_back(names[0], session.get_providers()[0])
     return session
+
+
+def _register_arena(onnxruntime: Any, limit: int) -> None:
+    """An allocator of its own for the next session, which gives out no more than `limit` bytes."""
+    kinds = onnxruntime.OrtAllocatorType, onnxruntime.OrtMemType
+    info = onnxruntime.OrtMemoryInfo("Cpu", kinds[0].ORT_ARENA_ALLOCATOR, 0, kinds[1].DEFAULT)
+    onnxruntime.create_and_register_allocator(info, onnxruntime.OrtArenaCfg({"max_mem": limit}))
 
 
 def _session_options(onnxruntime: Any, names: tuple[str, ...], threads: int) -> Any:
@@ -78,11 +97,17 @@ def _session_options(onnxruntime: Any, names: tuple[str, ...], threads: int) -> 
     options.inter_op_num_threads = 1
     options.execution_mode = onnxruntime.ExecutionMode.ORT_SEQUENTIAL
     options.log_severity_level = FATAL_ONLY
+    options.add_session_config_entry("session.use_env_allocators", "1")
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")
     options.add_session_config_entry("session.inter_op.allow_spinning", "0")
     if CPU not in names:
         options.add_session_config_entry("session.disable_cpu_ep_fallback", "1")
     return options
+
+
+def run_options() -> Any:
+    """Options of one run, whose `terminate` ends it."""
+    return require_onnxruntime().RunOptions()
 
 
 def _creation_fault(provider: str, file: str, error: Exception) -> RuntimeFault:

@@ -6,20 +6,36 @@ import os
 import re
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any
+from pathlib import Path
+from typing import Any, TypeAlias
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from isocline_runtime import messages_run
-from isocline_runtime.artifact import SIZE_LIMIT, Artifact, read_artifact
+from isocline_runtime import messages_artifact, messages_run
+from isocline_runtime.artifact import Artifact, Trust, read_artifact
 from isocline_runtime.attribution import Attributor, Index
+from isocline_runtime.errors import RunError
 from isocline_runtime.feeds import Feed, find_nonfinite, prepare_feed
-from isocline_runtime.manifest import Manifest, Port
-from isocline_runtime.model_facts import NODE_LIMIT, ModelFacts, inspect_model
-from isocline_runtime.provider import CPU, failing_node, open_session, plain_reason
+from isocline_runtime.frames import named_inputs
+from isocline_runtime.limits import (
+    NODE_LIMIT,
+    OPERATION_LIMIT,
+    SIZE_LIMIT,
+    TIME_LIMIT,
+    WATCHDOG,
+    Limits,
+    memory_limit,
+)
+from isocline_runtime.manifest import MANIFEST_FILE, Manifest, Port
+from isocline_runtime.model_facts import ModelFacts, check_operations, inspect_model
+from isocline_runtime.provider import CPU, failing_node, open_session, plain_reason, run_options
 from isocline_runtime.signature import check_signature, read_ports
+
+SHOWN = 6
+"""Ports that the text of a session lists."""
+Inputs: TypeAlias = Any
+"""A mapping of arrays by name, a data frame of any library, an Arrow table, or None."""
 
 
 def load(
@@ -29,37 +45,55 @@ def load(
     *,
     limit: int = SIZE_LIMIT,
     node_limit: int = NODE_LIMIT,
+    operation_limit: int = OPERATION_LIMIT,
+    seconds: float | None = TIME_LIMIT,
+    memory: int | None = None,
     allow_nonfinite: bool = False,
+    trust: Trust = None,
 ) -> Session:
     """Load an artifact's folder, or one `.onnx` file, for running.
 
     Every file is checked against the manifest and the model is inspected before onnxruntime reads it.
-    The model runs on the first of `providers` ("cpu" and "cuda" will do) or not at all. `limit` is in bytes.
-    Raises ArtifactError and ProviderError.
+    The model runs on the first of `providers` ("cpu" and "cuda" will do) or not at all.
+
+    A model that is loaded cannot take its host down: no file is larger than `limit` bytes, no graph has more nodes than
+    `node_limit`, no run takes more operations than `operation_limit` (the steps of loops counted), more than `seconds`
+    (None: no end) or more than `memory` bytes for its values (None: three quarters of the machine's). With `trust`, a
+    public key, only what was signed with it is loaded. Raises ArtifactError and ProviderError.
     """
     start = time.perf_counter()
-    artifact = read_artifact(path, limit)
+    artifact = read_artifact(path, limit, trust)
+    limits = Limits(threads, limit, node_limit, operation_limit, seconds, memory, allow_nonfinite)
     facts = inspect_model(artifact.model, artifact.model_file, node_limit)
-    backend = open_session(artifact.model, artifact.model_file, providers, threads)
+    check_operations(facts, artifact.manifest, artifact.model_file, limits)
+    backend = open_session(artifact.model, artifact.model_file, providers, threads, memory)
     inputs = read_ports(backend.get_inputs(), artifact.model_file)
     outputs = read_ports(backend.get_outputs(), artifact.model_file)
     if artifact.manifest is not None:
         check_signature(artifact.model_file, inputs, artifact.manifest.inputs)
         check_signature(artifact.model_file, outputs, artifact.manifest.outputs)
         inputs, outputs = artifact.manifest.inputs, artifact.manifest.outputs
-    limits = Limits(threads, node_limit, allow_nonfinite)
-    session = Session(artifact, facts, backend, inputs, outputs, limits)
+    session = Session(artifact, facts, backend, inputs, outputs, limits, providers)
     session.load_ms = 1e3 * (time.perf_counter() - start)
     return session
 
 
-@dataclass(frozen=True)
-class Limits:
-    """How a model may run: threads of onnxruntime, nodes of a file, whether outputs may be infinite or NaN."""
+def _load_again(path: Path, providers: str | Sequence[str], limits: Limits, manifest: Manifest | None) -> Session:
+    """What a copy of a session is made of. Raises E708 when the folder holds another artifact by now."""
+    session = load(
+        path, providers, limits.threads, limit=limits.limit, node_limit=limits.node_limit,
+        operation_limit=limits.operation_limit, seconds=limits.seconds, memory=limits.memory,
+        allow_nonfinite=limits.allow_nonfinite,
+    )  # fmt: skip
+    if session.manifest != manifest:
+        raise messages_artifact.altered_file(path, MANIFEST_FILE, "content", "another", "what it was")
+    return session
 
-    threads: int = 1
-    node_limit: int = NODE_LIMIT
-    allow_nonfinite: bool = False
+
+def _listed(ports: Sequence[Port]) -> str:
+    """The first ports of a signature."""
+    shown = [f"{port.name}: {port}" for port in ports[:SHOWN]]
+    return ", ".join(shown + ([f"... {len(ports) - SHOWN} more"] if len(ports) > SHOWN else []))
 
 
 class Session:
@@ -79,6 +113,7 @@ class Session:
         inputs: tuple[Port, ...],
         outputs: tuple[Port, ...],
         limits: Limits,
+        asked: str | Sequence[str] = (CPU,),
     ) -> None:
         self.name = artifact.name
         self.path = artifact.path
@@ -89,24 +124,32 @@ class Session:
         self.outputs = outputs
         self.providers: tuple[str, ...] = tuple(backend.get_providers())
         self._limits = limits
+        self._asked = asked
         self._backend = backend
-        self._artifact = Artifact(artifact.path, b"", artifact.manifest)  # the bytes are in the backend
+        # The bytes are in the backend; the place stays where it was when the process changes its folder.
+        self._artifact = Artifact(artifact.path.absolute(), b"", artifact.manifest)
         self._attributor: Attributor | None = None
 
-    def run(self, inputs: Mapping[str, ArrayLike] | None = None, /, **named: ArrayLike) -> dict[str, NDArray[Any]]:
-        """The outputs by name, for inputs given as a mapping, by keyword, or both.
+    def run(self, inputs: Inputs = None, /, **named: ArrayLike) -> dict[str, NDArray[Any]]:
+        """The outputs by name, for inputs given as a mapping or a data frame, by keyword, or both.
+
+        Columns of a frame have the names of the inputs, or of the columns that the model was trained on.
 
         Inputs have a leading batch axis; when all of them leave it out, one sample is run and the
         outputs have none either. Raises InputError before anything runs, RunError when the model stops
         (E780) or an output is not finite (E781).
         """
-        return self._run(self._backend, self.outputs, prepare_feed(self.inputs, {**(inputs or {}), **named}))
+        return self._run(self._backend, self.outputs, prepare_feed(self.inputs, self.named(inputs, **named)))
 
     __call__ = run
 
-    def attribute(
-        self, inputs: Mapping[str, ArrayLike], /, *, index: Index = None, seed: int = 0
-    ) -> dict[str, NDArray[Any]]:
+    def named(self, inputs: Inputs = None, /, **named: ArrayLike) -> dict[str, ArrayLike]:
+        """The inputs of a call by their names, as `run` takes them. Raises InputError E741 and E752 to E759."""
+        if isinstance(inputs, Mapping) or inputs is None:
+            return named_inputs({**(inputs or {}), **named}, self.inputs)
+        return {**named_inputs(inputs, self.inputs), **named}
+
+    def attribute(self, inputs: Inputs, /, *, index: Index = None, seed: int = 0) -> dict[str, NDArray[Any]]:
         """The explanations by name, as `manifest.attribution` lists them: what of the inputs the outputs depend on.
 
         `index` chooses the entry of the flattened output that is explained: one for all samples, one for each, or
@@ -114,18 +157,28 @@ class Session:
         any other output. `seed` is that of the noise, where a method needs some. Raises E782 when the artifact has no
         attribution, InputError (E740 for an index), RunError.
         """
+        attributor = self.attributor()
+        return self._run(attributor.backend, attributor.info.outputs, attributor.feed(self.named(inputs), index, seed))
+
+    def attributor(self) -> Attributor:
+        """`attribute.onnx`, opened on first use. Raises E782 when the artifact has none, ArtifactError."""
         if self._attributor is None:
             limits = self._limits
-            self._attributor = Attributor(self._artifact, self.providers, limits.threads, limits.node_limit)
-        attributor = self._attributor
-        return self._run(attributor.backend, attributor.info.outputs, attributor.feed(inputs, index, seed))
+            self._attributor = Attributor(self._artifact, self.providers, limits)
+        return self._attributor
 
     def _run(self, backend: Any, ports: Sequence[Port], feed: Feed) -> dict[str, NDArray[Any]]:
         """The outputs of a checked call."""
+        options, seconds = run_options(), self._limits.seconds
+        if seconds is not None:
+            WATCHDOG.begin(options, seconds)
         try:
-            values = backend.run([port.name for port in ports], feed.arrays)
+            values = backend.run([port.name for port in ports], feed.arrays, options)
         except Exception as error:  # onnxruntime's exceptions have no base of their own
-            raise messages_run.stopped(self.name, plain_reason(error), self._place_of(error)) from None
+            raise self._stopped(error, options.terminate) from None
+        finally:
+            if seconds is not None:
+                WATCHDOG.end(options)
         outputs = {
             port.name: np.asarray(value)[0] if feed.single and port.batched else np.asarray(value)
             for port, value in zip(ports, values, strict=True)
@@ -134,14 +187,23 @@ class Session:
         return outputs
 
     def __repr__(self) -> str:
-        inputs = ", ".join(f"{port.name}: {port}" for port in self.inputs)
-        outputs = ", ".join(f"{port.name}: {port}" for port in self.outputs)
-        return f"<Session {self.name}: ({inputs}) -> ({outputs}) on {self.providers[0]}>"
+        return f"<Session {self.name}: ({_listed(self.inputs)}) -> ({_listed(self.outputs)}) on {self.providers[0]}>"
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """A session is its folder: a copy, here or in another process, loads it again. It must still be the same."""
+        return _load_again, (self._artifact.path, self._asked, self._limits, self.manifest)
 
     def _check_outputs(self, outputs: dict[str, NDArray[Any]]) -> None:
         wrong = None if self._limits.allow_nonfinite else find_nonfinite(outputs)
         if wrong is not None:
             raise messages_run.output_not_finite(*wrong)
+
+    def _stopped(self, error: Exception, in_time: bool) -> RunError:
+        if in_time:
+            return messages_run.out_of_time(self.name, self._limits.seconds or 0.0)
+        if "Available memory of" in str(error):
+            return messages_run.out_of_memory(self.name, memory_limit(self._limits.memory), self._place_of(error))
+        return messages_run.stopped(self.name, plain_reason(error), self._place_of(error))
 
     def _place_of(self, error: Exception) -> str | None:
         """Where the operation that onnxruntime names stands; a fused one keeps a name as part of its own."""

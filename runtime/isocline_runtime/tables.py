@@ -14,6 +14,8 @@ from isocline_runtime import messages_table as messages
 from isocline_runtime.artifact import write_atomic
 from isocline_runtime.columns import gather_ports, spread_ports
 from isocline_runtime.csv_table import read_csv, write_csv
+from isocline_runtime.frames import bind_columns
+from isocline_runtime.limits import INPUT_LIMIT
 from isocline_runtime.manifest import Port
 from isocline_runtime.named_arrays import read_json, read_npz, write_json, write_npz
 from isocline_runtime.parquet_table import read_parquet, write_parquet
@@ -39,11 +41,11 @@ FILE_TYPES: Mapping[str, FileType] = {
         write=lambda path, arrays, ports: write_parquet(path, spread_ports(path, arrays, ports)),
     ),
     ".json": FileType(
-        read=lambda path, content, ports: read_json(path, content),
+        read=lambda path, content, ports: bind_columns(path, read_json(path, content), ports),
         write=lambda path, arrays, ports: write_json(arrays),
     ),
     ".npz": FileType(
-        read=lambda path, content, ports: read_npz(path, content),
+        read=lambda path, content, ports: bind_columns(path, read_npz(path, content), ports),
         write=lambda path, arrays, ports: write_npz(arrays),
     ),
 }
@@ -53,13 +55,16 @@ def read_inputs(path: str | os.PathLike[str], ports: Sequence[Port]) -> Arrays:
     """The arrays in a file, by name, as `Session.run` takes them.
 
     csv and parquet: one row is one sample, and columns are named as in `isocline_runtime.columns`; others
-    are left aside. When the only input is k numbers and none of its columns is named, exactly k numeric ones
-    are taken in order. json: an object of names, or a list of such objects. npz: arrays by name.
+    are left aside. json: an object of names, or a list of such objects. npz: arrays by the names of inputs, or columns
+    as in a table.
     Raises InputError E750 to E759, which names file, line or row, and column.
     """
     source = Path(path)
     file_type = _file_type(source)
     try:
+        size = source.stat().st_size
+        if size > INPUT_LIMIT:
+            raise messages.unreadable_table(source, f"it has {size} bytes, the limit is {INPUT_LIMIT}")
         content = source.read_bytes()
     except OSError as error:
         raise messages.unreadable_table(source, error.strerror or str(error)) from None

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import os
 from pathlib import Path
 from typing import NoReturn
 
@@ -10,6 +12,7 @@ from typer.testing import CliRunner
 
 import isocline
 from isocline.cli import app
+from isocline_compiler.training.interrupt import Interrupted
 from isocline_dsl.diagnostics import Diagnostic, IsoclineError, Source
 from isocline_dsl.tree import Span
 from isocline_runtime.errors import ArtifactError
@@ -43,11 +46,39 @@ def test_a_fault_of_the_runtime_is_shown_as_it_prints(monkeypatch: pytest.Monkey
     assert result.stderr == "error[E701]: there is no artifact here\n  hint: compile one\n"
 
 
-def test_ctrl_c_says_how_to_go_on(monkeypatch: pytest.MonkeyPatch) -> None:
-    make_fail(monkeypatch, "train", KeyboardInterrupt())
+def test_ctrl_c_says_how_to_go_on(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """When there is a checkpoint to go on from."""
+    (tmp_path / "checkpoint.safetensors").touch()
+    make_fail(monkeypatch, "train", Interrupted(tmp_path))
     result = runner.invoke(app, ["train", "model.dyn", "--run", "runs/a"])
     assert result.exit_code == 130
     assert "isocline train model.dyn --run runs/a --resume" in result.stderr
+
+
+@pytest.mark.parametrize("error", [KeyboardInterrupt(), Interrupted(Path("nowhere"))])
+def test_ctrl_c_before_the_first_checkpoint_does_not_promise_one(
+    monkeypatch: pytest.MonkeyPatch, error: BaseException
+) -> None:
+    make_fail(monkeypatch, "train", error)
+    result = runner.invoke(app, ["train", "model.dyn"])
+    assert result.exit_code == 130
+    assert "--resume" not in result.stderr
+
+
+def test_a_library_that_hides_ctrl_c_in_an_error_of_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
+    error = ImportError("initialization failed")
+    error.__context__ = KeyboardInterrupt()
+    make_fail(monkeypatch, "bench", error)
+    result = runner.invoke(app, ["bench", "artifact"])
+    assert (result.exit_code, result.stderr) == (130, "interrupted\n")
+
+
+@pytest.mark.parametrize("number", [errno.ENOSPC, errno.EROFS, errno.EACCES, errno.EDQUOT])
+def test_what_the_system_refuses_is_no_mistake_of_ours(monkeypatch: pytest.MonkeyPatch, number: int) -> None:
+    make_fail(monkeypatch, "bench", OSError(number, os.strerror(number), "/data/a"))
+    result = runner.invoke(app, ["bench", "artifact"])
+    assert result.exit_code == 1
+    assert result.stderr == f"error[E718]: cannot open /data/a: {os.strerror(number)}\n"
 
 
 def test_ctrl_c_elsewhere(monkeypatch: pytest.MonkeyPatch) -> None:

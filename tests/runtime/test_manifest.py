@@ -79,6 +79,8 @@ WRONG = [
     (("inputs", 0, "high"), 10**400, "`inputs[0].high` is"),
     (("inputs", 0, "classes"), 3, "classes need int64"),
     (("inputs", 0, "wrong"), 3, "`inputs[0].wrong` is unknown"),
+    (("inputs", 0, "columns"), ["a"], "one column for each entry"),
+    (("inputs", 0, "columns"), ["a", "a"], "a column is there twice"),
     (("outputs",), [], "at least one output"),
     (("dtype",), "int8", "expected float32 or float64"),
     (("files",), {}, "files must list model.onnx"),
@@ -110,9 +112,9 @@ def test_every_field_is_required(manifest: Manifest) -> None:
             read_manifest(json.dumps(partial), "m")
 
 
-@pytest.mark.parametrize("version", [2, "1", None, True])
+@pytest.mark.parametrize("version", [1, "2", None, True])
 def test_another_format_is_refused(manifest: Manifest, version: object) -> None:
-    text = to_json(manifest).replace('"format_version": 1', f'"format_version": {json.dumps(version)}')
+    text = to_json(manifest).replace('"format_version": 2', f'"format_version": {json.dumps(version)}')
     with pytest.raises(ArtifactError, match="E704"):
         read_manifest(text, "m")
 

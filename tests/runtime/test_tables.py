@@ -55,12 +55,38 @@ def test_a_csv_by_names_in_any_order(tmp_path: Path) -> None:
     assert found["flag"].tolist() == [True, False]
 
 
-def test_the_only_input_takes_exactly_as_many_numeric_columns_in_order(tmp_path: Path) -> None:
-    path = write(tmp_path, "a.csv", "place,hare,lynx\nHudson,30,4\nBay,47.2,6.1\n")
-    assert read_inputs(path, (FIRST,))["first"].tolist() == [[30, 4], [47.2, 6.1]]
-    refuse(path, (K,), "E752", "no column 'k'", "place, hare, lynx")
-    refuse(path, (FIRST, K), "E752", "no column 'first[0]'")
-    assert read_inputs(write(tmp_path, "b.csv", "v\n1\n2\n"), (K,))["k"].tolist() == [1, 2]
+TRAINED = Port("first", "float32", ("batch", 2), columns=("hare", "lynx"))
+IMAGE = Port("image", "float32", ("batch", 2, 2), columns=("p0", "p1", "p2", "p3"))
+
+
+@pytest.mark.parametrize("names", [("hare", "lynx"), ("lynx", "hare")])
+@pytest.mark.parametrize("suffix", [".csv", ".npz", ".parquet", ".json"])
+def test_columns_are_bound_by_the_names_that_the_model_was_trained_on(
+    tmp_path: Path, suffix: str, names: tuple[str, str]
+) -> None:
+    """Whatever their order; other columns are left aside."""
+    columns = {"hare": np.array([30, 47.2]), "lynx": np.array([4, 6.1])}
+    table = {"year": np.array([1900.0, 1901.0]), **{name: columns[name] for name in names}}
+    path = tmp_path / f"a{suffix}"
+    write_outputs(path, table, [Port(name, "float64", ("batch",)) for name in table])
+    np.testing.assert_array_equal(read_inputs(path, (TRAINED,))["first"], [[30, 4], [47.2, 6.1]])
+
+
+def test_an_image_takes_its_columns_row_by_row(tmp_path: Path) -> None:
+    path = write(tmp_path, "a.csv", "p3,p1,p2,p0\n4,2,3,1\n")
+    assert read_inputs(path, (IMAGE,))["image"].tolist() == [[[1, 2], [3, 4]]]
+
+
+def test_columns_are_never_taken_by_their_order(tmp_path: Path) -> None:
+    path = write(tmp_path, "a.csv", "lynx,hares\n4,30\n6.1,47.2\n")
+    refuse(path, (FIRST,), "E752", "no column 'first[0]'", "lynx, hares")
+    refuse(path, (TRAINED,), "E752", "no column 'hare'", "did you mean 'hares'")
+    refuse(path, (K,), "E752", "no column 'k'")
+
+
+def test_the_names_of_the_input_go_before_those_of_the_training(tmp_path: Path) -> None:
+    path = write(tmp_path, "a.csv", "hare,lynx,first[0],first[1]\n1,2,3,4\n")
+    assert read_inputs(path, (TRAINED,))["first"].tolist() == [[3, 4]]
 
 
 def test_matrices_and_open_sizes(tmp_path: Path) -> None:
@@ -284,5 +310,5 @@ def test_a_cut_parquet_is_refused(tmp_path: Path, share: float) -> None:
 
 
 def test_a_parquet_that_claims_too_much_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(parquet_table, "UNPACKED_LIMIT", 15)
+    monkeypatch.setattr(parquet_table, "INPUT_LIMIT", 15)
     refuse(write_parquet(tmp_path, k=[1.0, 2.0]), (K,), "E751", "unpacks to 16 bytes")

@@ -1,14 +1,14 @@
-"""The artifact's folder: its manifest, and how it comes into being whole or not at all."""
+"""What stands in an artifact's manifest."""
 
 from __future__ import annotations
 
 import hashlib
-import shutil
-import tempfile
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+import math
+from collections.abc import Mapping
+from dataclasses import replace
 from importlib.metadata import version
 from pathlib import Path
+from types import MappingProxyType
 
 from isocline_compiler.attribution.explain import ExplanationGraph
 from isocline_compiler.graph import Graph, Node
@@ -23,39 +23,23 @@ from isocline_runtime.manifest import MANIFEST_FILE, AttributionInfo, Manifest, 
 from isocline_runtime.manifest import Port as ManifestPort
 
 REPORT_FILE = "report.html"
+NO_COLUMNS: Mapping[str, tuple[str, ...]] = MappingProxyType({})
 _DTYPES = {"class": "int64", "bool": "bool"}
 
 
-@contextmanager
-def write_folder(folder: Path) -> Iterator[Path]:
-    """A staging folder beside `folder` that takes its place at the end, or disappears when something is raised."""
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    staging = Path(tempfile.mkdtemp(prefix=f".{folder.name}.", dir=folder.parent))
-    staging.chmod(0o755)
-    try:
-        yield staging
-        _replace(folder, staging)
-    finally:
-        shutil.rmtree(staging, ignore_errors=True)
-
-
-def _replace(folder: Path, staging: Path) -> None:
-    """Move the files over one by one, the manifest last: until then an older artifact's hashes reveal the mixture."""
-    folder.mkdir(exist_ok=True)
-    names = sorted((path.name for path in staging.iterdir()), key=lambda name: (name == MANIFEST_FILE, name))
-    for name in names:
-        (staging / name).replace(folder / name)
-
-
 def manifest_of(
-    model: Model, choices: Mapping[str, Discretisation], folder: Path, explanations: ExplanationGraph | None = None
+    model: Model,
+    choices: Mapping[str, Discretisation],
+    folder: Path,
+    explanations: ExplanationGraph | None = None,
+    columns: Mapping[str, tuple[str, ...]] = NO_COLUMNS,
 ) -> Manifest:
-    """The manifest of the files in `folder`, written there too."""
+    """The manifest of the files in `folder`, written there too; `columns` are those that inputs were trained on."""
     deployment = model.deployment
     manifest = Manifest(
         name=model.name,
         description=model.description,
-        inputs=tuple(_port(port, deployment.dtype, deployment.batch) for port in model.inputs),
+        inputs=tuple(_trained_on(_port(port, deployment.dtype, deployment.batch), columns) for port in model.inputs),
         outputs=tuple(_port(port, deployment.dtype, deployment.batch) for port in model.outputs),
         producer=f"isocline {version('isocline')}",
         opset=deployment.opset,
@@ -67,6 +51,14 @@ def manifest_of(
     )
     write_atomic(folder / MANIFEST_FILE, to_json(manifest).encode())
     return manifest
+
+
+def _trained_on(port: ManifestPort, columns: Mapping[str, tuple[str, ...]]) -> ManifestPort:
+    """The port with the columns of its data, where there is one for each entry: a column twice is not bound by name."""
+    found = columns.get(port.name, ())
+    sizes = [size for size in port.sample_shape if isinstance(size, int)]
+    fits = len(set(found)) == len(found) == math.prod(sizes) and len(sizes) == len(port.sample_shape)
+    return replace(port, columns=found) if fits else port
 
 
 def _port(port: Port, dtype: str, batch: int | None) -> ManifestPort:

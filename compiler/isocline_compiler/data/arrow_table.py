@@ -25,10 +25,11 @@ def read_parquet(path: Path, place: Place) -> pa.Table:
 
 def numpy_columns(table: pa.Table) -> dict[str, Array]:
     """Every column as one array."""
-    return {name: _numpy(table.column(name)) for name in table.column_names}
+    return {name: numpy_column(table.column(name)) for name in table.column_names}
 
 
-def _numpy(column: pa.ChunkedArray) -> Array:
+def numpy_column(column: pa.ChunkedArray) -> Array:
+    """One column as an array."""
     kind = column.type
     if pa.types.is_null(kind):
         return np.full(len(column), np.nan)

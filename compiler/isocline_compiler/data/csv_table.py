@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+from collections.abc import Collection
 from pathlib import Path
 
 import pyarrow as pa
@@ -28,8 +29,8 @@ _LARGEST_BLOCK = 2**31 - 1
 """Arrow infers a column's type from the first block alone, so the text is one block whenever it fits."""
 
 
-def read_csv(path: Path, place: Place) -> pa.Table:
-    """The table of a file. Raises E504 to E508."""
+def read_csv(path: Path, place: Place, texts: Collection[str] = ()) -> pa.Table:
+    """The table of a file; the columns `texts` stay as they are written. Raises E504 to E508."""
     try:
         text = read_csv_text(path.read_bytes())
     except CsvFault as fault:
@@ -38,7 +39,7 @@ def read_csv(path: Path, place: Place) -> pa.Table:
         raise place.error(messages.data_unreadable(place.span, path.name, str(error))) from None
     if not text.rows:
         raise place.error(messages.data_empty(place.span, path.name))
-    return _typed(path, place, text)
+    return _typed(path, place, text, texts)
 
 
 def csv_line(path: Path, row: int) -> int:
@@ -51,9 +52,10 @@ def number_in(cell: str) -> float:
     return parse_number(cell)
 
 
-def _typed(path: Path, place: Place, text: CsvText) -> pa.Table:
+def _typed(path: Path, place: Place, text: CsvText, texts: Collection[str]) -> pa.Table:
     """Numbers, truths, dates and texts, a column each, of one type throughout; a missing value is null."""
     plain = _plain(text)
+    as_written = {*texts, *(_hexadecimal(text) if b"0x" in plain.lower() else ())}
     try:
         return pyarrow.csv.read_csv(
             io.BytesIO(plain),
@@ -64,7 +66,7 @@ def _typed(path: Path, place: Place, text: CsvText) -> pa.Table:
             convert_options=pyarrow.csv.ConvertOptions(
                 null_values=_spellings(text),
                 strings_can_be_null=True,
-                column_types=dict.fromkeys(_hexadecimal(text) if b"0x" in plain.lower() else (), pa.string()),
+                column_types=dict.fromkeys(as_written, pa.string()),
             ),
         )
     except (pa.ArrowException, OSError) as error:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 
 import numpy as np
@@ -38,6 +38,8 @@ class Dataset:
     validation: Split | None = None
     test: Split | None = None
     notes: tuple[str, ...] = ()
+    columns: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    """Of the ports whose sample is one row of the table: the columns of its entries."""
 
     @property
     def held_out(self) -> Split:

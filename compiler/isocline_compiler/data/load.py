@@ -5,17 +5,20 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
-from isocline_compiler.data.columns import column, shown_time
+from isocline_compiler.data.columns import expand, shown_time
 from isocline_compiler.data.continuity import window_notes
 from isocline_compiler.data.dataset import Dataset, Split
 from isocline_compiler.data.forms import Extraction
+from isocline_compiler.data.memory_table import memory_table
 from isocline_compiler.data.place import Place
 from isocline_compiler.data.ports import SINGLE, Sizes, outside_bounds, shaped, typed
 from isocline_compiler.data.splits import Parts, Samples, split_samples
 from isocline_compiler.data.table import Table, read_table
+from isocline_compiler.data.times import times
 from isocline_compiler.data.windows import Windows, make_windows
 from isocline_compiler.graph import Array
 from isocline_compiler.model import DataBinding, DataPlan, Port
@@ -29,14 +32,21 @@ def load_data(
     targets: Sequence[Port],
     folder: Path,
     source: Source | None = None,
-    override: Path | None = None,
+    override: Any = None,
 ) -> Dataset:
-    """The arrays of every port by part. `override` is read in place of the file that the plan names.
+    """The arrays of every port by part.
+
+    `override` is read in place of the file that the plan names: another file, a mapping from names to columns or
+    arrays, or a data frame.
 
     Raises E5xx: a file that cannot be read, a column, shape, label or value that does not fit.
     """
     place = Place(source, plan.source_span or plan.span)
-    table = read_table(_path(plan, folder, override, place), place)
+    texts = {plan.time} if plan.time is not None and plan.time_form is not None else set()
+    if override is None or isinstance(override, Path):
+        table = read_table(_path(plan, folder, override, place), place, texts)
+    else:
+        table = memory_table(override, place)
     ports = _bound_ports(plan, inputs, targets, place)
     windows = make_windows(table, plan.bindings, plan.stride, place)
     _check_times(table, plan, windows, place)
@@ -53,7 +63,13 @@ def load_data(
         notes.extend(window_notes(table, plan, replace(windows, present=windows.present[kept])))
     for _, port in ports:
         notes.extend(outside_bounds(whole.arrays[port.name], port))
-    return _split(whole, samples, plan, notes, place)
+    return replace(_split(whole, samples, plan, notes, place), columns=_columns(table, plan.bindings, place))
+
+
+def _columns(table: Table, bindings: Sequence[DataBinding], place: Place) -> dict[str, tuple[str, ...]]:
+    """The columns of every binding whose sample is one row."""
+    rows = (item for item in bindings if item.form in ("row", "column", "columns"))
+    return {item.port: tuple(expand(table, item.columns, place)) for item in rows}
 
 
 def _path(plan: DataPlan, folder: Path, override: Path | None, place: Place) -> Path:
@@ -95,15 +111,15 @@ def _read(data: Extraction, ports: Sequence[tuple[DataBinding, Port]], place: Pl
 
 def _samples(table: Table, plan: DataPlan, windows: Windows | None, whole: Split) -> Samples:
     """The rows each sample is about: those of its future, its own row, or all rows."""
-    time = plan.time
+    time = (plan.time, plan.time_form)
     if windows is not None:
         ahead = windows.present + max(windows.future, 0)
         begin = windows.present if windows.future else windows.present - 1
-        return Samples(table, begin, np.maximum(ahead, begin + 1), time)
+        return Samples(table, begin, np.maximum(ahead, begin + 1), *time)
     if all(item.form in SINGLE for item in plan.bindings):
-        return Samples(table, np.zeros(1, dtype=np.int64), np.array([_rows(table)]), time)
+        return Samples(table, np.zeros(1, dtype=np.int64), np.array([_rows(table)]), *time)
     order = np.arange(whole.count)
-    return Samples(table, order, order + 1, time)
+    return Samples(table, order, order + 1, *time)
 
 
 def _rows(table: Table) -> int:
@@ -111,7 +127,7 @@ def _rows(table: Table) -> int:
 
 
 def _taken(samples: Samples, kept: Array) -> Samples:
-    return Samples(samples.table, samples.begin[kept], samples.end[kept], samples.time)
+    return Samples(samples.table, samples.begin[kept], samples.end[kept], samples.time, samples.time_form)
 
 
 def _complete_samples(
@@ -167,10 +183,10 @@ def _check_times(table: Table, plan: DataPlan, windows: Windows | None, place: P
     """Windows need increasing times. Raises E526."""
     if plan.time is None or windows is None:
         return
-    times = column(table, plan.time, place)
-    steps = np.diff(times)
+    stamps = times(table, plan.time, plan.time_form, place)
+    steps = np.diff(stamps)
     late = np.flatnonzero(~(steps > np.zeros((), dtype=steps.dtype)))
     if len(late):
         row = int(late[0]) + 1
-        facts = (table.path.name, table.line(row), plan.time, shown_time(times[row]), shown_time(times[row - 1]))
+        facts = (table.path.name, table.line(row), plan.time, shown_time(stamps[row]), shown_time(stamps[row - 1]))
         raise place.error(messages.times_not_increasing(place.span, *facts))

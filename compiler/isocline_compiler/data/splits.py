@@ -11,6 +11,7 @@ import numpy as np
 from isocline_compiler.data.columns import column
 from isocline_compiler.data.place import Place
 from isocline_compiler.data.table import Table
+from isocline_compiler.data.times import date64, times
 from isocline_compiler.graph import Array
 from isocline_compiler.graph.called import Called
 from isocline_dsl.messages import data as messages
@@ -29,6 +30,7 @@ class Samples:
     begin: Array
     end: Array
     time: str | None
+    time_form: str | None = None
 
     @property
     def count(self) -> int:
@@ -104,23 +106,24 @@ def by_time(samples: Samples, option: Called, place: Place) -> Parts:
     reaches into what is tested.
     """
     name = str(option.get("column") or samples.time)
-    times = column(samples.table, name, place)
+    form = samples.time_form if name == samples.time else None
+    stamps = times(samples.table, name, form, place)
     edges = [(part, option.get(part)) for part in ("validation", "test") if option.get(part) is not None]
-    begin, end = times[samples.begin], times[samples.end - 1]
+    begin, end = stamps[samples.begin], stamps[samples.end - 1]
     parts, upper = {}, np.ones(samples.count, dtype=np.bool_)
     for part, edge in reversed(edges):
-        boundary = _boundary(edge, times, name, place)
+        boundary = _boundary(edge, stamps, name, form, place)
         parts[part] = np.flatnonzero(upper & (begin >= boundary))
         upper = upper & (end < boundary)
     parts["train"] = np.flatnonzero(upper)
     return parts
 
 
-def _boundary(edge: Any, times: Array, name: str, place: Place) -> Any:
-    dates = times.dtype.kind == "M"
+def _boundary(edge: Any, stamps: Array, name: str, form: str | None, place: Place) -> Any:
+    dates = stamps.dtype.kind == "M"
     try:
         if dates:
-            return np.datetime64(str(edge)).astype(times.dtype)
+            return date64(str(edge), form)
         return float(edge)
     except ValueError:
         kind = "a date" if dates else "a number"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType
@@ -37,47 +37,50 @@ class Table:
         return csv_line(self.path, row) if self.path.suffix == ".csv" else row + 1
 
 
-def read_table(path: Path, place: Place = NOWHERE) -> Table:
-    """Read a file by the ending of its name. Raises E502 to E508."""
+def read_table(path: Path, place: Place = NOWHERE, texts: Collection[str] = ()) -> Table:
+    """Read a file by the ending of its name; the columns `texts` of a csv stay as they are written.
+
+    Raises E502 to E508.
+    """
     reader = READERS.get(path.suffix.lower())
     if reader is None:
         raise place.error(messages.unknown_data_type(place.span, path.name, tuple(READERS)))
     if not path.is_file():
         raise place.error(messages.data_not_found(place.span, path))
-    columns = reader(path, place)
+    columns = reader(path, place, texts)
     if not columns or all(len(np.atleast_1d(array)) == 0 for array in columns.values()):
         raise place.error(messages.data_empty(place.span, path.name))
     return Table(path, MappingProxyType(dict(columns)))
 
 
-def _read_npz(path: Path, place: Place) -> dict[str, Array]:
+def _read_npz(path: Path, place: Place, _: Collection[str]) -> dict[str, Array]:
     try:
         with np.load(path, allow_pickle=False) as archive:
-            return {name: _widened(archive[name]) for name in archive.files}
+            return {name: widened(archive[name]) for name in archive.files}
     # zipfile, zlib and numpy each have their own exceptions for a damaged archive.
     except Exception as error:
         raise place.error(messages.data_unreadable(place.span, path.name, str(error))) from None
 
 
-def _read_safetensors(path: Path, place: Place) -> dict[str, Array]:
+def _read_safetensors(path: Path, place: Place, _: Collection[str]) -> dict[str, Array]:
     from safetensors.numpy import load_file
 
     try:
-        return {name: _widened(array) for name, array in load_file(path).items()}
+        return {name: widened(array) for name, array in load_file(path).items()}
     # safetensors raises an exception type of its own, and TypeError for element types numpy does not have.
     except Exception as error:
         raise place.error(messages.data_unreadable(place.span, path.name, str(error))) from None
 
 
-def _widened(array: Array) -> Array:
+def widened(array: Array) -> Array:
     """Reals to float64 and integers to int64, where every value survives; other arrays stay, for whoever uses them."""
     wide: dict[str, type[Any]] = {"f": np.float64, "i": np.int64, "u": np.int64}
     kind = array.dtype.kind
     if kind not in wide:
         return array
     with np.errstate(over="ignore"):
-        widened = array.astype(wide[kind])
-    return widened if survives(array, widened).all() else array
+        wider = array.astype(wide[kind])
+    return wider if survives(array, wider).all() else array
 
 
 def survives(array: Array, converted: Array) -> Array:
@@ -86,15 +89,15 @@ def survives(array: Array, converted: Array) -> Array:
     return np.asarray(same | (np.isnan(array) & np.isnan(converted)) if array.dtype.kind == "f" else same)
 
 
-def _read_csv(path: Path, place: Place) -> dict[str, Array]:
-    return numpy_columns(read_csv(path, place))
+def _read_csv(path: Path, place: Place, texts: Collection[str]) -> dict[str, Array]:
+    return numpy_columns(read_csv(path, place, texts))
 
 
-def _read_parquet(path: Path, place: Place) -> dict[str, Array]:
+def _read_parquet(path: Path, place: Place, _: Collection[str]) -> dict[str, Array]:
     return numpy_columns(read_parquet(path, place))
 
 
-READERS: Mapping[str, Callable[[Path, Place], dict[str, Array]]] = {
+READERS: Mapping[str, Callable[[Path, Place, Collection[str]], dict[str, Array]]] = {
     ".csv": _read_csv,
     ".parquet": _read_parquet,
     ".npz": _read_npz,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from datetime import date, datetime
 from typing import Any
 
 from isocline_compiler.graph import INPUT, Graph, Node, leaf
@@ -21,7 +22,7 @@ from isocline_compiler.model import Check, DataBinding, DataPlan, DeploymentPlan
 from isocline_compiler.vocabulary.options import ADAPTIVE, MISSING, SPLITS
 from isocline_dsl import messages
 from isocline_dsl.diagnostics import Source
-from isocline_dsl.messages import calls, data
+from isocline_dsl.messages import calls, data, training
 from isocline_dsl.tree import (
     Attribution,
     Binary,
@@ -53,7 +54,7 @@ class DataLowering:
     def lower(self) -> DataPlan:
         """The plan; columns are looked up when the data is read. Raises LowerError."""
         source = self.settings.text("source")
-        time = self._time()
+        time, form = self._time()
         return DataPlan(
             source=None if source is None else source[0],
             source_span=None if source is None else source[1],
@@ -62,12 +63,17 @@ class DataLowering:
             missing=self.settings.word("missing", MISSING, "error"),
             stride=self.settings.count("stride", 1, 1),
             time=time,
+            time_form=form,
             span=self.block.span,
         )
 
-    def _time(self) -> str | None:
+    def _time(self) -> tuple[str | None, str | None]:
+        """The column of `time stamp`, and the form of its dates in `time stamp, "%d.%m.%Y"`."""
+        values = [value for setting in self.settings.all("time") for value in setting.values]
+        if len(values) == 2 and isinstance(values[1], String):
+            return self._column(values[0]), _date_form(values[1])
         value = self.settings.value("time")
-        return None if value is None else self._column(value)
+        return (None if value is None else self._column(value)), None
 
     def _split(self, time: str | None) -> Called | None:
         split = self.settings.choice("split", SPLITS, data.unknown_split)
@@ -97,6 +103,18 @@ class DataLowering:
         if isinstance(expression, Name | String):
             return expression.text
         raise LowerError(messages.column_name_expected(expression.span))
+
+
+def _date_form(value: String) -> str:
+    """A form that reads at least the year, the month and the day. Raises LowerError."""
+    try:
+        written = datetime(2001, 12, 31, 13, 14, 15).strftime(value.text)
+        if datetime.strptime(written, value.text).date() == date(2001, 12, 31):
+            return value.text
+    except ValueError:
+        pass
+    expected = 'the form of a date, such as `"%d.%m.%Y %H:%M"`'
+    raise LowerError(training.setting_value(value.span, "time", f'`"{value.text}"`', expected))
 
 
 class DeployLowering:

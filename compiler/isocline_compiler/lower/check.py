@@ -11,9 +11,18 @@ from isocline_dsl.parse import parse, read
 from isocline_dsl.tree import Program
 
 
-def check(path: str | Path) -> Model:
-    """Parse and type a file. Raises IsoclineError with all of its mistakes."""
-    return lower(*parsed(path))
+def check(path: str | Path | Model) -> Model:
+    """Parse and type a file; a model is what it is. Raises IsoclineError with all of its mistakes."""
+    return path if isinstance(path, Model) else lower(*parsed(path))
+
+
+def model(text: str) -> Model:
+    """Parse and type the text of a file, for `compile`, `train` and `build`. Raises IsoclineError.
+
+    Relative paths in it start at the current folder.
+    """
+    source = Source(text.replace("\r\n", "\n").replace("\r", "\n"))
+    return lower(parse(source), source)
 
 
 def parsed(path: str | Path) -> tuple[Program, Source]:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 import hashlib
-import shutil
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -28,6 +27,7 @@ from isocline_compiler.training.metrics import Metrics, read_history
 from isocline_compiler.training.objective import Objective
 from isocline_compiler.training.optimizers import make_optimizer
 from isocline_compiler.training.progress import Progress, Quiet
+from isocline_compiler.training.run_folder import CHECKPOINT, LAST_FINITE, METRICS, WEIGHTS, run_folder, set_aside
 from isocline_compiler.training.run_state import RunState
 from isocline_compiler.training.schedules import Schedule
 from isocline_compiler.training.statistics_fit import fit_statistics
@@ -37,9 +37,6 @@ from isocline_compiler.vocabulary.options import OPTIMIZERS
 from isocline_dsl.diagnostics import IsoclineError
 from isocline_dsl.messages import fitting as messages
 from isocline_dsl.tree import Block, Program
-
-WEIGHTS = "weights.safetensors"
-LAST_FINITE = "last_finite.safetensors"
 
 
 @dataclass(frozen=True)
@@ -63,11 +60,15 @@ class TrainingResult:
     dataset: Dataset
     doubts: tuple[str, ...] = ()
 
+    def __repr__(self) -> str:
+        best = "" if self.best_epoch is None else f", the best {self.best_epoch}"
+        return f"<TrainingResult in {self.folder}: {self.epochs} epochs{best}{'' if self.complete else ', stopped'}>"
+
 
 def train(
     model: Model,
     dataset: Dataset,
-    run_folder: Path,
+    folder: Path,
     *,
     resume: bool = False,
     device: str | None = None,
@@ -75,24 +76,25 @@ def train(
     epochs: int | None = None,
     checkpoint_every: float = 5.0,
 ) -> TrainingResult:
-    """Fit every weight of `model` to `dataset`, leaving metrics, checkpoint and weights in `run_folder`.
+    """Fit every weight of `model` to `dataset`, leaving metrics, checkpoint and weights in `folder`.
 
     The result is a function of the file, the data and the seed: a run that was killed and resumed ends with
-    the same bits (on one CPU and the same number of threads). Raises E45x and E46x.
+    the same bits (on one CPU and the same number of threads). An earlier run in the folder that was completed moves to
+    `previous` in it. Raises E45x, E46x and E640 to E642.
     """
     plan = _plan(model, epochs)
     progress = progress or Quiet()
     if plan.validation:
         dataset = dataset.with_validation(plan.validation, plan.seed)
     _require_validation(plan, dataset)
-    with torch.random.fork_rng():
-        fitting = _Fitting(model, plan, dataset, run_folder, device)
+    with torch.random.fork_rng(), run_folder(folder):
+        fitting = _Fitting(model, plan, dataset, folder, device)
         if resume:
             fitting.resume()
         else:
-            fitting.clear()
+            set_aside(folder)
         complete = fitting.run(progress, checkpoint_every)
-    return fitting.result(complete)
+        return fitting.result(complete)
 
 
 def _plan(model: Model, epochs: int | None) -> TrainingPlan:
@@ -137,7 +139,7 @@ class _Fitting:
 
     @property
     def checkpoint(self) -> Path:
-        return self.folder / "checkpoint.safetensors"
+        return self.folder / CHECKPOINT
 
     @property
     def identity(self) -> dict[str, str]:
@@ -152,12 +154,6 @@ class _Fitting:
             raise IsoclineError([messages.resumed_other_data(self.plan.span, self.folder)], self.model.source)
         self.state.restore(content["state"])
 
-    def clear(self) -> None:
-        """Take away what an earlier run left in the folder, so that nothing of it can be resumed or read by mistake."""
-        for name in (self.checkpoint.name, WEIGHTS, LAST_FINITE):
-            (self.folder / name).unlink(missing_ok=True)
-        shutil.rmtree(self.folder / "tensorboard", ignore_errors=True)
-
     def save(self) -> None:
         write_checkpoint(self.checkpoint, {"identity": self.identity, "state": self.state.content()})
 
@@ -167,6 +163,7 @@ class _Fitting:
         for note in self.dataset.notes:
             progress.say(note)
         progress.begin(self.plan.epochs, self.state.epoch, self.dataset.train.count)
+        loop.save()  # first of all: it says that the folder is ours, and waits for whoever interrupts at once
         try:
             with Metrics(self.folder, self.objective.terms, self.state.epoch) as metrics:
                 complete = loop.run(metrics, progress)
@@ -227,7 +224,7 @@ class _Fitting:
             write_weights(self.folder / WEIGHTS, tensors)
         best = self.state.stop.best_epoch if self.state.best is not None else None
         own = parameter_values(self.model.parameters, weights)
-        history = read_history(self.folder / "metrics.csv")
+        history = read_history(self.folder / METRICS)
         return TrainingResult(
             weights | own, weights, history, self.folder, self.state.epoch, complete, best, self.dataset, self.doubts()
         )

@@ -4,8 +4,19 @@ from __future__ import annotations
 
 import signal
 import threading
+from pathlib import Path
 from types import FrameType, TracebackType
 from typing import Any
+
+from isocline_compiler.training.run_folder import CHECKPOINT
+
+
+class Interrupted(KeyboardInterrupt):
+    """Ctrl-C in a training; `folder` holds the checkpoint to go on from, None when there is none yet."""
+
+    def __init__(self, folder: Path) -> None:
+        super().__init__()
+        self.folder = folder if (folder / CHECKPOINT).exists() else None
 
 
 class Interrupt:

@@ -22,8 +22,8 @@ from isocline_compiler.training.step import Stepper
 class Loop:
     """Runs `state` to its end, or to the first Ctrl-C.
 
-    `save` writes a checkpoint; it is called between two steps, `every` seconds apart, and at the end. `doubts` are
-    asked for when the first epoch is over.
+    `save` writes a checkpoint; it is called between two steps, `every` seconds apart, and at the end; whoever makes
+    the loop calls it once before. `doubts` are asked for when the first epoch is over.
     """
 
     plan: TrainingPlan
@@ -39,8 +39,7 @@ class Loop:
     saved: float = 0.0
 
     def run(self, metrics: Metrics, progress: Progress) -> bool:
-        """True when training is complete, false when it was interrupted; a checkpoint is there in either case."""
-        self.save()
+        """True when training is complete, false when it was interrupted; a checkpoint is written in either case."""
         with Interrupt() as interrupt:
             while not self.complete and not interrupt.wanted:
                 if self._epoch(interrupt):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import threading
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -68,13 +69,22 @@ class Metrics:
                 self.board.add_scalar(name, value, row.epoch)
 
     def __enter__(self) -> Metrics:
+        self.hook, threading.excepthook = threading.excepthook, self._of_thread
         return self
+
+    def _of_thread(self, args: threading.ExceptHookArgs) -> None:
+        """What stops TensorBoard's own thread is raised once more by the next row, and told there."""
+        if not type(args.thread).__module__.startswith("tensorboard"):
+            self.hook(args)
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self.file.close()
-        self.board.close()
+        try:
+            self.file.close()
+            self.board.close()
+        finally:
+            threading.excepthook = self.hook
 
 
 def read_metrics(path: Path) -> list[dict[str, str]]:

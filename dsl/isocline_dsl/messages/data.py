@@ -264,7 +264,8 @@ def unknown_split_word(span: Span | None, path: object, line: int, column: str, 
 def bad_time_boundary(span: Span | None, value: object, column: str, kind: str) -> Draft:
     """The boundary of a split by time does not read as a time of the column.
 
-    A column of dates takes a date as in `"2014-01-01"` or `"2014-01-01 06:00"`, a column of numbers a number.
+    A column of dates takes a date as in `"2014-01-01"`, `"2014-01-01 06:00"` or `"2014/01/01"`, or in the form that is
+    stated for the column; a column of numbers takes a number.
     """
     return Draft(span, f"the boundary `{value}` is not {kind}, as column `{column}` is")
 
@@ -308,6 +309,30 @@ def arrays_are_not_filled(span: Span | None, port: str, policy: str) -> Draft:
 def not_a_truth_value(span: Span | None, port: str, value: object, where: str) -> Draft:
     """The data of a `bool` are neither true nor false, nor 0 or 1."""
     return Draft(span, f"{where}: `{value}` of `{port}` is neither true nor false")
+
+
+@message("E533")
+def not_a_time(span: Span | None, path: object, line: int, column: str, value: str | None, form: str | None) -> Draft:
+    """A row has no time, or one that is not read.
+
+    Read are numbers, dates of ISO 8601 (`2014-01-31`, `2014-01-31 06:00`, `2014-01-31T06:00:30+01:00`) and dates with
+    slashes that begin with the year (`2014/01/31 06:00`). `03/04/2014` is not guessed at: it is March in one country
+    and April in another. Any other form is stated, in the words of C's `strptime`:
+
+        data { source "load.csv"; time stamp, "%d.%m.%Y %H:%M" }
+
+    Within one column either all times have a zone, or none.
+    """
+    place = f"{path}, line {line}, column `{column}`"
+    if value is None:
+        return Draft(span, f"{place}: the time is missing", "fill it, or leave the row out")
+    if form is not None:
+        return Draft(span, f"{place}: `{value}` is not a date in the form `{form}`")
+    return Draft(
+        span,
+        f"{place}: `{value}` is not a time; read are numbers, `2014-01-31 06:00` and `2014/01/31 06:00`",
+        f'state the form: `time {column}, "%d.%m.%Y %H:%M"`',
+    )
 
 
 @message("E530")

@@ -15,6 +15,7 @@ from isocline_dsl.messages import (
     derivatives,
     dynamics,
     fitting,
+    folders,
     names,
     operations,
     shapes,
@@ -37,6 +38,7 @@ AREAS: tuple[ModuleType, ...] = (
     data,
     compiling,
     attribution,
+    folders,
 )
 
 

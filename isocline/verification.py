@@ -1,0 +1,180 @@
+"""A certificate measured again: here, with this onnxruntime, on the samples that the artifact carries."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from isocline.slopes import derivative_error, measured_slopes
+from isocline_runtime import Session, load, measure_latency
+from isocline_runtime.artifact import Trust, read_listed
+from isocline_runtime.manifest import MODEL_FILE, SAMPLES_FILE, Manifest
+from isocline_runtime.messages_run import no_certificate
+from isocline_runtime.named_arrays import read_npz
+
+Array = NDArray[Any]
+Arrays = Mapping[str, Array]
+SLACK = 1.1
+"""How much larger than stated an error may be found here: other processors round otherwise."""
+COMPLETE = 1e-3
+"""What other samples may leave of a complete attribution besides, relative to the change of the score."""
+TIMED = 1.0
+"""Seconds that timing may take."""
+NOT_HERE = ("the order of the schemes", "halved steps", "stability", "the author's checks", "standard errors")
+"""What needs the training data, or the model in float64."""
+
+
+@dataclass(frozen=True)
+class Claim:
+    """One number of a certificate: as stated, as measured here, and at most what it may be (None: it is a fact)."""
+
+    name: str
+    stated: float | str
+    measured: float | str
+    limit: float | None = None
+
+    @property
+    def holds(self) -> bool:
+        """A text is the same; a number is within its limit, and is one."""
+        if isinstance(self.measured, str):
+            return self.measured == self.stated
+        return self.limit is None or self.measured <= self.limit
+
+
+@dataclass(frozen=True)
+class Verification:
+    """Every claim that was measured again, and the names of those that need more than the artifact."""
+
+    name: str
+    claims: tuple[Claim, ...]
+    not_measured: tuple[str, ...] = NOT_HERE
+
+    @property
+    def holds(self) -> bool:
+        """All of it."""
+        return all(claim.holds for claim in self.claims)
+
+    def __repr__(self) -> str:
+        wrong = [claim.name for claim in self.claims if not claim.holds]
+        said = f"{', '.join(wrong)} does not hold" if wrong else "holds"
+        return f"<Verification of {self.name}: {len(self.claims)} claims, {said}>"
+
+
+def verify(path: str | Path, *, trust: Trust = None) -> Verification:
+    """Measure every number of an artifact's certificate that needs no training data, on this machine.
+
+    Every file is compared with its sha256 in the manifest first; with `trust`, a public key, only a manifest that is
+    signed with it will do. Raises ArtifactError, and RunError E785 where there is no certificate or no samples.
+    """
+    session = load(path, trust=trust)
+    manifest, certificate = session.manifest, session.certificate
+    if manifest is None or certificate is None:
+        raise no_certificate(session.name, "certificate")
+    if SAMPLES_FILE not in manifest.files:
+        raise no_certificate(session.name, SAMPLES_FILE)
+    content = read_listed(session.path, SAMPLES_FILE, manifest.files[SAMPLES_FILE])
+    stored = read_npz(session.path / SAMPLES_FILE, content)
+    inputs = _of("input", stored)
+    claims = (
+        *_facts(session, manifest, certificate),
+        *_errors(certificate, run_in_parts(session, inputs), stored),
+        *_explanations(session, certificate, inputs),
+        *_latency(session, certificate, inputs),
+    )
+    return Verification(session.name, claims)
+
+
+def run_in_parts(session: Session, inputs: Arrays) -> dict[str, Array]:
+    """The outputs for any number of samples, also of a model whose batch is fixed: the last part is filled up."""
+    size = next((port.shape[0] for port in session.inputs if port.shape and isinstance(port.shape[0], int)), None)
+    count = max((len(array) for array in inputs.values()), default=1)
+    if not inputs or size is None:
+        return session.run(inputs)
+    parts = []
+    for start in range(0, count, int(size)):
+        part = {name: array[start : start + int(size)] for name, array in inputs.items()}
+        parts.append(session.run({name: np.resize(a, (int(size), *a.shape[1:])) for name, a in part.items()}))
+    return {name: np.concatenate([part[name] for part in parts])[:count] for name in parts[0]}
+
+
+def _of(kind: str, stored: Arrays) -> dict[str, Array]:
+    return {name.removeprefix(f"{kind}/"): a for name, a in stored.items() if name.startswith(f"{kind}/")}
+
+
+def _facts(session: Session, manifest: Manifest, certificate: Mapping[str, Any]) -> Iterator[Claim]:
+    """The model is the one that the certificate speaks of, and has the size that it says."""
+    content = read_listed(session.path, MODEL_FILE, manifest.files[MODEL_FILE])
+    graph = certificate["graph"]
+    yield Claim("sha256 of the model", graph["sha256"], hashlib.sha256(content).hexdigest())
+    found = {"nodes": session.facts.nodes, "opset": session.facts.opset, "bytes": len(content)}
+    for name, value in found.items():
+        yield Claim(name, str(graph[name]), str(value))
+
+
+def _errors(certificate: Mapping[str, Any], found: Arrays, stored: Arrays) -> Iterator[Claim]:
+    """The distance from what was answered at the build, from float64 on the same grid, and from the solution."""
+    bound = certificate["parity_bound"]
+    for name, expected in _of("output", stored).items():
+        if expected.dtype.kind != "f":
+            yield Claim(f"answers of {name}", "the same", _sameness(found[name], expected))
+            continue
+        yield Claim(f"answers of {name}", 0.0, largest_error(found[name], expected), 2 * bound)
+        parity = largest_error(found[name], _of("exact", stored)[name])
+        yield Claim(f"parity of {name}", _maximum(certificate["parity"], name), parity, bound)
+    for name, reference in _of("reference", stored).items():
+        if name in certificate["deployed"]:
+            stated = _maximum(certificate["deployed"], name)
+            yield Claim(f"error of {name}", stated, largest_error(found[name], reference), SLACK * stated + bound)
+
+
+def largest_error(found: Array, expected: Array) -> float:
+    """As the certificate defines it: of each sample, the largest difference relative to the largest magnitude."""
+    rows = len(expected) if expected.ndim else 1
+    a, b = (np.asarray(array, np.float64).reshape(rows, -1) for array in (found, expected))
+    scale = np.abs(b).max(axis=1)
+    errors = np.abs(a - b).max(axis=1) / np.where(scale > 0, scale, 1.0)
+    return float(errors.max()) if np.isfinite(a).all() else float("inf")
+
+
+def _sameness(found: Array, expected: Array) -> str:
+    return "the same" if np.array_equal(found, expected) else f"{int((found != expected).sum())} differ"
+
+
+def _maximum(spreads: Mapping[str, Any], name: str) -> float:
+    maximum = spreads[name]["maximum"]
+    return float("inf") if maximum is None else float(maximum)
+
+
+def _explanations(session: Session, certificate: Mapping[str, Any], inputs: Arrays) -> Iterator[Claim]:
+    """Gradients against differences of what the deployed model itself answers."""
+    proofs: Sequence[Mapping[str, Any]] = certificate["attribution"]
+
+    def run(points: Arrays) -> Arrays:
+        return run_in_parts(session, points)
+
+    for proof in certificate["derivatives"] if inputs else ():
+        found = derivative_error(session, proof["result"], inputs, run)
+        yield Claim(proof["result"], float(proof["error"]), *found)
+    if not proofs or not inputs:
+        return
+    slopes = measured_slopes(session, inputs, run)
+    for proof in proofs:
+        error = slopes.error(proof["result"], proof["method"])
+        if error is not None:
+            yield Claim(proof["result"], float(proof["error"] or 0.0), *error)
+        if proof["completeness"] is not None:
+            stated = float(proof["completeness"])
+            yield Claim(proof["result"], stated, slopes.incompleteness(proof["result"]), SLACK * stated + COMPLETE)
+
+
+def _latency(session: Session, certificate: Mapping[str, Any], inputs: Arrays) -> Iterator[Claim]:
+    batch = int(certificate["latency"]["batch"])
+    given = {name: np.resize(array, (batch, *array.shape[1:])) for name, array in inputs.items()}
+    measured = measure_latency(session, batch, inputs=given, seconds=TIMED)
+    yield Claim("latency in µs", float(certificate["latency"]["p50_us"]), measured.p50_us)
