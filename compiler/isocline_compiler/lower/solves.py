@@ -16,6 +16,7 @@ from isocline_compiler.lower.conform import conform, spread
 from isocline_compiler.lower.expressions import Expressions, Frame, NetCall, Solution, Value
 from isocline_compiler.lower.faults import LowerError, Mistakes, Poisoned
 from isocline_compiler.lower.known_numbers import Numbers
+from isocline_compiler.lower.reach import by_use
 from isocline_compiler.lower.weights import LayerScope, WeightTable
 from isocline_compiler.solvers.grid import discretise
 from isocline_dsl import messages
@@ -216,11 +217,13 @@ class FieldBody:
         frame.outer = self._with_definitions(frame, expressions, definitions, frame.outer)
         derivatives: dict[str, Node] = {}
         mistakes = Mistakes()
+        for name in by_use(definitions):
+            mistakes.attempt(frame.lookup, name, definitions[name].name.span)
         for item in self.declaration.body:
             with mistakes.noted():
                 if isinstance(item, Assign):
-                    frame.lookup(item.name.text, item.name.span)
-                elif isinstance(item, Equation):
+                    continue
+                if isinstance(item, Equation):
                     derivatives.update(self._equation(item, frame, expressions))
                 else:
                     raise LowerError(messages.not_available_yet(item.span, "a stochastic or controlled equation"))

@@ -13,18 +13,21 @@ from isocline_compiler.lower.faults import LowerError, Mistakes, Poisoned
 from isocline_compiler.lower.indexing import first
 from isocline_compiler.lower.known_numbers import Numbers
 from isocline_compiler.lower.ports import ParamLowering, port, port_leaf
+from isocline_compiler.lower.reach import by_use
 from isocline_compiler.lower.solves import SolveLowering
 from isocline_compiler.lower.weights import LayerScope, WeightTable
 from isocline_compiler.model import Parameter, Port
 from isocline_dsl import messages
 from isocline_dsl.diagnostics import Source
 from isocline_dsl.tree import (
+    Array,
     Assign,
     Const,
     Control,
     Expression,
     Field,
     Input,
+    Name,
     Net,
     NoiseDeclaration,
     Output,
@@ -117,7 +120,8 @@ class FileValues:
                     raise LowerError(messages.not_a_value(declaration.span, name, type(declaration).__name__.lower()))
 
     def _const(self, declaration: Const) -> Node:
-        value = self.numbers.array(declaration.value)
+        name = declaration.name
+        value = self.numbers.array(Name(name.text, span=name.span) if is_scalar(declaration) else declaration.value)
         if declaration.type is None:
             return constant(value)
         expected = TensorType("real", self.numbers.sizes(declaration.type))
@@ -171,8 +175,9 @@ class FileValues:
         inside = Expressions(frame, self.numbers, self.nets, self.call_net)
         self.begun.add(f"{name}()")
         try:
-            for item in net.body:
-                frame.names[item.name.text] = inside.value(item.value)
+            definitions = {item.name.text: item.value for item in net.body}
+            for local in by_use(definitions):
+                frame.names[local] = inside.value(definitions[local])
             result = inside.node(net.result)
         finally:
             self.begun.discard(f"{name}()")
@@ -204,6 +209,11 @@ class FileValues:
             found, stated = describe(result.type), describe(TensorType("real", expected))
             raise LowerError(messages.shape_differs(net.result.span, net.name.text, found, stated))
         return fitted
+
+
+def is_scalar(declaration: Const) -> bool:
+    """Whether a constant is one number."""
+    return not isinstance(declaration.value, Array)
 
 
 def excerpt(source: Source, node: Tree) -> str:

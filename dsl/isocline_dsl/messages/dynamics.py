@@ -194,7 +194,7 @@ def bad_range_step(span: Span | None, range_: str, step: str) -> Draft:
 
 
 @message("E318")
-def too_many_times(span: Span | None, count: int) -> Draft:
+def too_many_times(span: Span | None, count: str) -> Draft:
     """A range with more than a million times. Perhaps its step is too small by some powers of ten."""
     return Draft(span, f"{count} times are too many", "the limit is a million; take a longer step")
 

@@ -171,6 +171,32 @@ def arithmetic_fault(span: Span | None, reason: str) -> Draft:
     return Draft(span, f"this cannot be computed: {reason}")
 
 
+@message("E236")
+def type_too_large(span: Span | None, count: int, most: int) -> Draft:
+    """A type of more entries than fit into a model: of one sample, ten million at most. Mostly a zero too many.
+
+    input x: real[1000000000]        # eight gigabytes for each sample
+    """
+    return Draft(span, f"this type has {count} entries, more than {most}", "check the sizes")
+
+
+@message("E237")
+def inlined_too_large(span: Span | None, name: str, parts: int, most: int) -> Draft:
+    """Nets and fields that would be larger than any model, once each call is written out.
+
+    A call of a net puts its body there. Nets that call others twice each double with every level:
+
+        net a(z: real) = tanh(z)
+        net b(z: real) = a(a(z))          # twice as large as a
+        net c(z: real) = b(b(z))          # four times
+
+    A value that is used twice is computed once when it has a name: `u = a(z)`.
+    """
+    what = f"`{name}`, with what it calls written out," if name else "this, with the nets it calls written out,"
+    size = f"{parts:.0e}" if parts > 10**9 else str(parts)
+    return Draft(span, f"{what} has {size} parts, more than {most}", "call fewer nets, or repeat by a `solve` of steps")
+
+
 @message("E225")
 def size_name_not_capital(span: Span | None, name: str) -> Draft:
     """A size that is neither a number, nor a constant, nor a symbolic size.

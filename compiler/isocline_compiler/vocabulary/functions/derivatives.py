@@ -20,13 +20,16 @@ from isocline_compiler.ops.elementwise import STOP_GRADIENT
 from isocline_compiler.ops.indexing import CONCAT
 from isocline_compiler.ops.reduction import REDUCE_SUM
 from isocline_compiler.ops.shaping import RESHAPE
-from isocline_compiler.vocabulary.functions.broadcasting import known_sample
+from isocline_compiler.vocabulary.functions.broadcasting import elementwise, known_sample
 from isocline_compiler.vocabulary.functions.kinds import Value
 from isocline_compiler.vocabulary.functions.record import functions
 from isocline_dsl import messages
 
 MOST_PASSES = 256
 """More rows or columns than this are refused: each is a pass over the whole expression."""
+
+MOST_OPERATIONS = 3_000
+"""More than these are not differentiated: each derivative of a derivative is two to three times as large."""
 
 SPELLED = {
     "less": "<", "less_equal": "<=", "greater": ">", "greater_equal": ">=", "equal": "==", "not_equal": "!=",
@@ -68,7 +71,7 @@ def vjp(y: Value, x: Value, u: Value) -> Node:
     """
     _require_dependence("vjp", y, x)
     _require_same("vjp", y, u)
-    if _by_columns(y, x):
+    if _by_columns(y, x) or (u.type.batched and not y.type.batched):
         return _joined([_inner(column, u) for column in _pushed("vjp", y, x)], x.type.sample)
     return pull([y], [broadcast_like(u, y)], [x])[0]
 
@@ -80,6 +83,8 @@ def jvp(y: Value, x: Value, v: Value) -> Node:
     """
     _require_dependence("jvp", y, x)
     _require_same("jvp", x, v)
+    if v.type.batched and not x.type.batched:
+        return _along_each(y, x, v)
     return jvps([y], [x], [[broadcast_like(v, x)]])[0][0]
 
 
@@ -127,6 +132,19 @@ def _pushed(function: str, y: Node, x: Node) -> list[Node]:
 def _columns(function: str, y: Node, x: Node) -> Node:
     """One forward pass for each entry of x, stacked last: (y..., x...)."""
     return _arranged(_pushed(function, y, x), y.type.sample + x.type.sample, first=False)
+
+
+def _along_each(y: Node, x: Node, v: Node) -> Node:
+    """sum_i (dy/dx_i) v_i where every sample has a direction v of its own and x is common to all."""
+    total = constant(0.0)
+    for column, unit in zip(_pushed("jvp", y, x), _units(x), strict=True):
+        total = total + elementwise("mul", column, _inner(v, unit))
+    return total
+
+
+def _units(like: Node) -> list[Node]:
+    """For each entry of a sample the array that is 1 there and 0 elsewhere."""
+    return [_unit(like, index) for index in range(_count("jvp", like))]
 
 
 def _trace(function: str, y: Node, x: Node) -> Node:
@@ -204,6 +222,8 @@ def _by_columns(y: Node, x: Node) -> bool:
 def _require_dependence(function: str, y: Node, x: Node) -> None:
     """A derivative that is zero for every input is a mistake, and is told from one that cannot be computed."""
     order = topological([y])
+    if len(order) > MOST_OPERATIONS:
+        raise Fault(lambda span: messages.derivative_of_too_much(span, function, len(order), MOST_OPERATIONS))
     between = dependent(order, [x])
     if y not in between:
         raise Fault(lambda span: messages.no_dependence(span, function))
