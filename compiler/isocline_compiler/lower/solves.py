@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import pairwise
@@ -102,6 +103,8 @@ class SolveLowering:
         if known is None:
             return Interval(None, solve.everywhere), node
         times = tuple(float(item) for item in known)
+        if not all(map(math.isfinite, times)):
+            raise LowerError(messages.times_not_finite(solve.times.span))
         forward = len(times) < 2 or times[1] > times[0]
         for before, after in pairwise(times):
             if before == after or (after > before) != forward:

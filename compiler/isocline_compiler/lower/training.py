@@ -144,10 +144,7 @@ class TrainLowering:
         return node
 
     def _term(self, expression: Expression, setting: Setting) -> Node:
-        node = self.expressions.node(expression)
-        if node.type.sample != () or node.type.kind != "real":
-            raise LowerError(messages.loss_not_scalar(expression.span, str(node.type.with_shape(node.type.sample))))
-        return node
+        return _single(self.expressions.node(expression), expression)
 
     def _regularizers(self, context: LossContext) -> dict[str, Node]:
         """Every `regularize` term by its text; a path integral extends the solve that the loss already makes."""
@@ -161,7 +158,7 @@ class TrainLowering:
                 if isinstance(addend, Call) and addend.name.text == "steer":
                     self._record(addend, context)
                 else:
-                    terms[self.values.excerpt(addend)] = inside.node(addend)
+                    terms[self.values.excerpt(addend)] = _single(inside.node(addend), addend)
         return {text: context.current(node) for text, node in terms.items()}
 
     def _regularizer(self, call: Call, context: LossContext) -> Node:
@@ -199,6 +196,13 @@ class TrainLowering:
             return None
         assert isinstance(built, Node)
         return built
+
+
+def _single(node: Node, expression: Expression) -> Node:
+    """A term of what is made small: one real number for each sample, or one for all. Raises LowerError."""
+    if node.type.sample != () or node.type.kind != "real":
+        raise LowerError(messages.loss_not_scalar(expression.span, str(node.type.with_shape(node.type.sample))))
+    return node
 
 
 def _addends(expression: Expression) -> list[Expression]:

@@ -62,6 +62,7 @@ class FileValues:
         self.nets = frozenset(name for name, item in self.declared.items() if isinstance(item, Net))
         self.known: dict[str, Value] = {}
         self.begun: set[str] = set()
+        self.inlined: set[str] = set()
 
     # ------------------------------------------------------------------------------------------------ names
 
@@ -80,8 +81,9 @@ class FileValues:
     def rehearse(self) -> None:
         """Lower nets and fields for themselves: in a file with mistakes, what uses them may never get as far."""
         solving = SolveLowering(self.table, self.numbers, self.nets, self.call_net, self.get)
-        for name, declaration in self.declared.items():
-            if isinstance(declaration, Net):
+        for name in reversed(by_use(self.declared)):  # what calls others before them: those are done then, too
+            declaration = self.declared[name]
+            if isinstance(declaration, Net) and name not in self.inlined:
                 self.mistakes.attempt(self._rehearse_net, name, declaration)
             elif isinstance(declaration, Field):
                 self.mistakes.attempt(solving.rehearse, declaration)
@@ -181,6 +183,7 @@ class FileValues:
             result = inside.node(net.result)
         finally:
             self.begun.discard(f"{name}()")
+        self.inlined.add(name)
         return self._returned(net, result)
 
     def _arguments(self, net: Net, arguments: Sequence[Node], span: Span) -> dict[str, Value]:

@@ -199,6 +199,15 @@ def too_many_times(span: Span | None, count: str) -> Draft:
     return Draft(span, f"{count} times are too many", "the limit is a million; take a longer step")
 
 
+@message("E331")
+def times_not_finite(span: Span | None) -> Draft:
+    """A solve goes on to an infinite time.
+
+    Steps lead to finite times only. For where a solution comes to rest, take a time long after it has: `over 0..1000`.
+    """
+    return Draft(span, "these times are not all finite", "let the solve end at a number")
+
+
 @message("E319")
 def unknown_state(span: Span | None, name: str, known: Collection[str]) -> Draft:
     """A solution has no state of this name: `path.hare` needs a state `hare` in the field that was solved."""
