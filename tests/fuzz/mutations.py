@@ -33,7 +33,7 @@ KEYWORDS = tuple(sorted(BLOCKS | DECLARING | RESERVED))
 CALLS = (
     "grad(x, x)", "jacobian(y, x)", "vjp(y, x, x)", "jvp(y, k, x)", "hessian(y, x)", "divergence(x, x)", "zeros(3)",
     "full(1, 2)", "range(5)", "linspace(0, 1, 3)", "reshape(x, -1)", "pad(x, 2)", "stack(x, x, axis=-1)",
-    "one_hot(x, 3)",    "x[0]", "x[-1:]", "x[:, 0]", "[x, 1]", "[[1, 2], [3]]", "(x |> dense(2))",
+    "one_hot(x, 3)", "x[0]", "x[-1:]", "x[:, 0]", "[x, 1]", "[[1, 2], [3]]", "(x |> dense(2))",
     "where(x > 0, x, 1)", "0*inf",
     "real[3]", "real[T]", "class[3]", "positive", "bool", "time[4]", "0..1 step 0.1", "auto(error=1e-3)",
 )  # fmt: skip

@@ -14,7 +14,7 @@ NARROW = 3
 """How many of the functions, the first, onnxruntime has no float64 kernels for."""
 SAFE = (
     "atan({})", "gelu({})", "erf({})", "sin({})", "cos({})", "tanh({})", "sigmoid({})", "softplus({})",
-    "relu({})", "abs({})", "asinh({})",    "exp(-{}^2)", "exp(sin({}))", "sqrt(1 + {}^2)", "log(1 + {}^2)",
+    "relu({})", "abs({})", "asinh({})", "exp(-{}^2)", "exp(sin({}))", "sqrt(1 + {}^2)", "log(1 + {}^2)",
     "log1p({}^2)", "expm1(tanh({}))", "square({})",
     "silu({})", "mish({})", "elu({})", "leaky_relu({})", "-{}", "{}^2", "{}^3", "2^tanh({})",
     "({} |> tanh)", "clip({}, -0.5, 0.75)", "1/(1.5 + {}^2)", "sinh(tanh({}))", "floor(3*{})", "sign({})",
@@ -112,7 +112,7 @@ class Maker:
             forms += [f"concat({two}, {one})", f"pad({two}, 1)", f"({self.expression((2, 3), names, depth)})[0]"]
         if n == 2:
             three = self.expression((3,), names, depth)
-            forms += [f"({three})[1:]", f"({three})[::2]", f"stack({three}[0], {three}[2])"]
+            forms += [f"({three})[1:]", f"({three})[::2]", f"stack(({three})[0], ({three})[2])"]
         return self.random.choice(forms)
 
     def _matrix(self, shape: Shape, names: dict[str, Shape], depth: int) -> str:

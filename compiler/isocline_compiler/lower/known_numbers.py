@@ -14,6 +14,7 @@ from isocline_compiler.graph.tensor_type import Size
 from isocline_compiler.lower.faults import LowerError, Poisoned
 from isocline_compiler.vocabulary.functions.kinds import MOST
 from isocline_dsl import messages
+from isocline_dsl.messages.message import counted
 from isocline_dsl.tree import Array, Binary, Call, Expression, Name, Number, Range, Span, TypeName, Unary
 
 Real: TypeAlias = float | int
@@ -159,7 +160,7 @@ class Numbers:
         if count < 1:
             raise LowerError(messages.bad_range_step(interval.step.span, f"{start:g}..{stop:g}", f"{step:g}"))
         if count > 1_000_000:
-            raise LowerError(messages.too_many_times(interval.span, f"{count:g}" if count > 10**9 else str(count)))
+            raise LowerError(messages.too_many_times(interval.span, counted(count)))
         reaches = abs(ratio - count) < 1e-9 * max(1.0, ratio)
         last = stop if reaches else start + count * step
         return (*(start + (last - start) * (i / count) for i in range(count)), last)

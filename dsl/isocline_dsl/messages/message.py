@@ -54,6 +54,11 @@ def message(code: str) -> Callable[[Callable[Facts, Draft]], Message[Facts]]:
     return with_code
 
 
+def counted(count: int) -> str:
+    """A whole number as it is read: in full, or its power of ten when it has more digits than anyone counts."""
+    return str(count) if count < 10**12 else f"about 1e{int(count.bit_length() * 0.30103)}"
+
+
 MOST_COMPARED = 200
 
 

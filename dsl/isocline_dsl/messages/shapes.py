@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from isocline_dsl.messages.message import Draft, declared, message
+from isocline_dsl.messages.message import Draft, counted, declared, message
 from isocline_dsl.tree import Span
 
 
@@ -177,7 +177,7 @@ def type_too_large(span: Span | None, count: int, most: int) -> Draft:
 
     input x: real[1000000000]        # eight gigabytes for each sample
     """
-    return Draft(span, f"this type has {count} entries, more than {most}", "check the sizes")
+    return Draft(span, f"this type has {counted(count)} entries, more than {most}", "check the sizes")
 
 
 @message("E237")
@@ -193,8 +193,9 @@ def inlined_too_large(span: Span | None, name: str, parts: int, most: int) -> Dr
     A value that is used twice is computed once when it has a name: `u = a(z)`.
     """
     what = f"`{name}`, with what it calls written out," if name else "this, with the nets it calls written out,"
-    size = f"{parts:.0e}" if parts > 10**9 else str(parts)
-    return Draft(span, f"{what} has {size} parts, more than {most}", "call fewer nets, or repeat by a `solve` of steps")
+    return Draft(
+        span, f"{what} has {counted(parts)} parts, more than {most}", "call fewer nets, or repeat by a `solve` of steps"
+    )
 
 
 @message("E225")
