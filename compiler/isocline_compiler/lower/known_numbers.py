@@ -71,6 +71,8 @@ class Numbers:
     def _real(self, expression: Expression) -> Real:
         match expression:
             case Number():
+                if len(expression.text) > 400:
+                    raise OverflowError(f"a number of {len(expression.text)} digits")
                 return int(expression.text) if expression.is_integer else expression.value
             case Name(text=text) if text in NAMED:
                 return NAMED[text]
@@ -156,6 +158,8 @@ class Numbers:
         ratio = (stop - start) / step
         if not math.isfinite(ratio):
             raise LowerError(messages.too_many_times(interval.span, "more than 1e308"))
+        if abs(step) <= math.ulp(max(abs(start), abs(stop))):  # the next time would be the same number
+            raise LowerError(messages.bad_range_step(interval.step.span, f"{start:g}..{stop:g}", f"{step:g}"))
         count = round(ratio) if abs(ratio - round(ratio)) < 1e-9 * max(1.0, ratio) else math.floor(ratio)
         if count < 1:
             raise LowerError(messages.bad_range_step(interval.step.span, f"{start:g}..{stop:g}", f"{step:g}"))

@@ -138,10 +138,20 @@ def _check_steps(scheme: Called, interval: Interval, times: Node | None) -> None
     size = 2 if times is None else times.size(-1)
     if not isinstance(size, int):
         return  # known only when the model runs
-    try:
-        discretise(interval, scheme.name, scheme.options["steps"], intervals=size - 1, span=scheme.span)
-    except IsoclineError as error:
-        raise LowerError(*error.diagnostics) from None
+    count = size - 1 if interval.times is None else len(interval.times) - 1
+    steps = scheme.options["steps"]
+    if steps % count:  # else there is nothing to say, and a grid of a million steps is not made for it
+        try:
+            discretise(interval, scheme.name, steps, intervals=count, span=scheme.span)
+        except IsoclineError as error:
+            raise LowerError(*error.diagnostics) from None
+    if interval.times is not None and _too_fine(interval.times, steps // count):
+        raise LowerError(messages.bad_range_step(scheme.span, "these times", f"of 1/{steps // count} of an interval"))
+
+
+def _too_fine(times: Sequence[float], substeps: int) -> bool:
+    """Whether substeps of some interval are shorter than what tells two times apart."""
+    return any(abs(b - a) / substeps <= math.ulp(max(abs(a), abs(b))) for a, b in pairwise(times))
 
 
 @dataclass(frozen=True)

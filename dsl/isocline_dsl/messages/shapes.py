@@ -193,9 +193,8 @@ def inlined_too_large(span: Span | None, name: str, parts: int, most: int) -> Dr
     A value that is used twice is computed once when it has a name: `u = a(z)`.
     """
     what = f"`{name}`, with what it calls written out," if name else "this, with the nets it calls written out,"
-    return Draft(
-        span, f"{what} has {counted(parts)} parts, more than {most}", "call fewer nets, or repeat by a `solve` of steps"
-    )
+    found = f"{what} has {counted(parts)} parts, more than {most}"
+    return Draft(span, found, "call fewer nets, or repeat by a `solve` of steps")
 
 
 @message("E225")

@@ -31,6 +31,9 @@ MOST_PASSES = 256
 MOST_OPERATIONS = 3_000
 """More than these are not differentiated: each derivative of a derivative is two to three times as large."""
 
+MOST_PASSED = 30_000
+"""Operations that all passes together may go through."""
+
 SPELLED = {
     "less": "<", "less_equal": "<=", "greater": ">", "greater_equal": ">=", "equal": "==", "not_equal": "!=",
 }  # fmt: skip
@@ -119,13 +122,13 @@ def laplacian(y: Value, x: Value) -> Node:
 
 def _rows(function: str, y: Node, x: Node) -> Node:
     """One reverse pass for each entry of y, stacked: (y..., x...)."""
-    parts = [pull([y], [_unit(y, index)], [x])[0] for index in range(_count(function, y))]
+    parts = [pull([y], [_unit(y, index)], [x])[0] for index in range(_count(function, y, y))]
     return _arranged(parts, y.type.sample + x.type.sample, first=True)
 
 
 def _pushed(function: str, y: Node, x: Node) -> list[Node]:
     """dy/dx_i in the shape of y for each entry of x: a forward pass each."""
-    units = [[_unit(x, index)] for index in range(_count(function, x))]
+    units = [[_unit(x, index)] for index in range(_count(function, x, y))]
     return [column for (column,) in jvps([y], [x], units)]
 
 
@@ -144,12 +147,12 @@ def _along_each(y: Node, x: Node, v: Node) -> Node:
 
 def _units(like: Node) -> list[Node]:
     """For each entry of a sample the array that is 1 there and 0 elsewhere."""
-    return [_unit(like, index) for index in range(_count("jvp", like))]
+    return [_unit(like, index) for index in range(_count("jvp", like, like))]
 
 
 def _trace(function: str, y: Node, x: Node) -> Node:
     """sum_i dy_i/dx_i: a pass each, forwards where there is a solve between."""
-    count = _count(function, x)
+    count = _count(function, x, y)
     units = [_unit(y, index) for index in range(count)]
     passes = _pushed(function, y, x) if _by_columns(y, x) else [pull([y], [unit], [x])[0] for unit in units]
     total = constant(0.0)
@@ -201,11 +204,14 @@ def _require_same(function: str, left: Node, right: Node) -> None:
         raise Fault(lambda span: messages.derivative_shapes(span, function, describe(left.type), describe(right.type)))
 
 
-def _count(function: str, value: Node) -> int:
-    """Entries of a sample. Raises `Fault` when each would take a pass and they are too many."""
+def _count(function: str, value: Node, y: Node) -> int:
+    """Entries of a sample. Raises `Fault` when each would take a pass through y and that is too much."""
     count = math.prod(known_sample(function, value))
     if count > MOST_PASSES:
         raise Fault(lambda span: messages.derivative_too_large(span, function, count, MOST_PASSES))
+    size = count * len(topological([y]))
+    if size > MOST_PASSED:
+        raise Fault(lambda span: messages.derivative_of_too_much(span, function, size, MOST_PASSED))
     return count
 
 
