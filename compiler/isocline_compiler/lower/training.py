@@ -171,7 +171,7 @@ class TrainLowering:
         """The value of an argument of a regularizer; the name of a field must be one."""
         if kind != "field":
             return plain(value, kind, self.values.numbers)
-        name = self.values.excerpt(value)
+        name = value.text if isinstance(value, Name) else self.values.excerpt(value)
         if isinstance(value, Name) and name not in self.values.declared:
             raise Poisoned  # reported where names are resolved
         if not isinstance(self.values.declared.get(name), Field):
