@@ -47,6 +47,9 @@ def unexpected_token(tokens: Sequence[Token], at: int, parser: InteractiveParser
     if previous is not None and token.type in ("NL", "RBRACE", "$END"):
         end = span_of(previous).stop
         return syntax.ends_too_soon(Span(end, end), _found(previous), _expected(accepted))
+    if at > 1 and _after_side_by_side(tokens, at, accepted):
+        before = tokens[at - 2]
+        return syntax.side_by_side(span_of(before).to(span_of(tokens[at - 1])), before.value, tokens[at - 1].value)
     if previous is not None and _side_by_side(tokens, at, accepted):
         return syntax.side_by_side(span_of(previous).to(span), previous.value, token.value)
     doubled = previous is not None and token.type == previous.type == "STAR"
@@ -86,6 +89,14 @@ def _side_by_side(tokens: Sequence[Token], at: int, accepted: set[str]) -> bool:
     """An operand stands directly after another, where an operator could stand."""
     operands = tokens[at].type in ("NAME", "NUMBER", "LPAR", "LSQB") and {"MINUS", "STAR"} <= accepted
     return operands and tokens[at - 1].type in ("NAME", "NUMBER", "RPAR", "RSQB") and not _begins(tokens, at - 1)
+
+
+def _after_side_by_side(tokens: Sequence[Token], at: int, accepted: set[str]) -> bool:
+    """`2k*x`: the two before could have been a term of a differential equation, which nothing may follow."""
+    first, second = tokens[at - 2], tokens[at - 1]
+    beside = first.type in ("NAME", "NUMBER", "RPAR", "RSQB") and second.type == "NAME" and not _begins(tokens, at - 2)
+    follows = tokens[at].type in _OPERATORS | {"NAME", "NUMBER", "LPAR", "LSQB"}
+    return beside and follows and "STAR" not in accepted
 
 
 def _after_comparison(tokens: Sequence[Token], at: int) -> bool:

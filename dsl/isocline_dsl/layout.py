@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 
 from lark import Token
 
@@ -24,6 +25,8 @@ _PAIRS = {"LPAR": "RPAR", "LSQB": "RSQB", "LBRACE": "RBRACE"}
 _SIGNS = {"LPAR": "(", "LSQB": "[", "LBRACE": "{", "RPAR": ")", "RSQB": "]", "RBRACE": "}"}
 _OPENING = {closing: opening for opening, closing in _PAIRS.items()}
 _OPERATORS = ("PLUS", "MINUS", "STAR", "SLASH", "MATMUL", "CIRCUMFLEX", "COMPARE", "AND", "OR", "NOT", "PIPE")
+_LOOSENESS = {"PIPE": 0, "COMPARE": 1, "PLUS": 2, "MINUS": 2, "STAR": 3, "SLASH": 3, "MATMUL": 3, "CIRCUMFLEX": 4}
+"""Operators that nest to one side, the loosest first; those of one number nest in one another."""
 _SIGNS_BETWEEN = ("EQUAL", "RANGE", "COLON", "COMMA", "ARROW", "TILDE", "DOT", "LPAR", "LSQB")
 _GOES_ON = frozenset({*_OPERATORS, *_SIGNS_BETWEEN, "IN", "FROM", "OVER", "AT", "WITH"})
 _OPERAND_ENDS = frozenset({"NAME", "NUMBER", "STRING", "RPAR", "RSQB", "RBRACE", "PRIME"})
@@ -61,13 +64,16 @@ class _Layout:
     diagnostics: list[Diagnostic] = field(default_factory=list)
     brackets: list[_Open] = field(default_factory=list)
     at: int = 0
+    skip: int = 0
     too_deep: bool = False
+    chains: list[dict[int, int]] = field(default_factory=lambda: [{}])
     first: str = ""
 
     def run(self) -> None:
         for place, token in enumerate(self.tokens):
             self.at = place
-            self._take(token)
+            if place >= self.skip:
+                self._take(token)
         self._close_down_to(0, "the end of the file", self.length)
         self._drop_line_end()
 
@@ -90,6 +96,7 @@ class _Layout:
             case "STRING":
                 self._string(token)
             case _:
+                self._chain(token)
                 self.out.append(token)
 
     def _next(self, ahead: int = 1) -> Token | None:
@@ -119,9 +126,11 @@ class _Layout:
             return
         if self._inside("LPAR", "LSQB"):
             self._close_down_to(self._depth_of_braces(), "the next declaration", token.start_pos or 0)
+        self.chains[-1].clear()
         self.out.append(Token.new_borrow_pos("NL", token.value, token))
 
     def _statement_end(self, token: Token) -> None:
+        self.chains[-1].clear()
         if not self._begins_statement:
             self.out.append(Token.new_borrow_pos("NL", token.value, token))
 
@@ -178,7 +187,22 @@ class _Layout:
             self.too_deep = True
         settings = token.type == "LBRACE" and self._previous == "BLOCK"
         self.brackets.append(_Open(token, settings))
+        self.chains.append({})
         self.out.append(token)
+
+    def _chain(self, token: Token) -> None:
+        """Count operators of one kind in a row, which nest: a sum of 100 000 terms is refused before it is parsed."""
+        chain = self.chains[-1]
+        place = _LOOSENESS.get(token.type)
+        if place is None:
+            chain.clear()
+        elif self._previous in _OPERAND_ENDS:
+            for tighter in [other for other in chain if other > place]:
+                del chain[tighter]
+            chain[place] = chain.get(place, 0) + 1
+            if chain[place] > DEEPEST_BRACKETS and not self.too_deep:
+                self.diagnostics.append(syntax.nested_too_deeply(span_of(token), DEEPEST_BRACKETS))
+                self.too_deep = True
 
     def _close(self, token: Token) -> None:
         opening = _OPENING[token.type]
@@ -190,6 +214,7 @@ class _Layout:
         if token.type == "RBRACE":
             self._drop_line_end()
         self.brackets.pop()
+        self.chains.pop()
         self.out.append(token)
 
     def _close_nothing(self, token: Token) -> None:
@@ -200,6 +225,7 @@ class _Layout:
         """Report brackets above `depth` as never closed, and supply what closes them."""
         while len(self.brackets) > depth:
             opened = self.brackets.pop().token
+            self.chains.pop()
             closing = _PAIRS[opened.type]
             if not self.too_deep:
                 self.diagnostics.append(
@@ -215,12 +241,45 @@ class _Layout:
         if not token.value.isidentifier():
             ends = range(1, len(token.value) + 1)  # some characters may stand in a name, but not first
             bad = next(token.value[end - 1] for end in ends if not token.value[:end].isidentifier())
-            self.diagnostics.append(syntax.not_a_name(span_of(token), token.value, bad))
+            begins = token.value.startswith(bad) and f"_{bad}".isidentifier()
+            self.diagnostics.append(syntax.not_a_name(span_of(token), token.value, bad, begins))
         if self._begins_statement and self.brackets and self._declares_after_all(token):
+            if self._closed_later:
+                self._inside_braces(token)
+                return
             self._close_down_to(0, "the next declaration", token.start_pos or 0)
             self.out.append(Token("NL", "", start_pos=token.start_pos, end_pos=token.start_pos))
         kind = self._kind(token)
         self.out.append(token if kind == "NAME" else Token.new_borrow_pos(kind, token.value, token))
+
+    @cached_property
+    def _closing(self) -> list[int]:
+        """For each token how many braces close, from there on, that open before."""
+        counts: list[int] = []
+        count = 0
+        for token in reversed(self.tokens):
+            count = count + 1 if token.type == "RBRACE" else max(0, count - (token.type == "LBRACE"))
+            counts.append(count)
+        return counts[::-1]
+
+    @property
+    def _closed_later(self) -> bool:
+        """Whether all open braces are closed further on, so that none was forgotten."""
+        return self._closing[self.at] >= sum(bracket.token.type == "LBRACE" for bracket in self.brackets)
+
+    def _inside_braces(self, token: Token) -> None:
+        """Report a declaration inside braces, and leave it out."""
+        opened = self.brackets[self._depth_of_braces() - 1].token
+        self.diagnostics.append(syntax.declaration_inside(span_of(token), token.value, span_of(opened)))
+        depth = 0
+        for place in range(self.at, len(self.tokens)):
+            kind = self.tokens[place].type
+            depth += kind in _PAIRS
+            if depth == 0 and kind in ("LINE", "SEMICOLON", "RBRACE"):
+                self.skip = place
+                return
+            depth -= kind in _OPENING
+        self.skip = len(self.tokens)
 
     def _declares_after_all(self, token: Token) -> bool:
         return token.value != "noise" and self._declares(0)

@@ -202,7 +202,7 @@ def _faults(items: list[Any], text: str) -> Iterator[Diagnostic]:
     """Walk everything, without recursion, for faults, stray differentials and expressions nested too deeply."""
     stack: list[tuple[tree.Node, int]] = [(item, 0) for item in items]
     for item in items:
-        if isinstance(item, tree.Equation):
+        if isinstance(item, tree.Equation | tree.Differential):
             yield syntax.equation_outside_field(item.span, item.state.text)
     while stack:
         node, depth = stack.pop()

@@ -86,7 +86,9 @@ def _existing_outputs(program: tree.Program, file: Scope) -> Iterator[Diagnostic
         if isinstance(declaration, tree.Output) and declaration.value is None:
             name = declaration.name
             meaning = file.find(name.text)
-            if name.text in first or (meaning is not None and meaning.kind == "output"):
+            if name.text in BUILT_IN:
+                yield names.reserved_name(name.span, name.text)
+            elif name.text in first or (meaning is not None and meaning.kind == "output"):
                 before = first.get(name.text) or (meaning.span if meaning else None)
                 yield names.duplicate_name(name.span, name.text, before)
             elif meaning is not None and meaning.kind == "value":

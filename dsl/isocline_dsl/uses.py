@@ -11,6 +11,9 @@ from isocline_dsl.messages import dynamics, names
 from isocline_dsl.messages.message import nearest
 from isocline_dsl.scopes import BUILT_IN, VALUES, Meaning, Scope
 
+MOST_SUGGESTIONS = 50
+"""For mistakes beyond these nothing is suggested."""
+
 
 @dataclass(frozen=True)
 class Place:
@@ -63,9 +66,13 @@ class Uses:
             place.scope.use(node.text)
             self._allowed(node, meaning, place)
         elif not place.words:
-            known = place.scope.of_kind(*VALUES)
+            known = self._suggested(place.scope, *VALUES)
             self.found.append(names.unknown_name(node.span, node.text, known))
             self._meant(node.text, known, place.scope)
+
+    def _suggested(self, scope: Scope, *kinds: str) -> set[str]:
+        """The names that may have been meant; none where a file has more mistakes than anyone would read."""
+        return scope.of_kind(*kinds) if len(self.found) < MOST_SUGGESTIONS else set()
 
     def _meant(self, name: str, known: Collection[str], scope: Scope) -> None:
         """The name that was most likely meant counts as used: one mistake, one message."""
@@ -112,9 +119,11 @@ class Uses:
         if name in self.functions:
             return
         if meaning is not None:
-            self.found.append(names.not_callable(node.name.span, name, meaning.kind))
+            orders = self.orders.get(name, {})
+            states = tuple(state + "'" * k for state, order in orders.items() for k in range(order))
+            self.found.append(names.not_callable(node.name.span, name, meaning.kind, states))
         else:
-            known = {*self.functions, *scope.of_kind("net")}
+            known = {*self.functions, *self._suggested(scope, "net")}
             self.found.append(names.unknown_function(node.name.span, name, known))
 
     # -------------------------------------------------------------------------------------- solves and scans
@@ -131,7 +140,7 @@ class Uses:
 
     def _solved_field(self, node: tree.Solve, scope: Scope) -> None:
         name, meaning = node.field.text, scope.find(node.field.text)
-        fields = scope.of_kind("field")
+        fields = self._suggested(scope, "field")
         if meaning is None or meaning.kind != "field":
             kind = f"a {meaning.kind}" if meaning else ""
             self.found.append(dynamics.solve_of_no_field(node.field.span, name, kind, fields))

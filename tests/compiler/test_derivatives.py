@@ -281,3 +281,22 @@ def test_a_gradient_does_not_compute_the_value_itself() -> None:
     model = lowered(NUMBERS["net"] + "\noutput d = grad(y, x)")
     read = {node.attrs["name"] for node in model.graph.nodes() if node.op in (INPUT, WEIGHT)}
     assert read == {"x", *(item.name for item in model.weights)} - {"e.dense_2.bias"}
+
+
+@pytest.mark.parametrize(
+    ("expression", "expected"),
+    [
+        ("jvp(sin(k), k, x)", lambda k, x: np.cos(k) * x),
+        ("vjp(sin(k), k, x)", lambda k, x: np.cos(k) * x),
+        ("jvp(sum(sin(k)*k[0]), k, x)", lambda k, x: (k[0] * np.cos(k) * x).sum(-1) + np.sin(k).sum() * x[:, 0]),
+        ("vjp(k*sum(k), k, x)", lambda k, x: k.sum() * x + (k * x).sum(-1, keepdims=True)),
+        ("jvp(x*sin(k), k, x)", lambda k, x: x * np.cos(k) * x),
+        ("jvp(sum(x*k^2), k, x)", lambda k, x: (2 * k * x * x).sum(-1)),
+    ],
+)  # fmt: skip
+def test_each_sample_may_have_its_own_direction_for_what_is_common_to_all(
+    expression: str, expected: Callable[..., np.ndarray]
+) -> None:
+    program = Program(lowered(f"param k: real[3] = 0.3\noutput y = {expression}\n" + "output z = x\n"))
+    found = program("y").numpy()
+    np.testing.assert_allclose(found, expected(program.weights["k"], program.x.numpy()), rtol=1e-12)

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import time
+from pathlib import Path
 
 import numpy as np
 import onnx
 import onnxruntime
 import pytest
 
+from isocline_compiler import driver
 from isocline_compiler.backends.to_onnx import IR_VERSIONS, to_onnx
 from isocline_compiler.graph import ARGUMENT, INPUT, WEIGHT, Graph, Region, at, constant, leaf
 from isocline_compiler.graph.solve import Interval
@@ -16,6 +18,7 @@ from isocline_compiler.ops import OPS
 from isocline_compiler.ops.shapes import real
 from isocline_dsl.diagnostics import IsoclineError, Source
 from isocline_dsl.tree import Span
+from isocline_runtime import load
 from tests.solves import solve_node
 
 X = leaf(INPUT, "x", real("batch", 3))
@@ -207,3 +210,16 @@ def test_a_weight_without_a_value_and_an_unknown_opset_are_both_reported():
     first, second = (item.message for item in caught.value.diagnostics)
     assert "f.b" in first
     assert "17" in second
+
+
+@pytest.mark.parametrize("expression", ["clip(relu(x), -1, 1)", "clip(relu(x), 0.25, 4)", "relu(clip(x, -1, 0.5))"])
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_clipping_beside_relu_runs_in_either_precision(expression: str, dtype: str, tmp_path: Path) -> None:
+    path = tmp_path / "m.dyn"
+    path.write_text(
+        f"dyn 1\nmodel m\ninput x: real[3] in (-2, 2)\noutput z = {expression}\ndeploy {{ dtype {dtype} }}\n"
+    )
+    x = np.array([[-1.5, 0.125, 1.75]], dtype=dtype)
+    found = load(driver.compile(path, out=tmp_path / "out").folder).run({"x": x})["z"]
+    words = {"relu": lambda a: np.maximum(a, 0), "clip": np.clip, "x": x}
+    np.testing.assert_array_equal(found, eval(expression, words))

@@ -87,7 +87,7 @@ def drawn(inputs: Sequence[Port], source: Source, seed: int = 0) -> Samples:
     Raises E607 for an input that has no finite bounds, which says how to give it some.
     """
     generator = np.random.default_rng(seed)
-    faults = [messages.no_starts(port.span, port.name) for port in inputs if not _drawable(port)]
+    faults = [messages.no_starts(port.span, port.name, _unknown(port)) for port in inputs if not _drawable(port)]
     if faults:
         raise IsoclineError(faults, source)
     if not inputs:
@@ -98,6 +98,11 @@ def drawn(inputs: Sequence[Port], source: Source, seed: int = 0) -> Samples:
 def are_drawable(inputs: Sequence[Port]) -> bool:
     """Whether every input has finite bounds to draw between."""
     return bool(inputs) and all(_drawable(port) for port in inputs)
+
+
+def _unknown(port: Port) -> str | None:
+    """The first size that only data could tell."""
+    return next((size for size in port.shape if isinstance(size, str)), None)
 
 
 def _drawable(port: Port) -> bool:

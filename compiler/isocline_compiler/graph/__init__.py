@@ -247,8 +247,9 @@ def constant(value: Any, name: str | None = None) -> Node:
     if array.dtype.kind not in "fib":
         raise TypeError(f"no constant of dtype {array.dtype}")
     wide = {"f": np.float64, "i": np.int64, "b": np.bool_}[array.dtype.kind]
-    array = np.array(array, dtype=wide)
-    array.setflags(write=False)
+    if array.flags.writeable or array.dtype != wide:
+        array = np.array(array, dtype=wide)
+    array.setflags(write=False)  # a view that repeats one number, `np.broadcast_to(0.0, shape)`, takes no memory
     return CONSTANT(value=array) if name is None else CONSTANT(value=array, name=name)
 
 

@@ -6,8 +6,9 @@ from typing import Literal
 
 from isocline_compiler.graph import Graph, Node
 from isocline_compiler.lower.blocks import DataLowering, DeployLowering
-from isocline_compiler.lower.expressions import LATER, Solution
+from isocline_compiler.lower.expressions import LATER, Solution, room_to_nest
 from isocline_compiler.lower.faults import LowerError, Poisoned
+from isocline_compiler.lower.reach import by_use, check_inlined
 from isocline_compiler.lower.training import TrainLowering
 from isocline_compiler.lower.values import FileValues
 from isocline_compiler.model import DataPlan, DeploymentPlan, Model, Port, TrainingPlan
@@ -29,13 +30,14 @@ def lower(program: Program, source: Source) -> Model:
     """
     resolved = resolve(program, CALLABLE)
     lowering = ProgramLowering(program, source)
-    model = lowering.model()
+    with room_to_nest():
+        model = lowering.model()
     told = {item.span for item in resolved}  # `dense(n)`, n unknown: that it is no number is not told besides
     found = [*resolved, *(item for item in lowering.values.mistakes.found if item.span not in told)]
-    if found or model is None:
+    if found:
         places = sorted(set(found), key=lambda item: (item.span.start if item.span else -1, item.code))
         raise IsoclineError(places, source)
-    assert not lowering.values.mistakes.poisoned, "a name without a value, and no message that says why"
+    assert model is not None, "a name without a value, and no message that says why"
     return model
 
 
@@ -55,16 +57,19 @@ class ProgramLowering:
     def model(self) -> Model | None:
         """The model, or None when a mistake was noted."""
         values = self.values
-        for name, declaration in values.declared.items():
-            if not isinstance(declaration, Net | Field):
-                values.mistakes.attempt(values.get, name, declaration.span)
+        values.mistakes.attempt(check_inlined, self.program)
+        if values.mistakes.found:
+            return None
+        for name in by_use(values.declared):
+            if not isinstance(values.declared[name], Net | Field):
+                values.mistakes.attempt(values.get, name, values.declared[name].span)
         for item in self.program.declarations:
             if isinstance(item, Output):
                 values.mistakes.attempt(self._output, item)
         self._blocks()
         if values.mistakes.found or values.mistakes.poisoned:
             values.rehearse()
-        return None if values.mistakes.found else self._assembled()
+        return None if values.mistakes.found or values.mistakes.poisoned else self._assembled()
 
     def _output(self, output: Output) -> None:
         name = output.name.text

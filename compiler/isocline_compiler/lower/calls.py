@@ -6,14 +6,19 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from isocline_compiler.graph import Fault, Node, at
+from isocline_compiler.graph import Fault, Node, at, topological
 from isocline_compiler.lower.faults import LowerError
 from isocline_compiler.lower.known_numbers import Numbers
 from isocline_compiler.lower.weights import LayerScope
+from isocline_compiler.passes.share import shared
+from isocline_compiler.passes.simplify import simplified
 from isocline_compiler.vocabulary.functions.kinds import WordCall
 from isocline_compiler.vocabulary.functions.record import Function, Parameter, apply, bind, check
 from isocline_dsl.messages import calls
 from isocline_dsl.tree import Array, Attribute, Call, Expression, Identifier, Name, Span
+
+WORTH_TIDYING = 20
+"""Operations of what is differentiated: below, the passes do it later."""
 
 
 @dataclass(frozen=True)
@@ -38,7 +43,19 @@ def call_function(function: Function, call: Call, arguments: Sequence[Expression
     with at(call.span):
         result = apply(function, [(parameter, value) for parameter, value, _ in pairs], place.scope)
     assert isinstance(result, Node)
-    return result
+    return _tidied(result, pairs) if function.kind == "derivative" else result
+
+
+def _tidied(derivative: Node, pairs: Sequence[tuple[Parameter, Any, Expression]]) -> Node:
+    """A derivative with what differentiating made shared and simplified: one of it is smaller by as much each time.
+
+    What it was made from stays: a name for it may be differentiated by later.
+    """
+    given = topological([value for _, value, _ in pairs if isinstance(value, Node)])
+    if len(given) < WORTH_TIDYING:
+        return derivative
+    shorter = simplified(derivative, given)
+    return shared([shorter], given)[0]
 
 
 def _checked(function: Function, parameter: Parameter, value: Any, span: Span) -> None:

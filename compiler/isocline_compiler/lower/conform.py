@@ -19,7 +19,7 @@ def conform(node: Node, shape: Shape) -> Node | None:
         return node
     if node.type.sample or not all(isinstance(size, int) for size in shape):
         return None
-    return ADD(*align(node, constant(np.zeros([int(size) for size in shape]))))
+    return ADD(*align(node, constant(np.broadcast_to(0.0, [int(size) for size in shape]))))
 
 
 def spread(node: Node, like: Node) -> Node:

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+import sys
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from contextvars import ContextVar
 from dataclasses import dataclass, field
 from typing import TypeAlias
 
@@ -61,6 +64,21 @@ class Solution:
 
 Value: TypeAlias = "Node | Solution"
 
+DEEPEST = 500
+"""Expressions within one another, those of called nets included."""
+_DEPTH: ContextVar[int] = ContextVar("depth", default=0)
+
+
+@contextmanager
+def room_to_nest() -> Iterator[None]:
+    """Python's own limit raised to what `DEEPEST` needs: a level of an expression takes some ten calls."""
+    before = sys.getrecursionlimit()
+    sys.setrecursionlimit(max(before, 20 * DEEPEST))
+    try:
+        yield
+    finally:
+        sys.setrecursionlimit(before)
+
 
 @dataclass
 class Frame:
@@ -109,11 +127,17 @@ class Expressions:
 
     def value(self, expression: Expression) -> Value:
         """The value of an expression. Raises LowerError with the narrowest place that is known."""
-        with at(expression.span):
-            try:
+        depth = _DEPTH.get()
+        if depth > DEEPEST:
+            raise LowerError(messages.nested_too_deeply(expression.span, DEEPEST))
+        token = _DEPTH.set(depth + 1)
+        try:
+            with at(expression.span):
                 return self._value(expression)
-            except Fault as fault:
-                raise LowerError(fault.make(expression.span)) from None
+        except Fault as fault:
+            raise LowerError(fault.make(expression.span)) from None
+        finally:
+            _DEPTH.reset(token)
 
     def _value(self, expression: Expression) -> Value:
         match expression:

@@ -12,7 +12,9 @@ import numpy as np
 from isocline_compiler.graph import Array as NumpyArray
 from isocline_compiler.graph.tensor_type import Size
 from isocline_compiler.lower.faults import LowerError, Poisoned
+from isocline_compiler.vocabulary.functions.kinds import MOST
 from isocline_dsl import messages
+from isocline_dsl.messages.message import counted
 from isocline_dsl.tree import Array, Binary, Call, Expression, Name, Number, Range, Span, TypeName, Unary
 
 Real: TypeAlias = float | int
@@ -49,6 +51,7 @@ class Numbers:
     def __init__(self, consts: Mapping[str, Expression]) -> None:
         self.consts = consts
         self._begun: set[str] = set()
+        self._found: dict[str, Real] = {}
 
     def real(self, expression: Expression) -> Real:
         """The value, an `int` when it is written and computed with integers.
@@ -59,6 +62,8 @@ class Numbers:
             value = self._real(expression)
             if isinstance(value, int) and abs(value) > LARGEST:
                 raise OverflowError("a whole number beyond 2^63")
+            if math.isnan(value):
+                raise ValueError("not a number, such as inf - inf")
             return value
         except (ZeroDivisionError, OverflowError, ValueError) as problem:
             raise LowerError(messages.arithmetic_fault(expression.span, str(problem))) from None
@@ -66,6 +71,8 @@ class Numbers:
     def _real(self, expression: Expression) -> Real:
         match expression:
             case Number():
+                if len(expression.text) > 400:
+                    raise OverflowError(f"a number of {len(expression.text)} digits")
                 return int(expression.text) if expression.is_integer else expression.value
             case Name(text=text) if text in NAMED:
                 return NAMED[text]
@@ -83,13 +90,16 @@ class Numbers:
         raise LowerError(messages.not_a_known_number(expression.span))
 
     def _const(self, name: str, span: Span) -> Real:
+        if name in self._found:
+            return self._found[name]
         if name in self._begun:
             raise Poisoned  # defined by itself: reported where names are resolved
         self._begun.add(name)
         try:
             if isinstance(self.consts[name], Array):
                 raise LowerError(messages.not_a_known_number(span))
-            return self.real(self.consts[name])  # a fault is the declaration's, with its place
+            self._found[name] = self.real(self.consts[name])  # a fault is the declaration's, with its place
+            return self._found[name]
         finally:
             self._begun.discard(name)
 
@@ -119,7 +129,11 @@ class Numbers:
 
     def sizes(self, type_: TypeName) -> tuple[Size, ...]:
         """The sizes of a type: whole numbers, or names that start with a capital letter and no const has."""
-        return tuple(self._size(item) for item in type_.sizes)
+        sizes = tuple(self._size(item) for item in type_.sizes)
+        count = math.prod(size for size in sizes if isinstance(size, int))
+        if count > MOST:
+            raise LowerError(messages.type_too_large(type_.span, count, MOST))
+        return sizes
 
     def _size(self, expression: Expression) -> Size:
         if isinstance(expression, Name) and expression.text not in self.consts and expression.text not in NAMED:
@@ -142,11 +156,15 @@ class Numbers:
         if step == 0 or (stop - start) / step < 0:
             raise LowerError(messages.bad_range_step(interval.step.span, f"{start:g}..{stop:g}", f"{step:g}"))
         ratio = (stop - start) / step
+        if not math.isfinite(ratio):
+            raise LowerError(messages.too_many_times(interval.span, "more than 1e308"))
+        if abs(step) <= math.ulp(max(abs(start), abs(stop))):  # the next time would be the same number
+            raise LowerError(messages.bad_range_step(interval.step.span, f"{start:g}..{stop:g}", f"{step:g}"))
         count = round(ratio) if abs(ratio - round(ratio)) < 1e-9 * max(1.0, ratio) else math.floor(ratio)
         if count < 1:
             raise LowerError(messages.bad_range_step(interval.step.span, f"{start:g}..{stop:g}", f"{step:g}"))
         if count > 1_000_000:
-            raise LowerError(messages.too_many_times(interval.span, count))
+            raise LowerError(messages.too_many_times(interval.span, counted(count)))
         reaches = abs(ratio - count) < 1e-9 * max(1.0, ratio)
         last = stop if reaches else start + count * step
         return (*(start + (last - start) * (i / count) for i in range(count)), last)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import pairwise
@@ -16,6 +17,7 @@ from isocline_compiler.lower.conform import conform, spread
 from isocline_compiler.lower.expressions import Expressions, Frame, NetCall, Solution, Value
 from isocline_compiler.lower.faults import LowerError, Mistakes, Poisoned
 from isocline_compiler.lower.known_numbers import Numbers
+from isocline_compiler.lower.reach import by_use
 from isocline_compiler.lower.weights import LayerScope, WeightTable
 from isocline_compiler.solvers.grid import discretise
 from isocline_dsl import messages
@@ -101,6 +103,8 @@ class SolveLowering:
         if known is None:
             return Interval(None, solve.everywhere), node
         times = tuple(float(item) for item in known)
+        if not all(map(math.isfinite, times)):
+            raise LowerError(messages.times_not_finite(solve.times.span))
         forward = len(times) < 2 or times[1] > times[0]
         for before, after in pairwise(times):
             if before == after or (after > before) != forward:
@@ -134,10 +138,20 @@ def _check_steps(scheme: Called, interval: Interval, times: Node | None) -> None
     size = 2 if times is None else times.size(-1)
     if not isinstance(size, int):
         return  # known only when the model runs
-    try:
-        discretise(interval, scheme.name, scheme.options["steps"], intervals=size - 1, span=scheme.span)
-    except IsoclineError as error:
-        raise LowerError(*error.diagnostics) from None
+    count = size - 1 if interval.times is None else len(interval.times) - 1
+    steps = scheme.options["steps"]
+    if steps % count:  # else there is nothing to say, and a grid of a million steps is not made for it
+        try:
+            discretise(interval, scheme.name, steps, intervals=count, span=scheme.span)
+        except IsoclineError as error:
+            raise LowerError(*error.diagnostics) from None
+    if interval.times is not None and _too_fine(interval.times, steps // count):
+        raise LowerError(messages.bad_range_step(scheme.span, "these times", f"of 1/{steps // count} of an interval"))
+
+
+def _too_fine(times: Sequence[float], substeps: int) -> bool:
+    """Whether substeps of some interval are shorter than what tells two times apart."""
+    return any(abs(b - a) / substeps <= math.ulp(max(abs(a), abs(b))) for a, b in pairwise(times))
 
 
 @dataclass(frozen=True)
@@ -216,11 +230,13 @@ class FieldBody:
         frame.outer = self._with_definitions(frame, expressions, definitions, frame.outer)
         derivatives: dict[str, Node] = {}
         mistakes = Mistakes()
+        for name in by_use(definitions):
+            mistakes.attempt(frame.lookup, name, definitions[name].name.span)
         for item in self.declaration.body:
             with mistakes.noted():
                 if isinstance(item, Assign):
-                    frame.lookup(item.name.text, item.name.span)
-                elif isinstance(item, Equation):
+                    continue
+                if isinstance(item, Equation):
                     derivatives.update(self._equation(item, frame, expressions))
                 else:
                     raise LowerError(messages.not_available_yet(item.span, "a stochastic or controlled equation"))

@@ -146,10 +146,7 @@ class TrainLowering:
         return node
 
     def _term(self, expression: Expression, setting: Setting) -> Node:
-        node = self.expressions.node(expression)
-        if node.type.sample != () or node.type.kind != "real":
-            raise LowerError(messages.loss_not_scalar(expression.span, str(node.type.with_shape(node.type.sample))))
-        return node
+        return _single(self.expressions.node(expression), expression)
 
     def _require_weights(self) -> None:
         """A gradient comes back from the loss to something that is trained. Raises LowerError."""
@@ -171,7 +168,7 @@ class TrainLowering:
                 if isinstance(addend, Call) and addend.name.text == "steer":
                     self._record(addend, context)
                 else:
-                    terms[self.values.excerpt(addend)] = inside.node(addend)
+                    terms[self.values.excerpt(addend)] = _single(inside.node(addend), addend)
         return {text: context.current(node) for text, node in terms.items()}
 
     def _regularizer(self, call: Call, context: LossContext) -> Node:
@@ -184,7 +181,7 @@ class TrainLowering:
         """The value of an argument of a regularizer; the name of a field must be one."""
         if kind != "field":
             return plain(value, kind, self.values.numbers)
-        name = self.values.excerpt(value)
+        name = value.text if isinstance(value, Name) else self.values.excerpt(value)
         if isinstance(value, Name) and name not in self.values.declared:
             raise Poisoned  # reported where names are resolved
         if not isinstance(self.values.declared.get(name), Field):
@@ -209,6 +206,13 @@ class TrainLowering:
             return None
         assert isinstance(built, Node)
         return built
+
+
+def _single(node: Node, expression: Expression) -> Node:
+    """A term of what is made small: one real number for each sample, or one for all. Raises LowerError."""
+    if node.type.sample != () or node.type.kind != "real":
+        raise LowerError(messages.loss_not_scalar(expression.span, str(node.type.with_shape(node.type.sample))))
+    return node
 
 
 def _addends(expression: Expression) -> list[Expression]:

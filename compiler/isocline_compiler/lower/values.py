@@ -13,18 +13,21 @@ from isocline_compiler.lower.faults import LowerError, Mistakes, Poisoned
 from isocline_compiler.lower.indexing import first
 from isocline_compiler.lower.known_numbers import Numbers
 from isocline_compiler.lower.ports import ParamLowering, port, port_leaf
+from isocline_compiler.lower.reach import by_use
 from isocline_compiler.lower.solves import SolveLowering
 from isocline_compiler.lower.weights import LayerScope, WeightTable
 from isocline_compiler.model import Parameter, Port
 from isocline_dsl import messages
 from isocline_dsl.diagnostics import Source
 from isocline_dsl.tree import (
+    Array,
     Assign,
     Const,
     Control,
     Expression,
     Field,
     Input,
+    Name,
     Net,
     NoiseDeclaration,
     Output,
@@ -59,6 +62,7 @@ class FileValues:
         self.nets = frozenset(name for name, item in self.declared.items() if isinstance(item, Net))
         self.known: dict[str, Value] = {}
         self.begun: set[str] = set()
+        self.inlined: set[str] = set()
 
     # ------------------------------------------------------------------------------------------------ names
 
@@ -77,8 +81,9 @@ class FileValues:
     def rehearse(self) -> None:
         """Lower nets and fields for themselves: in a file with mistakes, what uses them may never get as far."""
         solving = SolveLowering(self.table, self.numbers, self.nets, self.call_net, self.get)
-        for name, declaration in self.declared.items():
-            if isinstance(declaration, Net):
+        for name in reversed(by_use(self.declared)):  # what calls others before them: those are done then, too
+            declaration = self.declared[name]
+            if isinstance(declaration, Net) and name not in self.inlined:
                 self.mistakes.attempt(self._rehearse_net, name, declaration)
             elif isinstance(declaration, Field):
                 self.mistakes.attempt(solving.rehearse, declaration)
@@ -117,7 +122,8 @@ class FileValues:
                     raise LowerError(messages.not_a_value(declaration.span, name, type(declaration).__name__.lower()))
 
     def _const(self, declaration: Const) -> Node:
-        value = self.numbers.array(declaration.value)
+        name = declaration.name
+        value = self.numbers.array(Name(name.text, span=name.span) if is_scalar(declaration) else declaration.value)
         if declaration.type is None:
             return constant(value)
         expected = TensorType("real", self.numbers.sizes(declaration.type))
@@ -171,11 +177,13 @@ class FileValues:
         inside = Expressions(frame, self.numbers, self.nets, self.call_net)
         self.begun.add(f"{name}()")
         try:
-            for item in net.body:
-                frame.names[item.name.text] = inside.value(item.value)
+            definitions = {item.name.text: item.value for item in net.body}
+            for local in by_use(definitions):
+                frame.names[local] = inside.value(definitions[local])
             result = inside.node(net.result)
         finally:
             self.begun.discard(f"{name}()")
+        self.inlined.add(name)
         return self._returned(net, result)
 
     def _arguments(self, net: Net, arguments: Sequence[Node], span: Span) -> dict[str, Value]:
@@ -204,6 +212,11 @@ class FileValues:
             found, stated = describe(result.type), describe(TensorType("real", expected))
             raise LowerError(messages.shape_differs(net.result.span, net.name.text, found, stated))
         return fitted
+
+
+def is_scalar(declaration: Const) -> bool:
+    """Whether a constant is one number."""
+    return not isinstance(declaration.value, Array)
 
 
 def excerpt(source: Source, node: Tree) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections import Counter
 from dataclasses import dataclass, field
 from typing import Literal
@@ -12,7 +13,11 @@ from isocline_compiler.graph import ARGUMENT, WEIGHT, Array, Fault, Node, leaf
 from isocline_compiler.graph.tensor_type import Shape, TensorType
 from isocline_compiler.model import Initializer, Statistic, Weight
 from isocline_dsl import messages
+from isocline_dsl.messages import calls
 from isocline_dsl.tree import Span
+
+MOST_WEIGHTS = 100_000_000
+"""Numbers in one array of weights: what is more does not fit into memory twice."""
 
 Role = Literal["trained", "statistic", "running"]
 
@@ -29,6 +34,9 @@ class WeightTable:
 
     def get(self, name: str, shape: tuple[int, ...], initial: Initializer, role: Role, span: Span | None) -> Node:
         """The leaf of a weight; asked for again, the same leaf."""
+        count = math.prod(shape)
+        if count > MOST_WEIGHTS:
+            raise Fault(lambda at: calls.too_many_entries(at, name, count, MOST_WEIGHTS))
         if name not in self.leaves:
             self.weights[name] = Weight(name, shape, initial, role, span)
             self.leaves[name] = leaf(WEIGHT, name, TensorType("real", shape))

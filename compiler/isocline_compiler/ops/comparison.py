@@ -210,7 +210,10 @@ def _grad_clip(g: Node, y: Node, x: Node, low: float, high: float) -> tuple[Node
 
 
 def _emit_clip(emitter: Emitter, node: Node, x: str) -> str:
-    return emitter.node("Clip", x, emitter.real(node.attrs["low"]), emitter.real(node.attrs["high"]))
+    low, high = emitter.real(node.attrs["low"]), emitter.real(node.attrs["high"])
+    if emitter.wide:  # onnxruntime fuses Relu and Clip, and refuses the model where they are of float64
+        return emitter.node("Min", emitter.node("Max", x, low), high)
+    return emitter.node("Clip", x, low, high)
 
 
 CLIP = Op(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any, TypeAlias
 
 from isocline_compiler.graph import Graph, Node, Region, at, transform
@@ -19,14 +19,14 @@ def rewrite(graph: Graph, visit: Visit) -> Graph:
     return graph.with_outputs(dict(zip(graph.outputs, outputs, strict=True)))
 
 
-def rewritten(roots: Sequence[Node], visit: Visit) -> tuple[Node, ...]:
-    """`roots`, rewritten with all that they reach, the regions of solves included."""
+def rewritten(roots: Sequence[Node], visit: Visit, kept: Iterable[Node] = ()) -> tuple[Node, ...]:
+    """`roots`, rewritten with all that they reach, the regions of solves included; those `kept` stay."""
 
     def enter(node: Node, inputs: tuple[Node, ...]) -> Node:
         with at(node.span):
             return visit(_with_regions(node, visit), inputs)
 
-    return transform(roots, enter)
+    return transform(roots, enter, {node: node for node in kept})
 
 
 def _with_regions(node: Node, visit: Visit) -> Node:

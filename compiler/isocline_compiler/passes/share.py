@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Sequence
+from collections.abc import Hashable, Iterable, Sequence
 
 import numpy as np
 
@@ -18,9 +18,9 @@ def share(graph: Graph) -> Graph:
     return rewrite(graph, _sharing())
 
 
-def shared(roots: Sequence[Node]) -> tuple[Node, ...]:
-    """The same for some values: equal ones become the very same node."""
-    return rewritten(roots, _sharing())
+def shared(roots: Sequence[Node], kept: Iterable[Node] = ()) -> tuple[Node, ...]:
+    """The same for some values: equal ones become the very same node, those to be kept aside."""
+    return rewritten(roots, _sharing(), kept)
 
 
 def _sharing() -> Visit:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 
 import numpy as np
 
@@ -14,7 +14,7 @@ from isocline_compiler.ops.comparison import CAST, CLIP, WHERE
 from isocline_compiler.ops.elementwise import ABS, SQUARE
 from isocline_compiler.ops.shaping import EXPAND_LIKE
 from isocline_compiler.passes.layout import LAYOUT, joined
-from isocline_compiler.passes.rewrite import rewrite
+from isocline_compiler.passes.rewrite import rewrite, rewritten
 
 Rule = Callable[[Node], Node | None]
 
@@ -28,6 +28,11 @@ def simplify(graph: Graph) -> Graph:
     A result keeps its kind and shape: a rule that would change them does not apply. `0 x -> 0` holds for finite x.
     """
     return rewrite(graph, _simplified)
+
+
+def simplified(root: Node, kept: Iterable[Node]) -> Node:
+    """The same for one value, those to be kept aside."""
+    return rewritten([root], _simplified, kept)[0]
 
 
 def _simplified(node: Node, inputs: tuple[Node, ...]) -> Node:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from isocline_dsl.messages.message import Draft, did_you_mean, message
+from isocline_dsl.messages.message import Draft, counted, did_you_mean, message
 from isocline_dsl.tree import Span
 
 
@@ -149,7 +149,7 @@ def not_a_class(span: Span | None, callee: str, found: str) -> Draft:
 @message("E295")
 def too_many_entries(span: Span | None, callee: str, count: int, most: int) -> Draft:
     """An array that no model needs, and that would not fit into memory. Mostly a zero too many."""
-    return Draft(span, f"`{callee}` would make {count} entries, more than {most}", "check the sizes")
+    return Draft(span, f"`{callee}` would make {counted(count)} entries, more than {most}", "check the sizes")
 
 
 @message("E296")

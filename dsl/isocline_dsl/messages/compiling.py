@@ -79,14 +79,19 @@ def weights_shape(span: Span | None, name: str, found: str, expected: str) -> Dr
 
 
 @message("E607")
-def no_starts(span: Span | None, input_: str) -> Draft:
+def no_starts(span: Span | None, input_: str, size: str | None = None) -> Draft:
     """There are neither data nor bounds from which to try the compiled model.
 
     To measure the error of the deployed grid the compiler solves from many starting points: held-out data, or points
     drawn from the declared bounds of the inputs.
 
         input x0: real[2] in (-2, 2)
+
+    A size that is a name, `time[N]`, is known from data only: bounds alone do not say how many to draw.
     """
+    if size is not None:
+        known = f"the size `{size}` of the input `{input_}` is not known, so that the model cannot be tried"
+        return Draft(span, known, f"give data, or a number in its place: `const {size} = 10`")
     return Draft(
         span,
         f"the input `{input_}` has neither data nor bounds to try the model on",

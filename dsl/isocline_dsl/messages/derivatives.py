@@ -60,3 +60,17 @@ def derivative_too_large(span: Span | None, function: str, count: int, most: int
     return Draft(
         span, f"`{function}` would take {count} passes through the graph; the limit is {most}", "use `jvp` or `vjp`"
     )
+
+
+@message("E355")
+def derivative_of_too_much(span: Span | None, function: str, count: int, most: int) -> Draft:
+    """What is differentiated has more operations than can be: mostly since it is a derivative of a derivative itself.
+
+    Each derivative is two to three times as large as what it is of, so ten in one another are ten thousand times as
+    large. Where a high derivative is needed, solve for it, or write it by hand.
+    """
+    return Draft(
+        span,
+        f"`{function}` is of an expression of {count} operations, more than {most}",
+        "nest fewer derivatives: each makes the expression two to three times as large",
+    )

@@ -194,9 +194,18 @@ def bad_range_step(span: Span | None, range_: str, step: str) -> Draft:
 
 
 @message("E318")
-def too_many_times(span: Span | None, count: int) -> Draft:
+def too_many_times(span: Span | None, count: str) -> Draft:
     """A range with more than a million times. Perhaps its step is too small by some powers of ten."""
     return Draft(span, f"{count} times are too many", "the limit is a million; take a longer step")
+
+
+@message("E331")
+def times_not_finite(span: Span | None) -> Draft:
+    """A solve goes on to an infinite time.
+
+    Steps lead to finite times only. For where a solution comes to rest, take a time long after it has: `over 0..1000`.
+    """
+    return Draft(span, "these times are not all finite", "let the solve end at a number")
 
 
 @message("E319")

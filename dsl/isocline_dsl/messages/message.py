@@ -54,9 +54,19 @@ def message(code: str) -> Callable[[Callable[Facts, Draft]], Message[Facts]]:
     return with_code
 
 
+def counted(count: int) -> str:
+    """A whole number as it is read: in full, or its power of ten when it has more digits than anyone counts."""
+    return str(count) if count < 10**12 else f"about 1e{int(count.bit_length() * 0.30103)}"
+
+
+MOST_COMPARED = 200
+
+
 def nearest(name: str, known: Iterable[str]) -> str | None:
     """The known name that `name` most resembles, or None when none comes close."""
     names = sorted(set(known) - {name})
+    if len(names) > MOST_COMPARED:  # comparing all would take longer than reading the file
+        names = [item for item in names if item[:2] == name[:2] or item[-2:] == name[-2:]][:MOST_COMPARED]
     by_case = {item.casefold(): item for item in reversed(names)}
     if name.casefold() in by_case:
         return by_case[name.casefold()]

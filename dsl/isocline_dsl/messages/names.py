@@ -141,13 +141,19 @@ def unknown_function(span: Span, name: str, known: Collection[str]) -> Draft:
 
 
 @message("E261")
-def not_callable(span: Span, name: str, kind: str) -> Draft:
+def not_callable(span: Span, name: str, kind: str, states: Sequence[str] = ()) -> Draft:
     """Something that is not a function is called.
 
     Multiplication needs its operator: `k*(a + b)`, not `k(a + b)`. A state may be called with a time, `x(t - tau)`, in
-    its own field only.
+    its own field only. A field is no function: it is solved.
+
+        path = solve decay from x = x0 over 0..1        # not decay(0, x0)
     """
-    return Draft(span, f"`{name}` is a {kind} and cannot be called", f"write `{name}*(...)` to multiply")
+    hint = f"write `{name}*(...)` to multiply"
+    if kind == "field":
+        starts = ", ".join(f"{state} = ..." for state in states) or "STATE = ..."
+        hint = f"solve it: `NAME = solve {name} from {starts} over 0..1`, alone on the right side"
+    return Draft(span, f"`{name}` is a {kind} and cannot be called", hint)
 
 
 @message("E262")

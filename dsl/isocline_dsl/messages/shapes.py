@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from isocline_dsl.messages.message import Draft, declared, message
+from isocline_dsl.messages.message import Draft, counted, declared, message
 from isocline_dsl.tree import Span
 
 
@@ -169,6 +169,32 @@ def not_an_integer(span: Span | None, found: str) -> Draft:
 def arithmetic_fault(span: Span | None, reason: str) -> Draft:
     """Arithmetic over known numbers fails: a division by zero, the logarithm of a negative number, an overflow."""
     return Draft(span, f"this cannot be computed: {reason}")
+
+
+@message("E236")
+def type_too_large(span: Span | None, count: int, most: int) -> Draft:
+    """A type of more entries than fit into a model: of one sample, ten million at most. Mostly a zero too many.
+
+    input x: real[1000000000]        # eight gigabytes for each sample
+    """
+    return Draft(span, f"this type has {counted(count)} entries, more than {most}", "check the sizes")
+
+
+@message("E237")
+def inlined_too_large(span: Span | None, name: str, parts: int, most: int) -> Draft:
+    """Nets and fields that would be larger than any model, once each call is written out.
+
+    A call of a net puts its body there. Nets that call others twice each double with every level:
+
+        net a(z: real) = tanh(z)
+        net b(z: real) = a(a(z))          # twice as large as a
+        net c(z: real) = b(b(z))          # four times
+
+    A value that is used twice is computed once when it has a name: `u = a(z)`.
+    """
+    what = f"`{name}`, with what it calls written out," if name else "this, with the nets it calls written out,"
+    found = f"{what} has {counted(parts)} parts, more than {most}"
+    return Draft(span, found, "call fewer nets, or repeat by a `solve` of steps")
 
 
 @message("E225")

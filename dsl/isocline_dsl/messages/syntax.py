@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import unicodedata
+
 from isocline_dsl.diagnostics import Note
 from isocline_dsl.messages.message import Draft, message
 from isocline_dsl.tree import Span
@@ -69,16 +71,17 @@ def unknown_escape(span: Span, escape: str) -> Draft:
 
 
 @message("E106")
-def not_a_name(span: Span, name: str, character: str) -> Draft:
+def not_a_name(span: Span, name: str, character: str, begins: bool) -> Draft:
     """A name with a character that no name may contain.
 
     Names begin with a letter or `_` and go on with letters, digits and `_`; letters of any alphabet are welcome: `α`,
-    `größe`. Superscripts, arrows and typographic operators are not letters.
+    `größe`. Superscripts, arrows and typographic operators are not letters. Digits are 0 to 9, of no other alphabet.
 
         y = x²                   # write x^2
         y = a×b                  # write a*b
     """
-    return Draft(span, f"`{name}` is not a name: `{character}` cannot be part of one", _instead(character))
+    what = "begin one" if begins else "be part of one"
+    return Draft(span, f"`{name}` is not a name: `{character}` cannot {what}", _instead(character))
 
 
 def _instead(character: str) -> str | None:
@@ -95,7 +98,9 @@ def _instead(character: str) -> str | None:
         "³": "^3",
         "÷": "/",
     }
-    return f"write `{known[character]}`" if character in known else None
+    digit = unicodedata.decimal(character, None)
+    instead = known.get(character) if digit is None else str(digit)
+    return None if instead is None else f"write `{instead}`"
 
 
 @message("E107")
@@ -131,11 +136,9 @@ def side_by_side(span: Span, left: str, right: str) -> Draft:
 
         x' = 2 x                 # write 2*x
     """
-    return Draft(
-        span,
-        f"`{left}` and `{right}` stand side by side",
-        "write `*` between them, or the operator that is missing",
-    )
+    product = "`*` between them" if right in ("(", "[") else f"`{left}*{right}`"
+    hint = f"write {product}, or the operator that is missing"
+    return Draft(span, f"`{left}` and `{right}` stand side by side", hint)
 
 
 @message("E110")
@@ -152,7 +155,7 @@ def term_without_differential(span: Span, term: str, differential: str) -> Draft
 
 
 @message("E111")
-def nested_too_deeply(span: Span, limit: int) -> Draft:
+def nested_too_deeply(span: Span, limit: int, hint: str = "give a part of it a name of its own") -> Draft:
     """An expression is nested too deeply.
 
     Brackets, pipelines, sums and nested calls may be nested 100 levels deep; a sum of a hundred terms counts as a
@@ -160,7 +163,7 @@ def nested_too_deeply(span: Span, limit: int) -> Draft:
 
     Give parts of it a name: `inner = ...`, then use `inner`.
     """
-    return Draft(span, f"this is nested more than {limit} levels deep", "give a part of it a name of its own")
+    return Draft(span, f"this is nested more than {limit} levels deep", hint)
 
 
 @message("E112")
@@ -364,3 +367,21 @@ def many_mistakes(span: Span | None, more: int) -> Draft:
     Two hundred are shown. A file with so many is often not a program at all: is it the right one?
     """
     return Draft(span, f"{more} more mistakes are not shown", "mend the first ones; is this the right file?")
+
+
+@message("E131")
+def declaration_inside(span: Span, word: str, brace: Span | None) -> Draft:
+    """A declaration stands inside the braces of another one.
+
+    `param`, `input`, `net`, `control` and the like are for the whole file. A field, a net and a block see what is
+    declared beside them, so nothing of it need stand inside.
+
+        field f(t, z: real) {
+          param k: positive          # move this line out, above the field
+          z' = -k*z
+        }
+    """
+    notes = (Note("the braces open here", brace),) if brace is not None else ()
+    return Draft(
+        span, f"`{word}` stands inside braces", f"move `{word} ...` out, above what the braces belong to", notes
+    )

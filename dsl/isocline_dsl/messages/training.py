@@ -130,7 +130,7 @@ def loss_not_scalar(span: Span | None, found: str) -> Draft:
 
     `mean`, `sum` or a loss function reduces an array to a number a sample; the mean over the batch is taken for you.
     """
-    return Draft(span, f"the loss is {found}, expected a number", "take the `mean` of it")
+    return Draft(span, f"this term of the loss is {found}, expected a number", "take the `mean` of it")
 
 
 @message("E419")

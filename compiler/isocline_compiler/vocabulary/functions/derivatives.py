@@ -20,13 +20,19 @@ from isocline_compiler.ops.elementwise import STOP_GRADIENT
 from isocline_compiler.ops.indexing import CONCAT
 from isocline_compiler.ops.reduction import REDUCE_SUM
 from isocline_compiler.ops.shaping import RESHAPE
-from isocline_compiler.vocabulary.functions.broadcasting import known_sample
+from isocline_compiler.vocabulary.functions.broadcasting import elementwise, known_sample
 from isocline_compiler.vocabulary.functions.kinds import Value
 from isocline_compiler.vocabulary.functions.record import functions
 from isocline_dsl import messages
 
 MOST_PASSES = 256
 """More rows or columns than this are refused: each is a pass over the whole expression."""
+
+MOST_OPERATIONS = 3_000
+"""More than these are not differentiated: each derivative of a derivative is two to three times as large."""
+
+MOST_PASSED = 30_000
+"""Operations that all passes together may go through."""
 
 SPELLED = {
     "less": "<", "less_equal": "<=", "greater": ">", "greater_equal": ">=", "equal": "==", "not_equal": "!=",
@@ -68,7 +74,7 @@ def vjp(y: Value, x: Value, u: Value) -> Node:
     """
     _require_dependence("vjp", y, x)
     _require_same("vjp", y, u)
-    if _by_columns(y, x):
+    if _by_columns(y, x) or (u.type.batched and not y.type.batched):
         return _joined([_inner(column, u) for column in _pushed("vjp", y, x)], x.type.sample)
     return pull([y], [broadcast_like(u, y)], [x])[0]
 
@@ -80,6 +86,8 @@ def jvp(y: Value, x: Value, v: Value) -> Node:
     """
     _require_dependence("jvp", y, x)
     _require_same("jvp", x, v)
+    if v.type.batched and not x.type.batched:
+        return _along_each(y, x, v)
     return jvps([y], [x], [[broadcast_like(v, x)]])[0][0]
 
 
@@ -114,13 +122,13 @@ def laplacian(y: Value, x: Value) -> Node:
 
 def _rows(function: str, y: Node, x: Node) -> Node:
     """One reverse pass for each entry of y, stacked: (y..., x...)."""
-    parts = [pull([y], [_unit(y, index)], [x])[0] for index in range(_count(function, y))]
+    parts = [pull([y], [_unit(y, index)], [x])[0] for index in range(_count(function, y, y))]
     return _arranged(parts, y.type.sample + x.type.sample, first=True)
 
 
 def _pushed(function: str, y: Node, x: Node) -> list[Node]:
     """dy/dx_i in the shape of y for each entry of x: a forward pass each."""
-    units = [[_unit(x, index)] for index in range(_count(function, x))]
+    units = [[_unit(x, index)] for index in range(_count(function, x, y))]
     return [column for (column,) in jvps([y], [x], units)]
 
 
@@ -129,9 +137,22 @@ def _columns(function: str, y: Node, x: Node) -> Node:
     return _arranged(_pushed(function, y, x), y.type.sample + x.type.sample, first=False)
 
 
+def _along_each(y: Node, x: Node, v: Node) -> Node:
+    """sum_i (dy/dx_i) v_i where every sample has a direction v of its own and x is common to all."""
+    total = constant(0.0)
+    for column, unit in zip(_pushed("jvp", y, x), _units(x), strict=True):
+        total = total + elementwise("mul", column, _inner(v, unit))
+    return total
+
+
+def _units(like: Node) -> list[Node]:
+    """For each entry of a sample the array that is 1 there and 0 elsewhere."""
+    return [_unit(like, index) for index in range(_count("jvp", like, like))]
+
+
 def _trace(function: str, y: Node, x: Node) -> Node:
     """sum_i dy_i/dx_i: a pass each, forwards where there is a solve between."""
-    count = _count(function, x)
+    count = _count(function, x, y)
     units = [_unit(y, index) for index in range(count)]
     passes = _pushed(function, y, x) if _by_columns(y, x) else [pull([y], [unit], [x])[0] for unit in units]
     total = constant(0.0)
@@ -183,11 +204,14 @@ def _require_same(function: str, left: Node, right: Node) -> None:
         raise Fault(lambda span: messages.derivative_shapes(span, function, describe(left.type), describe(right.type)))
 
 
-def _count(function: str, value: Node) -> int:
-    """Entries of a sample. Raises `Fault` when each would take a pass and they are too many."""
+def _count(function: str, value: Node, y: Node) -> int:
+    """Entries of a sample. Raises `Fault` when each would take a pass through y and that is too much."""
     count = math.prod(known_sample(function, value))
     if count > MOST_PASSES:
         raise Fault(lambda span: messages.derivative_too_large(span, function, count, MOST_PASSES))
+    size = count * len(topological([y]))
+    if size > MOST_PASSED:
+        raise Fault(lambda span: messages.derivative_of_too_much(span, function, size, MOST_PASSED))
     return count
 
 
@@ -204,6 +228,8 @@ def _by_columns(y: Node, x: Node) -> bool:
 def _require_dependence(function: str, y: Node, x: Node) -> None:
     """A derivative that is zero for every input is a mistake, and is told from one that cannot be computed."""
     order = topological([y])
+    if len(order) > MOST_OPERATIONS:
+        raise Fault(lambda span: messages.derivative_of_too_much(span, function, len(order), MOST_OPERATIONS))
     between = dependent(order, [x])
     if y not in between:
         raise Fault(lambda span: messages.no_dependence(span, function))

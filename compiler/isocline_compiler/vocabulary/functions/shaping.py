@@ -29,6 +29,9 @@ from isocline_compiler.vocabulary.functions.kinds import MOST, Axes, Axis, Count
 from isocline_compiler.vocabulary.functions.record import functions
 from isocline_dsl.messages import calls
 
+MOST_LISTED = 1_000_000
+"""Of numbers that differ, which are kept one by one from the beginning."""
+
 
 def concat(x: Value, *others: Value, axis: Axis = 0) -> Node:
     """Join along an existing axis. A single number counts as an array of one.
@@ -246,14 +249,14 @@ def full(value: Real, *sizes: Sizes) -> Node:
 def _filled(callee: str, value: float, sizes: Sequence[Size]) -> Node:
     shape = tuple(known_size(callee, size) for size in sizes)
     check_entries(callee, *shape)
-    return constant(np.full(shape, value))
+    return constant(np.broadcast_to(float(value), shape))
 
 
-def check_entries(callee: str, *sizes: int) -> int:
+def check_entries(callee: str, *sizes: int, most: int = MOST) -> int:
     """How many entries an array of these sizes has. Raises `Fault` for more than fit into a model."""
     count = math.prod(sizes)
-    if count > MOST:
-        raise Fault(lambda span: calls.too_many_entries(span, callee, count, MOST))
+    if count > most:
+        raise Fault(lambda span: calls.too_many_entries(span, callee, count, most))
     return count
 
 
@@ -265,7 +268,7 @@ def range_(first: Integer, last: Integer | None = None) -> Node:
     low, high = (0, first) if last is None else (first, last)
     if high <= low:
         raise Fault(lambda span: calls.wrong_argument(span, "range", "last", f"more than {low}", str(high)))
-    check_entries("range", high - low)
+    check_entries("range", high - low, most=MOST_LISTED)
     return constant(np.arange(low, high, dtype=np.float64))
 
 
@@ -274,6 +277,7 @@ def linspace(first: Real, last: Real, count: Count) -> Node:
 
     Example: linspace(0, 1, 4) * x
     """
+    check_entries("linspace", count, most=MOST_LISTED)
     return constant(np.linspace(first, last, count))
 
 
