@@ -20,6 +20,18 @@ def main() -> None:
     except KeyboardInterrupt:
         print("interrupted", file=sys.stderr, flush=True)
         sys.exit(INTERRUPTED)
+    except SystemExit as leaving:
+        if _is_silent(leaving):
+            print("interrupted", file=sys.stderr, flush=True)
+        raise
+
+
+def _is_silent(leaving: SystemExit) -> bool:
+    """Whether a Ctrl-C came between commands, where typer leaves without a word; one that was told is suppressed."""
+    error: BaseException | None = leaving
+    while error is not None and not isinstance(error, KeyboardInterrupt):
+        error = error.__cause__ or (None if error.__suppress_context__ else error.__context__)
+    return error is not None
 
 
 def __getattr__(name: str) -> Any:

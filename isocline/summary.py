@@ -56,8 +56,10 @@ def _parity(certificate: Facts) -> str:
 def _errors(certificate: Facts) -> Iterator[tuple[str, str]]:
     """The error of the grid, for models that are a differential equation."""
     if certificate["discretisation"]:
-        stated = f"stated {certificate['stated_error']:.0e}, against {certificate['reference']}"
-        yield "error", f"{_spreads(certificate['deployed'])}  ({stated})"
+        apart = max(certificate["references_apart"].values(), default=0.0)
+        against = f"against {certificate['reference']}, itself within {_number(apart)}"
+        promised = f"stated {certificate['stated_error']:.0e}, " if certificate["error_is_stated"] else ""
+        yield "error", f"{_spreads(certificate['deployed'])}  ({promised}{against})"
     if certificate["beyond"]:
         yield (
             "bounds",

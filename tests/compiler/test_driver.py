@@ -73,7 +73,7 @@ def test_the_manifest_names_every_file_by_its_hash(write: Write, tmp_path: Path)
 @pytest.mark.parametrize(
     ("deploy", "code"),
     [
-        ("solver auto(error=1e-3, of=state); parity 1e-9", "E602"),
+        ("solver auto(error=1e-3, of=state); parity 1e-9", "E632"),
         ("solver rk4(steps=20); check max(abs(state)) < 0.1", "E419"),
         ("solver dopri5(rtol=1e-6)", "E411"),
         ("solver dopri5", "E411"),
@@ -92,7 +92,7 @@ def test_a_missed_bound_stops_the_build_and_leaves_the_older_artifact(
     assert sorted(path.name for path in tmp_path.iterdir()) == ["out", "spring.dyn"], "nothing is left behind"
 
 
-def test_a_grid_that_fails_beyond_the_sweep_is_e601(
+def test_a_grid_that_has_not_converged_is_e601_and_e631(
     write: Write, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The sweep sees fewer samples than the proof; here its choice is made worse on the way."""
@@ -104,7 +104,7 @@ def test_a_grid_that_fails_beyond_the_sweep_is_e601(
         return {"path": discretisation(solve, "euler", 4)}, trials
 
     monkeypatch.setattr(Proving, "choose", coarser)
-    assert codes(write("solver auto(error=1e-3, of=state)"), out=tmp_path / "out") == ["E601"]
+    assert codes(write("solver auto(error=1e-3, of=state)"), out=tmp_path / "out") == ["E601", "E631"]
     assert not (tmp_path / "out").exists()
 
 

@@ -294,7 +294,15 @@ def test_a_measure_that_is_not_a_number_misses_its_bound(field: str, code: str) 
     kept = {"parity": {"y": Spread(0.0, 0.0, 0.0, 0)}, "deployed": {"y": Spread(0.0, 0.0, 0.0, 0)}}
     for measured, codes in ((kept, []), ({**kept, field: {"y": NAN}}, [code])):
         certificate: Any = SimpleNamespace(
-            **measured, parity_bound=1e-5, stated_error=1e-3, dtype="float32", checks=(), orders=(), second_walk={}
+            **measured,
+            parity_bound=1e-5,
+            stated_error=1e-3,
+            dtype="float32",
+            checks=(),
+            orders=(),
+            second_walk={},
+            step_halving={},
+            inputs_rounded={},
         )
         assert [item.code for item in Proving.missed(build, certificate)] == codes
 

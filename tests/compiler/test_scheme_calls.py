@@ -18,7 +18,8 @@ model m
 
 {constant}input x: real[2]
 target y: real[2]
-field f(t, h: real[2]) {{ h' = -h }}
+param k: positive = 1
+field f(t, h: real[2]) {{ h' = -k*h }}
 h = solve f from h = x over 0..1 {within}
 output h
 train {{ loss mse(h, y); solver {trained} }}

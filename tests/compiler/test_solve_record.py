@@ -11,6 +11,7 @@ import pytest
 import torch
 
 from isocline_compiler import driver
+from isocline_compiler.data import Split
 from isocline_compiler.derivatives.reverse_forward import jvp
 from isocline_compiler.graph import Graph, constant
 from isocline_compiler.graph.solve import SOLVE, spec_of
@@ -46,7 +47,8 @@ def test_a_path_integral_is_of_the_authors_states_whatever_else_is_solved(tmp_pa
     file.write_text(DECAY.format(loss=loss))
     model = check(file)
     assert model.training is not None
-    objective = Objective.of(model, model.training, 1)
+    split = Split({"start": np.array([2.0]), "z": np.array([0.0])})
+    objective = Objective.of(model, model.training, split)
     weights = {item.name: torch.tensor(item.initial(np.random.default_rng(0), item.shape)) for item in model.weights}
     batch = {"start": torch.tensor([2.0], dtype=torch.float64), "z": torch.tensor([0.0], dtype=torch.float64)}
     energy = objective(weights, batch).terms["kinetic_energy(f)"]

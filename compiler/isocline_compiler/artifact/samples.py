@@ -9,7 +9,7 @@ import numpy as np
 from isocline_compiler.certify.certificate import Certificate
 from isocline_compiler.certify.deployed import run_deployed
 from isocline_compiler.certify.evaluation import Choices
-from isocline_compiler.certify.prove import MEASURED, Proving
+from isocline_compiler.certify.prove import Proving
 from isocline_compiler.certify.samples import Samples
 from isocline_compiler.graph import Array
 from isocline_runtime import Session
@@ -21,13 +21,16 @@ STORED = 16
 def stored_samples(proving: Proving, choices: Choices, certificate: Certificate, session: Session) -> bytes:
     """An npz with `input/NAME`, and of every output `output/NAME` as deployed, `exact/NAME` in float64 on the same
     grid, and `reference/NAME`, the solution, where the model is a differential equation."""
-    chosen = _chosen(proving, certificate)
-    evaluator = proving.evaluator(chosen)
+    measuring = proving.measuring
+    rows = _chosen(measuring.samples, certificate)
+    chosen = measuring.samples.taken(rows) if measuring.samples.inputs else measuring.samples
+    batched = {name for name, node in measuring.graph.outputs.items() if node.type.batched}
+    reference = measuring.reference if measuring.open else {}
     answers = {
         "input": chosen.inputs,
         "output": run_deployed(session, chosen),
-        "exact": evaluator.run(choices),
-        "reference": evaluator.reference if evaluator.open else {},
+        "exact": proving.evaluator(chosen).run(choices),
+        "reference": {name: array[rows] if name in batched else array for name, array in reference.items()},
     }
     arrays: dict[str, Array] = {
         f"{kind}/{name}": array for kind, named in answers.items() for name, array in named.items()
@@ -37,13 +40,9 @@ def stored_samples(proving: Proving, choices: Choices, certificate: Certificate,
     return sink.getvalue()
 
 
-def _chosen(proving: Proving, certificate: Certificate) -> Samples:
-    measured = proving.samples.first(MEASURED)
-    if not measured.inputs:
-        return measured
+def _chosen(measured: Samples, certificate: Certificate) -> Array:
+    """The places of the worst samples, and of others spread over all of them."""
     spreads = (*certificate.parity.values(), *certificate.deployed.values())
     rows = {item.worst_sample for item in spreads if item.worst_sample < measured.count}
-    spread = np.linspace(0, measured.count - 1, min(STORED, measured.count)).round().astype(int)
-    rows |= set(spread[: max(STORED - len(rows), 1)].tolist())
-    picked = sorted(rows)
-    return Samples({name: array[picked] for name, array in measured.inputs.items()}, {}, measured.origin)
+    rows |= set(measured.spread(STORED)[: max(STORED - len(rows), 1)].tolist())
+    return np.array(sorted(rows))

@@ -114,7 +114,9 @@ class Certificate:
     beyond: Mapping[str, Spread] = field(default_factory=dict)
     orders: tuple[ObservedOrder, ...] = ()
     second_walk: Mapping[str, float] = field(default_factory=dict)
+    inputs_rounded: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
     second_reference: str = ""
+    error_is_stated: bool = True
     references_apart: Mapping[str, float] = field(default_factory=dict)
     dtype: str = "float32"
     definition: str = DEFINITION

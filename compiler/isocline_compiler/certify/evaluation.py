@@ -151,12 +151,12 @@ class Evaluator:
         for _ in range(ATTEMPTS):
             explicit = AdaptiveExplicit(tolerance)
             self._solve_by(explicit)
-            outputs = self._referred()
+            outputs = self.referred()
             if not self.open:
                 return Agreed(outputs, "", "", {})
             multistep = Multistep(tolerance, longest, explicit.breaks)
             few._solve_by(multistep)
-            apart = self._apart(outputs, few._referred())
+            apart = self._apart(outputs, few.referred())
             found = Agreed(outputs, explicit.words, multistep.words, apart)
             if found.largest <= self.error * AGREED:
                 return found
@@ -185,7 +185,7 @@ class Evaluator:
                 found[name] = float(relative_errors(array, same, batched).max())
         return found
 
-    def _referred(self) -> dict[str, Array]:
+    def referred(self) -> dict[str, Array]:
         """The outputs by the present reference, all finite."""
         try:
             outputs = self.run({})
@@ -200,6 +200,20 @@ class Evaluator:
                 port = next(port for port in self.model.outputs if port.name == name)
                 raise IsoclineError([messages.not_finite(port.span, f"the output `{name}`")], self.model.source)
         return outputs
+
+    def joined(self, other: Evaluator, origin: str) -> Evaluator:
+        """The same on these samples and those of another, whose references are known."""
+        both = Evaluator(self.model, self.weights, self.samples.joined(other.samples, origin), self.error)
+        first, second = self.agreed, other.agreed
+        outputs = {
+            name: np.concatenate([array, second.outputs[name]]) if self.graph.outputs[name].type.batched else array
+            for name, array in first.outputs.items()
+        }
+        apart = {name: max(value, second.apart.get(name, 0.0)) for name, value in first.apart.items()}
+        assert self.by is not None
+        both._solve_by(self.by)
+        both.__dict__["agreed"] = Agreed(outputs, first.first, first.second, apart)
+        return both
 
     def jumps(self, solve: Solve) -> Jumps:
         """Where the field of a solve, and of what varies it, jumps for all samples alike: its grid stands on these."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -24,6 +24,7 @@ from isocline_compiler.certify.samples import Samples, are_drawable, drawn, held
 from isocline_compiler.certify.stability import stability
 from isocline_compiler.certify.steppers import SAME, SecondWalk, steppable
 from isocline_compiler.certify.versions import versions
+from isocline_compiler.certify.worst import Worst, search_worst
 from isocline_compiler.data import Dataset
 from isocline_compiler.graph import Array
 from isocline_compiler.graph.called import Called
@@ -37,12 +38,21 @@ from isocline_runtime import Session
 
 Progress = Callable[[str], None]
 
-PARITY, LEAST_PARITY = 0.1, 1e-6
-"""Rounding may be this part of the stated error, and no bound is below what single precision can be held to."""
+PARITY, AT_MOST = 0.1, 0.5
+"""The part of the stated error that rounding may be, and what it may be where single precision needs it."""
+SINGLE, LEAST_PARITY = 5e-6, 1e-6
+"""What single precision usually keeps, and below which no bound is set."""
 NAMED_PARITY = 1e-5
 """The bound on rounding where the scheme is the model's or the author's, and no error is promised."""
+REFINED = 3
+"""How often a grid is chosen anew because the search found inputs on which it misses."""
 MEASURED = 512
 """Samples on which schemes are chosen, and discretisation and parity measured."""
+
+
+def parity_of(error: float) -> float:
+    """The bound on rounding beside a stated error: a tenth of it, but what float32 keeps where that is below a half."""
+    return max(PARITY * error, min(AT_MOST * error, SINGLE), LEAST_PARITY)
 
 
 @dataclass(frozen=True)
@@ -57,11 +67,14 @@ class Proving:
     @cached_property
     def samples(self) -> Samples:
         """Held-out data, or draws from the inputs' bounds, in the precision of the deployed model."""
+        return self.given.rounded(self.model.deployment.dtype)
+
+    @cached_property
+    def given(self) -> Samples:
+        """The same as the user has them, in double precision."""
         if self.dataset is None:
-            found = drawn(self.model.inputs, self.model.source)
-        else:
-            found = held_out(self.dataset, self.model.inputs, self.model.targets)
-        return found.rounded(self.model.deployment.dtype)
+            return drawn(self.model.inputs, self.model.source)
+        return held_out(self.dataset, self.model.inputs, self.model.targets)
 
     @cached_property
     def _evaluators(self) -> dict[int, Evaluator]:
@@ -75,8 +88,17 @@ class Proving:
 
     @cached_property
     def measured(self) -> Samples:
-        """The samples on which errors are measured."""
+        """The samples on which errors are measured, before the worst have been searched for."""
         return self.samples.first(MEASURED)
+
+    @cached_property
+    def _refined(self) -> list[Evaluator]:
+        return []
+
+    @property
+    def measuring(self) -> Evaluator:
+        """The evaluator on all samples on which errors are measured, the worst that were found among them."""
+        return self._refined[-1] if self._refined else self.evaluator(self.measured)
 
     @property
     def parity(self) -> float:
@@ -85,7 +107,7 @@ class Proving:
         if plan.parity is not None:
             return plan.parity
         is_open = any(solve.spec.scheme is None for solve in self.evaluator(self.measured).solves)
-        return max(plan.error * PARITY, LEAST_PARITY) if is_open and self._is_bounded else NAMED_PARITY
+        return parity_of(plan.error) if is_open and self._is_bounded else NAMED_PARITY
 
     def choose(self, progress: Progress) -> tuple[dict[str, Discretisation], tuple[Trial, ...]]:
         """A discretisation for every solve: the model's own, the author's, or the cheapest that meets the error."""
@@ -102,8 +124,38 @@ class Proving:
             }
             return {**evaluator.stated, **chosen}, ()
         rounding = self.parity if plan.dtype == "float32" else float("inf")
-        found, trials = choose(evaluator, plan.error, plan.of, progress, rounding)
-        return {**evaluator.stated, **found}, trials
+        trials: tuple[Trial, ...] = ()
+        for _ in range(REFINED):
+            found, tried = choose(self.measuring, plan.error, plan.of, progress, rounding)
+            chosen, trials = {**evaluator.stated, **found}, (*trials, *tried)
+            if self._search(chosen, progress) <= plan.error:
+                break
+        return chosen, trials
+
+    def _search(self, choices: Choices, progress: Progress) -> float:
+        """The largest error of a grid that a search of the inputs' box finds; those inputs are measured from now on.
+
+        With data the promise is on those: nothing is searched.
+        """
+        if self.dataset is not None or not are_drawable(self.model.inputs):
+            return 0.0
+        plan, known = self.model.deployment, self.measuring
+        progress("searching the inputs' bounds for the worst")
+        outputs = plan.of or tuple(known.graph.outputs)
+
+        def on(samples: Samples) -> Evaluator:
+            return Evaluator(self.model, self.weights, samples, plan.error)
+
+        worst = search_worst(known, choices, outputs, self.model.inputs, on)
+        tried = sum(item.tried for item in self._tried) + worst.tried
+        self._tried.append(worst)
+        origin = f"{self.measured.origin}, and the worst of {tried} in a search"
+        self._refined.append(known.joined(on(worst.samples), origin))
+        return float(worst.errors.max())
+
+    @cached_property
+    def _tried(self) -> list[Worst]:
+        return []
 
     def certificate(
         self,
@@ -115,8 +167,8 @@ class Proving:
         explained: tuple[AttributionProof, ...],
     ) -> Certificate:
         """Measure everything that is claimed."""
-        plan, measured = self.model.deployment, self.measured
-        evaluator = self.evaluator(measured)
+        plan, evaluator = self.model.deployment, self.measuring
+        measured = evaluator.samples
         exact = evaluator.run(choices)
         deployed = run_deployed(session, measured)
         everything = run_deployed(session, self.samples) if plan.checks else {}
@@ -124,12 +176,13 @@ class Proving:
         agreed = evaluator.agreed
         return Certificate(
             model=self.model.name,
-            samples=self.samples.origin + ("" if measured is self.samples else f", {measured.count} of them measured"),
+            samples=measured.origin + ("" if self.measured is self.samples else f", {MEASURED} of them measured"),
             parity=compare(deployed, exact, graph),
             parity_bound=self.parity,
             dtype=plan.dtype,
             discretisation=compare(exact, evaluator.reference, graph) if is_open else {},
             stated_error=plan.error,
+            error_is_stated=self._is_bounded,
             reference=agreed.first,
             second_reference=agreed.second,
             references_apart=agreed.apart,
@@ -148,6 +201,7 @@ class Proving:
             beyond=self._beyond(choices) if is_open else {},
             orders=_orders(evaluator, choices),
             second_walk=self._second_walk(evaluator, exact),
+            inputs_rounded=self._inputs_rounded(choices),
         )
 
     def _second_walk(self, evaluator: Evaluator, exact: Mapping[str, Array]) -> dict[str, float]:
@@ -157,6 +211,28 @@ class Proving:
             return {}
         found = evaluator.outputs(evaluator.graph, SecondWalk(evaluator.known))
         return {name: item.maximum for name, item in compare(exact, found, evaluator.graph).items()}
+
+    def _inputs_rounded(self, choices: Choices) -> dict[str, dict[str, float]]:
+        """How far each output moves when an input is rounded to the deployed precision, by input and output.
+
+        Measured in double precision, and of all inputs together ("") first: of each alone where that is too much.
+        """
+        if self.model.deployment.dtype == "float64":
+            return {}
+        given = self.given.first(MEASURED)
+        exact = self.evaluator(given).run(choices)
+        real = [port.name for port in self.model.inputs if given.inputs[port.name].dtype.kind == "f"]
+
+        def moved(names: Sequence[str]) -> dict[str, float]:
+            rounded = {name: given.rounded("float32").inputs[name] if name in names else array
+                       for name, array in given.inputs.items()}  # fmt: skip
+            found = Evaluator(self.model, self.weights, Samples(rounded, {}, given.origin)).run(choices)
+            return {name: item.maximum for name, item in compare(found, exact, self.model.graph).items()}
+
+        together = {"": moved(real)} if real else {}
+        if any(not value <= self.parity for item in together.values() for value in item.values()):
+            together |= {name: moved([name]) for name in real}
+        return together
 
     def _beyond(self, choices: Choices) -> dict[str, Spread]:
         """The error of the grid on draws from the inputs' bounds: data may cover little of what a caller may give.
@@ -182,6 +258,12 @@ class Proving:
             )
             for name, item in certificate.parity.items()
             if not item.maximum <= certificate.parity_bound
+        ]
+        missed += [
+            messages.input_rounded(spans[output], name, output, f"{value:.1e}", f"{certificate.parity_bound:.0e}")
+            for name, moved in certificate.inputs_rounded.items()
+            for output, value in moved.items()
+            if name and not value <= certificate.parity_bound
         ]
         bounded = plan.of or tuple(certificate.deployed)
         missed += [

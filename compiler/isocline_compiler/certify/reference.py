@@ -220,7 +220,7 @@ class _Flat:
             x = x.reshape(*lead, self.rows, -1)
         for shape in self.shapes:
             size = int(np.prod(shape, dtype=int)) // (self.rows if all(self.batched) else 1)
-            found.append(torch.from_numpy(np.ascontiguousarray(x[..., place : place + size]).reshape(*lead, *shape)))
+            found.append(torch.from_numpy(np.ascontiguousarray(x[..., place : place + size]).reshape((*lead, *shape))))
             place += size
         return tuple(found)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import product
 
 import numpy as np
 
@@ -14,6 +15,8 @@ from isocline_compiler.model import Port
 from isocline_dsl import messages
 from isocline_dsl.diagnostics import IsoclineError, Source
 
+FEW_ENTRIES, NEAR = 4, 1e-3
+"""Up to so many entries every corner of the box is a sample; how far inside, as a part of the box."""
 DRAWN = 64
 """How many starts are drawn when there is no data."""
 
@@ -37,16 +40,24 @@ class Samples:
         chosen: Array = np.linspace(0, self.count - 1, count).round().astype(int)
         return chosen
 
+    def taken(self, places: Array) -> Samples:
+        """The samples at these places."""
+        return Samples(
+            {name: array[places] for name, array in self.inputs.items()},
+            {name: array[places] for name, array in self.targets.items()},
+            self.origin,
+        )
+
+    def joined(self, other: Samples, origin: str | None = None) -> Samples:
+        """These samples and others behind them, without targets."""
+        inputs = {name: np.concatenate([array, other.inputs[name]]) for name, array in self.inputs.items()}
+        return Samples(inputs, {}, origin or self.origin)
+
     def first(self, count: int) -> Samples:
         """At most `count` samples, spread evenly over all of them."""
         if self.count <= count:
             return self
-        chosen = self.spread(count)
-        return Samples(
-            {name: array[chosen] for name, array in self.inputs.items()},
-            {name: array[chosen] for name, array in self.targets.items()},
-            self.origin,
-        )
+        return self.taken(self.spread(count))
 
     def rounded(self, dtype: str) -> Samples:
         """Real inputs as a caller can give them to a model of this precision, still float64.
@@ -92,7 +103,37 @@ def drawn(inputs: Sequence[Port], source: Source, seed: int = 0) -> Samples:
         raise IsoclineError(faults, source)
     if not inputs:
         return Samples({}, {}, "the one trajectory of the file")
-    return Samples({port.name: _draw(port, generator) for port in inputs}, {}, f"{DRAWN} draws from the inputs' bounds")
+    draws = Samples(
+        {port.name: _draw(port, generator) for port in inputs}, {}, f"{DRAWN} draws from the inputs' bounds"
+    )
+    corners = _corners(inputs, draws, generator)
+    return draws if corners is None else draws.joined(corners, f"{draws.origin} and {corners.count} of their corners")
+
+
+def _corners(inputs: Sequence[Port], draws: Samples, generator: np.random.Generator) -> Samples | None:
+    """Inputs just inside the corners of the box: all of them where they are few, else some; None where none is real.
+
+    The other inputs are those of draws.
+    """
+    real = [port for port in inputs if port.kind == "real"]
+    entries = sum(math.prod(int(size) for size in port.shape) for port in real)
+    if not entries:
+        return None
+    if entries <= FEW_ENTRIES:
+        sides = np.array(list(product((0, 1), repeat=entries)))
+    else:
+        sides = generator.integers(0, 2, (2**FEW_ENTRIES, entries))
+    found = {port.name: draws.inputs[port.name][: len(sides)] for port in inputs}
+    place = 0
+    for port in real:
+        assert port.bounds is not None
+        low, high = port.bounds
+        inside = NEAR * (high - low)
+        size = math.prod(int(size) for size in port.shape)
+        chosen = sides[:, place : place + size].reshape(len(sides), *(int(size) for size in port.shape))
+        found[port.name] = np.where(chosen == 1, high - inside, low + inside)
+        place += size
+    return Samples(found, {}, draws.origin)
 
 
 def are_drawable(inputs: Sequence[Port]) -> bool:

@@ -232,3 +232,20 @@ def jumps_too_close(span: Span | None, field: str, here: str, there: str) -> Dra
         f"`{field}` switches at {here} and at {there}, which float32 cannot tell apart",
         "write `dtype float64` in `deploy`, or begin to count the time nearer to them",
     )
+
+
+@message("E634")
+def input_rounded(span: Span | None, name: str, output: str, found: str, bound: str) -> Draft:
+    """Rounding an input to single precision alone changes the answer by more than the bound on parity.
+
+    The numbers are too large for the differences that count: seconds since 1970 are 128 apart in single precision,
+    kelvins near 300 are 3e-5 apart. Subtract what all of them have in common before the model sees them, or let the
+    model take and compute double precision.
+
+        deploy { solver auto(error=1e-3); dtype float64 }
+    """
+    return Draft(
+        span,
+        f"float32 cannot hold `{name}`: rounding it moves `{output}` by {found}; the bound is {bound}",
+        "write `dtype float64` in `deploy`, or subtract what the values have in common before they are given",
+    )
