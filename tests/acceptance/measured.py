@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import math
 import resource
+import signal
 import subprocess
 import sys
 import tempfile
@@ -117,26 +119,30 @@ def table(rows: Iterable[Row]) -> str:
 
 
 def measure(problem: Problem, file: Path, stated: float, *, limit: float = 300, count: int = 101) -> Row:
-    """Compile a file as a user does, in a process that may take `limit` seconds, and scan what it answers."""
+    """Compile a file as a user does, in at most `limit` seconds of processor, and scan what it answers."""
     with tempfile.TemporaryDirectory() as folder:
         out = Path(folder) / "artifact"
         command = [sys.executable, "-m", "isocline", "compile", str(file), "-o", str(out), "--json"]
         before = resource.getrusage(resource.RUSAGE_CHILDREN)
-        try:
-            ended = subprocess.run(command, capture_output=True, text=True, timeout=limit, check=False)
-        except subprocess.TimeoutExpired:
+        allowed = math.ceil(limit)
+        ended = subprocess.run(
+            command, capture_output=True, text=True, check=False,
+            preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_CPU, (allowed, allowed + 1)),
+        )  # fmt: skip
+        if ended.returncode in (-signal.SIGXCPU, -signal.SIGKILL):
             return Row(problem.name, limit, stated, message=f"not through after {limit:g} s")
         after = resource.getrusage(resource.RUSAGE_CHILDREN)
         seconds = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
         if ended.returncode != 0:
-            return Row(problem.name, seconds, stated, message=refusal(ended.stderr))
+            return Row(problem.name, seconds, stated, message=refusal(ended.stderr, ended.returncode))
         return _scanned(problem, out, json.loads(ended.stdout)["certificate"], seconds, count)
 
 
-def refusal(said: str) -> str:
-    """The first lines of the messages, without their places."""
+def refusal(said: str, status: int) -> str:
+    """The first lines of the messages, without their places; else the last thing that was said, and how it ended."""
     lines = said.splitlines()
-    return "; ".join(line for line in lines if line.startswith("error")) or " ".join(lines[-1:])
+    found = "; ".join(line for line in lines if line.startswith("error"))
+    return found or f"exit {status} without a message of ours: {' '.join(lines[-1:])}"
 
 
 def _scanned(problem: Problem, out: Path, certificate: Mapping[str, Any], seconds: float, count: int) -> Row:

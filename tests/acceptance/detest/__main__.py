@@ -26,7 +26,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("names", nargs="*", help="problems, all if none is named")
     parser.add_argument("-o", "--output", type=Path, help="where the table goes, in markdown")
-    parser.add_argument("--limit", type=float, default=300, help="seconds that a problem may take to compile")
+    parser.add_argument("--limit", type=float, default=300, help="seconds of processor for compiling one")
     parser.add_argument("--scan", type=int, default=101, help="values of s")
     given = parser.parse_args()
     text = table(rows(given.names or list(PROBLEMS), given.limit, given.scan))

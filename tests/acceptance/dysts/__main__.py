@@ -37,7 +37,7 @@ def main() -> None:
     parser.add_argument("-o", "--output", type=Path, help="where the table goes, in markdown")
     parser.add_argument("--dtype", choices=("float32", "float64"), default="float32")
     parser.add_argument("--lyapunov-times", type=float, default=1.0, help="how far each system is followed")
-    parser.add_argument("--limit", type=float, default=120, help="seconds that a system may take to compile")
+    parser.add_argument("--limit", type=float, default=120, help="seconds of processor for compiling one")
     parser.add_argument("--scan", type=int, default=41, help="values of s")
     parser.add_argument("--part", default="0/1", help="k/n: of every n systems the one after the first k")
     given = parser.parse_args()

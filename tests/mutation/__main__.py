@@ -1,0 +1,88 @@
+"""`python -m tests.mutation [-o FILE] [--workers N] [WORD...]`: plant each fault and write what catches it.
+
+A fault is tried when its name holds one of the words, every one without words. Nothing is changed in place.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import tempfile
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from queue import Queue
+
+from tests.mutation.builds import TEXTS
+from tests.mutation.fault import Fault
+from tests.mutation.faults import FAULTS
+from tests.mutation.trial import KINDS, Verdict, built, copied, loaded_beforehand, tried, within
+
+
+def table(verdicts: Iterable[Verdict]) -> str:
+    """Markdown: each fault with what caught it, and the counts."""
+    found = list(verdicts)
+    counts = Counter(item.kind for item in found)
+    words = {
+        "build": "stopped a build", "test": "failed a test", "hung": "ran past its time", "survived": "survived",
+        "moved": "no longer found in the source",
+    }  # fmt: skip
+    lines = [f"| {item.fault.name} | {item.kind} | {item.by} |".replace("\n", " ") for item in found]
+    total = ", ".join(f"{counts[kind]} {words[kind]}" for kind in KINDS)
+    caught = sum(counts[kind] for kind in ("build", "test", "hung"))
+    head = f"{caught} of {len(found) - counts['moved']} planted faults are caught: {total}.\n"
+    return "\n".join([head, "| fault | caught by | which |", "| --- | --- | --- |", *lines]) + "\n"
+
+
+def verdicts_of(faults: Sequence[Fault], workers: int, limit: int, output: Path | None) -> list[Verdict]:
+    """Try them all, each worker in a copy of its own; the table grows as they come in."""
+    found: dict[int, Verdict] = {}
+    with tempfile.TemporaryDirectory() as place:
+        copies: Queue[Path] = Queue()
+        for i in range(workers):
+            copies.put(copied(Path(place) / str(i)))
+
+        def attempt(index: int) -> None:
+            copy = copies.get()
+            try:
+                found[index] = tried(faults[index], copy, limit)
+            finally:
+                copies.put(copy)
+            verdict = found[index]
+            print(f"{len(found)}/{len(faults)} {verdict.kind}: {verdict.fault.name} | {verdict.by}", flush=True)
+            if output is not None:
+                output.write_text(table(found[i] for i in sorted(found)))
+
+        with ThreadPoolExecutor(workers) as pool:
+            list(pool.map(attempt, range(len(faults))))
+    return [found[i] for i in sorted(found)]
+
+
+def unharmed(limit: int) -> str | None:
+    """What stops a build where no fault is planted."""
+    with tempfile.TemporaryDirectory() as place:
+        ended, stopped = within(len(TEXTS) * limit, copied(Path(place) / "copy"), built, tuple(TEXTS))
+    return stopped if ended else "the builds do not end"
+
+
+def main() -> None:
+    """Try and write."""
+    os.environ.setdefault("OMP_NUM_THREADS", "1")
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("words", nargs="*", help="of the names of faults")
+    parser.add_argument("-o", "--output", type=Path, help="where the table goes, in markdown")
+    parser.add_argument("--workers", type=int, default=1)
+    parser.add_argument("--limit", type=int, default=90, help="seconds of processor for the builds, and for the tests")
+    given = parser.parse_args()
+    chosen = [item for item in FAULTS if not given.words or any(word in item.name for word in given.words)]
+    loaded_beforehand()
+    stopped = unharmed(given.limit)
+    if stopped is not None:
+        parser.exit(2, f"without any fault a build stops: {stopped}\n")
+    text = table(verdicts_of(chosen, given.workers, given.limit, given.output))
+    print(text)
+
+
+if __name__ == "__main__":
+    main()
