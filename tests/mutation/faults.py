@@ -73,7 +73,7 @@ STEPS = area(
 
 GRIDS = area(
     f"{COMPILER}/solvers", "auto end uneven looped times times_looped residual",
-    [f"{T}/test_grid.py", f"{T}/test_unroll.py"],
+    [f"{T}/test_grid.py", f"{T}/test_unroll.py", f"{T}/test_evaluation_by_hand.py"],
     [
         ("grid.py", "return [start + (end - start) * i / steps for i in range(steps)]",
          "return [start + (end - start) * i / (steps + 1) for i in range(steps)]", "nodes too near together"),
@@ -285,7 +285,7 @@ WORDS = area(
 )  # fmt: skip
 
 CERTIFICATE = area(
-    COMPILER, "auto trained", [f"{T}/test_certify_measures.py", f"{T}/test_certificate_stops.py", f"{T}/test_certify_choose.py", f"{T}/test_driver.py"],
+    COMPILER, "auto trained", [f"{T}/test_certify_measures.py", f"{T}/test_certificate_stops.py", f"{T}/test_evaluation_by_hand.py", f"{T}/test_certify_choose.py", f"{T}/test_driver.py"],
     [
         ("certify/measures.py", "difference = np.abs(a - b).max(axis=1)", "difference = 0 * np.abs(a - b).max(axis=1)", "every error is 0"),
         ("certify/measures.py", "difference = np.abs(a - b).max(axis=1)", "difference = np.abs(a - b).mean(axis=1)", "mean errors for the largest"),
