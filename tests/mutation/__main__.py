@@ -1,6 +1,7 @@
-"""`python -m tests.mutation [-o FILE] [--workers N] [WORD...]`: plant each fault and write what catches it.
+"""`python -m tests.mutation [-o FILE] [--go-on] [--workers N] [WORD...]`: plant each fault and write what catches it.
 
-A fault is tried when its name holds one of the words, every one without words. Nothing is changed in place.
+A fault is tried when its name holds one of the words, every one without words; with `--go-on` those that the table has
+as caught are left. Nothing is changed in place.
 """
 
 from __future__ import annotations
@@ -9,7 +10,7 @@ import argparse
 import os
 import tempfile
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from queue import Queue
@@ -18,6 +19,8 @@ from tests.mutation.builds import TEXTS
 from tests.mutation.fault import Fault
 from tests.mutation.faults import FAULTS
 from tests.mutation.trial import KINDS, Verdict, built, copied, loaded_beforehand, tried, within
+
+CAUGHT = ("build", "test", "hung")
 
 
 def table(verdicts: Iterable[Verdict]) -> str:
@@ -30,14 +33,22 @@ def table(verdicts: Iterable[Verdict]) -> str:
     }  # fmt: skip
     lines = [f"| {item.fault.name} | {item.kind} | {item.by} |".replace("\n", " ") for item in found]
     total = ", ".join(f"{counts[kind]} {words[kind]}" for kind in KINDS)
-    caught = sum(counts[kind] for kind in ("build", "test", "hung"))
+    caught = sum(counts[kind] for kind in CAUGHT)
     head = f"{caught} of {len(found) - counts['moved']} planted faults are caught: {total}.\n"
     return "\n".join([head, "| fault | caught by | which |", "| --- | --- | --- |", *lines]) + "\n"
 
 
-def verdicts_of(faults: Sequence[Fault], workers: int, limit: int, output: Path | None) -> list[Verdict]:
-    """Try them all, each worker in a copy of its own; the table grows as they come in."""
-    found: dict[int, Verdict] = {}
+def read_table(text: str) -> dict[str, tuple[str, str]]:
+    """By the names of faults, what caught them, from a table that was written."""
+    rows = [line.strip("| ").split(" | ") for line in text.splitlines() if line.startswith("| ")]
+    return {row[0]: (row[1], " | ".join(row[2:])) for row in rows if len(row) > 2 and row[1] in CAUGHT}
+
+
+def verdicts_of(
+    faults: Sequence[Fault], known: Mapping[str, tuple[str, str]], workers: int, limit: int, output: Path | None
+) -> list[Verdict]:
+    """Try those that are not known, each worker in a copy of its own; the table grows as they come in."""
+    found = {i: Verdict(fault, *known[fault.name]) for i, fault in enumerate(faults) if fault.name in known}
     with tempfile.TemporaryDirectory() as place:
         copies: Queue[Path] = Queue()
         for i in range(workers):
@@ -55,7 +66,7 @@ def verdicts_of(faults: Sequence[Fault], workers: int, limit: int, output: Path 
                 output.write_text(table(found[i] for i in sorted(found)))
 
         with ThreadPoolExecutor(workers) as pool:
-            list(pool.map(attempt, range(len(faults))))
+            list(pool.map(attempt, [i for i in range(len(faults)) if i not in found]))
     return [found[i] for i in sorted(found)]
 
 
@@ -72,6 +83,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("words", nargs="*", help="of the names of faults")
     parser.add_argument("-o", "--output", type=Path, help="where the table goes, in markdown")
+    parser.add_argument("--go-on", action="store_true", help="leave what the table says is caught")
     parser.add_argument("--workers", type=int, default=1)
     parser.add_argument("--limit", type=int, default=90, help="seconds of processor for the builds, and for the tests")
     given = parser.parse_args()
@@ -80,7 +92,8 @@ def main() -> None:
     stopped = unharmed(given.limit)
     if stopped is not None:
         parser.exit(2, f"without any fault a build stops: {stopped}\n")
-    text = table(verdicts_of(chosen, given.workers, given.limit, given.output))
+    known = read_table(given.output.read_text()) if given.go_on and given.output.exists() else {}
+    text = table(verdicts_of(chosen, known, given.workers, given.limit, given.output))
     print(text)
 
 

@@ -72,7 +72,7 @@ STEPS = area(
 )  # fmt: skip
 
 GRIDS = area(
-    f"{COMPILER}/solvers", "auto end uneven looped times times_looped residual",
+    f"{COMPILER}/solvers", "end uneven looped times times_looped residual auto",
     [f"{T}/test_grid.py", f"{T}/test_unroll.py", f"{T}/test_evaluation_by_hand.py"],
     [
         ("grid.py", "return [start + (end - start) * i / steps for i in range(steps)]",
@@ -235,7 +235,7 @@ DERIVATIVES = area(
 )  # fmt: skip
 
 PASSES = area(
-    f"{COMPILER}/passes", "functions functions_double layers auto explained", [f"{T}/test_passes.py"],
+    f"{COMPILER}/passes", "functions functions_double layers rk4 explained", [f"{T}/test_passes.py"],
     [
         ("simplify.py", "return b - a.inputs[0] if a.op is NEG else joined(node)", "return a.inputs[0] - b if a.op is NEG else joined(node)", "-a + b as a - b"),
         ("simplify.py", "        return -b\n    return a + b.inputs[0] if b.op is NEG else None", "        return b\n    return a + b.inputs[0] if b.op is NEG else None",

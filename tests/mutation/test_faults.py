@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.mutation.__main__ import table
+from tests.mutation.__main__ import read_table, table
 from tests.mutation.builds import TEXTS
 from tests.mutation.fault import Fault, Moved
 from tests.mutation.faults import FAULTS
@@ -37,6 +37,7 @@ def test_enough_faults_fit_the_source() -> None:
 
 def test_faults_differ_and_change_something() -> None:
     assert len({(fault.file, fault.old, fault.new) for fault in FAULTS}) == len(FAULTS)
+    assert len({fault.name for fault in FAULTS}) == len(FAULTS)
     assert all(fault.old != fault.new for fault in FAULTS)
 
 
@@ -117,3 +118,4 @@ def test_the_table_counts_what_is_caught() -> None:
     text = table([Verdict(fault, kind, "E601") for kind in kinds])
     assert text.startswith("3 of 4 planted faults are caught: 1 stopped a build, 1 failed a test, ")
     assert "| a.py: a name | survived | E601 |" in text
+    assert read_table(text) == {"a.py: a name": ("hung", "E601")}

@@ -26,7 +26,8 @@ FILES = ("pyproject.toml", "constraints.txt", "README.md", "CONTRIBUTING.md", "M
 PACKAGES = ("isocline", "isocline_compiler", "isocline_dsl", "isocline_runtime", "tests")
 BEFOREHAND = (
     "torch", "torchdiffeq", "torchsde", "onnx", "onnxruntime", "scipy.integrate", "scipy.stats", "networkx", "lark",
-    "pytest", "hypothesis", "pyarrow", "safetensors.numpy",
+    "pytest", "hypothesis", "syrupy", "pyarrow.parquet", "pyarrow.csv", "safetensors.numpy", "matplotlib.figure",
+    "matplotlib.backends.backend_svg", "mpl_toolkits.mplot3d", "jinja2", "pygments", "rich", "typer",
 )  # fmt: skip
 """Loaded once, before a process is forked for each trial; nothing of our own is among it."""
 
