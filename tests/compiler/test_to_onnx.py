@@ -207,3 +207,16 @@ def test_a_weight_without_a_value_and_an_unknown_opset_are_both_reported():
     first, second = (item.message for item in caught.value.diagnostics)
     assert "f.b" in first
     assert "17" in second
+
+
+def test_two_matrices_are_transposed_apart():
+    """What is emitted once for the same matrix is not taken for another one's."""
+    x = leaf(INPUT, "x", real("batch", 2, 3))
+    v, w = leaf(WEIGHT, "v", real(4, 3)), leaf(WEIGHT, "w", real(4, 3))
+    first, second = (OPS["linear"](x, item, transposed=True) for item in (v, w))
+    rng = np.random.default_rng(0)
+    weights = {"v": rng.normal(size=(4, 3)), "w": rng.normal(size=(4, 3))}
+    given = rng.normal(size=(5, 2, 3)).astype(np.float32)
+    found = run(to_onnx(Graph((x,), {"a": first, "b": second}), weights), x=given)
+    for name, value in zip(("v", "w"), found, strict=True):
+        np.testing.assert_allclose(value, given @ weights[name].T, rtol=1e-5, atol=1e-5)
