@@ -13,7 +13,7 @@ import torch
 from isocline_compiler import driver
 from isocline_compiler.derivatives.reverse_forward import jvp
 from isocline_compiler.graph import Graph, constant
-from isocline_compiler.graph.solve import SOLVE, spec_of
+from isocline_compiler.graph.solve import SOLVE, Row, spec_of
 from isocline_compiler.lower.check import check
 from isocline_compiler.passes.join import join
 from isocline_compiler.training.objective import Objective
@@ -176,3 +176,19 @@ def test_a_direction_that_depends_on_the_solution_stays_apart_and_shares_the_cho
     assert len(solves) == 2
     assert len({spec_of(node).name for node in solves}) == 2
     assert {spec_of(node).choice for node in solves} == {"path"}
+
+
+def test_a_row_in_pieces_is_that_of_the_middle_of_a_step() -> None:
+    row = Row("w")
+    assert [row.index(i, 6, 3) for i in range(6)] == [0, 0, 1, 1, 2, 2]
+    assert [row.index(i, 4, 4) for i in range(4)] == [0, 1, 2, 3]
+    assert [row.index(i, 3, 5) for i in range(3)] == [0, 2, 4]  # floor((i + 1/2) 5/3)
+
+
+def test_a_row_for_each_step_is_its_own() -> None:
+    assert [Row("n", "noise", "each").index(i, 4, 4) for i in range(4)] == [0, 1, 2, 3]
+
+
+def test_a_row_along_the_way_is_the_piece_that_has_begun() -> None:
+    parts = (-0.1, 0.0, 0.3, 0.34, 0.5, 0.66, 0.67, 0.99, 1.0)
+    assert [Row("w").at(part, 3) for part in parts] == [0, 0, 0, 1, 1, 1, 2, 2, 2]
