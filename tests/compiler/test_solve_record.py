@@ -192,3 +192,16 @@ def test_a_row_for_each_step_is_its_own() -> None:
 def test_a_row_along_the_way_is_the_piece_that_has_begun() -> None:
     parts = (-0.1, 0.0, 0.3, 0.34, 0.5, 0.66, 0.67, 0.99, 1.0)
     assert [Row("w").at(part, 3) for part in parts] == [0, 0, 0, 1, 1, 1, 2, 2, 2]
+
+
+def test_directions_are_told_apart(tmp_path: Path) -> None:
+    """The tangents by two entries of an input are states of one solve, each along a direction of its own."""
+    file = tmp_path / "m.dyn"
+    file.write_text(
+        "dyn 1\nmodel m\ninput p: real[2] in (0.5, 1)\nfield f(t, x: real) { x' = -p[0]*x + p[1] }\n"
+        "path = solve f from x = 1 over 0..1\noutput y = jacobian([path.x], p)\n"
+    )
+    found = {spec_of(node).name: spec_of(node) for node in check(file).graph.nodes() if node.op is SOLVE}
+    directions = [state.direction for spec in found.values() for state in spec.states if state.role == "tangent"]
+    assert len(directions) == 2
+    assert len(set(directions)) == 2
