@@ -214,7 +214,7 @@ RULES = area(
 
 DERIVATIVES = area(
     f"{COMPILER}/derivatives", "explained explained_path explained_loop",
-    [f"{T}/test_derivatives.py", f"{T}/test_autodiff.py"],
+    [f"{T}/test_derivatives.py", f"{T}/test_autodiff.py", f"{T}/test_solve_record.py"],
     [
         ("reverse_forward.py", "sums[key] = sums[key] + part if key in sums else part", "sums[key] = part", "the last use counts alone"),
         ("reverse_forward.py", "if part is not None and item in depends:", "if part is not None and item in depends and item not in sums:",
