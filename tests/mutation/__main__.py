@@ -18,7 +18,7 @@ from queue import Queue
 from tests.mutation.builds import TEXTS
 from tests.mutation.fault import Fault
 from tests.mutation.faults import FAULTS
-from tests.mutation.trial import KINDS, Verdict, built, copied, loaded_beforehand, tried, within
+from tests.mutation.trial import KINDS, Verdict, built, copied, loaded_beforehand, tested, tried, within
 
 CAUGHT = ("build", "test", "hung")
 
@@ -70,11 +70,17 @@ def verdicts_of(
     return [found[i] for i in sorted(found)]
 
 
-def unharmed(limit: int) -> str | None:
-    """What stops a build where no fault is planted."""
+def unharmed(faults: Sequence[Fault], limit: int) -> str | None:
+    """What stops a build, or which test fails, where no fault is planted: then nothing would be shown by the trials."""
+    builds = tuple(name for name in TEXTS if any(name in fault.builds for fault in faults))
+    tests = tuple(dict.fromkeys(file for fault in faults for file in fault.tests))
     with tempfile.TemporaryDirectory() as place:
-        ended, stopped = within(len(TEXTS) * limit, copied(Path(place) / "copy"), built, tuple(TEXTS))
-    return stopped if ended else "the builds do not end"
+        copy = copied(Path(place) / "copy")
+        for check, what in ((built, builds), (tested, tests)):
+            ended, stopped = within(len(what) * limit, copy, check, what)
+            if not ended or stopped is not None:
+                return stopped or "it does not end"
+    return None
 
 
 def main() -> None:
@@ -88,11 +94,11 @@ def main() -> None:
     parser.add_argument("--limit", type=int, default=90, help="seconds of processor for the builds, and for the tests")
     given = parser.parse_args()
     chosen = [item for item in FAULTS if not given.words or any(word in item.name for word in given.words)]
-    loaded_beforehand()
-    stopped = unharmed(given.limit)
-    if stopped is not None:
-        parser.exit(2, f"without any fault a build stops: {stopped}\n")
     known = read_table(given.output.read_text()) if given.go_on and given.output.exists() else {}
+    loaded_beforehand()
+    stopped = unharmed([item for item in chosen if item.name not in known], given.limit)
+    if stopped is not None:
+        parser.exit(2, f"without any fault: {stopped}\n")
     text = table(verdicts_of(chosen, known, given.workers, given.limit, given.output))
     print(text)
 
