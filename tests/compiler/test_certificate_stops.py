@@ -1,4 +1,4 @@
-"""Faults planted in the compiler stop the build: a scheme of a wrong order, steps that read a wrong row of weights."""
+"""Faults planted in the compiler stop the build: a wrong order, a wrong row of weights, a wrong derivative."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from isocline_compiler import pipeline
 from isocline_compiler.graph.called import Called
 from isocline_compiler.graph.solve import Row
 from isocline_compiler.lower.check import check
+from isocline_compiler.ops import OPS
 from isocline_compiler.pipeline import Trained, compile_model
 from isocline_compiler.solvers import grid
 from isocline_compiler.solvers.schemes import SCHEMES
@@ -33,6 +34,13 @@ input start: real[3] in (-1, 1)
 field block(t, h: real[3]) weights per step { h' = h |> dense(3) |> tanh }
 path = solve block from h = start over 0..4 with euler(steps=4)
 output y = path.h
+"""
+
+EXPLAINED = """dyn 1
+model m
+input x: real[2] in (0.3, 1)
+output y = sum(sin(x)*x)
+deploy { attribute y wrt x by saliency }
 """
 
 
@@ -72,3 +80,15 @@ def test_steps_that_read_a_wrong_row_of_weights_stop_the_build(
     if wrong:
         monkeypatch.setattr(Row, "index", lambda self, step, steps, depth: max(step - 1, 0))
     assert codes(tmp_path, RESIDUAL) == ({"E629"} if wrong else set())
+
+
+@pytest.mark.parametrize("wrong", [False, True], ids=["right", "wrong"])
+def test_a_wrong_derivative_rule_stops_the_build(wrong: bool, tmp_path: Path) -> None:
+    sine = OPS["sin"]
+    rule = sine.vjp
+    if wrong:
+        object.__setattr__(sine, "vjp", lambda g, y, x: (-g * OPS["cos"](x),))
+    try:
+        assert codes(tmp_path, EXPLAINED) == ({"E623"} if wrong else set())
+    finally:
+        object.__setattr__(sine, "vjp", rule)

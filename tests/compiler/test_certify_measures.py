@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import numpy as np
+import pytest
 
+from isocline_compiler.certify.deployed import COMPARE
 from isocline_compiler.certify.measures import relative_errors, spread
 
 
@@ -37,3 +39,11 @@ def test_the_spread_names_the_worst_sample() -> None:
     found = spread(np.array([0.0, 3.0, 1.0, 2.0, 4.0, 1.0]))
     assert (found.maximum, found.median, found.worst_sample) == (4.0, 1.5, 4)
     assert 3.0 < found.p99 <= 4.0
+
+
+@pytest.mark.parametrize(
+    ("operator", "below", "equal", "above"),
+    [("<", True, False, False), ("<=", True, True, False), (">", False, False, True), (">=", False, True, True)],
+)
+def test_checks_compare_as_they_are_written(operator: str, below: bool, equal: bool, above: bool) -> None:
+    assert [COMPARE[operator](left, 2.0) for left in (1.0, 2.0, 3.0)] == [below, equal, above]

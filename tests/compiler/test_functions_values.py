@@ -55,6 +55,22 @@ def test_activations_agree_with_torch(name: str) -> None:
     near(bench(bench.build(name, x)), ACTIVATIONS[name](bench.of(x)))
 
 
+@pytest.mark.parametrize(
+    ("name", "options", "expected"),
+    [
+        ("leaky_relu", {"slope": 0.3}, lambda x: torch.nn.functional.leaky_relu(x, 0.3)),
+        ("elu", {"alpha": 0.7}, lambda x: torch.nn.functional.elu(x, 0.7)),
+        ("softmax", {"axis": 0}, lambda x: torch.softmax(x, 1)),
+        ("log_softmax", {"axis": 0}, lambda x: torch.log_softmax(x, 1)),
+    ],
+    ids=["leaky_relu", "elu", "softmax", "log_softmax"],
+)
+def test_options_of_activations_are_heard(name: str, options: Any, expected: Any) -> None:
+    bench = Workbench()
+    x = bench.normal(5, 3, 2)
+    near(bench(bench.build(name, x, **options)), expected(bench.of(x)))
+
+
 def test_truths_become_numbers() -> None:
     bench = Workbench()
     near(bench(bench.build("mean", bench.input([[True, False], [True, True]]))), [0.5, 1.0])

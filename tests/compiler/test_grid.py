@@ -11,7 +11,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from isocline_compiler.graph.solve import Interval
-from isocline_compiler.solvers.grid import Discretisation, Grid, discretise, distribute, from_list, through, uniform
+from isocline_compiler.solvers.grid import (
+    Discretisation,
+    Grid,
+    discretise,
+    distribute,
+    from_list,
+    halved,
+    through,
+    uniform,
+)
 from isocline_compiler.solvers.schemes import SCHEMES
 from isocline_dsl.diagnostics import IsoclineError
 from isocline_dsl.tree import Span
@@ -138,3 +147,16 @@ def test_an_unknown_scheme_is_reported_with_the_nearest_name():
     with pytest.raises(IsoclineError) as caught:
         discretise(Interval((0.0, 1.0), everywhere=False), "rk5", 4)
     assert "`rk4`" in caught.value.diagnostics[0].hint
+
+
+def test_halving_cuts_every_step_in_the_middle_and_keeps_the_outputs():
+    grid = through((0.0, 1.0, 4.0), (2, 3))
+    finer = halved(Discretisation(SCHEMES["rk4"], grid, 2))
+    assert isinstance(finer.grid, Grid)
+    assert finer.grid.outputs == grid.outputs == (0, 1, 4)
+    np.testing.assert_allclose(finer.grid.times, [0, 0.25, 0.5, 0.75, 1, 1.5, 2, 2.5, 3, 3.5, 4], rtol=0, atol=1e-15)
+    assert (finer.scheme, finer.segment) == (SCHEMES["rk4"], 2)
+
+
+def test_halving_doubles_the_substeps_of_given_times():
+    assert halved(Discretisation(SCHEMES["euler"], 3, 2)) == Discretisation(SCHEMES["euler"], 6, 2)

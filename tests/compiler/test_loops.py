@@ -206,6 +206,24 @@ def test_a_loop_carries_what_a_scheme_remembers(segment: int) -> None:
     same(found, stepped(graph, grid, None, AdamsBashforth3()))
 
 
+@pytest.mark.parametrize(("intervals", "segment"), [(5, 12), (7, 18), (5, 9)])
+def test_states_are_kept_in_the_steps_that_fill_no_segment(intervals: int, segment: int) -> None:
+    times = tuple(0.5 * i for i in range(intervals + 1))
+    graph, grid = path(times), through(times, 6)
+    found = stepped(graph, grid, segment)
+    assert len(scans(found)) == 1
+    same(found, stepped(graph, grid, None))
+
+
+@pytest.mark.parametrize("segment", [2, 3, 4, 5])
+def test_a_loop_that_begins_late_ends_at_the_last_step(segment: int) -> None:
+    """The steps that start the scheme stand before the loop: those after it count on from there."""
+    graph, grid = path((0.0, 3.0), everywhere=False), uniform(0.0, 3.0, 18)
+    found = stepped(graph, grid, segment, AdamsBashforth3())
+    assert len(scans(found)) == 1
+    same(found, stepped(graph, grid, None, AdamsBashforth3()))
+
+
 def test_a_memory_is_taken_apart_and_put_together() -> None:
     memory = (None, Slope(Step(0.0, 1.0, 1.0, (1.0,)), (2.0, 3.0)), 4.0)
     assert values_of(memory) == [0.0, 1.0, 1.0, 1.0, 2.0, 3.0, 4.0]

@@ -21,6 +21,7 @@ from isocline_compiler.graph.verify import InvalidGraph, verify
 from isocline_compiler.ops import OPS
 from isocline_compiler.ops.shapes import real
 from isocline_compiler.passes import CLEANING, PIPELINE, bind, defer, fold, hoist, optimise, prune, share, simplify
+from isocline_compiler.passes.simplify import filled
 from isocline_dsl.tree import Span
 from tests.solves import solve_node
 
@@ -505,3 +506,21 @@ def test_a_product_of_what_is_the_same_for_all_samples_is_one_product(shape: tup
     bound = {str(like.attrs["name"]): torch.ones((2, *(int(n) for n in like.shape[1:])), dtype=torch.float64)}
     for found, expected in zip(run(deferred, bound), run(graph, bound), strict=True):
         np.testing.assert_allclose(found, expected, rtol=1e-14)
+
+
+def test_share_tells_weights_apart():
+    v, w = leaf(WEIGHT, "v", real(3)), leaf(WEIGHT, "w", real(3))
+    again = leaf(WEIGHT, "w", real(3))
+    graph = share(only((X * v + X * w) * (X * again)))
+    bound = {"x": torch.ones(1, 3).double(), "v": torch.full((3,), 2.0).double(), "w": torch.full((3,), 5.0).double()}
+    (found,) = run(graph, bound)
+    np.testing.assert_array_equal(found, np.full((1, 3), 35.0))
+    assert [node.attrs["name"] for node in graph.nodes() if node.op is WEIGHT] == ["v", "w"]
+
+
+def test_a_negative_zero_is_no_zero():
+    """0 * x is 0 for a literal 0; -0.0 * x is -0.0 for x > 0, whose reciprocal is -inf."""
+    assert filled(constant(0.0)) == 0
+    assert filled(constant(-0.0)) is None
+    assert filled(constant(np.zeros(3))) == 0
+    assert filled(constant(np.array([0.0, 1.0]))) is None

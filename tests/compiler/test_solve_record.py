@@ -14,7 +14,7 @@ from isocline_compiler import driver
 from isocline_compiler.data import Split
 from isocline_compiler.derivatives.reverse_forward import jvp
 from isocline_compiler.graph import Graph, constant
-from isocline_compiler.graph.solve import SOLVE, spec_of
+from isocline_compiler.graph.solve import SOLVE, Row, spec_of
 from isocline_compiler.lower.check import check
 from isocline_compiler.passes.join import join
 from isocline_compiler.training.objective import Objective
@@ -178,3 +178,32 @@ def test_a_direction_that_depends_on_the_solution_stays_apart_and_shares_the_cho
     assert len(solves) == 2
     assert len({spec_of(node).name for node in solves}) == 2
     assert {spec_of(node).choice for node in solves} == {"path"}
+
+
+def test_a_row_in_pieces_is_that_of_the_middle_of_a_step() -> None:
+    row = Row("w")
+    assert [row.index(i, 6, 3) for i in range(6)] == [0, 0, 1, 1, 2, 2]
+    assert [row.index(i, 4, 4) for i in range(4)] == [0, 1, 2, 3]
+    assert [row.index(i, 3, 5) for i in range(3)] == [0, 2, 4]  # floor((i + 1/2) 5/3)
+
+
+def test_a_row_for_each_step_is_its_own() -> None:
+    assert [Row("n", "noise", "each").index(i, 4, 4) for i in range(4)] == [0, 1, 2, 3]
+
+
+def test_a_row_along_the_way_is_the_piece_that_has_begun() -> None:
+    parts = (-0.1, 0.0, 0.3, 0.34, 0.5, 0.66, 0.67, 0.99, 1.0)
+    assert [Row("w").at(part, 3) for part in parts] == [0, 0, 0, 1, 1, 1, 2, 2, 2]
+
+
+def test_directions_are_told_apart(tmp_path: Path) -> None:
+    """The tangents by two entries of an input are states of one solve, each along a direction of its own."""
+    file = tmp_path / "m.dyn"
+    file.write_text(
+        "dyn 1\nmodel m\ninput p: real[2] in (0.5, 1)\nfield f(t, x: real) { x' = -p[0]*x + p[1] }\n"
+        "path = solve f from x = 1 over 0..1\noutput y = jacobian([path.x], p)\n"
+    )
+    found = {spec_of(node).name: spec_of(node) for node in check(file).graph.nodes() if node.op is SOLVE}
+    directions = [state.direction for spec in found.values() for state in spec.states if state.role == "tangent"]
+    assert len(directions) == 2
+    assert len(set(directions)) == 2

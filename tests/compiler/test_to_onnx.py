@@ -223,3 +223,16 @@ def test_clipping_beside_relu_runs_in_either_precision(expression: str, dtype: s
     found = load(driver.compile(path, out=tmp_path / "out").folder).run({"x": x})["z"]
     words = {"relu": lambda a: np.maximum(a, 0), "clip": np.clip, "x": x}
     np.testing.assert_array_equal(found, eval(expression, words))
+
+
+def test_two_matrices_are_transposed_apart():
+    """What is emitted once for the same matrix is not taken for another one's."""
+    x = leaf(INPUT, "x", real("batch", 2, 3))
+    v, w = leaf(WEIGHT, "v", real(4, 3)), leaf(WEIGHT, "w", real(4, 3))
+    first, second = (OPS["linear"](x, item, transposed=True) for item in (v, w))
+    rng = np.random.default_rng(0)
+    weights = {"v": rng.normal(size=(4, 3)), "w": rng.normal(size=(4, 3))}
+    given = rng.normal(size=(5, 2, 3)).astype(np.float32)
+    found = run(to_onnx(Graph((x,), {"a": first, "b": second}), weights), x=given)
+    for name, value in zip(("v", "w"), found, strict=True):
+        np.testing.assert_allclose(value, given @ weights[name].T, rtol=1e-5, atol=1e-5)

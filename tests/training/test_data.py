@@ -262,6 +262,25 @@ def test_fractions_part_the_samples(
     np.testing.assert_array_equal(parts[0], again.train.arrays["v"])
 
 
+def test_what_validates_does_not_train(tmp_path: Path) -> None:
+    hourly(tmp_path)
+    data = load(tmp_path, plan(bind("v", "column", "v")), [real("v")]).with_validation(0.25, seed=3)
+    assert data.validation is not None
+    parts = [part.arrays["v"].tolist() for part in (data.train, data.validation)]
+    assert [len(part) for part in parts] == [36, 12]
+    assert sorted(parts[0] + parts[1]) == list(range(48))
+
+
+def test_the_tail_validates_before_it_tests(tmp_path: Path) -> None:
+    hourly(tmp_path)
+    split = Called("tail", {"test": 0.25, "validation": 6})
+    data = load(tmp_path, plan(bind("v", "column", "v"), split=split), [real("v")])
+    assert data.validation is not None
+    assert data.test is not None
+    parts = [part.arrays["v"].tolist() for part in (data.train, data.validation, data.test)]
+    assert parts == [list(range(30)), list(range(30, 36)), list(range(36, 48))]
+
+
 def test_windows_that_cross_a_boundary_in_time_are_left_out(tmp_path: Path) -> None:
     hourly(tmp_path)
     bindings = plan(

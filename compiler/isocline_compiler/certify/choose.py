@@ -13,6 +13,7 @@ import torch
 
 from isocline_compiler.certify.evaluation import Evaluator, intervals
 from isocline_compiler.certify.measures import relative_errors
+from isocline_compiler.certify.trials import trial as run_trial
 from isocline_compiler.graph.solve import Solve
 from isocline_compiler.solvers.grid import NO_JUMPS, Discretisation, Jumps, discretise
 from isocline_compiler.solvers.schemes import SCHEMES
@@ -185,7 +186,7 @@ class Sweep:
         return self._try(scheme, 2 * steps).error <= self.bound and moved <= self.bound / MARGIN
 
     def _run(self, trial: Trial) -> dict[str, np.ndarray]:
-        return self.evaluator.run({**self.chosen, self.name: self.grids[trial]})
+        return run_trial(self.evaluator, {**self.chosen, self.name: self.grids[trial]})
 
     def _rounds(self, trial: Trial) -> float:
         """How far float32 is from float64 on a trial's grid; 0 where none asks, or another solve has no grid yet.
@@ -196,8 +197,8 @@ class Sweep:
         if self.rounding == float("inf") or any(solve.spec.choice not in choices for solve in self.evaluator.open):
             return 0.0
         if trial not in self.rounded:
-            exact = self.evaluator.run(choices)
-            single = self.evaluator.run(choices, torch.float32)
+            exact = run_trial(self.evaluator, choices)
+            single = run_trial(self.evaluator, choices, torch.float32)
             self.rounded[trial] = max(_errors(self.evaluator, single, exact, tuple(exact)))
         return self.rounded[trial]
 
@@ -262,7 +263,7 @@ def discretisation(solve: Solve, scheme: str, steps: int, jumps: Jumps = NO_JUMP
 
 def worst_error(evaluator: Evaluator, choices: Mapping[str, Discretisation], outputs: tuple[str, ...]) -> float:
     """The largest relative error over samples and outputs, against the reference."""
-    found, reference = evaluator.run(choices), evaluator.reference
+    found, reference = run_trial(evaluator, choices), evaluator.reference
     return max(float(error) for error in _errors(evaluator, found, reference, outputs))
 
 

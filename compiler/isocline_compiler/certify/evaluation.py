@@ -21,9 +21,7 @@ from isocline_compiler.certify.reference import (
     FLOOR,
     AdaptiveExplicit,
     Multistep,
-    Reference,
     Remembered,
-    reference_tolerance,
 )
 from isocline_compiler.certify.samples import Samples
 from isocline_compiler.graph import Array, Graph
@@ -73,15 +71,17 @@ class Evaluator:
     weights: Mapping[str, Array]
     samples: Samples
     error: float = 1e-3
-    by: Reference | None = None
+    by: AdaptiveExplicit | None = None
     """What solves the open solves where no grid is given; the adaptive explicit one unless it is said."""
     known: Remembered = field(init=False)
 
     def __post_init__(self) -> None:
         self._solve_by(self.by or AdaptiveExplicit.to(self.error))
 
-    def _solve_by(self, reference: Reference) -> None:
-        self.by = reference
+    def _solve_by(self, reference: AdaptiveExplicit | Multistep) -> None:
+        """Solve what is open by this reference from now on."""
+        if isinstance(reference, AdaptiveExplicit):
+            self.by = reference
         self.known = Remembered(reference.integrator)
 
     @cached_property
@@ -145,7 +145,8 @@ class Evaluator:
     @cached_property
     def agreed(self) -> Agreed:
         """Two references that are apart by no more than a tenth of the stated error; tightened until they are."""
-        tolerance, longest = reference_tolerance(self.error), Multistep.longest
+        assert self.by is not None
+        tolerance, longest = self.by.tolerance, Multistep.longest
         few = Evaluator(self.model, self.weights, self.samples.first(self._checked), self.error)
         before = inf
         for _ in range(ATTEMPTS):
@@ -218,9 +219,10 @@ class Evaluator:
     def jumps(self, solve: Solve) -> Jumps:
         """Where the field of a solve, and of what varies it, jumps for all samples alike: its grid stands on these."""
         times = solve.spec.interval.times
-        if times is None or not isinstance(self.by, AdaptiveExplicit):
+        if times is None:
             return NO_JUMPS
         self.reference  # noqa: B018  the jumps are found on the way
+        assert self.by is not None
         alike = {other.spec.name for other in solves_of(self.graph) if other.spec.choice == solve.spec.choice}
         breaks = [self.by.breaks[name] for name in alike if name in self.by.breaks]
         found = {jump.after for item in breaks for jump in item.jumps if jump.shared}

@@ -18,6 +18,7 @@ import torch
 from isocline_compiler.backends.to_torch import TorchProgram
 from isocline_compiler.certify.evaluation import Choices, Evaluator
 from isocline_compiler.certify.measures import relative_errors
+from isocline_compiler.certify.trials import trial
 from isocline_compiler.graph import INPUT, Array, Graph, everything
 from isocline_compiler.graph.solve import Interval, pick
 from isocline_compiler.passes.prune import prune
@@ -148,10 +149,10 @@ def model_order(evaluator: Evaluator, choices: Choices) -> tuple[ObservedOrder, 
     declared = min(choice.scheme.order for choice in own.values())
     expected = min(declared, 1) if _has_corners(evaluator.graph) else declared
     names = "+".join(dict.fromkeys(choice.scheme.name for choice in own.values()))
-    outputs, before, found = few.run(own), None, None
+    outputs, before, found = trial(few, own), None, None
     for _ in range(HALVINGS):
         own = {name: halved(choice) for name, choice in own.items()}
-        finer = few.run(own)
+        finer = trial(few, own)
         after = _change(evaluator.graph, outputs, finer)
         if not isfinite(after) or after <= HIDDEN:
             break

@@ -7,8 +7,10 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
+import numpy as np
+
 from isocline_compiler.certify.certificate import AttributionProof, Certificate, DeployedSolve
-from isocline_compiler.certify.choose import Trial, choose
+from isocline_compiler.certify.choose import MARGIN, Trial, choose
 from isocline_compiler.certify.deployed import (
     compare,
     evaluate_check,
@@ -20,9 +22,11 @@ from isocline_compiler.certify.deployed import (
 from isocline_compiler.certify.evaluation import Choices, Evaluator, scheme_steps
 from isocline_compiler.certify.measures import Spread
 from isocline_compiler.certify.order import ObservedOrder, model_order, observed_orders
+from isocline_compiler.certify.reference import AdaptiveExplicit
 from isocline_compiler.certify.samples import Samples, are_drawable, drawn, held_out
 from isocline_compiler.certify.stability import stability
 from isocline_compiler.certify.steppers import SAME, SecondWalk, steppable
+from isocline_compiler.certify.trials import trial
 from isocline_compiler.certify.versions import versions
 from isocline_compiler.certify.worst import Worst, search_worst
 from isocline_compiler.data import Dataset
@@ -128,7 +132,7 @@ class Proving:
         for _ in range(REFINED):
             found, tried = choose(self.measuring, plan.error, plan.of, progress, rounding)
             chosen, trials = {**evaluator.stated, **found}, (*trials, *tried)
-            if self._search(chosen, progress) <= plan.error:
+            if self._search(chosen, progress) <= plan.error * (1 + MARGIN) / 2:
                 break
         return chosen, trials
 
@@ -143,8 +147,13 @@ class Proving:
         progress("searching the inputs' bounds for the worst")
         outputs = plan.of or tuple(known.graph.outputs)
 
+        assert known.by is not None
+        tolerance, sizes = known.by.tolerance, known.by.sizes
+
         def on(samples: Samples) -> Evaluator:
-            return Evaluator(self.model, self.weights, samples, plan.error)
+            return Evaluator(
+                self.model, self.weights, samples, plan.error, AdaptiveExplicit(tolerance, sizes=dict(sizes))
+            )
 
         worst = search_worst(known, choices, outputs, self.model.inputs, on)
         tried = sum(item.tried for item in self._tried) + worst.tried
@@ -220,14 +229,14 @@ class Proving:
         if self.model.deployment.dtype == "float64":
             return {}
         given = self.given.first(MEASURED)
-        exact = self.evaluator(given).run(choices)
+        exact = trial(self.evaluator(given), choices)
         real = [port.name for port in self.model.inputs if given.inputs[port.name].dtype.kind == "f"]
 
         def moved(names: Sequence[str]) -> dict[str, float]:
             rounded = {name: given.rounded("float32").inputs[name] if name in names else array
                        for name, array in given.inputs.items()}  # fmt: skip
-            found = Evaluator(self.model, self.weights, Samples(rounded, {}, given.origin)).run(choices)
-            return {name: item.maximum for name, item in compare(found, exact, self.model.graph).items()}
+            found = trial(Evaluator(self.model, self.weights, Samples(rounded, {}, given.origin)), choices)
+            return {name: _apart(found[name], array) for name, array in exact.items() if array.dtype.kind == "f"}
 
         together = {"": moved(real)} if real else {}
         if any(not value <= self.parity for item in together.values() for value in item.values()):
@@ -294,6 +303,12 @@ class Proving:
         return self.model.deployment.solver is None and self.override is None
 
 
+def _apart(found: Array, exact: Array) -> float:
+    """The largest difference, relative to how large the output usually is: some sample may be near zero by chance."""
+    usual = float(np.sqrt(np.mean(np.square(exact))))
+    return float(np.abs(found - exact).max()) / usual if usual > 0 else 0.0
+
+
 def _orders(evaluator: Evaluator, choices: Choices) -> tuple[ObservedOrder, ...]:
     """Of every scheme that is deployed, on its problems; of what is open, on the model itself."""
     schemes = {choice.scheme.name: choice.scheme for choice in choices.values()}
@@ -305,7 +320,7 @@ def _halving(evaluator: Evaluator, exact: Mapping[str, Array], choices: Choices)
     """How far the outputs move when every step of an open solve is halved."""
     if not evaluator.open:
         return {}
-    finer = evaluator.run({solve.spec.choice: halved(choices[solve.spec.choice]) for solve in evaluator.open})
+    finer = trial(evaluator, {solve.spec.choice: halved(choices[solve.spec.choice]) for solve in evaluator.open})
     return {name: item.maximum for name, item in compare(exact, finer, evaluator.graph).items()}
 
 

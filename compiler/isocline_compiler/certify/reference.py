@@ -67,6 +67,8 @@ class AdaptiveExplicit:
 
     tolerance: float
     breaks: dict[str, Breaks] = field(default_factory=dict)
+    sizes: dict[str, tuple[float, ...]] = field(default_factory=dict)
+    """The least size of each state over the samples, by the name of the solve; where it is known it is not sought."""
 
     @classmethod
     def to(cls, error: float) -> AdaptiveExplicit:
@@ -75,7 +77,7 @@ class AdaptiveExplicit:
 
     @property
     def words(self) -> str:
-        return f"dopri8, rtol = {self.tolerance:.0e} of each state and sample, onto every jump"
+        return f"dopri8, rtol = {self.tolerance:.0e} of each state and sample"
 
     @property
     def integrator(self) -> Integrator:
@@ -89,13 +91,20 @@ class AdaptiveExplicit:
         if len(clock.stops) > 1:
             self.breaks[spec_of(node).name] = loose.breaks(node, field, clock)
         batched = [x.ndim > 0 and type_.batched for x, type_ in zip(initial, node.types, strict=True)]
-        sizes = _first_sizes(node, field, initial, stacked, loose, times)
-        for _ in range(2):
-            sizes = loose.solve(node, field, initial, stacked, times, _spread(sizes, initial, batched, LOOSE)).sizes
+        sizes = self._known_sizes(node, initial)
+        if sizes is None:
+            sizes = _first_sizes(node, field, initial, stacked, loose, times)
+            for _ in range(2):
+                sizes = loose.solve(node, field, initial, stacked, times, _spread(sizes, initial, batched, LOOSE)).sizes
+            self.sizes[spec_of(node).name] = tuple(float(item.min()) for item in sizes)
         exact = AdaptiveIntegrator("dopri8", self.tolerance, 0.0, 1_000_000, longest=LONGEST, known=loose.known)
         absolute = _spread(sizes, initial, batched, self.tolerance)
         path = exact.solve(node, field, initial, stacked, times, absolute).path
         return _kept(node, path)
+
+    def _known_sizes(self, node: Node, initial: Tensors) -> Tensors | None:
+        known = self.sizes.get(spec_of(node).name)
+        return None if known is None else tuple(torch.full_like(x, s) for x, s in zip(initial, known, strict=True))
 
 
 def _first_sizes(

@@ -15,11 +15,12 @@ import numpy as np
 from isocline_compiler.certify.evaluation import Choices, Evaluator
 from isocline_compiler.certify.measures import relative_errors
 from isocline_compiler.certify.samples import Samples
+from isocline_compiler.certify.trials import trial
 from isocline_compiler.graph import Array
 from isocline_compiler.model import Port
 from isocline_dsl.diagnostics import IsoclineError
 
-ROUNDS, TRIED, KEPT = 3, 48, 4
+ROUNDS, TRIED, KEPT = 3, 32, 4
 """Rounds of the search, inputs tried in each, and how many of the worst are kept."""
 WIDEST, SHRINKS = 0.1, 0.25
 """How far the first are drawn, as a part of the box, and how much nearer those of the next round are."""
@@ -36,7 +37,7 @@ class Worst:
 
 def sample_errors(evaluator: Evaluator, choices: Choices, outputs: Sequence[str], believed: dict[str, Array]) -> Array:
     """The error of the grid on each sample: the largest over the outputs, against what is believed."""
-    found = evaluator.run(choices)
+    found = trial(evaluator, choices)
     errors = np.zeros(evaluator.samples.count)
     for name in outputs:
         if believed[name].dtype.kind == "f":
