@@ -7,7 +7,7 @@ other sample. It is a search and no bound: the certificate says how many were tr
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -22,6 +22,8 @@ from isocline_dsl.diagnostics import IsoclineError
 
 ROUNDS, TRIED, KEPT = 3, 32, 4
 """Rounds of the search, inputs tried in each, and how many of the worst are kept."""
+SMALL = 0.1
+"""Answers below this part of the usual one are not sought for being small."""
 WIDEST, SHRINKS = 0.1, 0.25
 """How far the first are drawn, as a part of the box, and how much nearer those of the next round are."""
 
@@ -35,15 +37,33 @@ class Worst:
     tried: int
 
 
-def sample_errors(evaluator: Evaluator, choices: Choices, outputs: Sequence[str], believed: dict[str, Array]) -> Array:
-    """The error of the grid on each sample: the largest over the outputs, against what is believed."""
+def sample_errors(
+    evaluator: Evaluator,
+    choices: Choices,
+    outputs: Sequence[str],
+    believed: Mapping[str, Array],
+    usual: Mapping[str, float],
+) -> Array:
+    """The error of the grid on each sample: the largest over the outputs, against what is believed.
+
+    It is relative to the sample's own answer, but to a part of the usual one where that is smaller: without this the
+    search would go where an answer passes through zero, and the relative error of any grid is without bound.
+    """
     found = trial(evaluator, choices)
     errors = np.zeros(evaluator.samples.count)
     for name in outputs:
         if believed[name].dtype.kind == "f":
             batched = evaluator.graph.outputs[name].type.batched
-            errors = np.maximum(errors, relative_errors(found[name], believed[name], batched))
+            relative = relative_errors(found[name], believed[name], batched)
+            own = np.abs(believed[name].reshape(len(believed[name]) if batched else 1, -1)).max(axis=1)
+            errors = np.maximum(errors, relative * own / np.maximum(own, SMALL * usual[name]))
     return errors
+
+
+def usual_sizes(answers: Mapping[str, Array]) -> dict[str, float]:
+    """The root mean square of each real output over the samples."""
+    real = {name: array for name, array in answers.items() if array.dtype.kind == "f"}
+    return {name: float(np.sqrt(np.mean(np.square(array)))) or 1.0 for name, array in real.items()}
 
 
 def search_worst(
@@ -54,7 +74,8 @@ def search_worst(
     on: Callable[[Samples], Evaluator],
 ) -> Worst:
     """The worst inputs near the worst samples of an evaluator; `on` gives one for other samples."""
-    errors = sample_errors(known, choices, outputs, known.reference)
+    usual = usual_sizes(known.reference)
+    errors = sample_errors(known, choices, outputs, known.reference, usual)
     order = np.argsort(-errors)[:KEPT]
     worst, errors = known.samples.taken(order), errors[order]
     generator, radius, tried = np.random.default_rng(1), WIDEST, 0
@@ -62,7 +83,7 @@ def search_worst(
         candidates = _around(worst, inputs, radius, generator).rounded(known.model.deployment.dtype)
         evaluator = on(candidates)
         try:
-            found = sample_errors(evaluator, choices, outputs, evaluator.referred())
+            found = sample_errors(evaluator, choices, outputs, evaluator.referred(), usual)
         except IsoclineError:
             break  # the box reaches where the equations have no solution; the draws have not found it
         tried += candidates.count
@@ -86,4 +107,4 @@ def _around(samples: Samples, inputs: Sequence[Port], radius: float, generator: 
     return Samples(found, {}, samples.origin)
 
 
-__all__ = ["Worst", "sample_errors", "search_worst"]
+__all__ = ["Worst", "sample_errors", "search_worst", "usual_sizes"]
