@@ -48,7 +48,7 @@ SINGLE, LEAST_PARITY = 5e-6, 1e-6
 """What single precision usually keeps, and below which no bound is set."""
 NAMED_PARITY = 1e-5
 """The bound on rounding where the scheme is the model's or the author's, and no error is promised."""
-REFINED = 3
+REFINED = 8
 """How often a grid is chosen anew because the search found inputs on which it misses."""
 MEASURED = 512
 """Samples on which schemes are chosen, and discretisation and parity measured."""
