@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import numpy as np
+import pytest
 
-from isocline_compiler.certify.measures import relative_errors, spread
+from isocline_compiler.certify.measures import figures, relative_errors, spread
 
 
 def test_the_largest_difference_over_the_largest_magnitude_of_each_sample() -> None:
@@ -37,3 +38,20 @@ def test_the_spread_names_the_worst_sample() -> None:
     found = spread(np.array([0.0, 3.0, 1.0, 2.0, 4.0, 1.0]))
     assert (found.maximum, found.median, found.worst_sample) == (4.0, 1.5, 4)
     assert 3.0 < found.p99 <= 4.0
+
+
+@pytest.mark.parametrize(
+    ("found", "bound", "shown"),
+    [
+        (3e-5, 1e-5, ("3.0e-05", "1e-05")),
+        (1.0004e-5, 1e-5, ("1.0004e-05", "1e-05")),
+        (2.5003e-4, 2.5e-4, ("2.5003e-04", "2.5e-04")),
+        (2.54e-4, 0.1 * 2.53e-3, ("2.54e-04", "2.53e-04")),
+        (float("inf"), 1e-3, ("inf", "1e-03")),
+        (float("nan"), 1e-3, ("nan", "1e-03")),
+    ],
+)
+def test_a_number_and_the_bound_that_it_misses_are_told_apart(
+    found: float, bound: float, shown: tuple[str, str]
+) -> None:
+    assert figures(found, bound) == shown
