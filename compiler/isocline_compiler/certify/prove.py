@@ -169,11 +169,11 @@ class Proving:
         """Measure everything that is claimed."""
         plan, evaluator = self.model.deployment, self.measuring
         measured = evaluator.samples
+        agreed = evaluator.agreed  # first: where the equations have no answer, it says why
         exact = evaluator.run(choices)
         deployed = run_deployed(session, measured)
         everything = run_deployed(session, self.samples) if plan.checks else {}
         graph, is_open = self.model.graph, bool(evaluator.open)
-        agreed = evaluator.agreed
         return Certificate(
             model=self.model.name,
             samples=measured.origin + ("" if self.measured is self.samples else f", {MEASURED} of them measured"),
