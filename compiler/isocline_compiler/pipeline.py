@@ -107,7 +107,7 @@ def compile_model(
 
     with write_folder(folder) as staging:
         write_atomic(staging / MODEL_FILE, emit(model, weights, optimised))
-        session = load(staging / MODEL_FILE)
+        session = load(staging / MODEL_FILE, allow_nonfinite=True)  # what is not finite misses its bound
         explainer: Session | None = None
         proofs: tuple[AttributionProof, ...] = ()
         if explanations is not None:

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from isocline_compiler.certify.deployed import COMPARE
-from isocline_compiler.certify.measures import relative_errors, spread
+from isocline_compiler.certify.measures import figures, relative_errors, spread
 
 
 def test_the_largest_difference_over_the_largest_magnitude_of_each_sample() -> None:
@@ -47,3 +47,20 @@ def test_the_spread_names_the_worst_sample() -> None:
 )
 def test_checks_compare_as_they_are_written(operator: str, below: bool, equal: bool, above: bool) -> None:
     assert [COMPARE[operator](left, 2.0) for left in (1.0, 2.0, 3.0)] == [below, equal, above]
+
+
+@pytest.mark.parametrize(
+    ("found", "bound", "shown"),
+    [
+        (3e-5, 1e-5, ("3.0e-05", "1e-05")),
+        (1.0004e-5, 1e-5, ("1.0004e-05", "1e-05")),
+        (2.5003e-4, 2.5e-4, ("2.5003e-04", "2.5e-04")),
+        (2.54e-4, 0.1 * 2.53e-3, ("2.54e-04", "2.53e-04")),
+        (float("inf"), 1e-3, ("inf", "1e-03")),
+        (float("nan"), 1e-3, ("nan", "1e-03")),
+    ],
+)
+def test_a_number_and_the_bound_that_it_misses_are_told_apart(
+    found: float, bound: float, shown: tuple[str, str]
+) -> None:
+    assert figures(found, bound) == shown

@@ -8,11 +8,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from isocline_compiler.certify import stability as certify_stability
+from isocline_compiler.certify import spectrum
 from isocline_compiler.certify.choose import discretisation
 from isocline_compiler.certify.evaluation import Evaluator
 from isocline_compiler.certify.samples import drawn
-from isocline_compiler.certify.stability import LARGEST, Stability, stability
+from isocline_compiler.certify.spectrum import LARGEST
+from isocline_compiler.certify.stability import Stability, stability
 from isocline_compiler.lower.check import check
 
 
@@ -63,7 +64,7 @@ def test_arnoldi_finds_the_outermost_eigenvalue_of_a_large_state(
     """A diagonal of LARGEST + 1 numbers, one of the second sample far outside: the probe agrees with the spectrum."""
     size = LARGEST + 1
     if not made:
-        monkeypatch.setattr(certify_stability, "WHOLE", LARGEST)
+        monkeypatch.setattr(spectrum, "WHOLE", LARGEST)
     file = tmp_path / "large.dyn"
     file.write_text(
         f"dyn 1\nmodel large\ninput start: real[{size}] in (0.5, 1)\ninput rates: real[{size}] in (-30, 0)\n"

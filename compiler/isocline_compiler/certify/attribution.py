@@ -13,6 +13,7 @@ from isocline_compiler.attribution.record import Result
 from isocline_compiler.certify.certificate import AttributionProof, Curve
 from isocline_compiler.certify.curves import curves
 from isocline_compiler.certify.fresh_samples import FreshSamples, fresh_samples
+from isocline_compiler.certify.measures import figures
 from isocline_compiler.certify.oracle import DeployedOracle
 from isocline_compiler.certify.samples import Samples
 from isocline_compiler.graph import Array
@@ -60,7 +61,7 @@ def missed_attributions(model: Model, proofs: Sequence[AttributionProof]) -> lis
         if float("inf") in (proof.error, proof.completeness):
             missed.append(messages.attribution_not_finite(span, proof.result))
         elif proof.error is not None and proof.bound is not None and not proof.error <= proof.bound:
-            missed.append(messages.attribution_missed(span, proof.result, f"{proof.error:.1e}", f"{proof.bound:.0e}"))
+            missed.append(messages.attribution_missed(span, proof.result, *figures(proof.error, proof.bound)))
         if proof.varies is False:
             missed.append(messages.attribution_constant(span, proof.result))
     return missed

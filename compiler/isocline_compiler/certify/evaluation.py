@@ -15,16 +15,19 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from isocline_compiler.backends.to_torch import Integrator, TorchProgram
+from isocline_compiler.backends.to_torch import Integrator, Run, TorchProgram, namespace_of
+from isocline_compiler.certify.cause import Unsolved, cause_of
+from isocline_compiler.certify.culprit import find_culprit, shown, values_of
 from isocline_compiler.certify.measures import relative_errors
 from isocline_compiler.certify.reference import (
     FLOOR,
     AdaptiveExplicit,
     Multistep,
     Remembered,
+    goes_on,
 )
 from isocline_compiler.certify.samples import Samples
-from isocline_compiler.graph import Array, Graph
+from isocline_compiler.graph import Array, Graph, Region
 from isocline_compiler.graph.called import Called
 from isocline_compiler.graph.solve import SOLVE, Solve
 from isocline_compiler.model import Model
@@ -33,7 +36,7 @@ from isocline_compiler.solvers.grid import NO_JUMPS, Discretisation, Jumps, disc
 from isocline_compiler.solvers.unroll import unroll
 from isocline_compiler.solvers.unroll.forms import solves_of
 from isocline_dsl import messages
-from isocline_dsl.diagnostics import IsoclineError
+from isocline_dsl.diagnostics import Diagnostic, IsoclineError
 
 AGREED = 0.1
 """The part of the stated error by which two references may differ."""
@@ -139,7 +142,9 @@ class Evaluator:
 
     @property
     def reference(self) -> dict[str, Array]:
-        """The true solution, as far as it can be had. Raises E608 where it cannot, E630 where references differ."""
+        """The true solution, as far as it can be had. Raises E608, E609 or E67x where it cannot, E630 where references
+        differ.
+        """
         return self.agreed.outputs
 
     @cached_property
@@ -190,17 +195,30 @@ class Evaluator:
         """The outputs by the present reference, all finite."""
         try:
             outputs = self.run({})
-        except IsoclineError as problem:
-            if not self.open:
-                raise
-            first = problem.diagnostics[0]
-            span, name = self.open[0].span, self.open[0].spec.field
-            raise IsoclineError([messages.reference_failed(span, name, first.message)], self.model.source) from None
+        except Unsolved as unsolved:
+            raise IsoclineError([cause_of(unsolved.stuck, goes_on)], self.model.source) from None
         for name, array in outputs.items():
             if not np.isfinite(array).all():
-                port = next(port for port in self.model.outputs if port.name == name)
-                raise IsoclineError([messages.not_finite(port.span, f"the output `{name}`")], self.model.source)
+                raise IsoclineError([self._not_finite(name)], self.model.source)
         return outputs
+
+    def _not_finite(self, name: str) -> Diagnostic:
+        """The operation that spoils an output, found on the graph evaluated node by node."""
+        graph = self.stepped({})
+        run = Run(self.bound, namespace_of(self.bound), integrator=self.known)
+        with torch.no_grad():
+            values = values_of(Region((), (graph.outputs[name],)), (), run)
+        found = find_culprit(values, run)
+        span = next(port.span for port in self.model.outputs if port.name == name)
+        if found is None:
+            return messages.not_finite(span, "solve", "a solution without an end", name, "")
+        given = [
+            shown(port.name, self.bound[port.name], found.row, True)
+            for port in self.model.inputs
+            if port.name in self.samples.inputs
+        ]
+        where = f", for {', '.join(given)}" if given else ""
+        return messages.not_finite(found.node.span or span, found.operation, found.met, name, where)
 
     def joined(self, other: Evaluator, origin: str) -> Evaluator:
         """The same on these samples and those of another, whose references are known."""

@@ -13,6 +13,9 @@ DEFINITION = (
     "over all entries of the output"
 )
 
+SHOWN = 1e-6
+"""How near a bound its figures are."""
+
 
 @dataclass(frozen=True)
 class Spread:
@@ -38,3 +41,14 @@ def relative_errors(found: Array, reference: Array, batched: bool) -> Array:
 def spread(errors: Array) -> Spread:
     """Maximum and percentiles of errors by sample."""
     return Spread(float(errors.max()), float(np.quantile(errors, 0.99)), float(np.median(errors)), int(errors.argmax()))
+
+
+def figures(found: float, bound: float) -> tuple[str, str]:
+    """A number and the bound that it misses as they are read: with as many digits as tell them apart."""
+    written = (f"{bound:.{digits}e}" for digits in range(17))
+    stated = next((text for text in written if abs(float(text) - bound) <= SHOWN * bound), f"{bound:e}")
+    for digits in range(1, 17):
+        shown = f"{found:.{digits}e}"
+        if not float(shown) <= float(stated):
+            break
+    return shown, stated

@@ -20,7 +20,7 @@ from isocline_compiler.certify.deployed import (
     run_deployed,
 )
 from isocline_compiler.certify.evaluation import Choices, Evaluator, scheme_steps
-from isocline_compiler.certify.measures import Spread
+from isocline_compiler.certify.measures import Spread, figures
 from isocline_compiler.certify.order import ObservedOrder, model_order, observed_orders
 from isocline_compiler.certify.reference import AdaptiveExplicit
 from isocline_compiler.certify.samples import Samples, are_drawable, drawn, held_out
@@ -178,11 +178,11 @@ class Proving:
         """Measure everything that is claimed."""
         plan, evaluator = self.model.deployment, self.measuring
         measured = evaluator.samples
+        agreed = evaluator.agreed  # first: where the equations have no answer, it says why
         exact = evaluator.run(choices)
         deployed = run_deployed(session, measured)
         everything = run_deployed(session, self.samples) if plan.checks else {}
         graph, is_open = self.model.graph, bool(evaluator.open)
-        agreed = evaluator.agreed
         return Certificate(
             model=self.model.name,
             samples=measured.origin + ("" if self.measured is self.samples else f", {MEASURED} of them measured"),
@@ -263,25 +263,25 @@ class Proving:
         spans = {port.name: port.span for port in self.model.outputs}
         missed = [
             messages.parity_missed(
-                spans[name], name, certificate.dtype, f"{item.maximum:.1e}", f"{certificate.parity_bound:.0e}"
+                spans[name], name, certificate.dtype, *figures(item.maximum, certificate.parity_bound)
             )
             for name, item in certificate.parity.items()
             if not item.maximum <= certificate.parity_bound
         ]
         missed += [
-            messages.input_rounded(spans[output], name, output, f"{value:.1e}", f"{certificate.parity_bound:.0e}")
+            messages.input_rounded(spans[output], name, output, *figures(value, certificate.parity_bound))
             for name, moved in certificate.inputs_rounded.items()
             for output, value in moved.items()
             if name and not value <= certificate.parity_bound
         ]
         bounded = plan.of or tuple(certificate.deployed)
         missed += [
-            messages.error_bound_missed(spans[name], name, f"{item.maximum:.1e}", f"{certificate.stated_error:.0e}")
+            messages.error_bound_missed(spans[name], name, *figures(item.maximum, certificate.stated_error))
             for name, item in certificate.deployed.items()
             if name in bounded and self._is_bounded and not item.maximum <= certificate.stated_error
         ]
         missed += [
-            messages.halving_too_large(spans[name], name, f"{moved:.1e}", f"{certificate.stated_error:.0e}")
+            messages.halving_too_large(spans[name], name, *figures(moved, certificate.stated_error))
             for name, moved in certificate.step_halving.items()
             if name in bounded and self._is_bounded and not moved <= certificate.stated_error
         ]
@@ -291,7 +291,7 @@ class Proving:
             if item.differs and (self._is_bounded or item.on != "the model")
         ]
         missed += [
-            messages.steps_differ(spans[name], name, f"{difference:.1e}", f"{SAME:.0e}")
+            messages.steps_differ(spans[name], name, *figures(difference, SAME))
             for name, difference in certificate.second_walk.items()
             if not difference <= SAME
         ]

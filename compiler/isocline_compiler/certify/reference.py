@@ -8,9 +8,9 @@ time instead (`steppers`); noise is measured on refined Brownian paths (`order`)
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
 import torch
@@ -18,13 +18,15 @@ from scipy.integrate import solve_ivp
 from torch import Tensor
 
 from isocline_compiler.backends.to_torch import Integrator, TorchField
+from isocline_compiler.certify.cause import Stuck, Unsolved, is_hopeless
 from isocline_compiler.graph import Array, Node
 from isocline_compiler.graph.solve import spec_of
 from isocline_compiler.training.breaks import FEW_FEATURES, Breaks, Jump
 from isocline_compiler.training.clock import FieldFunction, Leg
 from isocline_compiler.training.integrate import AdaptiveIntegrator
+from isocline_compiler.training.watched_field import Halt, Halted
 from isocline_dsl import messages
-from isocline_dsl.diagnostics import IsoclineError
+from isocline_dsl.diagnostics import Diagnostic, IsoclineError
 
 TIGHTER = 1e-3
 """The reference's tolerance a step, relative to the stated error: its own error stays two orders below that."""
@@ -39,8 +41,14 @@ RESTING = 1e-12
 """A state below this part of its largest size is at rest, which says nothing of how exact it has to be."""
 LONGEST = 1 / 64
 """The longest step of a reference, as a part of the horizon."""
+EXPLICIT, MULTISTEP, TRIED = 1_000_000, 400_000, 20_000
+"""Evaluations of the field that each of the two may take, and the second where it is only asked whether it goes on."""
 
 Tensors = tuple[Tensor, ...]
+
+
+PAST = 1.01
+"""How much further a solver has to come to have got past the place where another one stopped."""
 
 
 class Reference(Protocol):
@@ -86,7 +94,26 @@ class AdaptiveExplicit:
     def _solve(
         self, node: Node, field: TorchField, initial: Tensors, captured: Tensors, stacked: Tensors, times: Tensor | None
     ) -> Tensors:
-        loose = AdaptiveIntegrator("dopri8", LOOSE, 0.0, 1_000_000, longest=LONGEST)
+        def look(halt: Halt) -> None:
+            stuck = Stuck(node, field, initial, stacked, times, halt)
+            if is_hopeless(stuck):
+                raise Unsolved(_unfinished(stuck), stuck)
+
+        try:
+            return self._solved(node, field, initial, stacked, times, look)
+        except Halted as halted:
+            raise Unsolved(halted.diagnostics[0], Stuck(node, field, initial, stacked, times, halted.halt)) from None
+
+    def _solved(
+        self,
+        node: Node,
+        field: TorchField,
+        initial: Tensors,
+        stacked: Tensors,
+        times: Tensor | None,
+        look: Callable[[Halt], None],
+    ) -> Tensors:
+        loose = AdaptiveIntegrator("dopri8", LOOSE, 0.0, EXPLICIT, longest=LONGEST, look=look)
         clock = loose.clock(node, times)
         if len(clock.stops) > 1:
             self.breaks[spec_of(node).name] = loose.breaks(node, field, clock)
@@ -97,7 +124,9 @@ class AdaptiveExplicit:
             for _ in range(2):
                 sizes = loose.solve(node, field, initial, stacked, times, _spread(sizes, initial, batched, LOOSE)).sizes
             self.sizes[spec_of(node).name] = tuple(float(item.min()) for item in sizes)
-        exact = AdaptiveIntegrator("dopri8", self.tolerance, 0.0, 1_000_000, longest=LONGEST, known=loose.known)
+        exact = AdaptiveIntegrator(
+            "dopri8", self.tolerance, 0.0, EXPLICIT, longest=LONGEST, known=loose.known, look=look
+        )
         absolute = _spread(sizes, initial, batched, self.tolerance)
         path = exact.solve(node, field, initial, stacked, times, absolute).path
         return _kept(node, path)
@@ -153,7 +182,7 @@ class Multistep:
     tolerance: float
     longest: float = 1 / 1024
     breaks: Mapping[str, Breaks] = field(default_factory=dict)
-    allowed: int = 400_000
+    allowed: int = MULTISTEP
 
     @property
     def words(self) -> str:
@@ -177,12 +206,19 @@ class Multistep:
         start = flat.joined(initial)
         if len(clock.stops) == 1:
             return _kept(node, flat.apart(start[None]))
+
+        def stop(t: float, x: Array, before: Sequence[tuple[float, Array]], spent: bool) -> IsoclineError:
+            way = tuple((s, flat.apart(y)) for s, y in before)
+            halt = Halt(t, flat.apart(x), way, self.allowed - evaluations[0], spent)
+            stuck = Stuck(node, field, initial, stacked, times, halt)
+            return Unsolved(_unfinished(stuck), stuck)
+
         evaluations = [self.allowed]
         legs = [
-            (leg, flat.function(clock.slopes(node, field, stacked, leg, clamped=False), evaluations, node))
+            (leg, flat.function(clock.slopes(node, field, stacked, leg, clamped=False), evaluations, stop))
             for leg in clock.legs(node, stacked, self._cuts(node))
         ]
-        walk = _Walk(flat, legs, clock.horizon, node)
+        walk = _Walk(flat, legs, clock.horizon, stop)
         size = walk.guessed(start)
         windows = np.linspace(clock.stops[0], clock.stops[-1], 4 * WINDOWS + 1)
         for _ in range(2):
@@ -193,6 +229,28 @@ class Multistep:
 
 class FlatField(Protocol):
     def __call__(self, t: float, x: Array) -> Array: ...
+
+
+class Stop(Protocol):
+    """Makes the error of a walk that ends at t, x, from what it passed before; `spent`: it may not ask again."""
+
+    def __call__(self, t: float, x: Array, before: Sequence[tuple[float, Array]], spent: bool) -> IsoclineError: ...
+
+
+def _unfinished(stuck: Stuck) -> Diagnostic:
+    t, spent = stuck.time(stuck.halt.t, 0), stuck.halt.spent
+    reason = "LSODA used up its evaluations" if spent else "LSODA gave up"
+    return messages.reference_failed(stuck.node.span, stuck.name, t, reason, "shorten the solve")
+
+
+def goes_on(stuck: Stuck) -> bool:
+    """Whether a method that turns implicit gets well past the place where another one stopped."""
+    implicit = Multistep(LOOSE, longest=COARSE, allowed=TRIED)
+    try:
+        implicit.integrator(stuck.node, stuck.field, stuck.initial, (), stuck.stacked, stuck.times)
+    except Unsolved as other:
+        return abs(other.stuck.halt.t - stuck.clock.stops[0]) > abs(stuck.halt.t - stuck.clock.stops[0]) * PAST
+    return True
 
 
 @dataclass(frozen=True)
@@ -242,15 +300,13 @@ class _Flat:
             spread.append(rows.amax(dim=1, keepdim=True).expand_as(rows).reshape(item.shape))
         return self.joined(tuple(spread))
 
-    def function(self, slopes: FieldFunction, evaluations: list[int], node: Node) -> FlatField:
-        """The field on the vector. Raises E608 when it is asked too often."""
+    def function(self, slopes: FieldFunction, evaluations: list[int], stop: Stop) -> FlatField:
+        """The field on the vector. Raises Unsolved when it is asked too often."""
 
         def flat(t: float, x: Array) -> Array:
             evaluations[0] -= 1
             if evaluations[0] < 0:
-                raise IsoclineError(
-                    [messages.reference_failed(node.span, spec_of(node).field, "LSODA took too many steps")]
-                )
+                raise stop(t, x, (), True)
             return self.joined(slopes(torch.tensor(t, dtype=torch.float64), self.apart(x)))
 
         return flat
@@ -263,7 +319,7 @@ class _Walk:
     flat: _Flat
     legs: Sequence[tuple[Leg, FlatField]]
     horizon: float
-    node: Node
+    stop: Stop
 
     def guessed(self, x: Array) -> Array:
         """How large each state may become: where it starts, and how far its slope would take it, at any time."""
@@ -279,7 +335,7 @@ class _Walk:
         return np.where(np.isfinite(moving), moving, 0.0)
 
     def through(self, x: Array, at: Array, tolerance: float, size: Array, longest: float) -> list[Array]:
-        """The states at these times, all after the start. Raises E608."""
+        """The states at these times, all after the start. Raises Unsolved."""
         absolute = tolerance * np.maximum(size, 1e-16 * float(size.max()) + 1e-290)
         band = {"lband": self.flat.band, "uband": self.flat.band} if self.flat.band < len(x) - 1 else {}
         found: list[Array] = []
@@ -296,11 +352,16 @@ class _Walk:
                     first_step=FIRST * min(abs(leg.end - leg.start), longest * self.horizon), **band,
                 )  # fmt: skip
             if not walked.success or not np.isfinite(walked.y).all():
-                name = spec_of(self.node).field
-                raise IsoclineError([messages.reference_failed(self.node.span, name, "LSODA gave up")])
+                raise self._stopped(leg, x, walked)
             found += [walked.y[:, int(np.flatnonzero(asked == time)[0])] for time in inside]
             x = walked.y[:, -1]
         return [*found, *(x for _ in at[len(found) :])]
+
+    def _stopped(self, leg: Leg, start: Array, walked: Any) -> IsoclineError:
+        """The error with the last state that is finite."""
+        taken = [(float(t), y) for t, y in zip(walked.t, walked.y.T, strict=True) if np.isfinite(y).all()]
+        before = [(leg.start, start), *taken]
+        return self.stop(*before[-1], before, False)
 
 
 # ---------------------------------------------------------------------------------------------------- remembering
@@ -332,4 +393,4 @@ def _same(left: tuple[Tensor | None, ...], right: tuple[Tensor | None, ...]) -> 
     )
 
 
-__all__ = ["AdaptiveExplicit", "Multistep", "Reference", "Remembered", "reference_tolerance"]
+__all__ = ["AdaptiveExplicit", "Multistep", "Reference", "Remembered", "goes_on", "reference_tolerance"]

@@ -2,38 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import TypeAlias
 
 import numpy as np
 import torch
-from scipy.sparse.linalg import ArpackNoConvergence, LinearOperator, eigs
 from torch import Tensor
 
 from isocline_compiler.backends.to_torch import FieldProgram, Run, TorchField, TorchProgram, namespace_of
 from isocline_compiler.certify.evaluation import Choices, Evaluator
-from isocline_compiler.graph import Array, Graph, Region
+from isocline_compiler.certify.spectrum import spectra
+from isocline_compiler.graph import Graph, Region
 from isocline_compiler.graph.solve import Interval, Solve, pick
 from isocline_compiler.passes.prune import prune
 from isocline_compiler.solvers.grid import Discretisation, Grid
 from isocline_compiler.solvers.unroll import unroll
 
 Tensors: TypeAlias = tuple[Tensor, ...]
-Slopes: TypeAlias = Callable[[Tensor], Tensor]
-Product: TypeAlias = "Callable[[Array], Array]"
 
 POINTS = 16
 """Points of each solve's path at which the Jacobian is taken, spread over the time it spans."""
-TRAJECTORIES = 8
-MOST = 1024
-"""Numbers of all trajectories together at one point: of large states fewer are looked at."""
-LARGEST = 256
-"""States of more numbers than this are looked at by their outermost eigenvalues alone, found by Arnoldi's iteration."""
-WHOLE = 512
-"""Beyond this many numbers the iteration multiplies by the Jacobian without ever making it."""
-OUTERMOST = 6
-"""Eigenvalues of a large state that are looked at."""
 
 
 @dataclass(frozen=True)
@@ -78,7 +67,8 @@ def _along(evaluator: Evaluator, solve: Solve, choice: Discretisation, grid: Gri
         state = tuple(x[:, i] if start.type.batched else x[i] for x, start in zip(path, solve.initial, strict=True))
         slices = tuple(w[row.index(i, grid.steps, len(w))] for row, w in zip(rows, stacked, strict=True))
         h, t = grid.widths[i], grid.times[i]
-        for sample, (eigenvalues, exact) in enumerate(_spectra(solve, field, t, state, slices)):
+        slopes = partial(field, torch.tensor(t, dtype=torch.float64), slices=slices)
+        for sample, (eigenvalues, exact) in enumerate(spectra(slopes, state, solve.initial[0].type.batched)):
             growth = choice.scheme.stability(h * eigenvalues)
             assert growth is not None
             amplification = np.abs(growth)
@@ -117,61 +107,3 @@ def _field(evaluator: Evaluator, solve: Solve, captured: Tensors) -> TorchField:
     region = Region(solve.region.arguments, solve.slopes())
     program = FieldProgram(region, len(solve.initial), len(solve.captured))
     return program.bind(Run(evaluator.bound, namespace_of(evaluator.bound)), captured)
-
-
-def _spectra(solve: Solve, field: TorchField, t: float, state: Tensors, slices: Tensors) -> list[tuple[Array, bool]]:
-    """Eigenvalues of df/dx for the first samples: all of them or, for large states, the outermost by ARPACK."""
-    sizes = [item.numel() // (len(item) if solve.initial[0].type.batched else 1) for item in state]
-    flat = torch.cat([item.reshape(-1, size) for item, size in zip(state, sizes, strict=True)], dim=1)
-    rows = TRAJECTORIES if sum(sizes) <= LARGEST else max(1, MOST // sum(sizes))
-    looked_at, others = flat[:rows], flat[rows:]
-    time = torch.tensor(t, dtype=flat.dtype)
-
-    def slopes(x: Tensor) -> Tensor:
-        parts = torch.split(torch.cat([x, others]), sizes, dim=1)
-        found = field(time, tuple(p.reshape(item.shape) for p, item in zip(parts, state, strict=True)), slices)
-        return torch.cat([item.reshape(len(flat), -1) for item in found], dim=1)[: len(x)]
-
-    if sum(sizes) > WHOLE:
-        products = (_products(slopes, looked_at, row) for row in range(len(looked_at)))
-        return [(_outermost(product, sum(sizes)), False) for product in products]
-    jacobians = _jacobians(slopes, looked_at)
-    if sum(sizes) > LARGEST:
-        return [(_outermost(item.__matmul__, sum(sizes)), False) for item in jacobians]
-    return [(np.linalg.eigvals(item), True) for item in jacobians]
-
-
-def _jacobians(slopes: Slopes, x: Tensor) -> Array:
-    """df/dx of each sample, (N, n, n). Samples do not meet, so a row of all is one reverse pass of their sum."""
-    at = x.detach().requires_grad_()
-    with torch.enable_grad():
-        total = slopes(at).sum(0)
-        rows = [
-            torch.autograd.grad(item, at, retain_graph=True, materialize_grads=True)[0]
-            if item.requires_grad
-            else torch.zeros_like(at)
-            for item in total
-        ]
-    return torch.stack(rows, dim=1).numpy()
-
-
-def _products(slopes: Slopes, x: Tensor, row: int) -> Product:
-    """v -> (df/dx) v of one sample, in forward mode."""
-
-    def product(v: Array) -> Array:
-        direction = torch.zeros_like(x)
-        direction[row] = torch.from_numpy(np.ascontiguousarray(v.reshape(-1), dtype=np.float64))
-        moved: Array = torch.func.jvp(slopes, (x,), (direction,))[1][row].numpy()
-        return moved
-
-    return product
-
-
-def _outermost(product: Product, size: int) -> Array:
-    """The eigenvalues of largest magnitude: implicitly restarted Arnoldi, Lehoucq et al. (1998)."""
-    operator = LinearOperator((size, size), matvec=product, dtype=np.float64)
-    start = np.random.default_rng(0).standard_normal(size)
-    try:
-        return np.asarray(eigs(operator, k=OUTERMOST, which="LM", v0=start, return_eigenvectors=False))
-    except ArpackNoConvergence as stopped:
-        return np.asarray(stopped.eigenvalues if len(stopped.eigenvalues) else [0.0])

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -17,7 +17,7 @@ from isocline_compiler.graph.solve import spec_of
 from isocline_compiler.training.breaks import Breaks
 from isocline_compiler.training.clock import Clock, Leg, States
 from isocline_compiler.training.steering import Steering
-from isocline_compiler.training.watched_field import WatchedField
+from isocline_compiler.training.watched_field import Halt, WatchedField
 from isocline_dsl.diagnostics import IsoclineError
 from isocline_dsl.messages import fitting as messages
 
@@ -63,6 +63,7 @@ class AdaptiveIntegrator:
     steering: Steering = dataclasses.field(default_factory=lambda: Steering(0.0))
     longest: float | None = None
     known: dict[str, tuple[States, Breaks]] = dataclasses.field(default_factory=dict)
+    look: Callable[[Halt], None] | None = None
 
     def __call__(
         self,
@@ -119,7 +120,9 @@ class AdaptiveIntegrator:
         evaluations = 0
         for leg in clock.legs(node, stacked, breaks):
             slopes = clock.slopes(node, field, stacked, leg)
-            watched = WatchedField(slopes, node, self.method, self.allowed, clock.time, watch.see, evaluations)
+            watched = WatchedField(
+                slopes, node, self.method, self.allowed, clock.time, watch.see, evaluations, self.look
+            )
             found = self._leg(watched, x, leg, constants, self._settings(leg, clock, field, watch))
             evaluations, x = watched.evaluations, tuple(states[-1] for states in found)
             watched.evaluations = 0  # the adjoint evaluates the field again, with the same bound

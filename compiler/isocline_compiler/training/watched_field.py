@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor
@@ -16,10 +17,38 @@ States = tuple[Tensor, ...]
 FieldFunction = Callable[[Tensor, States], States]
 
 
+LOOKS = 2**13
+"""Evaluations after which a solve is first looked at."""
+KEPT = 32
+"""States of the way that are remembered at most, evenly over the steps."""
+
+
+@dataclass(frozen=True)
+class Halt:
+    """Where a solver stopped, on its clock: the last states it took, some that it took before, how often it asked for
+    the field, and whether it was not allowed to ask again.
+    """
+
+    t: float
+    states: States
+    before: tuple[tuple[float, States], ...]
+    evaluations: int
+    spent: bool
+
+
+class Halted(IsoclineError):
+    """A solver that did not arrive, and where it stopped."""
+
+    def __init__(self, fault: Diagnostic, halt: Halt) -> None:
+        super().__init__([fault])
+        self.halt = halt
+
+
 class WatchedField:
     """`field` as torchdiffeq calls it: (t, states) to slopes, with a bound on the evaluations of one solve.
 
-    Raises E453 beyond the bound, which would otherwise be a program that hangs.
+    Raises E453 beyond the bound, which would otherwise be a program that hangs. `look` is called after `LOOKS`
+    evaluations, and whenever they have doubled; it may raise.
     """
 
     def __init__(
@@ -31,6 +60,7 @@ class WatchedField:
         report: Callable[[Tensor], Tensor] | None = None,
         see: Callable[[float, States], None] | None = None,
         evaluations: int = 0,
+        look: Callable[[Halt], None] | None = None,
     ) -> None:
         self.field = field
         self.node = node
@@ -40,11 +70,16 @@ class WatchedField:
         self.see = see
         self.last: tuple[Tensor, States] | None = None
         self.report = report or (lambda t: t)
+        self.look = look
+        self.taken: list[tuple[float, States]] = []
+        self.steps, self.every = 0, 1
 
     def __call__(self, t: Tensor, states: States) -> States:
         self.evaluations += 1
         if self.evaluations > self.allowed:
-            raise IsoclineError([self._too_long(t)])
+            raise Halted(self._too_long(t), self._halt(t, states, spent=True))
+        if self.look is not None and self.evaluations >= LOOKS and self.evaluations.bit_count() == 1:
+            self.look(self._halt(t, states, spent=True))
         slopes = self.field(t, states)
         # Under mixed precision a field may end in half precision, while the state that it moves is kept in full.
         return tuple(slope.to(state.dtype) for slope, state in zip(slopes, states, strict=True))
@@ -52,15 +87,30 @@ class WatchedField:
     def callback_accept_step(self, t: Tensor, states: States, _: Tensor) -> None:
         """torchdiffeq calls this with the state a step began from, which it has found to be finite."""
         self.last = t.detach(), tuple(state.detach() for state in states)
+        self._remember()
         if self.see is not None:
             self.see(float(t), states)
+
+    def _remember(self) -> None:
+        """Keep every 2^k-th of the states, so that there are never many."""
+        assert self.last is not None
+        if self.steps % self.every == 0:
+            self.taken.append((float(self.last[0]), self.last[1]))
+        if len(self.taken) > KEPT:
+            self.taken, self.every = self.taken[::2], 2 * self.every
+        self.steps += 1
+
+    def _halt(self, t: Tensor, states: States, *, spent: bool) -> Halt:
+        t, states = self.last or (t, states)
+        return Halt(float(t), tuple(x.detach() for x in states), tuple(self.taken), self.evaluations, spent)
 
     def stalled(self, initial: States, start: Tensor) -> IsoclineError:
         """The error for a solver that cannot advance. Raises nothing itself."""
         t, states = self.last or (start, initial)
         name = spec_of(self.node).field
         facts = (name, _time(self.report(t)), describe_states(states), self.solver)
-        return IsoclineError([messages.solve_stalled(self.node.span, *facts)])
+        fault = messages.solve_stalled(self.node.span, *facts)
+        return Halted(fault, self._halt(start, initial, spent=False))
 
     def _too_long(self, t: Tensor) -> Diagnostic:
         name = spec_of(self.node).field

@@ -15,3 +15,4 @@ from isocline_dsl.messages.names import *
 from isocline_dsl.messages.shapes import *
 from isocline_dsl.messages.syntax import *
 from isocline_dsl.messages.training import *
+from isocline_dsl.messages.unsolved import *

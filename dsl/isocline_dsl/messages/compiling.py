@@ -99,22 +99,6 @@ def no_starts(span: Span | None, input_: str, size: str | None = None) -> Draft:
     )
 
 
-@message("E608")
-def reference_failed(span: Span | None, field: str, reason: str) -> Draft:
-    """The reference solution could not be computed.
-
-    The equations run to infinity within the time of the solve, or are so stiff that no reference solver
-    reaches its end.
-    """
-    return Draft(span, f"no reference solution of `{field}`: {reason}")
-
-
-@message("E609")
-def not_finite(span: Span | None, what: str) -> Draft:
-    """A value is infinite or not a number when the compiled model is tried."""
-    return Draft(span, f"{what} is not finite")
-
-
 @message("E610")
 def opset_out_of_range(span: Span | None, found: int, low: int, high: int) -> Draft:
     """`deploy` asks for an operator set that is not written."""

@@ -21,6 +21,7 @@ from isocline_dsl.messages import (
     shapes,
     syntax,
     training,
+    unsolved,
 )
 from isocline_dsl.messages.message import Message, did_you_mean
 
@@ -39,6 +40,7 @@ AREAS: tuple[ModuleType, ...] = (
     compiling,
     attribution,
     folders,
+    unsolved,
 )
 
 
