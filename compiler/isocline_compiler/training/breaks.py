@@ -91,7 +91,8 @@ def _search(read: Read, forcing: Forcing, times: Sequence[float]) -> Breaks:
         switches, zeros = _changes(points, found.pieces), _changes(points, found.signs)
         fresh = _bisected(lambda s: read(s).pieces, points, switches)
         crossing = _bisected(lambda s: read(s).signs, points, zeros)
-        around = crossing[:: max(1, len(crossing) // GRADED)][:GRADED] if not len(graded) else np.zeros(0)
+        left = GRADED - len(graded)  # a bracket may hold several zeros: the next of them shows in the next round
+        around = crossing[:: max(1, len(crossing) // max(left, 1))][: max(left, 0)]
         graded = np.concatenate([graded, around])
         further = np.concatenate([fresh, crossing, _graded(around, high - low)])
         further = further[(further >= low) & (further <= high)]

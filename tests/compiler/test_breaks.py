@@ -1,0 +1,144 @@
+"""Jumps and pulses of a forcing: found at the times that arithmetic gives, and stood on by grids."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from isocline_compiler.backends.to_torch import TorchField, TorchProgram
+from isocline_compiler.graph import Node
+from isocline_compiler.lower.check import check
+from isocline_compiler.ops import OPS
+from isocline_compiler.solvers.grid import Discretisation as Choice
+from isocline_compiler.solvers.grid import Grid, Jumps, halved, onto
+from isocline_compiler.solvers.schemes import SCHEMES
+from isocline_compiler.training.breaks import Breaks, find_breaks
+
+MODEL = """dyn 1
+model forced
+input a: real in (0, 1)
+field f(t, x: real) {{ x' = {forcing} - x }}
+x = solve f from x = a over {times}
+output x
+"""
+
+
+def breaks_of(forcing: str, times: str, folder: Path, starts: list[float]) -> Breaks:
+    """The breaks of the one field of a file, for these values of `a`."""
+    file = folder / "forced.dyn"
+    file.write_text(MODEL.format(forcing=forcing, times=times))
+    found: list[Breaks] = []
+
+    def look(node: Node, field: TorchField, initial: tuple, *_: object) -> tuple:
+        interval = node.attrs["spec"].interval
+        found.append(find_breaks(field.bound, interval.times))
+        return initial
+
+    TorchProgram(check(file).graph)({"a": torch.tensor(starts, dtype=torch.float64)}, integrator=look)
+    return found[0]
+
+
+JUMPS = {
+    "where(t >= 60, 1, 0)": [60.0],
+    "where(t > 60 and t < 60 + 1e-9, 1, 0)": [60.0, 60 + 1e-9],
+    "where(abs(t - 12.5) < 1e-7, 1, 0)": [12.5 - 1e-7, 12.5, 12.5 + 1e-7],
+    "where(t - 24*floor(t/24) < 1e-6, 1, 0)": [24.0, 24 + 1e-6, 48.0, 48 + 1e-6, 72.0, 72 + 1e-6, 96.0, 96 + 1e-6],
+    "sign(t - 33.25)": [33.25],
+    "relu(t - 41.5)": [41.5],
+    "clip(t, 10, 20)": [10.0, 20.0],
+    "max(t, 70)": [70.0],
+    "where((t - 50)^2 < 1e-10, 1, 0)": [50 - 1e-5, 50 + 1e-5],
+    "round(t/64)": [32.0, 96.0],
+}
+
+
+@pytest.mark.parametrize("forcing", JUMPS)
+def test_jumps_lie_between_neighbouring_numbers(forcing: str, tmp_path: Path) -> None:
+    found = breaks_of(forcing, "0.125..100", tmp_path, [0.25, 0.75])
+    assert [jump.after for jump in found.jumps] == pytest.approx(JUMPS[forcing], rel=1e-13)
+    neighbours = 2 if "sign" in forcing else 1  # sign has a piece of its own at 0
+    assert all(0 < jump.gap <= neighbours * np.spacing(jump.after) and jump.shared for jump in found.jumps)
+
+
+def test_jumps_backwards_in_time_come_in_the_order_of_travel(tmp_path: Path) -> None:
+    found = breaks_of("where(t >= 60 and t < 61, 1, 0)", "100..0", tmp_path, [0.5])
+    assert [round(jump.before) for jump in found.jumps] == [61, 60]
+    assert all(jump.before > jump.after for jump in found.jumps)
+
+
+def test_jumps_of_an_input_are_of_each_sample(tmp_path: Path) -> None:
+    found = breaks_of("where(t > 10*a, 1, 0)", "0..10", tmp_path, [0.25, 0.5, 0.5])
+    assert [(jump.before, jump.shared) for jump in found.jumps] == [(2.5, False), (5.0, False)]
+
+
+def test_a_field_that_does_not_read_the_time_has_none(tmp_path: Path) -> None:
+    assert breaks_of("a*relu(x)", "0..10", tmp_path, [0.5]) == Breaks()
+
+
+@pytest.mark.parametrize("width", [1e-2, 1e-5, 1e-8])
+def test_stretches_become_short_around_a_narrow_pulse(width: float, tmp_path: Path) -> None:
+    found = breaks_of(f"exp(-((t - 60)/{width})^2)", "0..100", tmp_path, [0.5])
+    assert not found.jumps
+    near = [t for t in found.features if abs(t - 60) < 2 * width]
+    assert near
+    assert found.narrow(0.0, 100.0) == found.features
+
+
+def test_a_steady_swing_is_no_pulse(tmp_path: Path) -> None:
+    found = breaks_of("sin(3*t)", "0..20", tmp_path, [0.5])
+    assert found.narrow(0.0, 20.0) == ()
+
+
+def test_every_operation_with_corners_numbers_its_pieces() -> None:
+    """Powers and roots are singular at 0 and have no pieces; extremes over entries and windows bend without a jump."""
+    without = {name for name, op in OPS.items() if not op.smooth and op.piece is None}
+    assert without == {"pow", "sqrt", "where", "max_pool", "one_hot", "reduce_max", "reduce_min"}
+
+
+# ---------------------------------------------------------------------------------------------------- grids
+
+
+def test_a_grid_has_a_node_at_every_jump_and_reads_it_from_both_sides() -> None:
+    grid = onto((0.0, 100.0), 5, Jumps((60.0, 61.0), 1e-3))
+    assert grid.times[0] == 0
+    assert {60.0, 61.0} <= set(grid.times)
+    assert grid.steps == 5
+    begun = dict(zip(grid.times[:-1], grid.begins, strict=True))
+    ended = dict(zip(grid.times[1:], grid.ends, strict=True))
+    assert begun == {t: t + 1e-3 if t in (60.0, 61.0) else t for t in begun}
+    assert ended == {t: t - 1e-3 if t in (60.0, 61.0) else t for t in ended}
+    assert sum(grid.widths) == pytest.approx(100)
+
+
+def test_a_grid_with_fewer_steps_than_jumps_takes_one_more_for_each() -> None:
+    assert onto((0.0, 100.0), 1, Jumps((60.0, 61.0), 1e-3)).times == (0.0, 60.0, 61.0, 100.0)
+
+
+def test_every_interval_has_as_many_steps_where_one_of_them_has_jumps() -> None:
+    """So that a loop over segments of equal length meets every time that is kept."""
+    grid = onto((0.0, 24.0, 48.0), 2, Jumps((8.0, 9.0), 1e-4))
+    assert grid.keep == (0, 3, 6)
+    assert grid.times[:4] == (0.0, 8.0, 9.0, 24.0)
+
+
+def test_jumps_stay_where_they_are_when_a_grid_is_halved() -> None:
+    grid = onto((0.0, 4.0), 2, Jumps((1.0,), 1e-6))
+    finer = halved(Choice(SCHEMES["rk4"], grid)).grid
+    assert isinstance(finer, Grid)
+    assert [finer.times[i] for i in sorted(finer.jumps)] == [1.0]
+    assert finer.steps == 2 * grid.steps
+
+
+def test_a_jump_at_the_start_or_the_end_is_read_from_inside() -> None:
+    grid = onto((0.0, 5.0), 2, Jumps((0.0, 5.0), 1e-5))
+    assert (grid.begins[0], grid.ends[-1]) == (1e-5, 5.0 - 1e-5)
+    back = onto((5.0, 0.0), 2, Jumps((0.0, 5.0), 1e-5))
+    assert (back.begins[0], back.ends[-1]) == (5.0 - 1e-5, 1e-5)
+
+
+def test_around_a_pulse_every_stretch_has_as_many_steps() -> None:
+    grid = onto((0.0, 100.0), 8, Jumps((), 1e-6, around=(59.0, 60.0, 61.0)))
+    assert grid.times == (0.0, 29.5, 59.0, 59.5, 60.0, 60.5, 61.0, 80.5, 100.0)
