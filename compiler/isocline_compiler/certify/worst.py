@@ -46,18 +46,20 @@ def sample_errors(
 ) -> Array:
     """The error of the grid on each sample: the largest over the outputs, against what is believed.
 
-    It is relative to the sample's own answer, but to a part of the usual one where that is smaller: without this the
-    search would go where an answer passes through zero, and the relative error of any grid is without bound.
+    Of a sample that has an answer far below the usual one it is -1: else the search would go where an answer passes
+    through zero, and the relative error of any grid is without bound.
     """
     found = trial(evaluator, choices)
+    small = np.zeros(evaluator.samples.count, dtype=bool)
     errors = np.zeros(evaluator.samples.count)
     for name in outputs:
         if believed[name].dtype.kind == "f":
             batched = evaluator.graph.outputs[name].type.batched
             relative = relative_errors(found[name], believed[name], batched)
             own = np.abs(believed[name].reshape(len(believed[name]) if batched else 1, -1)).max(axis=1)
-            errors = np.maximum(errors, relative * own / np.maximum(own, SMALL * usual[name]))
-    return errors
+            errors = np.maximum(errors, relative)
+            small |= own < SMALL * usual[name]
+    return np.where(small, -1.0, errors)
 
 
 def usual_sizes(answers: Mapping[str, Array]) -> dict[str, float]:
@@ -87,7 +89,8 @@ def search_worst(
         except IsoclineError:
             break  # the box reaches where the equations have no solution; the draws have not found it
         tried += candidates.count
-        everything, errors = worst.joined(candidates), np.concatenate([errors, found])
+        fit = np.flatnonzero(found >= 0)
+        everything, errors = worst.joined(candidates.taken(fit)), np.concatenate([errors, found[fit]])
         order = np.argsort(-errors)[:KEPT]
         worst, errors, radius = everything.taken(order), errors[order], radius * SHRINKS
     return Worst(worst, errors, tried)
