@@ -63,19 +63,20 @@ def _errors(certificate: Facts) -> Iterator[tuple[str, str]]:
     if certificate["beyond"]:
         yield (
             "bounds",
-            f"{_spreads(certificate['beyond'])}  (the grid's, on draws from the inputs' bounds; not promised)",
+            f"{_spreads(certificate['beyond'], 'runs to infinity on some')}  "
+            "(the grid's, on draws from the inputs' bounds; not promised)",
         )
     if certificate["step_halving"]:
         moved = ", ".join(f"{name} {_number(value)}" for name, value in certificate["step_halving"].items())
         yield "halving", f"{moved}  (when every step is halved)"
 
 
-def _spreads(spreads: Facts) -> str:
-    return ", ".join(f"{name} {_number(spread['maximum'])}" for name, spread in spreads.items())
+def _spreads(spreads: Facts, infinite: str = "not finite") -> str:
+    return ", ".join(f"{name} {_number(spread['maximum'], infinite)}" for name, spread in spreads.items())
 
 
-def _number(value: float | None) -> str:
-    return "not finite" if value is None else f"{value:.1e}"
+def _number(value: float | None, infinite: str = "not finite") -> str:
+    return infinite if value is None else f"{value:.1e}"
 
 
 def _check(check: Facts) -> str:

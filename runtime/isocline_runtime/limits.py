@@ -58,6 +58,10 @@ class Watchdog:
     """
 
     def __init__(self) -> None:
+        self.reset()
+
+    def reset(self) -> None:
+        """Nothing is watched; in a forked process, where the thread is gone and the lock may be held for ever."""
         self._lock = threading.Lock()
         self._earlier = threading.Event()
         self._runs: dict[int, tuple[float, Any]] = {}
@@ -97,4 +101,4 @@ class Watchdog:
 
 WATCHDOG = Watchdog()
 if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=lambda: WATCHDOG.__init__())  # type: ignore[misc] # its lock may be held
+    os.register_at_fork(after_in_child=WATCHDOG.reset)

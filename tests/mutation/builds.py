@@ -165,8 +165,8 @@ def run(names: Iterable[str]) -> tuple[str, str] | None:
     try:
         for module, name, value in FASTER:
             loaded = importlib.import_module(module)
-            if hasattr(loaded, name):
-                setattr(loaded, name, value)
+            assert hasattr(loaded, name), f"{module} has no {name} any more"
+            setattr(loaded, name, value)
     except Exception as error:
         return "import", f"{type(error).__name__}: {error}"
     with tempfile.TemporaryDirectory() as place:

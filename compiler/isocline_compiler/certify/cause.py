@@ -23,7 +23,6 @@ from isocline_compiler.certify.spectrum import spectra
 from isocline_compiler.graph import Array, Node
 from isocline_compiler.graph.solve import spec_of
 from isocline_compiler.training.clock import Clock, FieldFunction, Leg, States
-from isocline_compiler.training.integrate import AdaptiveIntegrator
 from isocline_compiler.training.watched_field import Halt
 from isocline_dsl import messages
 from isocline_dsl.diagnostics import Diagnostic, IsoclineError
@@ -53,7 +52,7 @@ class Stuck:
 
     @cached_property
     def clock(self) -> Clock:
-        return AdaptiveIntegrator().clock(self.node, self.times)
+        return Clock.of(self.node, self.times)
 
     @property
     def name(self) -> str:

@@ -35,6 +35,7 @@ from isocline_compiler.passes.prune import prune
 from isocline_compiler.solvers.grid import NO_JUMPS, Discretisation, Jumps, discretise
 from isocline_compiler.solvers.unroll import unroll
 from isocline_compiler.solvers.unroll.forms import solves_of
+from isocline_compiler.training.breaks import Breaks
 from isocline_dsl import messages
 from isocline_dsl.diagnostics import Diagnostic, IsoclineError
 
@@ -76,6 +77,8 @@ class Evaluator:
     error: float = 1e-3
     by: AdaptiveExplicit | None = None
     """What solves the open solves where no grid is given; the adaptive explicit one unless it is said."""
+    settled: Agreed | None = None
+    """What was agreed on these samples before, where it was."""
     known: Remembered = field(init=False)
 
     def __post_init__(self) -> None:
@@ -150,6 +153,8 @@ class Evaluator:
     @cached_property
     def agreed(self) -> Agreed:
         """Two references that are apart by no more than a tenth of the stated error; tightened until they are."""
+        if self.settled is not None:
+            return self.settled
         assert self.by is not None
         tolerance, longest = self.by.tolerance, Multistep.longest
         few = Evaluator(self.model, self.weights, self.samples.first(self._checked), self.error)
@@ -159,11 +164,12 @@ class Evaluator:
             self._solve_by(explicit)
             outputs = self.referred()
             if not self.open:
-                return Agreed(outputs, "", "", {})
+                return Agreed(outputs, "", "", {}, {})
             multistep = Multistep(tolerance, longest, explicit.breaks)
             few._solve_by(multistep)
             apart = self._apart(outputs, few.referred())
-            found = Agreed(outputs, explicit.words, multistep.words, apart)
+            checked = f"{multistep.words}, on {few.samples.count} of the samples"
+            found = Agreed(outputs, explicit.words, checked, apart, explicit.breaks)
             if found.largest <= self.error * AGREED:
                 return found
             if found.largest > before * HOPELESS:
@@ -222,27 +228,24 @@ class Evaluator:
 
     def joined(self, other: Evaluator, origin: str) -> Evaluator:
         """The same on these samples and those of another, whose references are known."""
-        both = Evaluator(self.model, self.weights, self.samples.joined(other.samples, origin), self.error)
+        samples = self.samples.joined(other.samples, origin)
         first, second = self.agreed, other.agreed
         outputs = {
             name: np.concatenate([array, second.outputs[name]]) if self.graph.outputs[name].type.batched else array
             for name, array in first.outputs.items()
         }
         apart = {name: max(value, second.apart.get(name, 0.0)) for name, value in first.apart.items()}
-        assert self.by is not None
-        both._solve_by(self.by)
-        both.__dict__["agreed"] = Agreed(outputs, first.first, first.second, apart)
-        return both
+        settled = replace(first, outputs=outputs, apart=apart)
+        return Evaluator(self.model, self.weights, samples, self.error, self.by, settled)
 
     def jumps(self, solve: Solve) -> Jumps:
         """Where the field of a solve, and of what varies it, jumps for all samples alike: its grid stands on these."""
         times = solve.spec.interval.times
         if times is None:
             return NO_JUMPS
-        self.reference  # noqa: B018  the jumps are found on the way
-        assert self.by is not None
+        found_on_the_way = self.agreed.breaks
         alike = {other.spec.name for other in solves_of(self.graph) if other.spec.choice == solve.spec.choice}
-        breaks = [self.by.breaks[name] for name in alike if name in self.by.breaks]
+        breaks = [found_on_the_way[name] for name in alike if name in found_on_the_way]
         found = {jump.after for item in breaks for jump in item.jumps if jump.shared}
         margin = 4 * float(np.finfo(self.model.deployment.dtype).eps) * max(map(abs, times))
         ordered = sorted(found)
@@ -256,12 +259,15 @@ class Evaluator:
 
 @dataclass(frozen=True)
 class Agreed:
-    """The outputs of the first reference, both in words, and how far the second is from it, by output."""
+    """The outputs of the first reference, both in words, how far the second is from it, by output, and the jumps and
+    pulses that were found, by the name of the solve.
+    """
 
     outputs: dict[str, Array]
     first: str
     second: str
     apart: Mapping[str, float]
+    breaks: Mapping[str, Breaks]
 
     @property
     def worst(self) -> str:

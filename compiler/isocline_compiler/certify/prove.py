@@ -28,7 +28,7 @@ from isocline_compiler.certify.stability import stability
 from isocline_compiler.certify.steppers import SAME, SecondWalk, steppable
 from isocline_compiler.certify.trials import trial
 from isocline_compiler.certify.versions import versions
-from isocline_compiler.certify.worst import Worst, search_worst
+from isocline_compiler.certify.worst import search_worst
 from isocline_compiler.data import Dataset
 from isocline_compiler.graph import Array
 from isocline_compiler.graph.called import Called
@@ -59,7 +59,7 @@ def parity_of(error: float) -> float:
     return max(PARITY * error, min(AT_MOST * error, SINGLE), LEAST_PARITY)
 
 
-@dataclass(frozen=True)
+@dataclass
 class Proving:
     """One model with its weights and the samples on which it is measured."""
 
@@ -67,6 +67,8 @@ class Proving:
     weights: Mapping[str, Array]
     dataset: Dataset | None
     override: Called | None = None
+    tried: int = 0
+    """Inputs that were tried in search of the worst."""
 
     @cached_property
     def samples(self) -> Samples:
@@ -96,13 +98,9 @@ class Proving:
         return self.samples.first(MEASURED)
 
     @cached_property
-    def _refined(self) -> list[Evaluator]:
-        return []
-
-    @property
     def measuring(self) -> Evaluator:
-        """The evaluator on all samples on which errors are measured, the worst that were found among them."""
-        return self._refined[-1] if self._refined else self.evaluator(self.measured)
+        """The evaluator on all samples on which errors are measured; a search puts the worst of them here."""
+        return self.evaluator(self.measured)
 
     @property
     def parity(self) -> float:
@@ -156,15 +154,10 @@ class Proving:
             )
 
         worst = search_worst(known, choices, outputs, self.model.inputs, on)
-        tried = sum(item.tried for item in self._tried) + worst.tried
-        self._tried.append(worst)
-        origin = f"{self.measured.origin}, and the worst of {tried} in a search"
-        self._refined.append(known.joined(on(worst.samples), origin))
+        self.tried += worst.tried
+        origin = f"{self.measured.origin}, and the worst of {self.tried} in a search"
+        self.measuring = known.joined(on(worst.samples), origin)
         return float(worst.errors.max())
-
-    @cached_property
-    def _tried(self) -> list[Worst]:
-        return []
 
     def certificate(
         self,

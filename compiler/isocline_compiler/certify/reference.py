@@ -22,7 +22,7 @@ from isocline_compiler.certify.cause import Stuck, Unsolved, is_hopeless
 from isocline_compiler.graph import Array, Node
 from isocline_compiler.graph.solve import spec_of
 from isocline_compiler.training.breaks import FEW_FEATURES, Breaks, Jump
-from isocline_compiler.training.clock import FieldFunction, Leg
+from isocline_compiler.training.clock import Clock, FieldFunction, Leg
 from isocline_compiler.training.integrate import AdaptiveIntegrator
 from isocline_compiler.training.watched_field import Halt, Halted
 from isocline_dsl import messages
@@ -35,20 +35,17 @@ LOOSE = 1e-4
 """The tolerance at which the sizes of the states are found."""
 WINDOWS, FIRST = 16, 1e-6
 """Windows in which sizes are found; the first step, as a part of a leg."""
-COARSE = 1 / 64
-"""The longest step, as a part of the horizon, where only sizes are wanted."""
 RESTING = 1e-12
 """A state below this part of its largest size is at rest, which says nothing of how exact it has to be."""
 LONGEST = 1 / 64
-"""The longest step of a reference, as a part of the horizon."""
+"""The longest step, as a part of the horizon, of the first, and of the second where only sizes are wanted."""
 EXPLICIT, MULTISTEP, TRIED = 1_000_000, 400_000, 20_000
 """Evaluations of the field that each of the two may take, and the second where it is only asked whether it goes on."""
 
-Tensors = tuple[Tensor, ...]
-
-
 PAST = 1.01
 """How much further a solver has to come to have got past the place where another one stopped."""
+
+Tensors = tuple[Tensor, ...]
 
 
 class Reference(Protocol):
@@ -201,7 +198,7 @@ class Multistep:
     def _solve(
         self, node: Node, field: TorchField, initial: Tensors, captured: Tensors, stacked: Tensors, times: Tensor | None
     ) -> Tensors:
-        clock = AdaptiveIntegrator().clock(node, times)
+        clock = Clock.of(node, times)
         flat = _Flat.of(node, initial)
         start = flat.joined(initial)
         if len(clock.stops) == 1:
@@ -222,7 +219,7 @@ class Multistep:
         size = walk.guessed(start)
         windows = np.linspace(clock.stops[0], clock.stops[-1], 4 * WINDOWS + 1)
         for _ in range(2):
-            size = walk.sizes(walk.through(start, windows, LOOSE, size, COARSE))
+            size = walk.sizes(walk.through(start, windows, LOOSE, size, LONGEST))
         path = walk.through(start, np.asarray(clock.stops[1:]), self.tolerance, size, self.longest)
         return _kept(node, flat.apart(np.stack([start, *path])))
 
@@ -245,7 +242,7 @@ def _unfinished(stuck: Stuck) -> Diagnostic:
 
 def goes_on(stuck: Stuck) -> bool:
     """Whether a method that turns implicit gets well past the place where another one stopped."""
-    implicit = Multistep(LOOSE, longest=COARSE, allowed=TRIED)
+    implicit = Multistep(LOOSE, longest=LONGEST, allowed=TRIED)
     try:
         implicit.integrator(stuck.node, stuck.field, stuck.initial, (), stuck.stacked, stuck.times)
     except Unsolved as other:

@@ -6,7 +6,6 @@ and compared by identity; a pass never changes one, it makes new ones. A graph i
 
 from __future__ import annotations
 
-import gc
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
@@ -42,19 +41,6 @@ def at(span: Span | None) -> Iterator[None]:
 def here() -> Span | None:
     """The place in the source that nodes made now come from."""
     return _SPAN.get()
-
-
-@contextmanager
-def uncollected() -> Iterator[None]:
-    """Without Python's search for reference cycles: graphs have none, and searching ever more nodes again and again
-    would make compiling slower than linear."""
-    searching = gc.isenabled()
-    gc.disable()
-    try:
-        yield
-    finally:
-        if searching:
-            gc.enable()
 
 
 class Fault(Exception):

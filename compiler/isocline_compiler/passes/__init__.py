@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import TypeAlias
 
-from isocline_compiler.graph import Graph, uncollected
+from isocline_compiler.graph import Graph
+from isocline_compiler.graph.collecting import uncollected
 from isocline_compiler.graph.verify import InvalidGraph, verify
 from isocline_compiler.passes.bind import bind
 from isocline_compiler.passes.defer import defer

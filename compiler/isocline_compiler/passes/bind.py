@@ -6,7 +6,8 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from isocline_compiler.graph import WEIGHT, Array, Graph, Node, constant, uncollected
+from isocline_compiler.graph import WEIGHT, Array, Graph, Node, constant
+from isocline_compiler.graph.collecting import uncollected
 from isocline_compiler.passes.rewrite import rewrite
 
 

@@ -16,6 +16,8 @@ from isocline_compiler.backends.to_torch import TorchField
 from isocline_compiler.graph import Node
 from isocline_compiler.graph.solve import spec_of
 from isocline_compiler.training.breaks import Breaks, Jump, find_breaks
+from isocline_dsl.diagnostics import IsoclineError
+from isocline_dsl.messages import fitting as messages
 
 States = tuple[Tensor, ...]
 FieldFunction = Callable[[Tensor, States], States]
@@ -41,9 +43,17 @@ class Clock:
     given: Tensor | None = None
 
     @classmethod
-    def of(cls, times: Tensor) -> Clock:
-        """For times that come with the data, (batch, n) or (n,): the stops are numbered."""
-        return cls(tuple(map(float, range(times.shape[-1]))), times)
+    def of(cls, node: Node, times: Tensor | None, known: tuple[float, ...] | None = None) -> Clock:
+        """The clock of a solve: its own times, or `known` ones in their place.
+
+        Of times that come with the data, (batch, n) or (n,), the stops are numbered. Raises E457 when out of order.
+        """
+        if times is not None:
+            _check_order(node, times)
+            return cls(tuple(map(float, range(times.shape[-1]))), times)
+        found = known or spec_of(node).interval.times
+        assert found is not None
+        return cls(found)
 
     @property
     def horizon(self) -> float:
@@ -113,6 +123,14 @@ class Clock:
             return tuple(_over(width, value) * value for value in values)
 
         return scaled
+
+
+def _check_order(node: Node, times: Tensor) -> None:
+    """Every sample travels one way and may stand still. Raises E457."""
+    steps = times.detach().diff(dim=-1)
+    forwards, backwards = (steps >= 0).all(dim=-1), (steps <= 0).all(dim=-1)
+    if not bool((forwards | backwards).all()) or not bool(torch.isfinite(times).all()):
+        raise IsoclineError([messages.times_not_in_order(node.span, spec_of(node).field)])
 
 
 def _rounded_inwards(ends: Sequence[float], dtype: torch.dtype) -> tuple[float, float]:

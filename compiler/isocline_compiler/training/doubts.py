@@ -19,7 +19,8 @@ LOST = 0.1
 
 def loss_doubts(history: Sequence[Row], kept: int | None = None) -> list[str]:
     """The loss ended above where it began, or well above its least. `kept` is the epoch whose weights are kept."""
-    losses = [(int(row["epoch"] or 0), float(row["loss"])) for row in history if row.get("loss") is not None]  # type: ignore[arg-type]
+    read = ((row.get("epoch"), row.get("loss")) for row in history)
+    losses = [(int(epoch or 0), float(loss)) for epoch, loss in read if loss is not None]
     if len(losses) < 2:
         return []
     (_, first), (_, last) = losses[0], losses[-1]

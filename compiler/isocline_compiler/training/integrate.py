@@ -18,8 +18,6 @@ from isocline_compiler.training.breaks import Breaks
 from isocline_compiler.training.clock import Clock, Leg, States
 from isocline_compiler.training.steering import Steering
 from isocline_compiler.training.watched_field import Halt, WatchedField
-from isocline_dsl.diagnostics import IsoclineError
-from isocline_dsl.messages import fitting as messages
 
 _INTERPOLATES_WELL = frozenset({"dopri5"})
 """Solvers whose values between steps are as good as their steps; the others must step onto every time that is kept,
@@ -84,10 +82,7 @@ class AdaptiveIntegrator:
 
     def clock(self, node: Node, times: Tensor | None) -> Clock:
         """The clock of a solve. Raises E457 for times out of order."""
-        if times is None:
-            return Clock(self.steering.times(node))
-        _check_order(node, times)
-        return Clock.of(times)
+        return Clock.of(node, times, None if times is not None else self.steering.times(node))
 
     def breaks(self, node: Node, field: TorchField, clock: Clock) -> Breaks:
         """Where the field jumps and is busy, searched for anew when what it depends on has changed."""
@@ -231,11 +226,3 @@ def _same(left: States, right: States) -> bool:
     return len(left) == len(right) and all(
         a.shape == b.shape and torch.equal(a, b) for a, b in zip(left, right, strict=True)
     )
-
-
-def _check_order(node: Node, times: Tensor) -> None:
-    """Every sample travels one way and may stand still. Raises E457."""
-    steps = times.detach().diff(dim=-1)
-    forwards, backwards = (steps >= 0).all(dim=-1), (steps <= 0).all(dim=-1)
-    if not bool((forwards | backwards).all()) or not bool(torch.isfinite(times).all()):
-        raise IsoclineError([messages.times_not_in_order(node.span, spec_of(node).field)])

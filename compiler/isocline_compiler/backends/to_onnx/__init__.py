@@ -22,7 +22,8 @@ from isocline_compiler.backends.to_onnx.protos import (
     write_nodes,
     write_types,
 )
-from isocline_compiler.graph import CONSTANT, INPUT, WEIGHT, Array, Graph, Node, Region, topological, uncollected
+from isocline_compiler.graph import CONSTANT, INPUT, WEIGHT, Array, Graph, Node, Region, topological
+from isocline_compiler.graph.collecting import uncollected
 from isocline_compiler.graph.scan import SCAN
 from isocline_compiler.graph.solve import PICK, parts
 from isocline_compiler.graph.tensor_type import TensorType

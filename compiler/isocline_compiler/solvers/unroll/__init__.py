@@ -6,7 +6,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 
-from isocline_compiler.graph import INPUT, Graph, Node, Nodes, Region, at, topological, transform, uncollected
+from isocline_compiler.graph import INPUT, Graph, Node, Nodes, Region, at, topological, transform
+from isocline_compiler.graph.collecting import uncollected
 from isocline_compiler.graph.solve import PICK, SOLVE, Solve, choice_of
 from isocline_compiler.solvers.grid import Discretisation
 from isocline_compiler.solvers.trajectory import Trajectory
