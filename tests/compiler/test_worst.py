@@ -16,6 +16,7 @@ from isocline_compiler.certify.worst import search_worst
 from isocline_compiler.lower.check import check
 from isocline_compiler.solvers.unroll.forms import operations
 from isocline_dsl.diagnostics import IsoclineError
+from isocline_runtime import load
 
 RATE = """dyn 1
 model rate
@@ -71,15 +72,12 @@ def test_the_search_does_not_run_after_an_answer_that_passes_through_zero(tmp_pa
 
 def test_draws_end_with_the_corners_of_the_box(tmp_path: Path) -> None:
     file = tmp_path / "box.dyn"
-    file.write_text(
-        "dyn 1\nmodel box\ninput a: real[2] in (-1, 3)\ninput b: real in (0, 10)\noutput y = a[0]*a[1] + b\n"
-    )
+    inputs = "input a: real[2] in (-1, 3)\ninput b: real in (0, 10)"
+    file.write_text(f"dyn 1\nmodel box\n{inputs}\noutput y = a[0]*a[1] + b\n")
     model = check(file)
     found = drawn(model.inputs, model.source)
-    near = {
-        tuple(map(float, np.round([*a, b / 10])))
-        for a, b in zip(found.inputs["a"][-8:], found.inputs["b"][-8:], strict=True)
-    }
+    pairs = zip(found.inputs["a"][-8:], found.inputs["b"][-8:], strict=True)
+    near = {tuple(float(round(x)) for x in (*a, b / 10)) for a, b in pairs}
     assert near == {(x, y, z) for x in (-1.0, 3.0) for y in (-1.0, 3.0) for z in (0.0, 1.0)}
     assert found.inputs["a"].min() > -1
     assert found.inputs["b"].max() < 10
@@ -122,5 +120,7 @@ def test_an_input_that_single_precision_cannot_hold_stops_the_build(tmp_path: Pa
 def test_double_precision_holds_it(tmp_path: Path) -> None:
     file = tmp_path / "clock.dyn"
     file.write_text(CLOCK.format(dtype="float64"))
-    session = driver.compile(file, tmp_path / "out").folder
-    assert (session / "model.onnx").exists()
+    session = load(driver.compile(file, tmp_path / "out").folder)
+    when = 1.7e9 + np.array([3.0, 20.0, 77.5])
+    found = session.run(when=when, size=np.array([1.5, 1.25, 1.75]))["y"]
+    np.testing.assert_allclose(found, [1.5, 1.25, 1.75] * np.sin((when - 1.7e9) / 10), rtol=1e-12)
