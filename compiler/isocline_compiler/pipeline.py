@@ -114,7 +114,8 @@ def compile_model(
             progress(f"explaining with {len(explanations.graph.nodes())} operations")
             write_atomic(staging / ATTRIBUTION_FILE, emit(model, weights, explanations.graph))
             explainer = load(staging / ATTRIBUTION_FILE, allow_nonfinite=True)
-            proofs = prove_attribution(model, explanations, weights, explainer, proving.samples, progress)
+            trial = (weights, explainer, proving.samples, progress, proving.rare)
+            proofs = prove_attribution(model, explanations, *trial)
             require(model, missed_attributions(model, proofs))
 
         progress("certifying")

@@ -290,7 +290,7 @@ def test_a_measure_that_is_not_a_number_misses_its_bound(field: str, code: str) 
     port = SimpleNamespace(name="y", span=None)
     deployment = SimpleNamespace(of=None, solver=None, checks=(), span=None)
     model = SimpleNamespace(outputs=(port,), deployment=deployment)
-    build: Any = SimpleNamespace(model=model, _is_bounded=True)
+    build: Any = SimpleNamespace(model=model, _is_bounded=True, _near_zero=lambda row: None)
     kept = {"parity": {"y": Spread(0.0, 0.0, 0.0, 0)}, "deployed": {"y": Spread(0.0, 0.0, 0.0, 0)}}
     for measured, codes in ((kept, []), ({**kept, field: {"y": NAN}}, [code])):
         certificate: Any = SimpleNamespace(
@@ -309,7 +309,7 @@ def test_a_measure_that_is_not_a_number_misses_its_bound(field: str, code: str) 
 
 @pytest.mark.parametrize("error", [float("nan"), float("inf"), 2e-3])
 def test_an_attribution_whose_error_is_not_a_number_misses_its_bound(error: float) -> None:
-    model: Any = SimpleNamespace(deployment=SimpleNamespace(attributions=(), span=None))
+    model: Any = SimpleNamespace(deployment=SimpleNamespace(attributions=(), span=None, dtype="float32"))
     proof = AttributionProof("saliency_x", "y", "saliency", "x", 6, error=error, bound=1e-3)
     assert len(missed_attributions(model, (proof,))) == 1
     assert not missed_attributions(model, (replace(proof, error=1e-3),))

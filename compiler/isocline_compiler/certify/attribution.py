@@ -12,9 +12,11 @@ from isocline_compiler.attribution.explain import Explained, ExplanationGraph
 from isocline_compiler.attribution.record import Result
 from isocline_compiler.certify.certificate import AttributionProof, Curve
 from isocline_compiler.certify.curves import curves
+from isocline_compiler.certify.deployed import run_deployed
 from isocline_compiler.certify.fresh_samples import FreshSamples, fresh_samples
 from isocline_compiler.certify.measures import figures
 from isocline_compiler.certify.oracle import DeployedOracle
+from isocline_compiler.certify.rare import Rare
 from isocline_compiler.certify.samples import Samples
 from isocline_compiler.graph import Array
 from isocline_compiler.model import Model
@@ -26,6 +28,8 @@ BOUNDS: Mapping[str, float] = {"float32": 1e-3, "float64": 1e-6}
 """The largest relative difference from finite differences, by the precision of the deployed model."""
 ROWS, MEASURED, ENTRIES, NODES = 32, 6, 6, 3
 """Samples that are explained; of those, how many are measured at so many entries of an input or nodes of a grid."""
+RARE = 24
+"""Samples near zeros that are measured besides."""
 LEAST_SHARE = 1e-2
 """Shares smaller than this part of the score are measured against that part: float32 subtracts scores."""
 SAME = 1e-6
@@ -39,11 +43,14 @@ def prove_attribution(
     session: Session,
     samples: Samples,
     progress: Callable[[str], None],
+    rare: Rare | None = None,
 ) -> tuple[AttributionProof, ...]:
-    """Every result of `attribute.onnx` measured, on fresh samples; of a long solve that takes minutes."""
+    """Every result of `attribute.onnx` measured, on fresh samples and on rare ones; of a long solve in minutes."""
     rows = model.deployment.batch or min(ROWS, max(MEASURED, samples.count))  # repeated, and moved apart, when few
-    fresh = fresh_samples(model, explanations, weights, samples, rows)
-    found = {name: array.astype(np.float64) for name, array in session.run(fresh.feed()).items()}
+    near = rare.first(RARE) if rare is not None else None
+    fresh = fresh_samples(model, explanations, weights, samples, rows, near)
+    answers = run_deployed(session, Samples(fresh.feed(), {}, samples.origin))
+    found = {name: array.astype(np.float64) for name, array in answers.items()}
     trial = AttributionTrial(weights, fresh, found, BOUNDS[model.deployment.dtype])
     proofs: list[AttributionProof] = []
     for item in explanations.applied:
@@ -55,12 +62,17 @@ def prove_attribution(
 def missed_attributions(model: Model, proofs: Sequence[AttributionProof]) -> list[Diagnostic]:
     """A diagnostic for each result that misses its bound, or is constant where it should not be."""
     spans = {plan.output: plan.span for plan in model.deployment.attributions}
+    dtype = model.deployment.dtype
     missed = []
     for proof in proofs:
         span = spans.get(proof.output, model.deployment.span)
         if float("inf") in (proof.error, proof.completeness):
             missed.append(messages.attribution_not_finite(span, proof.result))
         elif proof.error is not None and proof.bound is not None and not proof.error <= proof.bound:
+            if proof.near is not None:
+                facts = (*figures(proof.error, proof.bound), proof.near)
+                missed.append(messages.digits_lost(span, proof.result, dtype, *facts))
+                continue
             missed.append(messages.attribution_missed(span, proof.result, *figures(proof.error, proof.bound)))
         if proof.varies is False:
             missed.append(messages.attribution_constant(span, proof.result))
@@ -78,7 +90,7 @@ class AttributionTrial:
 
     def proofs(self, item: Explained) -> list[AttributionProof]:
         """Of the results of one method."""
-        oracle = self.oracle(item, MEASURED)
+        oracle = self.oracle(item, MEASURED + len(self.fresh.rare))
         pairs = self._pairs(item, oracle)
         found = [self._compared(item, name, *pair, oracle) for name, pair in pairs.items()]
         residuals = [name for name, result in item.results.items() if result.kind == "residual"]
@@ -121,11 +133,15 @@ class AttributionTrial:
         if item.method.shares:
             score = oracle.score({key: array[:, None] for key, array in oracle.inputs.items()})[:, 0]
             scale = np.maximum(scale, LEAST_SHARE * np.abs(score))
+        near = len(self.fresh.rare)
+        scale[:near] = np.maximum(scale[:near], LEAST_SHARE * scale.max())  # that of sin(x)/x vanishes at 0
         error = np.abs(found - expected).max(axis=1) / np.where(scale > 0, scale, 1.0)
+        worst = int(np.nan_to_num(error, nan=np.inf).argmax())
         return AttributionProof(
             name, item.plan.output, item.method.name, result.of, rows,
             error=_largest(error), bound=self.bound,
             varies=_vary(found) if _vary(expected) else None, curves=self._curves(item, name, result),
+            near=self.fresh.rare[worst] if worst < near else None,
         )  # fmt: skip
 
     def _curves(self, item: Explained, name: str, result: Result) -> tuple[Curve, ...]:
@@ -140,7 +156,8 @@ class AttributionTrial:
     def _completeness(self, item: Explained, name: str) -> AttributionProof:
         """|S(x) - S(x0) - sum of the shares|, relative to |S(x) - S(x0)|."""
         shares = [self.found[key] for key, result in item.results.items() if result.kind == "attribution"]
-        residual = self.found[name]
+        near = len(self.fresh.rare)  # the score may be that of the baseline there
+        shares, residual = [array[near:] for array in shares], self.found[name][near:]
         change = np.abs(residual + sum(array.reshape(len(array), -1).sum(axis=1) for array in shares))
         relative = np.abs(residual) / np.where(change > 0, change, 1.0)
         return AttributionProof(

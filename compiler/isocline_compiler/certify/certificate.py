@@ -64,7 +64,7 @@ class AttributionProof:
     `error` is the largest relative difference from finite differences (of the deployed graph in float64) at fresh
     perturbed samples, `bound` what it may be; `varies`: two samples have different attributions where their finite
     differences differ; `completeness` is the largest residual, relative to |S(x) - S(baseline)|. None: not claimed of
-    this method.
+    this method. `near`: the sample with the largest error in words, if it is one of those near a zero of a divisor.
     """
 
     result: str
@@ -77,6 +77,7 @@ class AttributionProof:
     varies: bool | None = None
     completeness: float | None = None
     curves: tuple[Curve, ...] = ()
+    near: str | None = None
 
 
 @dataclass(frozen=True)

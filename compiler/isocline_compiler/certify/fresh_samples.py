@@ -9,6 +9,7 @@ import numpy as np
 
 from isocline_compiler.attribution.explain import ExplanationGraph
 from isocline_compiler.certify.oracle import flat_output
+from isocline_compiler.certify.rare import Rare
 from isocline_compiler.certify.samples import Samples
 from isocline_compiler.graph import Array
 from isocline_compiler.model import Model, Port
@@ -19,11 +20,14 @@ DISTURBED = 0.01
 
 @dataclass(frozen=True, eq=False)
 class FreshSamples:
-    """The inputs of `attribute.onnx`, real ones in float64 as a caller can give them."""
+    """The inputs of `attribute.onnx`, real ones in float64 as a caller can give them; those near zeros come first, and
+    have not been moved.
+    """
 
     inputs: Mapping[str, Array]
     index: Mapping[str, Array]
     noise: Mapping[str, Array]
+    rare: tuple[str, ...] = ()
 
     @property
     def count(self) -> int:
@@ -35,22 +39,33 @@ class FreshSamples:
 
 
 def fresh_samples(
-    model: Model, explanations: ExplanationGraph, weights: Mapping[str, Array], samples: Samples, rows: int
+    model: Model,
+    explanations: ExplanationGraph,
+    weights: Mapping[str, Array],
+    samples: Samples,
+    rows: int,
+    rare: Rare | None = None,
 ) -> FreshSamples:
-    """`rows` samples; a classifier's index is the class predicted in float64, any other's -1, all entries together."""
+    """`rows` samples behind the rare ones; a classifier's index is the class predicted in float64, any other's -1, all
+    entries together.
+    """
     generator = np.random.default_rng(0)
     chosen = samples.first(rows)
     moved = {
         port.name: _moved(port, np.resize(a, (rows, *a.shape[1:])), generator) for port, a in _arrays(model, chosen)
     }
-    inputs = Samples(moved, {}, samples.origin).rounded(model.deployment.dtype).inputs
+    together = Samples(moved, {}, samples.origin)
+    if rare is not None:
+        together, rows = Samples({**rare.samples.inputs}, {}, "").joined(together), rows + rare.samples.count
+    inputs = together.rounded(model.deployment.dtype).inputs
     index = {
         str(problem.index.attrs["name"]): flat_output(problem, weights, inputs).argmax(axis=1)
         if problem.classifier
         else np.full(rows, -1)
         for problem in explanations.scores.values()
     }
-    return FreshSamples(inputs, index, _noise(explanations, rows, model.deployment.dtype, generator))
+    noise = _noise(explanations, rows, model.deployment.dtype, generator)
+    return FreshSamples(inputs, index, noise, rare.words if rare is not None else ())
 
 
 def _arrays(model: Model, samples: Samples) -> list[tuple[Port, Array]]:

@@ -22,6 +22,7 @@ from isocline_compiler.certify.deployed import (
 from isocline_compiler.certify.evaluation import Choices, Evaluator, scheme_steps
 from isocline_compiler.certify.measures import Spread, figures
 from isocline_compiler.certify.order import ObservedOrder, model_order, observed_orders
+from isocline_compiler.certify.rare import Rare, rare_samples
 from isocline_compiler.certify.reference import AdaptiveExplicit
 from isocline_compiler.certify.samples import Samples, are_drawable, drawn, held_out
 from isocline_compiler.certify.stability import stability
@@ -38,6 +39,7 @@ from isocline_compiler.solvers.grid import Discretisation, halved
 from isocline_compiler.solvers.unroll.time_span import steps_of
 from isocline_dsl import messages
 from isocline_dsl.diagnostics import Diagnostic, IsoclineError
+from isocline_dsl.tree import Span
 from isocline_runtime import Session
 
 Progress = Callable[[str], None]
@@ -79,8 +81,29 @@ class Proving:
     def given(self) -> Samples:
         """The same as the user has them, in double precision."""
         if self.dataset is None:
-            return drawn(self.model.inputs, self.model.source)
+            draws, rare = self._draws, self.rare  # what rounds an input away from a zero is not the model's fault
+            return draws if rare is None else draws.joined(rare.samples, f"{draws.origin}, and {rare.samples.origin}")
         return held_out(self.dataset, self.model.inputs, self.model.targets)
+
+    @cached_property
+    def _draws(self) -> Samples:
+        return drawn(self.model.inputs, self.model.source)
+
+    @cached_property
+    def _rare(self) -> Rare | None:
+        return rare_samples(self.model, self.weights, self._draws) if are_drawable(self.model.inputs) else None
+
+    @cached_property
+    def rare(self) -> Rare | None:
+        """Samples near zeros of divisors and the like, in the precision of the deployed model."""
+        return None if self._rare is None else self._rare.rounded(self.model.deployment.dtype)
+
+    def _near_zero(self, row: int) -> str | None:
+        """In words where a measured sample is, if it is one of those near a zero."""
+        place = row - self._draws.count if self.dataset is None and self._rare is not None else -1
+        if self._rare is None or not 0 <= place < len(self._rare.words) or self.samples.count > MEASURED:
+            return None
+        return self._rare.words[place]
 
     @cached_property
     def _evaluators(self) -> dict[int, Evaluator]:
@@ -255,9 +278,7 @@ class Proving:
         plan = self.model.deployment
         spans = {port.name: port.span for port in self.model.outputs}
         missed = [
-            messages.parity_missed(
-                spans[name], name, certificate.dtype, *figures(item.maximum, certificate.parity_bound)
-            )
+            _parity_missed(spans[name], name, certificate, item, self._near_zero(item.worst_sample))
             for name, item in certificate.parity.items()
             if not item.maximum <= certificate.parity_bound
         ]
@@ -300,6 +321,16 @@ def _apart(found: Array, exact: Array) -> float:
     """The largest difference, relative to how large the output usually is: some sample may be near zero by chance."""
     usual = float(np.sqrt(np.mean(np.square(exact))))
     return float(np.abs(found - exact).max()) / usual if usual > 0 else 0.0
+
+
+def _parity_missed(
+    span: Span | None, name: str, certificate: Certificate, item: Spread, where: str | None
+) -> Diagnostic:
+    """E602; E674 where the worst sample is near a zero of a divisor, which loses the digits."""
+    found, bound = figures(item.maximum, certificate.parity_bound)
+    if where is not None:
+        return messages.digits_lost(span, name, certificate.dtype, found, bound, where)
+    return messages.parity_missed(span, name, certificate.dtype, found, bound)
 
 
 def _orders(evaluator: Evaluator, choices: Choices) -> tuple[ObservedOrder, ...]:
