@@ -7,16 +7,18 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
+import onnxruntime
 import pytest
 import torch
 
+from isocline_compiler.backends.to_onnx import to_onnx
 from isocline_compiler.backends.to_torch import TorchProgram
 from isocline_compiler.certify import enclosure
 from isocline_compiler.certify.enclosure import Finite, finite
 from isocline_compiler.certify.evaluation import scheme_steps
 from isocline_compiler.graph import INPUT, Graph, Node, Op, constant, leaf
 from isocline_compiler.graph.called import Called
-from isocline_compiler.graph.interval import FLOAT32, FLOAT64, Interval, Precision
+from isocline_compiler.graph.interval import FLOAT32, FLOAT64, Interval, Precision, precision_of
 from isocline_compiler.graph.scan import scan
 from isocline_compiler.graph.solve import SOLVE, Solve
 from isocline_compiler.graph.tensor_type import TensorType
@@ -36,6 +38,7 @@ from isocline_dsl.diagnostics import Source
 BOXES, DRAWS = 25, 400
 """10^4 evaluations of every example: draws in boxes, from points to the whole interval of the example."""
 DTYPES = {FLOAT32: torch.float32, FLOAT64: torch.float64}
+NOT_IN_FLOAT64 = [(name, "float64") for name in ("asin", "acos", "atan", "erf", "gelu")]
 CASES = [pytest.param(op, i, id=f"{op.name}-{i}") for op in OPS.values() for i in range(len(op.examples))]
 
 
@@ -306,16 +309,65 @@ def drawn_inputs(model: Model, count: int) -> dict[str, torch.Tensor]:
     return found
 
 
+def by_onnxruntime(graph: Graph, inputs: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+    """The outputs of what is emitted, by name; reals in the precision of the inputs."""
+    wide = any(value.dtype == np.float64 for value in inputs.values())
+    proto = to_onnx(graph, {}, dtype="float64" if wide else "float32")
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = 1
+    session = onnxruntime.InferenceSession(proto.SerializeToString(), options, ["CPUExecutionProvider"])
+    fed = {item.name: inputs[item.name] for item in session.get_inputs()}
+    return dict(zip(graph.outputs, session.run(list(graph.outputs), fed), strict=True))
+
+
 @pytest.mark.parametrize("name", MODELS)
 def test_a_hundred_thousand_samples_lie_in_the_enclosure_of_a_model(name: str, tmp_path: Path) -> None:
     model, graph = deployed(tmp_path, *MODELS[name])
     found = finite(graph, model.inputs, "float32", model.source)
     assert found.proved, found.why
-    outputs = TorchProgram(graph)(drawn_inputs(model, 100_000))
+    inputs = drawn_inputs(model, 100_000)
+    outputs = TorchProgram(graph)(inputs)
+    emitted = by_onnxruntime(graph, {name: value.numpy() for name, value in inputs.items()})
     assert set(outputs) == set(found.ranges)
     for output, value in outputs.items():
         low, high = found.ranges[output]
         assert low <= value.min() <= value.max() <= high
+        assert low <= emitted[output].min() <= emitted[output].max() <= high
+
+
+ANYWHERE = {
+    "exp": (-200, 88), "log": (1e-30, 1e30), "sqrt": (0, 1e30), "sin": (-200, 200), "cos": (-200, 200),
+    "sinh": (-80, 80), "cosh": (-80, 80), "tanh": (-20, 20), "atan": (-1e5, 1e5), "asin": (-1, 1), "acos": (-1, 1),
+    "asinh": (-1e5, 1e5), "acosh": (1, 1e5), "atanh": (-0.9999, 0.9999), "tan": (-1.5, 1.5), "erf": (-6, 6),
+    "sigmoid": (-100, 100), "softplus": (-100, 100), "gelu": (-40, 40), "silu": (-90, 90), "mish": (-90, 90),
+    "selu": (-90, 90),
+}  # fmt: skip
+"""Where functions of one number are tried on onnxruntime itself, densely."""
+
+
+EMITTED = [
+    (name, dtype) for name in ANYWHERE for dtype in ("float32", "float64") if (name, dtype) not in NOT_IN_FLOAT64
+]
+
+
+@pytest.mark.parametrize(("name", "dtype"), EMITTED)
+def test_what_onnxruntime_computes_lies_in_the_enclosure_of_each_point(name: str, dtype: str) -> None:
+    x = leaf(INPUT, "x", real("batch"))
+    node = OPS[name](x)
+    low, high = ANYWHERE[name]
+    share = np.linspace(0, 1, 20_001)
+    points = (low * (high / low) ** share if low > 0 else low + (high - low) * share).astype(dtype)
+    points = np.clip(points, low, high).astype(dtype)
+    values = by_onnxruntime(Graph((x,), {"y": node}), {"x": points})["y"].astype(float)
+    ends = points.astype(float)
+    found = enclosed(precision_of(dtype), node, [Interval(ends, ends)])
+    outside = ~((found.low <= values) & (values <= found.high))
+    assert not outside.any(), (
+        points[outside][:3],
+        values[outside][:3],
+        found.low[outside][:3],
+        found.high[outside][:3],
+    )
 
 
 # ---------------------------------------------------------------------------------------------------- planted
