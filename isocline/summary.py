@@ -17,6 +17,7 @@ def certificate_lines(certificate: Facts) -> list[str]:
         *_orders(certificate),
         *_errors(certificate),
         ("parity", _parity(certificate)),
+        ("finite", _finite(certificate["finite"])),
         *(("check", _check(check)) for check in certificate["checks"]),
         *_parameters(certificate["parameters"]),
         *(("note", text) for text in certificate["data_notes"]),
@@ -51,6 +52,14 @@ def _order(item: Facts) -> str:
 def _parity(certificate: Facts) -> str:
     bound = _number(certificate["parity_bound"])
     return f"{_spreads(certificate['parity'])}  ({certificate['dtype']} against the float64 model, bound {bound})"
+
+
+def _finite(finite: Facts) -> str:
+    """Whether every output is proved to be a number."""
+    if finite["proved"]:
+        return "proved for every input within its bounds"
+    output = f" (output `{finite['output']}`)" if finite["output"] else ""
+    return f"not proved: {finite['why']}{output}"
 
 
 def _errors(certificate: Facts) -> Iterator[tuple[str, str]]:

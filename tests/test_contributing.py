@@ -45,7 +45,7 @@ class Edit:
 
 @dataclass(frozen=True)
 class Recipe:
-    """`edits` to follow, the existing `tests` that must then try the toy, and programs that use it.
+    """`edits` to follow, existing `tests` (files) that must then try the toy of that name, and programs that use it.
 
     `explained` is a word and a part of its explanation, `shown` a program and an operation of its optimised graph.
     """
@@ -60,6 +60,7 @@ class Recipe:
 CUBE = """CUBE = Op(
     "cube", same, lambda torch, x: x**3, lambda emitter, node, x: emitter.node("Mul", emitter.node("Mul", x, x), x),
     lambda g, y, x: (g * x * x * 3.0,), "x^3.", examples=_on(),
+    enclose=increasing(lambda x: x**3),
 )
 
 ELEMENTWISE = (
@@ -177,7 +178,7 @@ train { loss mse(z[0], y); regularize 0.1*lasso() }
 RECIPES = {
     "an op": Recipe(
         edits=(Edit(OPS, "ELEMENTWISE = (", CUBE),),
-        tests=("tests/compiler/test_ops.py", "cube"),
+        tests=("tests/compiler/test_ops.py", "tests/compiler/test_enclosure.py", "cube"),
     ),
     "a layer": Recipe(
         edits=(Edit(LAYERS, 'DENSE = functions("layer", ', SCALED),),
@@ -249,8 +250,8 @@ def test_recipe(name: str, execute: Execute, tmp_path: Path) -> None:
     for edit in recipe.edits:
         edit.apply(tmp_path)
     if recipe.tests:
-        file, toy = recipe.tests
-        assert " passed" in execute("pytest", "-q", "-p", "no:cacheprovider", file, "-k", toy)
+        *files, toy = recipe.tests
+        assert " passed" in execute("pytest", "-q", "-p", "no:cacheprovider", *files, "-k", toy)
     if recipe.explained:
         word, text = recipe.explained
         assert text in execute("isocline", "explain", word)

@@ -119,7 +119,9 @@ def compile_model(
             require(model, missed_attributions(model, proofs))
 
         progress("certifying")
-        certificate = proving.certificate(session, choices, trials, staging / MODEL_FILE, trained.parameters, proofs)
+        certificate = proving.certificate(
+            session, choices, trials, staging / MODEL_FILE, trained.parameters, proofs, optimised
+        )
         require(model, proving.missed(certificate))
         derived = tuple(differentiated(kind, proving, stepped, staging, progress) for kind in plan.derivatives)
         certificate = replace(certificate, derivatives=derived)

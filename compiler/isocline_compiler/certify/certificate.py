@@ -8,6 +8,7 @@ from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from isocline_compiler.certify.choose import Trial
+from isocline_compiler.certify.enclosure import Finite
 from isocline_compiler.certify.measures import DEFINITION, Spread
 from isocline_compiler.certify.order import ObservedOrder
 from isocline_compiler.certify.stability import Stability
@@ -89,7 +90,8 @@ class Certificate:
     grid's error on draws from the inputs' declared bounds, where the samples are data: a fact, not a promise. `orders`
     are those that the deployed schemes showed beside those they declare, `second_walk` how far a model whose scheme is
     its own is from an independent walk of the same steps in float64. `references_apart` is how far the second reference
-    is from the first, by output: no error can be known better.
+    is from the first, by output: no error can be known better. `finite` is whether every output is proved to be a
+    finite number for every input within its bounds.
     """
 
     model: str
@@ -116,6 +118,7 @@ class Certificate:
     orders: tuple[ObservedOrder, ...] = ()
     second_walk: Mapping[str, float] = field(default_factory=dict)
     inputs_rounded: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
+    finite: Finite = field(default_factory=lambda: Finite(False, "nothing was enclosed"))
     second_reference: str = ""
     error_is_stated: bool = True
     references_apart: Mapping[str, float] = field(default_factory=dict)

@@ -19,6 +19,7 @@ from isocline_compiler.certify.deployed import (
     missed_checks,
     run_deployed,
 )
+from isocline_compiler.certify.enclosure import finite
 from isocline_compiler.certify.evaluation import Choices, Evaluator, scheme_steps
 from isocline_compiler.certify.measures import Spread, figures
 from isocline_compiler.certify.order import ObservedOrder, model_order, observed_orders
@@ -31,7 +32,7 @@ from isocline_compiler.certify.trials import trial
 from isocline_compiler.certify.versions import versions
 from isocline_compiler.certify.worst import search_worst
 from isocline_compiler.data import Dataset
-from isocline_compiler.graph import Array
+from isocline_compiler.graph import Array, Graph
 from isocline_compiler.graph.called import Called
 from isocline_compiler.graph.solve import Solve
 from isocline_compiler.model import FittedParameter, Model
@@ -190,8 +191,9 @@ class Proving:
         model_file: Path,
         parameters: tuple[FittedParameter, ...],
         explained: tuple[AttributionProof, ...],
+        emitted: Graph,
     ) -> Certificate:
-        """Measure everything that is claimed."""
+        """Measure everything that is claimed; what holds within all bounds is proved of the graph that was emitted."""
         plan, evaluator = self.model.deployment, self.measuring
         measured = evaluator.samples
         agreed = evaluator.agreed  # first: where the equations have no answer, it says why
@@ -227,6 +229,7 @@ class Proving:
             orders=_orders(evaluator, choices),
             second_walk=self._second_walk(evaluator, exact),
             inputs_rounded=self._inputs_rounded(choices),
+            finite=finite(emitted, self.model.inputs, plan.dtype, self.model.source),
         )
 
     def _second_walk(self, evaluator: Evaluator, exact: Mapping[str, Array]) -> dict[str, float]:

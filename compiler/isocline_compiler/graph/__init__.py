@@ -90,6 +90,8 @@ class Op:
     `broadcasts`: it repeats its arguments to one shape itself; `repeats`: the result is the first argument, repeated;
     `moves`: its entries are some of the first argument's, in other places; `smooth`: it has all derivatives everywhere.
     `piece(y, *xs, **attrs)`, of one made of smooth pieces, numbers the piece that arguments and result lie on.
+    `enclose(precision, *xs, **attrs)` gives the interval of the result from those of the arguments, with one sample in
+    place of the batch (`graph/interval.py`, `ops/enclosures.py`); without it nothing is known of the result.
     """
 
     name: str
@@ -106,6 +108,7 @@ class Op:
     moves: bool = False
     smooth: bool = True
     piece: Callable[..., Any] | None = None
+    enclose: Callable[..., Any] | None = None
 
     def __call__(self, *arguments: Operand, **attrs: Any) -> Node:
         """Apply to nodes; plain numbers become constants."""

@@ -4,11 +4,15 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
+
 from isocline_compiler.graph import Example, Node, Op
 from isocline_compiler.graph.emission import Emitter
+from isocline_compiler.graph.interval import Interval, Precision
 from isocline_compiler.graph.tensor_type import TensorType
 from isocline_compiler.ops import wide
 from isocline_compiler.ops.elementwise import ERF, EXP, TANH, positive_part, where_positive
+from isocline_compiler.ops.enclosures import LIBRARY, RATIONAL, dipped, exact_steps, increasing, of_torch
 from isocline_compiler.ops.shapes import real, require, same
 
 _EXAMPLES = (
@@ -17,6 +21,7 @@ _EXAMPLES = (
 )
 _SELU_ALPHA = 1.6732632423543772
 _SELU_SCALE = 1.0507009873554805
+_expit, _ndtr = of_torch("expit"), of_torch("ndtr")
 _ROOT_HALF = 0.7071067811865476
 _INV_ROOT_TWO_PI = 0.3989422804014327
 
@@ -82,6 +87,25 @@ def _emit_mish(emitter: Emitter, node: Node, x: str) -> str:
     return emitter.node("Mul", x, emitter.node("Tanh", _softplus(emitter, x)))
 
 
+def _enclose_leaky(precision: Precision, x: Interval, alpha: float) -> Interval:
+    """The ends, and 0 where the slope below it may turn."""
+    ends = [np.where(end > 0, end, alpha * end) for end in (x.low, x.high)]
+    low = np.where(x.has(0.0), np.minimum(np.minimum(*ends), 0.0), np.minimum(*ends))
+    return precision.rounded(low, np.maximum(*ends), 2.0)
+
+
+def _enclose_elu(precision: Precision, x: Interval, alpha: float, scale: float = 1.0) -> Interval:
+    """The ends, and 0 where the slope below it may turn; e^x - 1 as a difference may miss by a unit of 1."""
+    ends = [scale * np.where(end > 0, end, alpha * np.expm1(end)) for end in (x.low, x.high)]
+    low = np.where(x.has(0.0), np.minimum(np.minimum(*ends), 0.0), np.minimum(*ends))
+    room = scale * abs(alpha) * RATIONAL * precision.unit
+    return precision.rounded(low, np.maximum(*ends), LIBRARY, room)
+
+
+def _enclose_selu(precision: Precision, x: Interval) -> Interval:
+    return _enclose_elu(precision, x, _SELU_ALPHA, _SELU_SCALE)
+
+
 def _grad_gelu(g: Node, y: Node, x: Node) -> tuple[Node]:
     """Phi(x) + x phi(x)."""
     below = (ERF(x * _ROOT_HALF) + 1.0) * 0.5
@@ -111,10 +135,12 @@ SIGMOID = Op(
     lambda g, y, x: (g * (y * (1.0 - y)),),
     "1 / (1 + e^-x)",
     examples=_EXAMPLES,
+    enclose=increasing(_expit, absolute=RATIONAL),
 )
 SOFTPLUS = Op(
     "softplus", same, lambda torch, x: torch.nn.functional.softplus(x, threshold=40.0), _emit_softplus,
     lambda g, y, x: (g * SIGMOID(x),), "log(1 + e^x), without overflow.", examples=_EXAMPLES,
+    enclose=increasing(lambda x: np.logaddexp(0.0, x), absolute=RATIONAL),
 )  # fmt: skip
 RELU = Op(
     "relu",
@@ -126,18 +152,21 @@ RELU = Op(
     examples=_EXAMPLES,
     smooth=False,
     piece=_side,
+    enclose=exact_steps(lambda x: np.maximum(x, 0.0)),
 )
 LEAKY_RELU = Op(
     "leaky_relu", _sloped, lambda torch, x, alpha: torch.nn.functional.leaky_relu(x, alpha), _emit_leaky,
     lambda g, y, x, alpha: (g * where_positive(x, 1.0, float(alpha)),), "x above 0, alpha x below.",
     examples=(Example((real("batch", 7),), {"alpha": 0.1}),),
     smooth=False, piece=_side,
+    enclose=_enclose_leaky,
 )  # fmt: skip
 ELU = Op(
     "elu", _sloped, lambda torch, x, alpha: torch.nn.functional.elu(x, alpha), _emit_elu,
     lambda g, y, x, alpha: (g * where_positive(x, 1.0, y + float(alpha)),), "x above 0, alpha (e^x - 1) below.",
     examples=(Example((real("batch", 7),), {"alpha": 0.7}), Example((real("batch", 7),), {"alpha": 1.0})),
     smooth=False, piece=_side,
+    enclose=_enclose_elu,
 )  # fmt: skip
 SELU = Op(
     "selu",
@@ -149,10 +178,12 @@ SELU = Op(
     examples=_EXAMPLES,
     smooth=False,
     piece=_side,
+    enclose=_enclose_selu,
 )
 GELU = Op(
     "gelu", same, lambda torch, x: torch.nn.functional.gelu(x), _emit_gelu, _grad_gelu,
     "x Phi(x), Phi the normal distribution function; exact, not the tanh approximation.", examples=_EXAMPLES,
+    enclose=dipped(lambda x: x * _ndtr(x), -0.7517915246935645),
 )  # fmt: skip
 SILU = Op(
     "silu",
@@ -162,10 +193,12 @@ SILU = Op(
     _grad_silu,
     "x sigmoid(x)",
     examples=_EXAMPLES,
+    enclose=dipped(lambda x: x * _expit(x), -1.2784645427610738),
 )
 MISH = Op(
     "mish", same, lambda torch, x: torch.nn.functional.mish(x), _emit_mish, _grad_mish, "x tanh(softplus(x))",
     examples=_EXAMPLES,
+    enclose=dipped(lambda x: x * np.tanh(np.logaddexp(0.0, x)), -1.1924312145154),
 )  # fmt: skip
 
 ACTIVATION = (SIGMOID, SOFTPLUS, RELU, LEAKY_RELU, ELU, SELU, GELU, SILU, MISH)

@@ -4,10 +4,14 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
+
 from isocline_compiler.graph import Example, Node, Op, value_of
+from isocline_compiler.graph.interval import Interval
 from isocline_compiler.ops.broadcasting import sum_to
 from isocline_compiler.ops.comparison import CAST, EQUAL, GREATER, LESS, WHERE
 from isocline_compiler.ops.elementwise import LOG
+from isocline_compiler.ops.enclosures import difference, negative, power, product, quotient, total
 from isocline_compiler.ops.shapes import elementwise, elementwise_real, integer, real, same_number
 
 _PAIRS = (
@@ -55,6 +59,7 @@ ADD = Op(
     examples=(*_PAIRS, _INTEGERS),
     commutative=True,
     broadcasts=True,
+    enclose=total,
 )
 SUB = Op(
     "sub",
@@ -65,31 +70,48 @@ SUB = Op(
     "a - b",
     examples=(*_PAIRS, _INTEGERS),
     broadcasts=True,
+    enclose=difference,
 )
 MUL = Op(
     "mul", elementwise, "mul", "Mul", lambda g, y, a, b: (sum_to(g * b, a), sum_to(g * a, b)), "a b",
     examples=(*_PAIRS, _INTEGERS),
     commutative=True, broadcasts=True,
+    enclose=product,
 )  # fmt: skip
 DIV = Op(
     "div", elementwise_real, "div", "Div", lambda g, y, a, b: (sum_to(g / b, a), sum_to(-g * y / b, b)), "a / b",
     examples=_AWAY_FROM_ZERO,
     broadcasts=True,
+    enclose=quotient,
 )  # fmt: skip
 NEG = Op(
     "neg", same_number, "neg", "Neg", lambda g, y, x: (-g,), "-x",
     examples=(Example((real("batch", 3),)), Example((integer("batch", 3),))),
+    enclose=lambda precision, x: negative(x),
 )  # fmt: skip
-POW = Op("pow", elementwise_real, _torch_pow, "Pow", _grad_pow, "a^b", examples=_POWERS, broadcasts=True, smooth=False)
+POW = Op(
+    "pow",
+    elementwise_real,
+    _torch_pow,
+    "Pow",
+    _grad_pow,
+    "a^b",
+    examples=_POWERS,
+    broadcasts=True,
+    smooth=False,
+    enclose=power,
+)
 MINIMUM = Op(
     "minimum", elementwise, "minimum", "Min", lambda g, y, a, b: _share(LESS, g, a, b), "The smaller of a and b.",
     examples=(*_PAIRS, _INTEGERS),
     commutative=True, broadcasts=True, smooth=False, piece=lambda y, a, b: a < b,
+    enclose=lambda precision, a, b: Interval(np.minimum(a.low, b.low), np.minimum(a.high, b.high)),
 )  # fmt: skip
 MAXIMUM = Op(
     "maximum", elementwise, "maximum", "Max", lambda g, y, a, b: _share(GREATER, g, a, b), "The larger of a and b.",
     examples=(*_PAIRS, _INTEGERS),
     commutative=True, broadcasts=True, smooth=False, piece=lambda y, a, b: a < b,
+    enclose=lambda precision, a, b: Interval(np.maximum(a.low, b.low), np.maximum(a.high, b.high)),
 )  # fmt: skip
 
 ARITHMETIC = (ADD, SUB, MUL, DIV, NEG, POW, MINIMUM, MAXIMUM)

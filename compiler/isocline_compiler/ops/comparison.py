@@ -6,8 +6,11 @@ import math
 from functools import reduce
 from typing import Any
 
-from isocline_compiler.graph import FLAT, Example, Node, Op
+import numpy as np
+
+from isocline_compiler.graph import FLAT, Array, Example, Node, Op
 from isocline_compiler.graph.emission import Emitter
+from isocline_compiler.graph.interval import Interval, Precision
 from isocline_compiler.graph.tensor_type import Kind, TensorType
 from isocline_compiler.ops.broadcasting import sum_to
 from isocline_compiler.ops.shapes import comparison, integer, joined, logical, misfit, real, require, truth
@@ -31,8 +34,41 @@ def _emit_not_equal(emitter: Emitter, node: Node, a: str, b: str) -> str:
     return emitter.node("Not", emitter.node("Equal", a, b))
 
 
+def _truth(certain: Array, possible: Array) -> Interval:
+    """1 where it is certain, 0 where it is not possible, else either."""
+    return Interval(certain.astype(np.float64), possible.astype(np.float64))
+
+
+def _complement(x: Interval) -> Interval:
+    return Interval(1.0 - x.high, 1.0 - x.low)
+
+
+def _enclose_less(precision: Precision, a: Interval, b: Interval) -> Interval:
+    """What is not a number may compare either way, here and below: nothing is claimed of it."""
+    return _truth(a.high < b.low, ~(a.low >= b.high))
+
+
+def _enclose_equal(precision: Precision, a: Interval, b: Interval) -> Interval:
+    known = (a.low == a.high) & (b.low == b.high)
+    return _truth(known & (a.low == b.low), ~((a.high < b.low) | (b.high < a.low)))
+
+
+def _enclose_and(precision: Precision, a: Interval, b: Interval) -> Interval:
+    return Interval(np.minimum(a.low, b.low), np.minimum(a.high, b.high))
+
+
 LESS = Op(
-    "less", comparison, "lt", "Less", FLAT, "a < b", examples=_PAIRS, broadcasts=True, smooth=False, piece=_result
+    "less",
+    comparison,
+    "lt",
+    "Less",
+    FLAT,
+    "a < b",
+    examples=_PAIRS,
+    broadcasts=True,
+    smooth=False,
+    piece=_result,
+    enclose=_enclose_less,
 )
 LESS_EQUAL = Op(
     "less_equal",
@@ -45,6 +81,7 @@ LESS_EQUAL = Op(
     broadcasts=True,
     smooth=False,
     piece=_result,
+    enclose=lambda precision, a, b: _complement(_enclose_less(precision, b, a)),
 )
 GREATER = Op(
     "greater",
@@ -57,6 +94,7 @@ GREATER = Op(
     broadcasts=True,
     smooth=False,
     piece=_result,
+    enclose=lambda precision, a, b: _enclose_less(precision, b, a),
 )
 GREATER_EQUAL = Op(
     "greater_equal",
@@ -69,6 +107,7 @@ GREATER_EQUAL = Op(
     broadcasts=True,
     smooth=False,
     piece=_result,
+    enclose=lambda precision, a, b: _complement(_enclose_less(precision, a, b)),
 )
 EQUAL = Op(
     "equal",
@@ -82,6 +121,7 @@ EQUAL = Op(
     broadcasts=True,
     smooth=False,
     piece=_result,
+    enclose=_enclose_equal,
 )
 NOT_EQUAL = Op(
     "not_equal",
@@ -95,6 +135,7 @@ NOT_EQUAL = Op(
     broadcasts=True,
     smooth=False,
     piece=_result,
+    enclose=lambda precision, a, b: _complement(_enclose_equal(precision, a, b)),
 )
 
 AND = Op(
@@ -109,6 +150,7 @@ AND = Op(
     broadcasts=True,
     smooth=False,
     piece=_result,
+    enclose=_enclose_and,
 )
 OR = Op(
     "or",
@@ -122,6 +164,7 @@ OR = Op(
     broadcasts=True,
     smooth=False,
     piece=_result,
+    enclose=lambda precision, a, b: _complement(_enclose_and(precision, _complement(a), _complement(b))),
 )
 NOT = Op(
     "not",
@@ -133,6 +176,7 @@ NOT = Op(
     examples=(Example((truth("batch", 3),)),),
     smooth=False,
     piece=_result,
+    enclose=lambda precision, x: _complement(x),
 )
 
 
@@ -154,6 +198,12 @@ def _emit_where(emitter: Emitter, node: Node, condition: str, a: str, b: str) ->
     return emitter.node("Or", emitter.node("And", condition, a), either)
 
 
+def _enclose_where(precision: Precision, condition: Interval, a: Interval, b: Interval) -> Interval:
+    either, always, never = a.joined(b), condition.low == 1, condition.high == 0
+    low = np.where(always, a.low, np.where(never, b.low, either.low))
+    return Interval(low, np.where(always, a.high, np.where(never, b.high, either.high)))
+
+
 WHERE = Op(
     "where", _choice, "where", _emit_where, _grad_where, "a where the condition holds, else b.",
     examples=(
@@ -163,6 +213,7 @@ WHERE = Op(
         Example((truth("batch", 3), truth("batch", 3), truth(3))),
     ),
     broadcasts=True, smooth=False,
+    enclose=_enclose_where,
 )  # fmt: skip
 
 
@@ -184,6 +235,16 @@ def _grad_cast(g: Node, y: Node, x: Node, kind: Kind) -> tuple[Node | None]:
     return (g if kind == "real" and x.type.kind == "real" else None,)
 
 
+def _enclose_cast(precision: Precision, x: Interval, kind: Kind) -> Interval:
+    """Reals stay as they are; integers beyond the precision are rounded, and what no integer holds is anything."""
+    if kind == "bool":
+        return _truth(~x.has(0.0) & ~x.is_unknown, ~((x.low == 0) & (x.high == 0)))
+    if kind == "int":
+        return Interval(np.trunc(x.low), np.trunc(x.high)).unknown_where(x.size >= 2.0**63)
+    wide, small = precision.rounded(x.low, x.high), x.size <= 1.0 / precision.unit
+    return Interval(np.where(small, x.low, wide.low), np.where(small, x.high, wide.high))
+
+
 CAST = Op(
     "cast", _cast_type, _torch_cast, _emit_cast, _grad_cast,
     "The same values as another kind; to `int` rounds towards zero.",
@@ -195,6 +256,7 @@ CAST = Op(
         Example((truth("batch", 3),), {"kind": "int"}),
     ),
     smooth=False, piece=lambda y, x, kind: y * 0 if kind == "real" else y,
+    enclose=_enclose_cast,
 )  # fmt: skip
 
 
@@ -216,6 +278,13 @@ def _emit_clip(emitter: Emitter, node: Node, x: str) -> str:
     return emitter.node("Clip", x, low, high)
 
 
+def _enclose_clip(precision: Precision, x: Interval, low: float, high: float) -> Interval:
+    """Between bounds that are rounded themselves."""
+    least, most = precision.rounded(np.array(low), np.array(low)), precision.rounded(np.array(high), np.array(high))
+    bottom = np.minimum(np.maximum(x.low, least.low), most.low)
+    return Interval(bottom, np.minimum(np.maximum(x.high, least.high), most.high))
+
+
 CLIP = Op(
     "clip", _bounded, lambda torch, x, low, high: torch.clamp(x, low, high), _emit_clip, _grad_clip,
     "x, but not below `low` nor above `high`; infinite bounds are none.",
@@ -224,6 +293,7 @@ CLIP = Op(
         Example((real("batch", 4),), {"low": 0.0, "high": float("inf")}),
     ),
     smooth=False, piece=lambda y, x, **_: (x > y) * 2 + (x < y),
+    enclose=_enclose_clip,
 )  # fmt: skip
 
 COMPARISON = (LESS, LESS_EQUAL, GREATER, GREATER_EQUAL, EQUAL, NOT_EQUAL, AND, OR, NOT, WHERE, CAST, CLIP)

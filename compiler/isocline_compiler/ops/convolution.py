@@ -10,10 +10,12 @@ from typing import Any, TypeAlias
 
 import numpy as np
 
-from isocline_compiler.graph import Example, Node, Op, constant
+from isocline_compiler.graph import Array, Example, Node, Op, constant
 from isocline_compiler.graph.emission import Emitter
+from isocline_compiler.graph.interval import Interval, Precision
 from isocline_compiler.graph.tensor_type import Size, TensorType, describe
 from isocline_compiler.ops.comparison import CAST, EQUAL
+from isocline_compiler.ops.enclosures import bilinear, by_torch, each_end, extent, summed, total
 from isocline_compiler.ops.indexing import CONCAT, PAD, SLICE
 from isocline_compiler.ops.reduction import REDUCE_SUM
 from isocline_compiler.ops.shapes import known, misfit, real, require
@@ -220,6 +222,20 @@ def _grad_transposed(
     return (to_x, parts[0] if groups == 1 else CONCAT(*parts, axis=0), *_to_bias(g, b))
 
 
+def _enclose_by(convolve: Callable[..., Any]) -> Callable[..., Interval]:
+    """Sums of at most as many products as a kernel has entries for all channels, and the bias."""
+
+    def enclose(precision: Precision, x: Interval, w: Interval, b: Interval | None = None, **attrs: Any) -> Interval:
+        terms = w.low.size // min(w.low.shape[:2])
+        found = bilinear(precision, lambda u, v: by_torch(convolve, u, v, **attrs), x, w, terms)
+        if b is None:
+            return found
+        column = (-1, *(1,) * (found.low.ndim - 2))
+        return total(precision, found, Interval(b.low.reshape(column), b.high.reshape(column)))
+
+    return enclose
+
+
 _KERNEL = ("strides", "pads", "dilations", "group")
 CONV = Op(
     "conv", _conv_type, _torch_conv, _emit_kernel("Conv", *_KERNEL), _grad_conv,
@@ -229,6 +245,7 @@ CONV = Op(
         Example((real("batch", 2, 5, 6), real(3, 2, 3, 2)), {"stride": (2, 1), "pad": (1, 0), "dilation": (1, 2)}),
         Example((real("batch", 4, 6, 6), real(4, 2, 3, 3), real(4)), {"groups": 2, "pad": 1, "stride": 2}),
     ),
+    enclose=_enclose_by(_torch_conv),
 )  # fmt: skip
 CONV_TRANSPOSE = Op(
     "conv_transpose", _transposed_type, _torch_transposed, _emit_kernel("ConvTranspose", *_KERNEL, "output_padding"),
@@ -238,6 +255,7 @@ CONV_TRANSPOSE = Op(
         Example((real("batch", 3, 4), real(3, 2, 3), real(2)), {"stride": 2, "pad": 1, "output_pad": 1}),
         Example((real("batch", 4, 3, 3), real(4, 1, 2, 2)), {"groups": 2, "dilation": 2}),
     ),
+    enclose=_enclose_by(_torch_transposed),
 )  # fmt: skip
 
 # ---------------------------------------------------------------------------------------------------- pooling
@@ -298,6 +316,15 @@ def _grad_largest(g: Node, y: Node, x: Node, kernel: Extent, stride: Extent, pad
     return (_to_image(flat, x, cuts, stride, pad, 1, channels),)
 
 
+def _enclose_average(precision: Precision, x: Interval, kernel: Extent, stride: Extent, pad: Extent = 0) -> Interval:
+    sizes = each(kernel, x.low.ndim - 2)
+
+    def mean(v: Array) -> Array:
+        return by_torch(_torch_pool("avg"), v, kernel=kernel, stride=stride, pad=pad)
+
+    return summed(precision, x, mean, extent(sizes, range(len(sizes))), 2.0)
+
+
 _POOLINGS = (
     Example((real("batch", 2, 7),), {"kernel": 3, "stride": 2}),
     Example((real("batch", 2, 6, 5),), {"kernel": (2, 3), "stride": (2, 1), "pad": (1, 1)}),
@@ -307,10 +334,12 @@ MAX_POOL = Op(
     "max_pool", _pooled, _torch_pool("max"), _emit("MaxPool", *_POOL), _grad_largest,
     "The largest entry of each window.", examples=_POOLINGS,
     smooth=False,
+    enclose=each_end(_torch_pool("max")),
 )  # fmt: skip
 AVG_POOL = Op(
     "avg_pool", _pooled, _torch_pool("avg"), _emit("AveragePool", *_POOL, count_include_pad=1), _grad_average,
     "The mean of each window, margins counted as zeros.", examples=_POOLINGS,
+    enclose=_enclose_average,
 )  # fmt: skip
 
 CONVOLUTION = (CONV, CONV_TRANSPOSE, MAX_POOL, AVG_POOL)

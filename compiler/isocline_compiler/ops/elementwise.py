@@ -7,10 +7,24 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+import numpy as np
+
 from isocline_compiler.graph import FLAT, Example, Node, Op
 from isocline_compiler.graph.emission import Emitter
+from isocline_compiler.graph.interval import Interval, Precision
 from isocline_compiler.ops import wide
 from isocline_compiler.ops.comparison import CAST, GREATER, WHERE
+from isocline_compiler.ops.enclosures import (
+    LIBRARY,
+    RATIONAL,
+    decreasing,
+    exact_steps,
+    increasing,
+    of_torch,
+    square,
+    tangent,
+    waved,
+)
 from isocline_compiler.ops.shapes import real, same, same_number
 
 _TWO_OVER_ROOT_PI = 1.1283791670955126
@@ -47,12 +61,38 @@ def _square(emitter: Emitter, node: Node, x: str) -> str:
     return emitter.node("Mul", x, x)
 
 
-EXP = Op("exp", same, "exp", "Exp", lambda g, y, x: (g * y,), "e^x", examples=_on())
-LOG = Op("log", same, "log", "Log", lambda g, y, x: (g / x,), "The natural logarithm.", examples=_on(0.1, 5))
-SQRT = Op(
-    "sqrt", same, "sqrt", "Sqrt", lambda g, y, x: (g * 0.5 / y,), "The square root.", examples=_on(0.1, 5), smooth=False
+def _enclose_abs(precision: Precision, x: Interval) -> Interval:
+    return Interval(np.where(x.has(0.0), 0.0, np.minimum(np.abs(x.low), np.abs(x.high))), x.size)
+
+
+def _enclose_cosh(precision: Precision, x: Interval) -> Interval:
+    size = _enclose_abs(precision, x)
+    return precision.rounded(np.cosh(size.low), np.cosh(size.high), LIBRARY)
+
+
+EXP = Op("exp", same, "exp", "Exp", lambda g, y, x: (g * y,), "e^x", examples=_on(), enclose=increasing(np.exp))
+LOG = Op(
+    "log",
+    same,
+    "log",
+    "Log",
+    lambda g, y, x: (g / x,),
+    "The natural logarithm.",
+    examples=_on(0.1, 5),
+    enclose=increasing(np.log, low=0.0),
 )
-SQUARE = Op("square", same, "square", _square, lambda g, y, x: (g * x * 2.0,), "x^2", examples=_on())
+SQRT = Op(
+    "sqrt",
+    same,
+    "sqrt",
+    "Sqrt",
+    lambda g, y, x: (g * 0.5 / y,),
+    "The square root.",
+    examples=_on(0.1, 5),
+    smooth=False,
+    enclose=increasing(np.sqrt, low=0.0),
+)
+SQUARE = Op("square", same, "square", _square, lambda g, y, x: (g * x * 2.0,), "x^2", examples=_on(), enclose=square)
 ABS = Op(
     "abs",
     same_number,
@@ -63,14 +103,44 @@ ABS = Op(
     examples=_on(),
     smooth=False,
     piece=lambda y, x: x > 0,
+    enclose=_enclose_abs,
 )
 SIGN: Op = Op(
-    "sign", same_number, "sign", "Sign", FLAT, "-1, 0 or 1.", examples=_on(), smooth=False, piece=lambda y, x: y
+    "sign",
+    same_number,
+    "sign",
+    "Sign",
+    FLAT,
+    "-1, 0 or 1.",
+    examples=_on(),
+    smooth=False,
+    piece=lambda y, x: y,
+    enclose=exact_steps(np.sign),
 )
 FLOOR = Op(
-    "floor", same, "floor", "Floor", FLAT, "The integer below.", examples=_on(), smooth=False, piece=lambda y, x: y
+    "floor",
+    same,
+    "floor",
+    "Floor",
+    FLAT,
+    "The integer below.",
+    examples=_on(),
+    smooth=False,
+    piece=lambda y, x: y,
+    enclose=exact_steps(np.floor),
 )
-CEIL = Op("ceil", same, "ceil", "Ceil", FLAT, "The integer above.", examples=_on(), smooth=False, piece=lambda y, x: y)
+CEIL = Op(
+    "ceil",
+    same,
+    "ceil",
+    "Ceil",
+    FLAT,
+    "The integer above.",
+    examples=_on(),
+    smooth=False,
+    piece=lambda y, x: y,
+    enclose=exact_steps(np.ceil),
+)
 ROUND = Op(
     "round",
     same,
@@ -81,10 +151,15 @@ ROUND = Op(
     examples=_on(),
     smooth=False,
     piece=lambda y, x: y,
+    enclose=exact_steps(np.rint),
 )
 
-SIN = Op("sin", same, "sin", "Sin", lambda g, y, x: (g * COS(x),), "Sine.", examples=_on())
-COS: Op = Op("cos", same, "cos", "Cos", lambda g, y, x: (-g * SIN(x),), "Cosine.", examples=_on())
+SIN = Op(
+    "sin", same, "sin", "Sin", lambda g, y, x: (g * COS(x),), "Sine.", examples=_on(), enclose=waved(np.sin, np.pi / 2)
+)
+COS: Op = Op(
+    "cos", same, "cos", "Cos", lambda g, y, x: (-g * SIN(x),), "Cosine.", examples=_on(), enclose=waved(np.cos, 0.0)
+)
 TAN = Op(
     "tan",
     same,
@@ -93,14 +168,17 @@ TAN = Op(
     lambda g, y, x: (g * (1.0 + y * y),),
     "Tangent.",
     examples=_on(-1.2, 1.2),
+    enclose=tangent,
 )
 ASIN = Op(
     "asin", same, "asin", _float32_only("Asin"), lambda g, y, x: (g / SQRT(1.0 - x * x),), "Inverse sine.",
     examples=_on(-0.9, 0.9),
+    enclose=increasing(np.arcsin, low=-1.0, high=1.0),
 )  # fmt: skip
 ACOS = Op(
     "acos", same, "acos", _float32_only("Acos"), lambda g, y, x: (-g / SQRT(1.0 - x * x),), "Inverse cosine.",
     examples=_on(-0.9, 0.9),
+    enclose=decreasing(np.arccos, low=-1.0, high=1.0),
 )  # fmt: skip
 ATAN = Op(
     "atan",
@@ -110,6 +188,7 @@ ATAN = Op(
     lambda g, y, x: (g / (1.0 + x * x),),
     "Inverse tangent.",
     examples=_on(),
+    enclose=increasing(np.arctan),
 )
 SINH = Op(
     "sinh",
@@ -119,6 +198,7 @@ SINH = Op(
     lambda g, y, x: (g * COSH(x),),
     "Hyperbolic sine.",
     examples=_on(),
+    enclose=increasing(np.sinh),
 )
 COSH: Op = Op(
     "cosh",
@@ -128,23 +208,37 @@ COSH: Op = Op(
     lambda g, y, x: (g * SINH(x),),
     "Hyperbolic cosine.",
     examples=_on(),
+    enclose=_enclose_cosh,
 )
-TANH = Op("tanh", same, "tanh", "Tanh", lambda g, y, x: (g * (1.0 - y * y),), "Hyperbolic tangent.", examples=_on())
+TANH = Op(
+    "tanh",
+    same,
+    "tanh",
+    "Tanh",
+    lambda g, y, x: (g * (1.0 - y * y),),
+    "Hyperbolic tangent.",
+    examples=_on(),
+    enclose=increasing(np.tanh, absolute=RATIONAL),
+)
 ASINH = Op(
     "asinh", same, "asinh", _in_terms("Asinh", wide.asinh), lambda g, y, x: (g / SQRT(x * x + 1.0),),
     "Inverse hyperbolic sine.", examples=_on(),
+    enclose=increasing(np.arcsinh),
 )  # fmt: skip
 ACOSH = Op(
     "acosh", same, "acosh", _in_terms("Acosh", wide.acosh), lambda g, y, x: (g / (SQRT(x - 1.0) * SQRT(x + 1.0)),),
     "Inverse hyperbolic cosine.", examples=_on(1.2, 3),
+    enclose=increasing(np.arccosh, low=1.0),
 )  # fmt: skip
 ATANH = Op(
     "atanh", same, "atanh", _in_terms("Atanh", wide.atanh), lambda g, y, x: (g / (1.0 - x * x),),
     "Inverse hyperbolic tangent.", examples=_on(-0.9, 0.9),
+    enclose=increasing(np.arctanh, low=-1.0, high=1.0),
 )  # fmt: skip
 ERF = Op(
     "erf", same, lambda torch, x: torch.special.erf(x), _float32_only("Erf"),
     lambda g, y, x: (g * (_TWO_OVER_ROOT_PI * EXP(-(x * x))),), "The error function.", examples=_on(),
+    enclose=increasing(of_torch("erf"), absolute=RATIONAL),
 )  # fmt: skip
 
 
@@ -155,6 +249,7 @@ def _stop_gradient(emitter: Emitter, node: Node, x: str) -> str:
 STOP_GRADIENT = Op(
     "stop_gradient", lambda x: x, lambda torch, x: x.detach(), _stop_gradient, lambda g, y, x: (None,),
     "x, taken as a constant by every derivative.", examples=_on(),
+    enclose=lambda precision, x: x,
 )  # fmt: skip
 
 

@@ -9,7 +9,9 @@ import numpy as np
 
 from isocline_compiler.graph import FLAT, Example, Fault, Node, Op, constant
 from isocline_compiler.graph.emission import Emitter
+from isocline_compiler.graph.interval import Interval, Precision, exactly
 from isocline_compiler.graph.tensor_type import TensorType, describe
+from isocline_compiler.ops.enclosures import by_torch, each_end
 from isocline_compiler.ops.linear import MATMUL
 from isocline_compiler.ops.shapes import axis_in, integer, known, misfit, real
 from isocline_compiler.ops.shaping import RESHAPE, TRANSPOSE, inverse
@@ -53,6 +55,7 @@ CONCAT = Op(
         Example((real("batch", 2, 1), real("batch", 2, 2), real("batch", 2, 1)), {"axis": -1}),
         Example((integer(2), integer(1)), {"axis": 0}),
     ),
+    enclose=each_end(_torch_concat),
 )  # fmt: skip
 
 # ---------------------------------------------------------------------------------------------------- slice, select
@@ -128,6 +131,7 @@ SLICE = Op(
         Example((real(5),), {"axis": 0, "start": -2, "stop": None}),
     ),
     moves=True,
+    enclose=each_end(_torch_slice),
 )  # fmt: skip
 
 
@@ -159,6 +163,7 @@ SELECT = Op(
         Example((real(3),), {"axis": 0, "index": 0}),
     ),
     moves=True,
+    enclose=each_end(lambda torch, x, axis, index: x.select(axis, index)),
 )  # fmt: skip
 
 # ---------------------------------------------------------------------------------------------------- gather, one_hot
@@ -206,6 +211,18 @@ def _grad_gather(g: Node, y: Node, x: Node, indices: Node, axis: int) -> tuple[N
     return (TRANSPOSE(total, perm=perm) if own else RESHAPE(total, shape=x.shape), None)
 
 
+def _enclose_gather(precision: Precision, x: Interval, indices: Interval, axis: int) -> Interval:
+    """The entries themselves where the indices are known, else all between the least and the greatest of them."""
+    least, most, size = indices.low.min(), indices.high.max(), x.low.shape[axis]
+    if not (least >= 0 and most < size):
+        x, indices = x.unknown_where(np.array(True)), exactly(np.zeros_like(indices.low))
+    elif not (indices.low == indices.high).all():
+        part = (slice(None),) * (axis % x.low.ndim) + (slice(int(least), int(most) + 1),)
+        x = Interval(x.low[part].min(axis, keepdims=True), x.high[part].max(axis, keepdims=True))
+        indices = exactly(np.zeros_like(indices.low))
+    return Interval(*(by_torch(_torch_gather, end, indices.low, axis=axis) for end in (x.low, x.high)))
+
+
 GATHER = Op(
     "gather", _gathered, _torch_gather, _emit_gather, _grad_gather,
     "Entries of x along an axis chosen by an array of indices, whose shape takes the axis's place.",
@@ -218,6 +235,7 @@ GATHER = Op(
         Example((real(2, 4, 3), integer("batch", 2, 2)), {"axis": 1}, ((-2.0, 2.0), (0.0, 4.0))),
         Example((real("batch", 2, 4), integer(2, 3)), {"axis": 2}, ((-2.0, 2.0), (0.0, 4.0))),
     ),
+    enclose=_enclose_gather,
 )  # fmt: skip
 
 
@@ -238,11 +256,18 @@ def _emit_one_hot(emitter: Emitter, node: Node, x: str) -> str:
     return emitter.node("Cast", hit, to=emitter.elements("real"))
 
 
+def _enclose_one_hot(precision: Precision, x: Interval, depth: int) -> Interval:
+    places, low, high = np.arange(depth), x.low[..., None], x.high[..., None]
+    certain, possible = (low == places) & (high == places), ~((places < low) | (places > high))
+    return Interval(certain.astype(np.float64), possible.astype(np.float64))
+
+
 ONE_HOT = Op(
     "one_hot", _one_hot_type, _torch_one_hot, _emit_one_hot, FLAT,
     "1 at the index, 0 elsewhere, along a new last axis; all 0 for an index outside.",
     examples=(Example((integer("batch"),), {"depth": 4}, ((0.0, 4.0),)), Example((integer("batch", 2),), {"depth": 3})),
     smooth=False,
+    enclose=_enclose_one_hot,
 )  # fmt: skip
 
 # ---------------------------------------------------------------------------------------------------- pad
@@ -276,6 +301,11 @@ def _grad_pad(g: Node, y: Node, x: Node, pads: Sequence[tuple[int, int]], value:
     return (g,)
 
 
+def _enclose_pad(precision: Precision, x: Interval, pads: Sequence[tuple[int, int]], value: float) -> Interval:
+    margin = float(precision.literal(np.array(float(value))).low)
+    return each_end(_torch_pad)(precision, x, pads=pads, value=margin)
+
+
 PAD = Op(
     "pad", _padded, _torch_pad, _emit_pad, _grad_pad,
     "x with margins filled with a value: (before, after) for each axis.",
@@ -283,6 +313,7 @@ PAD = Op(
         Example((real("batch", 3),), {"pads": ((0, 0), (1, 2)), "value": 0.0}),
         Example((real("batch", 2, 3),), {"pads": ((0, 0), (0, 1), (2, 0)), "value": -1.5}),
     ),
+    enclose=_enclose_pad,
 )  # fmt: skip
 
 INDEXING = (CONCAT, SLICE, SELECT, GATHER, ONE_HOT, PAD)

@@ -4,10 +4,14 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
+
 from isocline_compiler.graph import Example, Fault, Node, Op
 from isocline_compiler.graph.emission import Emitter
+from isocline_compiler.graph.interval import Interval, Precision
 from isocline_compiler.graph.tensor_type import Shape, TensorType, broadcast, describe
 from isocline_compiler.ops.broadcasting import sum_to
+from isocline_compiler.ops.enclosures import bilinear, total
 from isocline_compiler.ops.shapes import misfit, real, require
 from isocline_compiler.ops.shaping import RESHAPE, TRANSPOSE
 from isocline_dsl import messages
@@ -54,6 +58,10 @@ def _grad_matmul(g: Node, y: Node, a: Node, b: Node) -> tuple[Node, Node]:
     )
 
 
+def _enclose_matmul(precision: Precision, a: Interval, b: Interval) -> Interval:
+    return bilinear(precision, np.matmul, a, b, a.low.shape[-1])
+
+
 MATMUL = Op(
     "matmul", _product, "matmul", "MatMul", _grad_matmul, "The product of matrices, batched as numpy's `@`.",
     examples=(
@@ -65,6 +73,7 @@ MATMUL = Op(
         Example((real(3), real(3))),
     ),
     broadcasts=True,
+    enclose=_enclose_matmul,
 )  # fmt: skip
 
 
@@ -97,6 +106,14 @@ def _emit_linear(emitter: Emitter, node: Node, x: str, w: str, *b: str) -> str:
     return emitter.node("Add", product, *b) if b else product
 
 
+def _enclose_linear(
+    precision: Precision, x: Interval, w: Interval, b: Interval | None = None, transposed: bool = False
+) -> Interval:
+    w = Interval(w.low.T, w.high.T) if transposed else w
+    mapped = _enclose_matmul(precision, x, w)
+    return mapped if b is None else total(precision, mapped, b)
+
+
 def _grad_linear(g: Node, y: Node, x: Node, w: Node, *b: Node, transposed: bool = False) -> tuple[Node, ...]:
     to_x = LINEAR(g, w, transposed=True) if not transposed else LINEAR(g, w)
     left, right = (g, x) if transposed else (x, g)
@@ -119,6 +136,7 @@ LINEAR: Op = Op(
         Example((real("batch", 2, 4), real(3, 4), real(3)), {"transposed": True}),
         Example((real(4), real(3, 4)), {"transposed": True}),
     ),
+    enclose=_enclose_linear,
 )  # fmt: skip
 
 LINEAR_MAPS = (MATMUL, LINEAR)

@@ -5,10 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from isocline_compiler.graph import Example, Node, Op
+import numpy as np
+
+from isocline_compiler.graph import Array, Example, Node, Op
 from isocline_compiler.graph.emission import Emitter
+from isocline_compiler.graph.interval import Interval, Precision
 from isocline_compiler.graph.tensor_type import Shape, TensorType
 from isocline_compiler.ops.elementwise import EXP, SQRT
+from isocline_compiler.ops.enclosures import LIBRARY, difference, log_of_sum, product, quotient, total
 from isocline_compiler.ops.reduction import REDUCE_SUM
 from isocline_compiler.ops.shapes import axis_in, misfit, real, require
 from isocline_compiler.ops.shaping import RESHAPE
@@ -35,6 +39,24 @@ def _grad_log_softmax(g: Node, y: Node, x: Node, axis: int) -> tuple[Node]:
     return (g - EXP(y) * REDUCE_SUM(g, axes=(axis,), keepdims=True),)
 
 
+def _shares(precision: Precision, x: Interval, axis: int) -> tuple[Interval, Array]:
+    """x less the logarithm of the sum of e^x, and by how many rounding units its exponential may miss."""
+    whole = log_of_sum(precision, x, axis)
+    found = Interval(x.low - whole.high, np.minimum(x.high - whole.low, 0.0))
+    largest = np.where(np.isfinite(x.size), x.size, 0.0).max(axis, keepdims=True)
+    return found.unknown_where(whole.is_unknown), 4.0 * largest + x.low.shape[axis] + LIBRARY
+
+
+def _enclose_softmax(precision: Precision, x: Interval, axis: int) -> Interval:
+    exponent, units = _shares(precision, x, axis)
+    return precision.rounded(np.exp(exponent.low), np.exp(exponent.high), units)
+
+
+def _enclose_log_softmax(precision: Precision, x: Interval, axis: int) -> Interval:
+    found, units = _shares(precision, x, axis)
+    return precision.rounded(found.low, found.high, LIBRARY, units * precision.unit)
+
+
 _ALONG = (
     Example((real("batch", 5),), {"axis": 1}),
     Example((real("batch", 3, 2),), {"axis": 1}),
@@ -43,10 +65,12 @@ _ALONG = (
 SOFTMAX = Op(
     "softmax", _along, lambda torch, x, axis: torch.softmax(x, axis), _emit_along("Softmax"), _grad_softmax,
     "e^x, divided by its sum along an axis.", examples=_ALONG,
+    enclose=_enclose_softmax,
 )  # fmt: skip
 LOG_SOFTMAX = Op(
     "log_softmax", _along, lambda torch, x, axis: torch.log_softmax(x, axis), _emit_along("LogSoftmax"),
     _grad_log_softmax, "The logarithm of softmax, without overflow.", examples=_ALONG,
+    enclose=_enclose_log_softmax,
 )  # fmt: skip
 
 
@@ -75,10 +99,16 @@ def _grad_logsumexp(g: Node, y: Node, x: Node, axis: int, keepdims: bool = False
     return (RESHAPE(g, shape=kept) * EXP(x - RESHAPE(y, shape=kept)),)
 
 
+def _enclose_logsumexp(precision: Precision, x: Interval, axis: int, keepdims: bool = False) -> Interval:
+    found = log_of_sum(precision, x, axis)
+    return found if keepdims else Interval(found.low.squeeze(axis), found.high.squeeze(axis))
+
+
 LOGSUMEXP = Op(
     "logsumexp", _summed, _torch_logsumexp, _emit_logsumexp, _grad_logsumexp,
     "log(sum(e^x)) along an axis, without overflow.",
     examples=(*_ALONG, Example((real("batch", 3),), {"axis": 1, "keepdims": True})),
+    enclose=_enclose_logsumexp,
 )  # fmt: skip
 
 # ---------------------------------------------------------------------------------------------------- batch_norm
@@ -168,6 +198,21 @@ def _grad_batch_norm(
     )
 
 
+def _enclose_batch_norm(
+    precision: Precision, x: Interval, gamma: Interval, beta: Interval, mean: Interval, var: Interval,
+    eps: float, axis: int = 1, momentum: float = 0.1,
+) -> Interval:  # fmt: skip
+    """The affine form, step by step."""
+    column = _column(x.low, axis)
+    root = SQRT.enclose
+    assert root is not None
+    room = precision.rounded(np.array(eps), np.array(eps))
+    scale = quotient(precision, gamma, root(precision, total(precision, var, room)))
+    shift = difference(precision, beta, product(precision, mean, scale))
+    scale, shift = (Interval(item.low.reshape(column), item.high.reshape(column)) for item in (scale, shift))
+    return total(precision, product(precision, x, scale), shift)
+
+
 _STATISTICS = ((-2.0, 2.0), (0.5, 2.0), (-1.0, 1.0), (-1.0, 1.0), (0.5, 2.0))
 BATCH_NORM = Op(
     "batch_norm", _normalised, _torch_batch_norm, _emit_batch_norm, _grad_batch_norm,
@@ -178,6 +223,7 @@ BATCH_NORM = Op(
         Example((real("batch", 2, 3, 4), real(2), real(2), real(2), real(2)), {"eps": 1e-3, "axis": 1}, _STATISTICS),
         Example((real("batch", 4, 2), real(2), real(2), real(2), real(2)), {"eps": 1e-3, "axis": -1}, _STATISTICS),
     ),
+    enclose=_enclose_batch_norm,
 )  # fmt: skip
 
 # ---------------------------------------------------------------------------------------------------- dropout
@@ -200,6 +246,7 @@ DROPOUT = Op(
     "dropout", _dropped, lambda torch, x, p: x, _emit_dropout, lambda g, y, x, p: (g,),
     "x; while training each entry is 0 with probability p, else divided by 1 - p.",
     _train_dropout, (Example((real("batch", 3),), {"p": 0.5}),),
+    enclose=lambda precision, x, p: x,
 )  # fmt: skip
 
 NORMALISATION = (SOFTMAX, LOG_SOFTMAX, LOGSUMEXP, BATCH_NORM, DROPOUT)

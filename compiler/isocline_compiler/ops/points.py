@@ -7,6 +7,7 @@ from typing import Any
 from isocline_compiler.graph import Example, Node, Op
 from isocline_compiler.graph.emission import Emitter
 from isocline_compiler.graph.tensor_type import BATCH, TensorType, describe, points_of
+from isocline_compiler.ops.enclosures import each_end
 from isocline_compiler.ops.shapes import misfit, real
 
 
@@ -42,6 +43,7 @@ MERGE_POINTS: Op = Op(
     "(batch, m, ...) as (batch m, ...): m points of each sample become samples.",
     examples=(Example((real(BATCH, 2, 4),)), Example((real(BATCH, 2),))),
     moves=True,
+    enclose=each_end(_torch_merge),
 )  # fmt: skip
 
 SPLIT_POINTS: Op = Op(
@@ -50,6 +52,7 @@ SPLIT_POINTS: Op = Op(
     "(batch m, ...) as (batch, m, ...): what `merge_points` did, undone.",
     examples=(Example((real("2*batch", 4),), {"count": 2}), Example((real("2*batch"),), {"count": 2})),
     moves=True,
+    enclose=each_end(_torch_split),
 )  # fmt: skip
 
 POINTS = (MERGE_POINTS, SPLIT_POINTS)

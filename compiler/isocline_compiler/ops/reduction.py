@@ -6,13 +6,18 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from functools import partial, reduce
 from typing import Any
 
-from isocline_compiler.graph import FLAT, Example, Node, Op, as_node
+import numpy as np
+
+from isocline_compiler.graph import FLAT, Array, Example, Node, Op, as_node
 from isocline_compiler.graph.emission import Emitter
+from isocline_compiler.graph.interval import Interval, Precision
 from isocline_compiler.graph.tensor_type import Shape, TensorType
 from isocline_compiler.ops.broadcasting import broadcast_like
 from isocline_compiler.ops.comparison import CAST, EQUAL
+from isocline_compiler.ops.enclosures import each_end, extent, product, summed
 from isocline_compiler.ops.indexing import CONCAT, SELECT
 from isocline_compiler.ops.shapes import NUMBER, REAL, axis_in, integer, known, real, require
 from isocline_compiler.ops.shaping import RESHAPE
@@ -123,6 +128,42 @@ def _grad_prod(g: Node, y: Node, x: Node, axes: Sequence[int], keepdims: bool = 
     return (broadcast_like(gradient, x),)
 
 
+def _enclose_sum(precision: Precision, x: Interval, axes: Sequence[int], keepdims: bool = False) -> Interval:
+    count = extent(x.low.shape, axes)
+    return summed(precision, x, lambda v: v.sum(tuple(axes), keepdims=keepdims), count) if axes else x
+
+
+def _enclose_mean(precision: Precision, x: Interval, axes: Sequence[int], keepdims: bool = False) -> Interval:
+    """As of a sum, which may overflow where its mean does not."""
+    count = extent(x.low.shape, axes)
+    added = _enclose_sum(precision, x, axes, keepdims)
+    return precision.rounded(added.low / count, added.high / count, 2.0) if axes else x
+
+
+def _enclose_prod(precision: Precision, x: Interval, axes: Sequence[int], keepdims: bool = False) -> Interval:
+    for axis in sorted((axis % x.low.ndim for axis in axes), reverse=True):
+        slabs = [Interval(x.low.take(i, axis), x.high.take(i, axis)) for i in range(x.low.shape[axis])]
+        x = reduce(partial(product, precision), slabs)
+        if keepdims:
+            x = Interval(np.expand_dims(x.low, axis), np.expand_dims(x.high, axis))
+    return x
+
+
+def _enclose_argmax(precision: Precision, x: Interval, axis: int) -> Interval:
+    """From the first to the last entry that may be the largest: those not below the largest lower end."""
+    may = ~(x.high < x.low.max(axis, keepdims=True))
+    last = x.low.shape[axis] - 1 - np.flip(may, axis).argmax(axis)
+    return Interval(may.argmax(axis).astype(np.float64), last.astype(np.float64))
+
+
+def _enclose_cumsum(precision: Precision, x: Interval, axis: int, reverse: bool = False) -> Interval:
+    def running(v: Array) -> Array:
+        found: Array = np.flip(np.flip(v, axis).cumsum(axis), axis) if reverse else v.cumsum(axis)
+        return found
+
+    return summed(precision, x, running, x.low.shape[axis])
+
+
 _EXAMPLES = (
     Example((real("batch", 3, 4),), {"axes": (2,), "keepdims": False}),
     Example((real("batch", 3, 4),), {"axes": (1, -1), "keepdims": True}),
@@ -134,6 +175,7 @@ _EXAMPLES = (
 REDUCE_SUM = Op(
     "reduce_sum", _over_axes, _torch("sum"), _emit("ReduceSum"), _grad_sum, "Sum along axes.",
     examples=(*_EXAMPLES, Example((integer("batch", 3),), {"axes": (1,)})),
+    enclose=_enclose_sum,
 )  # fmt: skip
 REDUCE_MEAN = Op(
     "reduce_mean",
@@ -143,6 +185,7 @@ REDUCE_MEAN = Op(
     _grad_mean,
     "Mean along axes.",
     examples=_EXAMPLES,
+    enclose=_enclose_mean,
 )
 REDUCE_MAX = Op(
     "reduce_max",
@@ -153,6 +196,7 @@ REDUCE_MAX = Op(
     "Maximum along axes.",
     examples=_EXAMPLES,
     smooth=False,
+    enclose=each_end(_torch("amax")),
 )
 REDUCE_MIN = Op(
     "reduce_min",
@@ -163,10 +207,12 @@ REDUCE_MIN = Op(
     "Minimum along axes.",
     examples=_EXAMPLES,
     smooth=False,
+    enclose=each_end(_torch("amin")),
 )
 REDUCE_PROD = Op(
     "reduce_prod", _over_axes, _torch_prod, _emit("ReduceProd"), _grad_prod, "Product along axes.",
     examples=tuple(item for item in _EXAMPLES if 0 not in item.attrs["axes"]),
+    enclose=_enclose_prod,
 )  # fmt: skip
 
 
@@ -183,6 +229,7 @@ ARGMAX = Op(
     "argmax", _argmax_type, lambda torch, x, axis: torch.argmax(x, axis), _emit_argmax, FLAT,
     "The first index of the largest entry along an axis.", examples=(Example((real("batch", 5),), {"axis": -1}),),
     smooth=False, piece=lambda y, x, axis: y,
+    enclose=_enclose_argmax,
 )  # fmt: skip
 
 
@@ -209,6 +256,7 @@ CUMSUM: Op = Op(
         Example((real("batch", 5),), {"axis": 1}),
         Example((real("batch", 2, 3),), {"axis": -1, "reverse": True}),
     ),
+    enclose=_enclose_cumsum,
 )  # fmt: skip
 
 

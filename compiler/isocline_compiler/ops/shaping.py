@@ -10,6 +10,7 @@ from isocline_compiler.graph import Example, Node, Op
 from isocline_compiler.graph.emission import Emitter
 from isocline_compiler.graph.tensor_type import Shape, Size, TensorType, broadcast, describe
 from isocline_compiler.ops.broadcasting import sum_to
+from isocline_compiler.ops.enclosures import each_end
 from isocline_compiler.ops.shapes import misfit, real
 
 
@@ -67,6 +68,7 @@ RESHAPE: Op = Op(
         Example((real("batch", "T", 1),), {"shape": ("batch", 1, "T")}),
     ),
     moves=True,
+    enclose=each_end(_torch_reshape),
 )  # fmt: skip
 
 
@@ -93,6 +95,7 @@ TRANSPOSE: Op = Op(
         Example((real("batch", 3, 2),), {"perm": (2, 0, 1)}),
     ),
     moves=True,
+    enclose=each_end(lambda torch, x, perm: x.permute(*perm)),
 )  # fmt: skip
 
 
@@ -127,6 +130,7 @@ EXPAND = Op(
         Example((real(),), {"shape": (2,)}),
     ),
     repeats=True, moves=True,
+    enclose=each_end(_torch_expand),
 )  # fmt: skip
 
 
@@ -148,6 +152,7 @@ EXPAND_LIKE = Op(
         Example((real("batch", 1, 2), real("batch", "T", 2))),
     ),
     repeats=True, moves=True,
+    enclose=each_end(lambda torch, x, like: x.expand(like.shape)),
 )  # fmt: skip
 
 
@@ -172,6 +177,7 @@ SPREAD = Op(
         Example((real(), real("batch"))),
     ),
     repeats=True, moves=True,
+    enclose=each_end(lambda torch, x, like: x.expand(like.shape[0], *x.shape)),
 )  # fmt: skip
 
 SHAPING = (RESHAPE, TRANSPOSE, EXPAND, EXPAND_LIKE, SPREAD)

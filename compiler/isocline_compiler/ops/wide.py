@@ -65,6 +65,8 @@ def acosh(emitter: Emitter, x: str) -> str:
 
 
 def atanh(emitter: Emitter, x: str) -> str:
-    """log1p(2 x / (1 - x)) / 2."""
-    ratio = emitter.node("Div", emitter.node("Add", x, x), emitter.node("Sub", emitter.real(1.0), x))
-    return emitter.node("Mul", log1p(emitter, ratio), emitter.real(0.5))
+    """sign(x) log1p(2 |x| / (1 - |x|)) / 2: of x itself, log1p would cancel near -1."""
+    size = emitter.node("Abs", x)
+    ratio = emitter.node("Div", emitter.node("Add", size, size), emitter.node("Sub", emitter.real(1.0), size))
+    half = emitter.node("Mul", log1p(emitter, ratio), emitter.real(0.5))
+    return emitter.node("Mul", emitter.node("Sign", x), half)

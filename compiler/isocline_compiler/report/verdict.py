@@ -23,11 +23,12 @@ class Proof:
 
 
 def proofs(certificate: Certificate, of: tuple[str, ...] | None = None) -> list[Proof]:
-    """Parity, discretisation of the outputs `of`, stability, then the checks of the file, as far as they are there."""
+    """Parity, discretisation of the outputs `of`, stability, finite outputs, the checks, as far as they are there."""
     return [
         *_parity(certificate),
         *_discretisation(certificate, of),
         *_stability(certificate),
+        *_finite(certificate),
         *_checks(certificate),
     ]
 
@@ -89,6 +90,19 @@ def _stability(certificate: Certificate) -> Iterator[Proof]:
         kept if worst.decaying <= 1 else lost, number(worst.decaying), worst.solve
     )
     yield Proof("Stable steps", _bounded(worst.decaying, "≤", 1), told, worst.decaying <= 1)
+
+
+def _finite(certificate: Certificate) -> Iterator[Proof]:
+    """A card where it is proved: that a proof was not found speaks neither for the model nor against it."""
+    if certificate.finite.proved:
+        yield Proof(
+            "Always a number",
+            Markup("proved"),
+            Markup(
+                "Every output is a finite number for every input within its bounds: intervals with outward rounding "
+                "were carried through the whole deployed graph."
+            ),
+        )
 
 
 def _checks(certificate: Certificate) -> Iterator[Proof]:
