@@ -17,6 +17,7 @@ from isocline_compiler.certify.trials import trial as run_trial
 from isocline_compiler.graph.solve import Solve
 from isocline_compiler.solvers.grid import NO_JUMPS, Discretisation, Jumps, discretise
 from isocline_compiler.solvers.schemes import SCHEMES
+from isocline_compiler.solvers.schemes.compensated import Compensated
 from isocline_compiler.solvers.schemes.scheme import Scheme
 from isocline_compiler.solvers.unroll.time_span import steps_of
 from isocline_dsl import messages
@@ -165,7 +166,17 @@ class Sweep:
             if self._nodes(scheme, high) > MOST_NODES or high > 2 * passed + 8:
                 return None
             trial = self._try(scheme, high)
-        return trial if self._rounds(trial) <= self.rounding else None
+        return self._kept(scheme, high, trial)
+
+    def _kept(self, scheme: Scheme, steps: int, trial: Trial) -> Trial | None:
+        """The grid, or with compensated sums where float32 rounds it too much without; None where it does with them."""
+        if self._rounds(trial) <= self.rounding:
+            return trial
+        summed = Compensated.of(scheme)
+        if self.rounding == float("inf") or summed.fits(self.solve.spec) is not None:
+            return None
+        again = self._try(summed, steps)
+        return again if again.error <= self.bound and self._rounds(again) <= self.rounding else None
 
     def _guess(self, scheme: Scheme, low: int, high: int) -> int:
         """Where a power law through both errors meets the bound, in the middle half of the bracket."""
@@ -212,7 +223,8 @@ class Sweep:
         if key not in self.trials:
             if monotonic() - self.told > QUIET:
                 self._tell(f"{self.name}: trying {scheme.name} with {steps * self.slots} steps")
-            choice = discretisation(self.solve, scheme.name, steps, self.jumps)
+            plain = scheme.inner if isinstance(scheme, Compensated) else scheme
+            choice = discretisation(self.solve, plain.name, steps, self.jumps, plain is not scheme)
             error = worst_error(self.evaluator, {**self.chosen, self.name: choice}, self.outputs)
             total = steps_of(self.solve, choice)
             trial = Trial(
@@ -254,11 +266,15 @@ def choose(
     raise _unreachable(evaluator, evaluator.open[-1], error, rounding, sweep)
 
 
-def discretisation(solve: Solve, scheme: str, steps: int, jumps: Jumps = NO_JUMPS) -> Discretisation:
+def discretisation(
+    solve: Solve, scheme: str, steps: int, jumps: Jumps = NO_JUMPS, compensated: bool = False
+) -> Discretisation:
     """`steps` steps of a scheme in each interval of a solve, and nodes on every jump."""
     slots = intervals(solve)
-    interval = solve.spec.interval
-    return discretise(interval, scheme, steps * slots, intervals=slots, span=solve.span, jumps=jumps)
+    return discretise(
+        solve.spec.interval, scheme, steps * slots, intervals=slots, span=solve.span, jumps=jumps,
+        compensated=compensated,
+    )  # fmt: skip
 
 
 def worst_error(evaluator: Evaluator, choices: Mapping[str, Discretisation], outputs: tuple[str, ...]) -> float:

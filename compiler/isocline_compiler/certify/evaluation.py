@@ -53,7 +53,10 @@ Choices = Mapping[str, Discretisation]
 def scheme_steps(solve: Solve, choice: Called, jumps: Jumps = NO_JUMPS) -> Discretisation:
     """A named scheme with its number of steps, for one solve. Raises IsoclineError when the steps do not fit."""
     place, steps = choice.span or solve.span, choice.options["steps"]
-    return discretise(solve.spec.interval, choice.name, steps, intervals=intervals(solve), span=place, jumps=jumps)
+    return discretise(
+        solve.spec.interval, choice.name, steps, intervals=intervals(solve), span=place, jumps=jumps,
+        compensated=bool(choice.options.get("compensated")),
+    )  # fmt: skip
 
 
 def intervals(solve: Solve) -> int:

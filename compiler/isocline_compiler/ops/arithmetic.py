@@ -7,7 +7,8 @@ from typing import Any
 import numpy as np
 
 from isocline_compiler.graph import Example, Node, Op, value_of
-from isocline_compiler.graph.interval import Interval
+from isocline_compiler.graph.emission import Emitter
+from isocline_compiler.graph.interval import Interval, Precision
 from isocline_compiler.ops.broadcasting import sum_to
 from isocline_compiler.ops.comparison import CAST, EQUAL, GREATER, LESS, WHERE
 from isocline_compiler.ops.elementwise import LOG
@@ -43,6 +44,20 @@ def _share(chosen: Op, g: Node, a: Node, b: Node) -> tuple[Node, Node]:
     half = CAST(EQUAL(a, b), kind="real") * 0.5
     left = CAST(chosen(a, b), kind="real") + half
     return (sum_to(g * left, a), sum_to(g * (1.0 - left), b))
+
+
+def _torch_rounded_off(torch: Any, a: Any, b: Any) -> Any:
+    return ((a + b - a) - b).detach()
+
+
+def _onnx_rounded_off(emitter: Emitter, node: Node, a: str, b: str) -> str:
+    return emitter.node("Sub", emitter.node("Sub", emitter.node("Add", a, b), a), b)
+
+
+def _enclose_rounded_off(precision: Precision, a: Interval, b: Interval) -> Interval:
+    """Of two differences, each rounds by half a unit of its result, which |a| and |b| bound: 0 up to a few units."""
+    size = 4 * precision.unit * (a.size + b.size) + precision.smallest
+    return Interval(-size, size).unknown_where(~np.isfinite(total(precision, a, b).size))
 
 
 def _torch_pow(torch: Any, a: Any, b: Any) -> Any:
@@ -84,6 +99,14 @@ DIV = Op(
     broadcasts=True,
     enclose=quotient,
 )  # fmt: skip
+ROUNDED_OFF = Op(
+    "rounded_off", elementwise_real, _torch_rounded_off, _onnx_rounded_off,
+    lambda g, y, a, b: (None, None),
+    "((a + b) - a) - b: what is too much in a rounded sum, exactly where |a| > |b|. Its derivative is 0.",
+    examples=_PAIRS,
+    broadcasts=True,
+    enclose=_enclose_rounded_off,
+)  # fmt: skip
 NEG = Op(
     "neg", same_number, "neg", "Neg", lambda g, y, x: (-g,), "-x",
     examples=(Example((real("batch", 3),)), Example((integer("batch", 3),))),
@@ -114,4 +137,4 @@ MAXIMUM = Op(
     enclose=lambda precision, a, b: Interval(np.maximum(a.low, b.low), np.maximum(a.high, b.high)),
 )  # fmt: skip
 
-ARITHMETIC = (ADD, SUB, MUL, DIV, NEG, POW, MINIMUM, MAXIMUM)
+ARITHMETIC = (ADD, SUB, ROUNDED_OFF, MUL, DIV, NEG, POW, MINIMUM, MAXIMUM)

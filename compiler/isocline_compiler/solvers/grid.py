@@ -10,6 +10,7 @@ from math import isfinite, ulp
 
 from isocline_compiler.graph.solve import Interval
 from isocline_compiler.solvers.schemes import SCHEMES
+from isocline_compiler.solvers.schemes.compensated import Compensated
 from isocline_compiler.solvers.schemes.scheme import Scheme
 from isocline_dsl import messages
 from isocline_dsl.diagnostics import IsoclineError
@@ -183,6 +184,7 @@ def discretise(
     intervals: int = 1,
     span: Span | None = None,
     jumps: Jumps = NO_JUMPS,
+    compensated: bool = False,
 ) -> Discretisation:
     """`steps` steps of the named scheme in all, equally many in each interval, and more where the jumps inside of one
     are more than its steps: every jump is a node.
@@ -197,10 +199,11 @@ def discretise(
     count = intervals if times is None else len(times) - 1
     if steps < 1 or steps % count:
         raise IsoclineError([messages.steps_not_a_multiple(span, steps, count, _nearest_multiples(steps, count))])
+    stepping = Compensated.of(SCHEMES[scheme]) if compensated else SCHEMES[scheme]
     if times is None:
-        return Discretisation(SCHEMES[scheme], steps // count)
+        return Discretisation(stepping, steps // count)
     grid = onto(times, steps // count, jumps)
-    return Discretisation(SCHEMES[scheme], grid if interval.everywhere else replace(grid, keep=grid.keep[-1:]))
+    return Discretisation(stepping, grid if interval.everywhere else replace(grid, keep=grid.keep[-1:]))
 
 
 def onto(times: Sequence[float], substeps: int, jumps: Jumps) -> Grid:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from fractions import Fraction
 from functools import cached_property
-from typing import TypeAlias
+from types import MappingProxyType
+from typing import Any, ClassVar, TypeAlias
 
 import numpy as np
 
@@ -40,6 +42,7 @@ class Tableau(Scheme):
     reference: str
     embedded: tuple[Number, ...] | None = None
     embedded_order: int = 0
+    options: ClassVar[Mapping[str, Any]] = MappingProxyType({"steps": None, "compensated": False})
 
     def __post_init__(self) -> None:
         self._check_shape()
@@ -125,9 +128,18 @@ class Tableau(Scheme):
         """One step; nothing is remembered."""
         return memory, runge_kutta_step(self, field, step, x)
 
+    def increments(self, memory: Memory, field: Field, step: Step, x: Nodes) -> tuple[Memory, Nodes]:
+        """h sum_i b_i k_i, state by state."""
+        return memory, runge_kutta_increments(self, field, step, x)
+
 
 def runge_kutta_step(tableau: Tableau, field: Field, step: Step, x: Nodes) -> Nodes:
-    r"""One explicit Runge-Kutta step.
+    """The states after one explicit Runge-Kutta step."""
+    return _moved(x, runge_kutta_increments(tableau, field, step, x))
+
+
+def runge_kutta_increments(tableau: Tableau, field: Field, step: Step, x: Nodes) -> Nodes:
+    r"""What one explicit Runge-Kutta step adds.
 
     k_i = f(t + c_i h, x + h sum_{j<i} a_ij k_j),   x' = x + h sum_i b_i k_i
 
@@ -139,30 +151,31 @@ def runge_kutta_step(tableau: Tableau, field: Field, step: Step, x: Nodes) -> No
         raise NotImplementedError(f"scheme {tableau.name} is implicit")
     slopes: dict[int, Nodes] = {}
     for i in tableau.used:
-        stage = _moved(x, step.widths, tableau.a[i], slopes)
+        stage = _moved(x, _increments(step.widths, tableau.a[i], slopes))
         slopes[i] = field(step.time(float(tableau.c[i])), stage)
-    return _moved(x, step.widths, tableau.b, slopes)
+    return _increments(step.widths, tableau.b, slopes)
 
 
-def _moved(x: Nodes, widths: tuple[Operand, ...], row: tuple[Number, ...], slopes: dict[int, Nodes]) -> Nodes:
-    """x + h sum_j row_j k_j, state by state."""
+def _moved(x: Nodes, moves: Nodes) -> Nodes:
+    """The states with what is added to them: nothing leaves them as they are."""
+    return tuple(value + move for value, move in zip(x, moves, strict=True)) if moves else x
+
+
+def _increments(widths: tuple[Operand, ...], row: tuple[Number, ...], slopes: dict[int, Nodes]) -> Nodes:
+    """h sum_j row_j k_j, state by state; nothing where the row is empty."""
     terms = [(float(row[j]), slope) for j, slope in slopes.items() if j < len(row) and row[j]]
-    return tuple(
-        _along(value, h, [(coefficient, slope[s]) for coefficient, slope in terms])
-        for s, (value, h) in enumerate(zip(x, widths, strict=True))
-    )
+    return tuple(_along(h, [(c, slope[s]) for c, slope in terms]) for s, h in enumerate(widths)) if terms else ()
 
 
-def _along(value: Node, h: Operand, terms: list[tuple[float, Node]]) -> Node:
-    """value + sum (h c) k where h is a number, else value + h sum c k: the fewest products either way.
+def _along(h: Operand, terms: list[tuple[float, Node]]) -> Node:
+    """sum (h c) k where h is a number, else h sum c k: the fewest products either way.
 
-    The slopes are summed first: each sum rounds at the size of its result, and the value is the largest of all.
+    The slopes are summed before a state is added: each sum rounds at the size of its result, and the state is the
+    largest of all.
     """
-    if not terms:
-        return value
     if isinstance(h, float | int):
-        return value + _sum([_scaled(h * coefficient, slope) for coefficient, slope in terms])
-    return value + h * _sum([_scaled(coefficient, slope) for coefficient, slope in terms])
+        return _sum([_scaled(h * coefficient, slope) for coefficient, slope in terms])
+    return h * _sum([_scaled(coefficient, slope) for coefficient, slope in terms])
 
 
 def _scaled(coefficient: float, slope: Node) -> Node:
