@@ -20,6 +20,8 @@ from tests.acceptance.measured import Array, Problem, Row, errors_of, measure, t
 
 FILES = Path(__file__).parent / "detest"
 FAST = ("a5", "c1", "e1")
+WIDE = ("d2", "d3", "d4", "d5")
+"""Orbits that amplify the rounding of their start beyond a tenth of the stated error: float32 cannot hold them."""
 S = 1.03
 
 
@@ -96,6 +98,7 @@ def test_files_state_the_problem(name: str) -> None:
     assert [port.bounds for port in model.inputs] == [(problem.low, problem.high)]
     assert {port.name for port in model.outputs} == set(problem.outputs)
     assert model.deployment.error == 1e-4
+    assert model.deployment.dtype == ("float64" if name in WIDE else "float32")
 
 
 @pytest.mark.slow
@@ -103,6 +106,16 @@ def test_files_state_the_problem(name: str) -> None:
 def test_certificates_are_true(name: str) -> None:
     row = measure(PROBLEMS[name], FILES / f"{name}.dyn", 1e-4, count=41)
     assert row.verdict == "true", row.cells
+
+
+@pytest.mark.slow
+def test_an_orbit_that_amplifies_the_rounding_of_its_start_is_refused_in_single_precision(tmp_path: Path) -> None:
+    """Rounding s alone moves the position after 20 units by 1.1e-5, a tenth of the stated error."""
+    file = tmp_path / "d2.dyn"
+    file.write_text((FILES / "d2.dyn").read_text().replace("; dtype float64", ""))
+    row = measure(PROBLEMS["d2"], file, 1e-4)
+    assert row.verdict == "refused"
+    assert "error[E634]: float32 cannot hold `s`" in row.message
 
 
 DECAY = Problem("decay", lambda t, y: -y, lambda s: [s], np.array([0.0, 1.0]))

@@ -14,6 +14,7 @@ from isocline_compiler.graph import Graph
 from isocline_compiler.graph.solve import Interval, pick
 from isocline_compiler.solvers.grid import Discretisation, Grid
 from isocline_compiler.solvers.schemes import SCHEMES
+from isocline_compiler.solvers.schemes.compensated import Compensated
 from isocline_compiler.solvers.schemes.problems import COUPLED, DRIVEN, GEOMETRIC, SEPARABLE, OrderProblem
 from isocline_compiler.solvers.schemes.scheme import Scheme
 from isocline_compiler.solvers.unroll import unroll
@@ -95,7 +96,9 @@ def test_the_observed_order_is_the_declared_one(scheme: Scheme) -> None:
 @every_scheme
 def test_a_scheme_says_everything_about_itself(scheme: Scheme) -> None:
     assert scheme.reference
-    assert scheme.options == {"steps": None}
+    assert scheme.options["steps"] is None
+    can_be_compensated = Compensated.of(scheme).fits(scheme.problems[0].solve().spec) is None
+    assert ("compensated" in scheme.options) == can_be_compensated
     assert scheme.cost(scheme.problems[0].solve()).evaluations == scheme.evaluations >= 1
     assert scheme.cost(scheme.problems[0].solve()).nodes > 1
     growth = scheme.stability(np.array([-0.1, 0.1j]))

@@ -18,6 +18,7 @@ from isocline_compiler.graph.solve import Solve
 from isocline_compiler.solvers.grid import NO_JUMPS, Discretisation, Jumps, discretise
 from isocline_compiler.solvers.schemes import SCHEMES
 from isocline_compiler.solvers.schemes.compensated import Compensated
+from isocline_compiler.solvers.schemes.cost import Cost
 from isocline_compiler.solvers.schemes.scheme import Scheme
 from isocline_compiler.solvers.unroll.time_span import steps_of
 from isocline_dsl import messages
@@ -35,6 +36,8 @@ FINE = 32
 """The fewest steps are found to one part in so many."""
 HOPELESS = 0.5
 """An error that says nothing of the solution."""
+FASTER = 2
+"""How many orders faster than a scheme's own an error may fall before its steps resolve the solution."""
 SHARES = 6
 QUIET = 2.0
 """Seconds without a word of a search."""
@@ -42,7 +45,9 @@ QUIET = 2.0
 
 @dataclass(frozen=True)
 class Trial:
-    """One row of the work-precision table: what it costs, what error it has. `nodes` is an estimate for the solve."""
+    """One row of the work-precision table: what it costs, what error it has. `nodes`, and the `seconds` of a call with
+    the declared batch, are predictions for the solve.
+    """
 
     solve: str
     scheme: str
@@ -51,6 +56,7 @@ class Trial:
     evaluations: int
     nodes: int
     error: float
+    seconds: float = 0.0
 
 
 Progress = Callable[[str], None]
@@ -78,12 +84,17 @@ class Sweep:
         self.told = monotonic()
 
     @cached_property
-    def sizes(self) -> dict[str, int]:
-        """Operations of a step, by scheme."""
+    def costs(self) -> dict[str, Cost]:
+        """What a step takes, by scheme."""
         return {}
 
+    @cached_property
+    def batch(self) -> int:
+        """Samples that a call is predicted for: the declared batch, or one."""
+        return self.evaluator.model.deployment.batch or 1
+
     def best(self) -> Trial | None:
-        """The cheapest trial that meets the bounds: fewest nodes, then fewest evaluations. None when there is none."""
+        """The trial that meets the bounds and is predicted to be the fastest. None when there is none."""
         found: Trial | None = None
         admitted = [scheme for scheme in SCHEMES.values() if scheme.fits(self.solve.spec) is None]
         for scheme in sorted(admitted, key=lambda item: -item.order):  # what these cost bounds the search
@@ -118,18 +129,20 @@ class Sweep:
         """The fewest steps with which a scheme meets the bounds, if that can be cheaper than `found`.
 
         A small error is taken to fall as it did last, or with the order of the scheme: so many steps are tried next.
-        The first grid that is exact enough and rounds too much ends it: more steps round more.
+        It ends where even an error that falls by two orders more would take longer than `found`. The first grid that is
+        exact enough and rounds too much ends it as well: more steps round more.
         """
-        failed, steps = 0, 1
+        failed, steps, least = 0, 1, 1.0
         while True:
-            nodes = self._nodes(scheme, steps)
-            if nodes > MOST_NODES or (nodes > self._dearest(found) and failed):
+            if self._nodes(scheme, steps) > MOST_NODES:
+                return None
+            if failed and self._seconds(scheme, max(steps, least)) > self._dearest(found):
                 return None
             trial = self._try(scheme, steps)
             if trial.error <= self.bound:
                 return self._between(scheme, failed, steps)
             order = scheme.order if failed == 0 else self._observed(scheme, failed, steps)
-            failed = steps
+            failed, least = steps, steps * (trial.error / self.bound) ** (1 / (scheme.order + FASTER))
             leap = (trial.error / self.bound) ** (1 / order) if trial.error < HOPELESS else 2.0
             steps = max(steps + 1, min(int(steps * leap * CAUTION), steps * LEAP))
 
@@ -141,11 +154,11 @@ class Sweep:
         return min(max(log(before / after) / log(many / few), 0.5), scheme.order)
 
     def _dearest(self, found: Trial | None) -> float:
-        """Operations above which a grid is not of interest: those of the best so far, or twice those of a grid that was
+        """Seconds above which a grid is not of interest: those of the best so far, or twice those of a grid that was
         exact and rounded too much, since more operations round more.
         """
-        rounded = min((2 * trial.nodes for trial in self.rounded), default=float("inf"))
-        return float(found.nodes) if found is not None else rounded
+        rounded = min((2 * trial.seconds for trial in self.rounded), default=float("inf"))
+        return found.seconds if found is not None else rounded
 
     def _between(self, scheme: Scheme, failed: int, passed: int) -> Trial | None:
         """The fewest steps above `failed` that meet the bounds, to one part in many.
@@ -213,10 +226,16 @@ class Sweep:
             self.rounded[trial] = max(_errors(self.evaluator, single, exact, tuple(exact)))
         return self.rounded[trial]
 
+    def _cost(self, scheme: Scheme) -> Cost:
+        if scheme.name not in self.costs:
+            self.costs[scheme.name] = scheme.cost(self.solve)
+        return self.costs[scheme.name]
+
     def _nodes(self, scheme: Scheme, steps: int) -> int:
-        if scheme.name not in self.sizes:
-            self.sizes[scheme.name] = scheme.cost(self.solve).nodes
-        return self.slots * steps * self.sizes[scheme.name]
+        return self.slots * steps * self._cost(scheme).nodes
+
+    def _seconds(self, scheme: Scheme, steps: float) -> float:
+        return self.slots * steps * self._cost(scheme).seconds(self.batch)
 
     def _try(self, scheme: Scheme, steps: int) -> Trial:
         key = (scheme.name, steps)
@@ -229,7 +248,7 @@ class Sweep:
             total = steps_of(self.solve, choice)
             trial = Trial(
                 self.name, scheme.name, scheme.order, total, total * scheme.evaluations,
-                total * self._nodes(scheme, 1) // self.slots, error,
+                total * self._cost(scheme).nodes, error, total * self._cost(scheme).seconds(self.batch),
             )  # fmt: skip
             self.trials[key], self.grids[trial] = trial, choice
         return self.trials[key]
@@ -294,8 +313,8 @@ def _errors(
             yield 0.0  # a class or a condition: its own scores are compared where they are outputs
 
 
-def _cost(trial: Trial) -> tuple[int, int]:
-    return trial.nodes, trial.evaluations
+def _cost(trial: Trial) -> tuple[float, int]:
+    return trial.seconds, trial.evaluations
 
 
 def _unreachable(evaluator: Evaluator, solve: Solve, error: float, rounding: float, sweep: Sweep) -> IsoclineError:

@@ -92,6 +92,7 @@ class Op:
     `piece(y, *xs, **attrs)`, of one made of smooth pieces, numbers the piece that arguments and result lie on.
     `enclose(precision, *xs, **attrs)` gives the interval of the result from those of the arguments, with one sample in
     place of the batch (`graph/interval.py`, `ops/enclosures.py`); without it nothing is known of the result.
+    `price`, or `price(node)`, is the nanoseconds of one core that an entry of the result takes.
     """
 
     name: str
@@ -109,6 +110,7 @@ class Op:
     smooth: bool = True
     piece: Callable[..., Any] | None = None
     enclose: Callable[..., Any] | None = None
+    price: float | Callable[[Node], float] = 0.2
 
     def __call__(self, *arguments: Operand, **attrs: Any) -> Node:
         """Apply to nodes; plain numbers become constants."""

@@ -140,7 +140,7 @@ SIGMOID = Op(
 SOFTPLUS = Op(
     "softplus", same, lambda torch, x: torch.nn.functional.softplus(x, threshold=40.0), _emit_softplus,
     lambda g, y, x: (g * SIGMOID(x),), "log(1 + e^x), without overflow.", examples=_EXAMPLES,
-    enclose=increasing(lambda x: np.logaddexp(0.0, x), absolute=RATIONAL),
+    enclose=increasing(lambda x: np.logaddexp(0.0, x), absolute=RATIONAL), price=11,
 )  # fmt: skip
 RELU = Op(
     "relu",
@@ -179,11 +179,12 @@ SELU = Op(
     smooth=False,
     piece=_side,
     enclose=_enclose_selu,
+    price=2,
 )
 GELU = Op(
     "gelu", same, lambda torch, x: torch.nn.functional.gelu(x), _emit_gelu, _grad_gelu,
     "x Phi(x), Phi the normal distribution function; exact, not the tanh approximation.", examples=_EXAMPLES,
-    enclose=dipped(lambda x: x * _ndtr(x), -0.7517915246935645),
+    enclose=dipped(lambda x: x * _ndtr(x), -0.7517915246935645), price=1,
 )  # fmt: skip
 SILU = Op(
     "silu",
@@ -198,7 +199,7 @@ SILU = Op(
 MISH = Op(
     "mish", same, lambda torch, x: torch.nn.functional.mish(x), _emit_mish, _grad_mish, "x tanh(softplus(x))",
     examples=_EXAMPLES,
-    enclose=dipped(lambda x: x * np.tanh(np.logaddexp(0.0, x)), -1.1924312145154),
+    enclose=dipped(lambda x: x * np.tanh(np.logaddexp(0.0, x)), -1.1924312145154), price=11,
 )  # fmt: skip
 
 ACTIVATION = (SIGMOID, SOFTPLUS, RELU, LEAKY_RELU, ELU, SELU, GELU, SILU, MISH)

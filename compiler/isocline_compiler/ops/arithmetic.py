@@ -123,6 +123,7 @@ POW = Op(
     broadcasts=True,
     smooth=False,
     enclose=power,
+    price=4,
 )
 MINIMUM = Op(
     "minimum", elementwise, "minimum", "Min", lambda g, y, a, b: _share(LESS, g, a, b), "The smaller of a and b.",

@@ -80,6 +80,7 @@ LOG = Op(
     "The natural logarithm.",
     examples=_on(0.1, 5),
     enclose=increasing(np.log, low=0.0),
+    price=2,
 )
 SQRT = Op(
     "sqrt",
@@ -116,6 +117,7 @@ SIGN: Op = Op(
     smooth=False,
     piece=lambda y, x: y,
     enclose=exact_steps(np.sign),
+    price=1,
 )
 FLOOR = Op(
     "floor",
@@ -155,10 +157,26 @@ ROUND = Op(
 )
 
 SIN = Op(
-    "sin", same, "sin", "Sin", lambda g, y, x: (g * COS(x),), "Sine.", examples=_on(), enclose=waved(np.sin, np.pi / 2)
+    "sin",
+    same,
+    "sin",
+    "Sin",
+    lambda g, y, x: (g * COS(x),),
+    "Sine.",
+    examples=_on(),
+    enclose=waved(np.sin, np.pi / 2),
+    price=2,
 )
 COS: Op = Op(
-    "cos", same, "cos", "Cos", lambda g, y, x: (-g * SIN(x),), "Cosine.", examples=_on(), enclose=waved(np.cos, 0.0)
+    "cos",
+    same,
+    "cos",
+    "Cos",
+    lambda g, y, x: (-g * SIN(x),),
+    "Cosine.",
+    examples=_on(),
+    enclose=waved(np.cos, 0.0),
+    price=2,
 )
 TAN = Op(
     "tan",
@@ -169,11 +187,12 @@ TAN = Op(
     "Tangent.",
     examples=_on(-1.2, 1.2),
     enclose=tangent,
+    price=11,
 )
 ASIN = Op(
     "asin", same, "asin", _float32_only("Asin"), lambda g, y, x: (g / SQRT(1.0 - x * x),), "Inverse sine.",
     examples=_on(-0.9, 0.9),
-    enclose=increasing(np.arcsin, low=-1.0, high=1.0),
+    enclose=increasing(np.arcsin, low=-1.0, high=1.0), price=1,
 )  # fmt: skip
 ACOS = Op(
     "acos", same, "acos", _float32_only("Acos"), lambda g, y, x: (-g / SQRT(1.0 - x * x),), "Inverse cosine.",
@@ -189,6 +208,7 @@ ATAN = Op(
     "Inverse tangent.",
     examples=_on(),
     enclose=increasing(np.arctan),
+    price=1,
 )
 SINH = Op(
     "sinh",
@@ -199,6 +219,7 @@ SINH = Op(
     "Hyperbolic sine.",
     examples=_on(),
     enclose=increasing(np.sinh),
+    price=12,
 )
 COSH: Op = Op(
     "cosh",
@@ -209,6 +230,7 @@ COSH: Op = Op(
     "Hyperbolic cosine.",
     examples=_on(),
     enclose=_enclose_cosh,
+    price=5,
 )
 TANH = Op(
     "tanh",
@@ -223,22 +245,22 @@ TANH = Op(
 ASINH = Op(
     "asinh", same, "asinh", _in_terms("Asinh", wide.asinh), lambda g, y, x: (g / SQRT(x * x + 1.0),),
     "Inverse hyperbolic sine.", examples=_on(),
-    enclose=increasing(np.arcsinh),
+    enclose=increasing(np.arcsinh), price=14,
 )  # fmt: skip
 ACOSH = Op(
     "acosh", same, "acosh", _in_terms("Acosh", wide.acosh), lambda g, y, x: (g / (SQRT(x - 1.0) * SQRT(x + 1.0)),),
     "Inverse hyperbolic cosine.", examples=_on(1.2, 3),
-    enclose=increasing(np.arccosh, low=1.0),
+    enclose=increasing(np.arccosh, low=1.0), price=2,
 )  # fmt: skip
 ATANH = Op(
     "atanh", same, "atanh", _in_terms("Atanh", wide.atanh), lambda g, y, x: (g / (1.0 - x * x),),
     "Inverse hyperbolic tangent.", examples=_on(-0.9, 0.9),
-    enclose=increasing(np.arctanh, low=-1.0, high=1.0),
+    enclose=increasing(np.arctanh, low=-1.0, high=1.0), price=10,
 )  # fmt: skip
 ERF = Op(
     "erf", same, lambda torch, x: torch.special.erf(x), _float32_only("Erf"),
     lambda g, y, x: (g * (_TWO_OVER_ROOT_PI * EXP(-(x * x))),), "The error function.", examples=_on(),
-    enclose=increasing(of_torch("erf"), absolute=RATIONAL),
+    enclose=increasing(of_torch("erf"), absolute=RATIONAL), price=0.5,
 )  # fmt: skip
 
 

@@ -58,6 +58,12 @@ def _grad_matmul(g: Node, y: Node, a: Node, b: Node) -> tuple[Node, Node]:
     )
 
 
+def _price(node: Node) -> float:
+    """A tenth of a nanosecond for each product that is added."""
+    contracted = node.inputs[0].shape[-1]
+    return 0.1 * contracted if isinstance(contracted, int) else 1.0
+
+
 def _enclose_matmul(precision: Precision, a: Interval, b: Interval) -> Interval:
     return bilinear(precision, np.matmul, a, b, a.low.shape[-1])
 
@@ -73,7 +79,7 @@ MATMUL = Op(
         Example((real(3), real(3))),
     ),
     broadcasts=True,
-    enclose=_enclose_matmul,
+    enclose=_enclose_matmul, price=_price,
 )  # fmt: skip
 
 
@@ -136,7 +142,7 @@ LINEAR: Op = Op(
         Example((real("batch", 2, 4), real(3, 4), real(3)), {"transposed": True}),
         Example((real(4), real(3, 4)), {"transposed": True}),
     ),
-    enclose=_enclose_linear,
+    enclose=_enclose_linear, price=_price,
 )  # fmt: skip
 
 LINEAR_MAPS = (MATMUL, LINEAR)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from math import prod
 
 from isocline_compiler.derivatives.reverse_forward import dependent
 from isocline_compiler.graph import ARGUMENT, Node, leaf, topological
@@ -12,16 +13,25 @@ from isocline_compiler.solvers.field import Field
 from isocline_compiler.solvers.schemes.memory import replaced, same_form, values_of
 from isocline_compiler.solvers.schemes.step import Memory, Step, Stepping
 
+CALL = 0.5e-6
+"""Seconds that onnxruntime takes to call one operation on one core, whatever it computes."""
 LONGEST_START = 32
 """Steps after which a scheme remembers the same in each step as in the one before."""
 
 
 @dataclass(frozen=True)
 class Cost:
-    """Operations that depend on the state, and evaluations of the field, in each step once started."""
+    """Operations that depend on the state, and evaluations of the field, in each step once started; and the nanoseconds
+    of one core that the operations take for each sample, besides what calling them takes.
+    """
 
     nodes: int
     evaluations: int
+    per_sample: float = 0.0
+
+    def seconds(self, samples: int) -> float:
+        """What a step is predicted to take on so many samples."""
+        return self.nodes * CALL + samples * self.per_sample * 1e-9
 
 
 def emitted_cost(scheme: Stepping, solve: Solve) -> Cost:
@@ -43,7 +53,13 @@ def emitted_cost(scheme: Stepping, solve: Solve) -> Cost:
     leaves = [*solve.state_arguments, *slices, *step.rows.values()]
     leaves += [item for item in remembered if isinstance(item, Node)]
     moving = dependent(topological(results), leaves) - set(leaves)
-    return Cost(max(len(moving), 1), field.evaluations)
+    return Cost(max(len(moving), 1), field.evaluations, sum(map(_price, moving)))
+
+
+def _price(node: Node) -> float:
+    """Nanoseconds for one sample."""
+    entries = prod(size for size in node.shape if isinstance(size, int))
+    return entries * (node.op.price(node) if callable(node.op.price) else node.op.price)
 
 
 def _step(scheme: Stepping, solve: Solve) -> Step:
