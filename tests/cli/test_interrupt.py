@@ -45,6 +45,11 @@ def trained(path: Path, run: Path) -> None:
     assert result.exit_code == 0, result.stderr
 
 
+def listening() -> None:
+    """What runs in the background of a shell is started deaf to Ctrl-C, and so is all that it starts."""
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
 @pytest.mark.parametrize("delay", [0.0, 0.1, 0.3, 0.6, 1.0, 1.6, 2.4, 4.0])
 def test_ctrl_c_whenever_it_comes(long_training: Path, delay: float) -> None:
     run = long_training.parent / "run"
@@ -52,13 +57,16 @@ def test_ctrl_c_whenever_it_comes(long_training: Path, delay: float) -> None:
     before = (run / "weights.safetensors").read_bytes()
     process = subprocess.Popen(
         [sys.executable, "-c", UP, "train", str(long_training), "--run", str(run), "-q"],
-        stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+        stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, preexec_fn=listening,
     )  # fmt: skip
-    assert process.stdout is not None
-    assert process.stdout.readline() == "up\n"
-    time.sleep(delay)
-    process.send_signal(signal.SIGINT)
-    _, told = process.communicate(timeout=60)
+    try:
+        assert process.stdout is not None
+        assert process.stdout.readline() == "up\n"
+        time.sleep(delay)
+        process.send_signal(signal.SIGINT)
+        _, told = process.communicate(timeout=60)
+    finally:
+        process.kill()
     assert (process.returncode, "Traceback" in told, "interrupted" in told) == (130, False, True), told
     kept = [path for path in (run / "weights.safetensors", run / "previous" / "weights.safetensors") if path.exists()]
     assert [path.read_bytes() for path in kept] == [before]

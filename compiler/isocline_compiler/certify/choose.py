@@ -30,8 +30,10 @@ ROUNDING = 0.7
 """The part of the bound on parity that a trial may use: onnxruntime does not round in the order that torch does."""
 MOST_NODES = 2_000_000
 """Operations of a solve, in a loop or not; with more of them it would run for seconds."""
-LEAP, CAUTION = 8, 0.85
-"""By how much steps grow at most from trial to trial, and the part of the predicted number that is tried."""
+LEAP, CAUTION, SURE = 8, 0.85, 1.25
+"""By how much steps grow at most from trial to trial, the part of the predicted number that is tried, and the growth up
+to which all of it is.
+"""
 FINE = 32
 """The fewest steps are found to one part in so many."""
 HOPELESS = 0.5
@@ -133,18 +135,25 @@ class Sweep:
         exact enough and rounds too much ends it as well: more steps round more.
         """
         failed, steps, least = 0, 1, 1.0
-        while True:
-            if self._nodes(scheme, steps) > MOST_NODES:
-                return None
-            if failed and self._seconds(scheme, max(steps, least)) > self._dearest(found):
-                return None
+        while steps > failed and self._nodes(scheme, steps) <= MOST_NODES:
+            if failed and self._seconds(scheme, least) > self._dearest(found):
+                break
             trial = self._try(scheme, steps)
             if trial.error <= self.bound:
                 return self._between(scheme, failed, steps)
             order = scheme.order if failed == 0 else self._observed(scheme, failed, steps)
-            failed, least = steps, steps * (trial.error / self.bound) ** (1 / (scheme.order + FASTER))
+            known = min(trial.error, HOPELESS)  # more than that says nothing of how far the steps are from enough
+            failed, least = steps, steps * (known / self.bound) ** (1 / (scheme.order + FASTER))
             leap = (trial.error / self.bound) ** (1 / order) if trial.error < HOPELESS else 2.0
-            steps = max(steps + 1, min(int(steps * leap * CAUTION), steps * LEAP))
+            leap = max(leap * CAUTION, min(leap, SURE))
+            wanted = max(steps + 1, min(int(steps * leap), steps * LEAP))
+            steps = min(wanted, self._most(scheme, self._dearest(found)))
+        return None
+
+    def _most(self, scheme: Scheme, dearest: float) -> int:
+        """The most steps that are no more operations than a solve may have, and take no longer than `dearest`."""
+        most = MOST_NODES // self._nodes(scheme, 1)
+        return most if dearest == float("inf") else min(most, int(dearest / self._seconds(scheme, 1)))
 
     def _observed(self, scheme: Scheme, few: int, many: int) -> float:
         """The power with which the error fell between two grids, from one half to the scheme's own order."""

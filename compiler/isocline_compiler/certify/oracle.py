@@ -1,4 +1,8 @@
-"""The score of the deployed graph in float64, anywhere: what attributions are measured against."""
+"""The score of the deployed graph in float64, anywhere: what attributions are measured against.
+
+Torch computes it, operation by operation; onnxruntime where loops make that slow. Neither has any part in a gradient:
+that is made of differences.
+"""
 
 from __future__ import annotations
 
@@ -12,13 +16,16 @@ from torch import Tensor
 
 from isocline_compiler.attribution.problem import Background, Problem
 from isocline_compiler.backends.to_torch import TorchProgram, evaluate
-from isocline_compiler.graph import Array, Graph, Node
+from isocline_compiler.certify.trials import WORTH, Runner, operations_of, runner
+from isocline_compiler.graph import INPUT, Array, Graph, Node, leaf, substitute
 from isocline_compiler.graph.tensor_type import BATCH
 
 STEP = 1e-5
 """Of a central difference, relative to the magnitude of what is moved: rounding and curvature both stay below 1e-9."""
 ROWS = 2048
 """Points evaluated at a time."""
+MOVED = "moved value"
+"""The name of a value inside of the graph, where it is an input."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -44,8 +51,7 @@ class DeployedOracle:
         """S at m points of each sample, (N, m)."""
         rows, count = next((len(array), array.shape[1]) for array in points.values())
         flat = {name: array.reshape(rows * count, *array.shape[2:]) for name, array in points.items()}
-        others = {**self.known, str(self.problem.index.attrs["name"]): self.index}
-        for name, array in others.items():
+        for name, array in self._everything.items():
             if name not in flat:
                 flat[name] = np.repeat(array, count, axis=0)
         found = [self._evaluated({name: array[part] for name, array in flat.items()}) for part in _parts(rows * count)]
@@ -91,8 +97,40 @@ class DeployedOracle:
         """S where a value, or a part of it, is another."""
         changed = value.copy()
         changed[place] = part.reshape(value[place].shape)
+        quick = self._from(node)
+        if quick is not None:
+            return quick({**self._everything, MOVED: changed})["score"]
         found: Array = self._values([self.problem.score], {node: torch.tensor(changed)})[0].numpy()
         return found
+
+    @cached_property
+    def _quick(self) -> Runner | None:
+        """The score by onnxruntime, where it is of many operations."""
+        graph = Graph((*self.problem.graph.inputs, self.problem.index), {"score": self.problem.score})
+        return runner(graph, self.weights, "float64") if operations_of(graph) > WORTH else None
+
+    def _from(self, node: Node) -> Runner | None:
+        """The same from a value inside of the graph on, which is then one more input."""
+        if self._quick is None:
+            return None
+        if node not in self._starts:
+            moved = leaf(INPUT, MOVED, node.type)
+            (score,) = substitute([self.problem.score], {node: moved})
+            self._starts[node] = runner(
+                Graph((*self.problem.graph.inputs, self.problem.index, moved), {"score": score}),
+                self.weights,
+                "float64",
+            )
+        return self._starts[node]
+
+    @cached_property
+    def _starts(self) -> dict[Node, Runner | None]:
+        return {}
+
+    @property
+    def _everything(self) -> dict[str, Array]:
+        """The samples, and which entry of the output is scored."""
+        return {**self.known, str(self.problem.index.attrs["name"]): self.index}
 
     @cached_property
     def _program(self) -> TorchProgram:
@@ -103,13 +141,15 @@ class DeployedOracle:
         return {name: torch.tensor(np.asarray(array, dtype=np.float64)) for name, array in self.weights.items()}
 
     def _evaluated(self, arrays: Mapping[str, Array]) -> Array:
+        if self._quick is not None:
+            return self._quick(arrays)["score"]
         bound = {**self._bound, **{name: _tensor(array) for name, array in arrays.items()}}
         with torch.no_grad():
             found: Array = self._program(bound)["score"].numpy()
         return found
 
     def _values(self, nodes: list[Node], given: Mapping[Node, Tensor]) -> tuple[Tensor, ...]:
-        arrays = {**self.known, str(self.problem.index.attrs["name"]): self.index}
+        arrays = self._everything
         bound: dict[Node | str, Tensor] = {}
         bound.update(self._bound.items())
         bound.update(given.items())

@@ -1,4 +1,4 @@
-"""Trials of grids by onnxruntime: a search runs many long loops, and torch takes ten times as long for each.
+"""Graphs of many operations by onnxruntime: a search runs many long loops, and torch takes ten times as long for each.
 
 What is found this way decides which grid is taken and nothing else: the certificate measures the grid that was taken
 by torch, operation by operation, against references that torch and scipy compute.
@@ -6,7 +6,9 @@ by torch, operation by operation, against references that torch and scipy comput
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
 from dataclasses import replace
+from typing import TypeAlias
 
 import numpy as np
 import onnxruntime
@@ -14,12 +16,14 @@ import torch
 
 from isocline_compiler.backends.to_onnx import Precision, to_onnx
 from isocline_compiler.certify.evaluation import Choices, Evaluator
-from isocline_compiler.graph import Array
+from isocline_compiler.graph import Array, Graph, topological
+from isocline_compiler.graph.scan import SCAN
 from isocline_compiler.passes.prune import prune
 from isocline_compiler.solvers.unroll import unroll
 from isocline_compiler.solvers.unroll.forms import BODY, operations
 from isocline_dsl.diagnostics import IsoclineError
 
+Runner: TypeAlias = "Callable[[Mapping[str, Array]], dict[str, Array]]"
 WORTH = 20_000
 """Operations of all steps from which on it pays to emit a graph and to load it."""
 
@@ -38,22 +42,38 @@ def trial(evaluator: Evaluator, choices: Choices, dtype: torch.dtype = torch.flo
         )
         for solve in solves
     }
-    graph = prune(unroll(evaluator.graph, looped).graph)
+    run = runner(prune(unroll(evaluator.graph, looped).graph), evaluator.weights, precision)
+    return evaluator.run(choices, dtype) if run is None else run(evaluator.samples.inputs)
+
+
+def runner(graph: Graph, weights: Mapping[str, Array], precision: Precision) -> Runner | None:
+    """A graph without solves, loaded once: its outputs for inputs by name. None where it holds an operation that
+    onnxruntime does not have in that precision.
+    """
     try:
-        content = to_onnx(graph, evaluator.weights, opset=18, dtype=precision).SerializeToString()
+        content = to_onnx(graph, weights, opset=18, dtype=precision).SerializeToString()
     except IsoclineError:
-        return evaluator.run(choices, dtype)  # an operation that onnxruntime does not have in double precision
+        return None
     options = onnxruntime.SessionOptions()
     options.log_severity_level = 4
     session = onnxruntime.InferenceSession(content, options, providers=["CPUExecutionProvider"])
-    given = {
-        item.name: evaluator.samples.inputs[item.name].astype(precision)
-        if evaluator.samples.inputs[item.name].dtype.kind == "f"
-        else evaluator.samples.inputs[item.name]
-        for item in session.get_inputs()
-    }
-    names = [item.name for item in session.get_outputs()]
-    return {name: np.asarray(array) for name, array in zip(names, session.run(names, given), strict=True)}
+    inputs, outputs = ([item.name for item in items] for items in (session.get_inputs(), session.get_outputs()))
+
+    def run(arrays: Mapping[str, Array]) -> dict[str, Array]:
+        given = {name: arrays[name] for name in inputs}
+        given = {name: x.astype(precision) if x.dtype.kind == "f" else x for name, x in given.items()}
+        return {name: np.asarray(x) for name, x in zip(outputs, session.run(outputs, given), strict=True)}
+
+    return run
 
 
-__all__ = ["trial"]
+def operations_of(graph: Graph) -> int:
+    """Operations of a graph without solves, those of a loop once for each iteration."""
+    nodes = graph.nodes()
+    loops = [node for node in nodes if node.op is SCAN]
+    return len(nodes) + sum(
+        int(node.attrs["length"]) * len(topological(node.attrs["region"].results)) for node in loops
+    )
+
+
+__all__ = ["WORTH", "operations_of", "runner", "trial"]
