@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, TypeAlias
 
@@ -46,9 +46,9 @@ def train(
     quiet: Quiet = False,
 ) -> None:
     """Fit the parameters and weights of a model to its data."""
-    with _resumable(f"isocline train {file}", run):
+    with _resumable(f"isocline train {file}", run), _progress(quiet) as progress:
         result = isocline.train(
-            file, data=data, run=run, resume=resume, device=device, epochs=epochs, progress=_progress(quiet)
+            file, data=data, run=run, resume=resume, device=device, epochs=epochs, progress=progress
         )
         if not result.complete:
             from isocline_compiler.training.interrupt import Interrupted
@@ -74,8 +74,10 @@ def compile_(
     quiet: Quiet = False,
 ) -> None:
     """Make the artifact: unroll, differentiate, optimise, write ONNX, and prove it."""
-    progress = _progress(quiet or as_json)
-    compiled = isocline.compile(file, weights=weights, data=data, out=out, solver=solver, sign=sign, progress=progress)
+    with _progress(quiet or as_json) as progress:
+        compiled = isocline.compile(
+            file, weights=weights, data=data, out=out, solver=solver, sign=sign, progress=progress
+        )
     _report(compiled, as_json, quiet)
 
 
@@ -92,7 +94,7 @@ def build(
     quiet: Quiet = False,
 ) -> None:
     """Train, then compile: from a .dyn file to a proven artifact."""
-    with _resumable(f"isocline build {file}", run):
+    with _resumable(f"isocline build {file}", run), _progress(quiet or as_json) as progress:
         compiled = isocline.build(
             file,
             data=data,
@@ -102,7 +104,7 @@ def build(
             device=device,
             epochs=epochs,
             sign=sign,
-            progress=_progress(quiet or as_json),
+            progress=progress,
         )
     _report(compiled, as_json, quiet)
 
@@ -131,7 +133,7 @@ def _resumable(command: str, run: Path | None) -> Iterator[None]:
         raise typer.Exit(INTERRUPTED) from None
 
 
-def _progress(quiet: bool) -> Progress:
+def _progress(quiet: bool) -> AbstractContextManager[Progress]:
     from isocline_compiler.training.progress import progress_for
 
     return progress_for(sys.stderr, quiet)

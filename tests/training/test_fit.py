@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import io
 import math
+import time
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +24,7 @@ from isocline_compiler.training.early_stop import EarlyStop
 from isocline_compiler.training.fit import train
 from isocline_compiler.training.initial import initial_weights
 from isocline_compiler.training.optimizers import OPTIMIZERS as BUILDERS
-from isocline_compiler.training.progress import Bar, Lines, duration
+from isocline_compiler.training.progress import Bar, Lines, Patient, duration
 from isocline_compiler.training.schedules import Schedule
 from isocline_compiler.vocabulary.options import OPTIMIZERS, SCHEDULES
 from isocline_dsl.diagnostics import IsoclineError
@@ -268,6 +269,20 @@ def test_the_bar_shows_loss_and_rate(tmp_path: Path, capsys: pytest.CaptureFixtu
     assert bar.bar.finished
     shown = capsys.readouterr().err
     assert all(word in shown for word in ("epoch 3/3", "loss ", "left"))
+
+
+def test_long_work_says_what_still_goes_on() -> None:
+    stream = io.StringIO()
+    patient = Patient(Lines(stream), silence=0.2)
+    patient.say("proving")
+    deadline = time.monotonic() + 20
+    while len(stream.getvalue().splitlines()) < 3 and time.monotonic() < deadline:
+        time.sleep(0.02)
+    patient.over.set()
+    said = stream.getvalue().splitlines()
+    assert said[:3] == ["proving", "  1 s: proving", "  1 s: proving"]
+    time.sleep(0.5)
+    assert len(stream.getvalue().splitlines()) <= len(said) + 1
 
 
 def test_a_fresh_run_leaves_nothing_of_the_one_before(tmp_path: Path) -> None:

@@ -4,11 +4,17 @@ from __future__ import annotations
 
 import math
 import sys
+import threading
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Protocol, TextIO
 
 from isocline_compiler.training.metrics import MetricsRow
+
+SILENCE = 4.0
+"""Seconds without a word, after which it is said what still goes on."""
 
 
 class Progress(Protocol):
@@ -124,8 +130,50 @@ class Bar:
         self.bar.stop()
 
 
-def progress_for(stream: TextIO, quiet: bool = False) -> Progress:
-    """A bar on a terminal, lines elsewhere."""
+class Patient:
+    """Tells another what happens; and after some seconds without a word, what still goes on, and for how long."""
+
+    def __init__(self, inner: Progress, silence: float = SILENCE) -> None:
+        self.inner, self.silence = inner, silence
+        self.doing, self.begun, self.told = "starting", time.monotonic(), time.monotonic()
+        self.over = threading.Event()
+        threading.Thread(target=self._wait, daemon=True).start()
+
+    def begin(self, epochs: int, done: int, samples: int) -> None:
+        self._hears(f"epoch {done + 1} of {epochs}")
+        self.inner.begin(epochs, done, samples)
+
+    def epoch(self, row: MetricsRow) -> None:
+        self._hears(f"epoch {row.epoch + 1}")
+        self.inner.epoch(row)
+
+    def say(self, text: str) -> None:
+        self._hears(text)
+        self.inner.say(text)
+
+    def end(self) -> None:
+        self._hears("writing what was trained")
+        self.inner.end()
+
+    def _hears(self, doing: str) -> None:
+        self.doing, self.begun, self.told = doing, time.monotonic(), time.monotonic()
+
+    def _wait(self) -> None:
+        while not self.over.wait(self.silence / 8):
+            now = time.monotonic()
+            if now - self.told >= self.silence:
+                self.told = now
+                self.inner.say(f"  {duration(now - self.begun)}: {self.doing}")
+
+
+@contextmanager
+def progress_for(stream: TextIO, quiet: bool = False) -> Iterator[Progress]:
+    """A bar on a terminal, lines elsewhere, and no long silence on either."""
     if quiet:
-        return Quiet()
-    return Bar() if stream.isatty() else Lines(stream)
+        yield Quiet()
+        return
+    patient = Patient(Bar() if stream.isatty() else Lines(stream))
+    try:
+        yield patient
+    finally:
+        patient.over.set()
