@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Iterator
-from importlib import resources
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +15,7 @@ from isocline_dsl.diagnostics import Diagnostic, IsoclineError, Source
 from isocline_dsl.expected import accepts, unexpected_token
 from isocline_dsl.layout import arrange, span_of
 from isocline_dsl.messages import syntax
+from isocline_dsl.parse_table import grammar_text, stored_parser
 from isocline_dsl.rules import Bare, Beside, Builder, Fault, Model, Version
 from isocline_dsl.tree import Span
 
@@ -81,9 +81,13 @@ class _Layout:
 
 @functools.cache
 def _lark() -> Lark:
-    grammar = resources.files("isocline_dsl").joinpath("grammar.lark").read_text("utf-8")
+    return stored_parser(postlex=_Layout(), transformer=Builder()) or built_parser()
+
+
+def built_parser() -> Lark:
+    """The parser, made from the grammar."""
     return Lark(
-        grammar,
+        grammar_text(),
         parser="lalr",
         lexer="basic",
         start="program",

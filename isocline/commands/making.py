@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import json
 import sys
 from collections.abc import Iterator
@@ -134,6 +135,9 @@ def _resumable(command: str, run: Path | None) -> Iterator[None]:
 
 
 def _progress(quiet: bool) -> AbstractContextManager[Progress]:
+    """What is said on the way. Loads the compiler first: what Python keeps of it is never searched for garbage."""
+    _ = isocline.compile
+    gc.freeze()
     from isocline_compiler.training.progress import progress_for
 
     return progress_for(sys.stderr, quiet)

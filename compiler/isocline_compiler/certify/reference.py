@@ -19,6 +19,7 @@ from torch import Tensor
 
 from isocline_compiler.backends.to_torch import Integrator, TorchField
 from isocline_compiler.certify.cause import Stuck, Unsolved, is_hopeless
+from isocline_compiler.certify.reference_passes import Passes, first_sizes
 from isocline_compiler.graph import Array, Node
 from isocline_compiler.graph.solve import spec_of
 from isocline_compiler.training.breaks import FEW_FEATURES, Breaks, Jump
@@ -114,47 +115,22 @@ class AdaptiveExplicit:
         clock = loose.clock(node, times)
         if len(clock.stops) > 1:
             self.breaks[spec_of(node).name] = loose.breaks(node, field, clock)
-        batched = [x.ndim > 0 and type_.batched for x, type_ in zip(initial, node.types, strict=True)]
-        sizes = self._known_sizes(node, initial)
-        if sizes is None:
-            sizes = _first_sizes(node, field, initial, stacked, loose, times)
-            for _ in range(2):
-                sizes = loose.solve(node, field, initial, stacked, times, _spread(sizes, initial, batched, LOOSE)).sizes
-            self.sizes[spec_of(node).name] = tuple(float(item.min()) for item in sizes)
         exact = AdaptiveIntegrator(
             "dopri8", self.tolerance, 0.0, EXPLICIT, longest=LONGEST, known=loose.known, look=look
         )
-        absolute = _spread(sizes, initial, batched, self.tolerance)
-        path = exact.solve(node, field, initial, stacked, times, absolute).path
+        solve = Passes(node, field, initial, stacked, times)
+        sizes = self._known_sizes(node, initial)
+        if sizes is None:
+            sizes = first_sizes(node, field, initial, stacked, loose, times)
+            for _ in range(2):
+                sizes = solve(loose, sizes).sizes
+            self.sizes[spec_of(node).name] = tuple(float(item.min()) for item in sizes)
+        path = solve(exact, sizes).path
         return _kept(node, path)
 
     def _known_sizes(self, node: Node, initial: Tensors) -> Tensors | None:
         known = self.sizes.get(spec_of(node).name)
         return None if known is None else tuple(torch.full_like(x, s) for x, s in zip(initial, known, strict=True))
-
-
-def _first_sizes(
-    node: Node, field: TorchField, initial: Tensors, stacked: Tensors, loose: AdaptiveIntegrator, times: Tensor | None
-) -> Tensors:
-    """A guess of how large each state of each sample is: where it starts, and how far its first slope would take it."""
-    clock = loose.clock(node, times)
-    legs = clock.legs(node, stacked, loose.breaks(node, field, clock)) if len(clock.stops) > 1 else []
-    if not legs:
-        return tuple(x.abs() for x in initial)
-    slopes = clock.slopes(node, field, stacked, legs[0])(torch.tensor(legs[0].start, dtype=torch.float64), initial)
-    reached = zip(initial, slopes, strict=True)
-    return tuple(torch.maximum(x.abs(), v.abs() * clock.horizon).nan_to_num(1.0, 1.0) for x, v in reached)
-
-
-def _spread(sizes: Tensors, initial: Tensors, batched: Sequence[bool], tolerance: float) -> Tensors:
-    """tolerance * size for every entry of every state, from one size a sample or one an entry."""
-    found = []
-    for size, x, has in zip(sizes, initial, batched, strict=True):
-        rows = size.reshape(len(x), -1) if has else size.reshape(1, -1)
-        largest = rows.amax(dim=1).clamp(min=1e-290)
-        shape = (-1, *(1,) * (x.ndim - 1)) if has else (1,) * x.ndim
-        found.append((tolerance * largest).reshape(shape).expand_as(x).contiguous())
-    return tuple(found)
 
 
 def _kept(node: Node, path: Tensors) -> Tensors:

@@ -15,7 +15,6 @@ from isocline_compiler.graph.text_form import to_text
 from isocline_compiler.lower import lower
 from isocline_compiler.model import Model
 from isocline_compiler.passes import optimise
-from isocline_compiler.show.drawing import to_svg
 from isocline_compiler.solvers.grid import Discretisation
 from isocline_compiler.solvers.unroll import unroll
 from isocline_compiler.solvers.unroll.forms import solves_of, with_forms
@@ -45,7 +44,11 @@ def shown(what: Path | tuple[Program, Source], stage: str, svg: bool) -> str:
         "optimised": lambda: optimise(unrolled(model)),
     }
     chosen = graph[stage]()
-    return to_svg(chosen) if svg else to_text(chosen)
+    if svg:
+        from isocline_compiler.show.drawing import to_svg  # here, and not above: it takes networkx
+
+        return to_svg(chosen)
+    return to_text(chosen)
 
 
 def unrolled(model: Model) -> Graph:

@@ -31,14 +31,23 @@ WINDOWS, RESTING, NOISE, LEAST = 16, 1e-12, 1e-16, 1e-290
 is rounding."""
 OVERFLOWED = 1e6
 """By how much a step that overflows is said to exceed its tolerance: it is tried again, shorter."""
+SAFETY, GROWTH = 0.9, 10.0
+"""The next step is min(GROWTH, SAFETY / e^(1/p)) times the last, whose error was e times its tolerance, and no longer
+than the longest."""
+POWERS = {"dopri8": 8}
+"""The p of the solvers that references use."""
 
 
 @dataclass(frozen=True)
 class Solved:
-    """The states at the stops, (stops, ...), and how large they were on the way (see `Watch.sizes`)."""
+    """The states at the stops, (stops, ...), and how large they were on the way (see `Watch.sizes`).
+
+    `slack`: with all tolerances up to so many times smaller each step would have been the same; with larger ones, too.
+    """
 
     path: States
     sizes: States
+    slack: float = 0.0
 
 
 @dataclass
@@ -110,20 +119,23 @@ class AdaptiveIntegrator:
             return Solved(path[0], initial)
         breaks = self.breaks(node, field, clock)
         given = () if clock.given is None else (clock.given,)
-        watch = _Watch(absolute, tuple(type_.batched for type_ in node.types[: len(initial)]))
+        longest = self._longest(field, clock)
+        batched = tuple(type_.batched for type_ in node.types[: len(initial)])
+        watch = _Watch(absolute, batched, longest, POWERS.get(self.method))
         x, constants = initial, (*field.parameters, *stacked, *given)
         evaluations = 0
         for leg in clock.legs(node, stacked, breaks):
             slopes = clock.slopes(node, field, stacked, leg)
             watched = WatchedField(
-                slopes, node, self.method, self.allowed, clock.time, watch.see, evaluations, self.look
+                slopes, node, self.method, self.allowed, clock.time, watch.accept, evaluations, self.look
             )
-            found = self._leg(watched, x, leg, constants, self._settings(leg, clock, field, watch))
+            found = self._leg(watched, x, leg, constants, self._settings(leg, longest, watch))
             evaluations, x = watched.evaluations, tuple(states[-1] for states in found)
             watched.evaluations = 0  # the adjoint evaluates the field again, with the same bound
             path.append(tuple(states[_places(leg)] for states in found))
             watch.see(leg.end, x)
-        return Solved(tuple(torch.cat(states) for states in zip(*path, strict=True)), watch.sizes(clock))
+        whole = tuple(torch.cat(states) for states in zip(*path, strict=True))
+        return Solved(whole, watch.sizes(clock), watch.slack)
 
     def _leg(
         self,
@@ -145,16 +157,18 @@ class AdaptiveIntegrator:
             raise watched.stalled(initial, times[0]) from None
         return path
 
-    def _settings(self, leg: Leg, clock: Clock, field: TorchField, watch: _Watch) -> dict[str, Any]:
+    def _longest(self, field: TorchField, clock: Clock) -> float:
+        driven = bool(forcing_of(field.bound).nodes)
+        return clock.horizon * (self.longest if self.longest is not None else LONGEST if driven else 1.0)
+
+    def _settings(self, leg: Leg, longest: float, watch: _Watch) -> dict[str, Any]:
         """What torchdiffeq is told: tolerances, the norm, the first and the longest step, what it steps onto."""
         onto = set(leg.features) | {leg.end}
         if self.method not in _INTERPOLATES_WELL:
             onto |= {stop for stop in leg.stops if stop != leg.start}
-        driven = bool(forcing_of(field.bound).nodes)
-        longest = self.longest if self.longest is not None else LONGEST if driven else 1.0
         options = {
-            "norm": watch.norm, "first_step": FIRST * abs(leg.end - leg.start), "max_step": longest * clock.horizon,
-            "step_t": torch.tensor(sorted(onto), dtype=torch.float64),
+            "norm": watch.norm, "first_step": FIRST * abs(leg.end - leg.start), "max_step": longest,
+            "step_t": torch.tensor(sorted(onto), dtype=torch.float64), "safety": SAFETY, "ifactor": GROWTH,
         }  # fmt: skip
         absolute = self.atol if watch.absolute is None else tuple(item.reshape(-1) for item in watch.absolute)
         return {"rtol": self.rtol, "atol": absolute, "method": self.method, "options": options}
@@ -187,16 +201,35 @@ class _Watch:
 
     absolute: States | None
     batched: tuple[bool, ...]
+    longest: float
+    power: int | None
     seen: list[tuple[float, States]] = dataclasses.field(default_factory=list)
+    errors: list[Tensor] = dataclasses.field(default_factory=list)
+    """Of the steps that were tried since one was accepted."""
+    slack: float = torch.inf
 
     def norm(self, states: States) -> Tensor:
         """The largest, over samples and states, of the root mean square over the entries of a state."""
         rows = zip(states, self.batched, strict=True)
         found = torch.stack([self._rows(x, has).square().mean(dim=1).amax().sqrt() for x, has in rows]).amax()
-        return torch.nan_to_num(found, nan=OVERFLOWED, posinf=OVERFLOWED)
+        found = torch.nan_to_num(found, nan=OVERFLOWED, posinf=OVERFLOWED)
+        if self.absolute is not None:
+            self.errors.append(found)
+        return found
 
     def _rows(self, x: Tensor, batched: bool) -> Tensor:
         return x.reshape(len(x), -1) if batched and x.ndim else x.reshape(1, -1)
+
+    def accept(self, t: float, states: States, step: float) -> None:
+        """A step from these states was accepted. It leaves as much slack as its error may grow before the next step
+        is another: none when it was not the first that was tried.
+        """
+        self.see(t, states)
+        if self.absolute is not None:
+            growth = min(GROWTH, self.longest / abs(step))
+            allowed = (SAFETY / growth) ** self.power if self.power and len(self.errors) == 1 else 0.0
+            self.slack = min(self.slack, allowed / max(float(self.errors[-1]), LEAST))
+            self.errors.clear()
 
     def see(self, t: float, states: States) -> None:
         """The largest entry of each state of each sample at a time."""

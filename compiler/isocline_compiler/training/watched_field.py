@@ -58,7 +58,7 @@ class WatchedField:
         solver: str,
         allowed: int,
         report: Callable[[Tensor], Tensor] | None = None,
-        see: Callable[[float, States], None] | None = None,
+        see: Callable[[float, States, float], None] | None = None,
         evaluations: int = 0,
         look: Callable[[Halt], None] | None = None,
     ) -> None:
@@ -84,12 +84,12 @@ class WatchedField:
         # Under mixed precision a field may end in half precision, while the state that it moves is kept in full.
         return tuple(slope.to(state.dtype) for slope, state in zip(slopes, states, strict=True))
 
-    def callback_accept_step(self, t: Tensor, states: States, _: Tensor) -> None:
+    def callback_accept_step(self, t: Tensor, states: States, step: Tensor) -> None:
         """torchdiffeq calls this with the state a step began from, which it has found to be finite."""
         self.last = t.detach(), tuple(state.detach() for state in states)
         self._remember()
         if self.see is not None:
-            self.see(float(t), states)
+            self.see(float(t), states, float(step))
 
     def _remember(self) -> None:
         """Keep every 2^k-th of the states, so that there are never many."""
