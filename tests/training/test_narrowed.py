@@ -101,5 +101,5 @@ HELD = {
 def test_what_rounding_leaves_as_it_is_trains(name: str, tmp_path: Path) -> None:
     np.savez(tmp_path / "data.npz", **HELD[name])
     text = LINE.format(source="data.npz", output="a*x", shift="", precision="float32")
-    (tmp_path / "model.dyn").write_text(text.replace("epochs 6", "epochs 1"))
+    (tmp_path / "model.dyn").write_text(text.replace("lbfgs(lr=1); epochs 6", "sgd(lr=1e-30); epochs 1"))
     assert isocline.train(tmp_path / "model.dyn", run=tmp_path / "run", device="cpu").complete
