@@ -7,6 +7,9 @@ take minutes are run by `python -m tests.acceptance.cases`.
 from __future__ import annotations
 
 import json
+import os
+import subprocess
+import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -286,3 +289,93 @@ def test_clips_that_a_runtime_joins_run_in_double_precision(name: str, tmp_path:
     driver.compile(file, out=tmp_path / "out")
     x = np.random.default_rng(0).uniform(-1, 1, (50, 2, 3))
     np.testing.assert_array_equal(load(tmp_path / "out").run(x=x)["z"], exact(x))
+
+
+DIVERGED = """dyn 1
+model diverged
+data {{ source "pairs.csv"; x0 = column(x0); seen = column(seen) }}
+input x0: real in (0, 10)
+target seen: real
+param k: positive = {first}
+field decay(t, x: real) {{ x' = -k*x }}
+x = solve decay from x = x0 over 0..1
+output y = x
+train {{ loss mse(x, seen); optimizer {optimizer}; epochs 20 }}
+deploy {{ solver auto(error=1e-3) }}
+"""
+
+
+@pytest.mark.parametrize(("first", "optimizer"), [(0.55, "adam(lr=1e6)"), (0.7, "rmsprop(lr=1e5)")])
+def test_a_loss_that_rose_is_said_on_the_screen_and_little_else(first: float, optimizer: str, tmp_path: Path) -> None:
+    """From near k = 1/2 to k = 0, where x stays x0; fonts are looked for anew, which matplotlib would tell."""
+    x0 = np.linspace(1, 9, 20)
+    seen = x0 * np.exp(-0.5)
+    (tmp_path / "pairs.csv").write_text("x0,seen\n" + "".join(f"{a},{b}\n" for a, b in zip(x0, seen, strict=True)))
+    (tmp_path / "diverged.dyn").write_text(DIVERGED.format(first=first, optimizer=optimizer))
+    command = [sys.executable, "-m", "isocline", "build", "diverged.dyn", "-o", "out"]
+    fresh = {"MPLCONFIGDIR": str(tmp_path / "fonts"), "XDG_CACHE_HOME": str(tmp_path / "cache")}
+    ended = subprocess.run(
+        command, cwd=tmp_path, env={**os.environ, **fresh}, capture_output=True, text=True, check=True
+    )
+    said = ended.stdout + ended.stderr
+    least, most = (float(((x0 * np.exp(-k) - seen) ** 2).mean()) for k in (first, 0.0))
+    assert f"the loss rose from {least:.3g} to {most:.3g} over training" in said
+    assert "ran to its bound 0" in said
+    assert "matplotlib" not in said.lower()
+    assert "font" not in said.lower()
+    certificate = json.loads((tmp_path / "out" / "certificate.json").read_text())
+    (k,) = certificate["parameters"]
+    assert k["value"] > 0
+
+
+SENSOR = """dyn 1
+model sensor "a sensor that relaxes, read at seconds since 1970"
+data {{ source "read.csv"; first = column(first); when = columns(t0, t1, t2); seen = columns(x0, x1, x2) }}
+input first: real in (0, 20)
+input when: time[3] unit "s"
+target seen: real[3]
+param tau: positive = 50
+field relax(t, x: real) {{ x' = -x/tau }}
+x = solve relax from x = first at when
+output x
+train {{ loss mse(x, seen); optimizer lbfgs(lr=1); epochs 6; solver rk4(steps=8); precision {precision} }}
+deploy {{ solver auto(error=1e-3); dtype {dtype} }}
+"""
+
+
+def sensor(folder: Path, precision: str, dtype: str) -> Path:
+    """Thirty relaxations of 60 s on one day, read at once, after half a minute and after a minute."""
+    draws = np.random.default_rng(8)
+    rows = ["first,t0,t1,t2,x0,x1,x2"]
+    for _ in range(30):
+        first, begins = draws.uniform(1, 9), 1.7e9 + draws.uniform(0, 86_400)
+        after = np.array([0.0, 30.0, 60.0])
+        rows.append(",".join(f"{x:.17g}" for x in (first, *(begins + after), *(first * np.exp(-after / 60)))))
+    (folder / "read.csv").write_text("\n".join(rows) + "\n")
+    file = folder / "sensor.dyn"
+    file.write_text(SENSOR.format(precision=precision, dtype=dtype))
+    return file
+
+
+@pytest.mark.parametrize(("precision", "dtype", "code"), [
+    ("float32", "float32", "E465"), ("float32", "float64", "E465"), ("float64", "float32", "E634"),
+])  # fmt: skip
+def test_seconds_since_1970_in_single_precision_are_refused(
+    precision: str, dtype: str, code: str, tmp_path: Path
+) -> None:
+    with pytest.raises(IsoclineError) as caught:
+        driver.build(sensor(tmp_path, precision, dtype), tmp_path / "out", run=tmp_path / "run", device="cpu")
+    (fault,) = caught.value.diagnostics
+    assert fault.code == code
+    assert "`when`" in fault.message
+    assert "dtype float64" in str(fault.hint)
+    assert not (tmp_path / "out").exists()
+
+
+def test_seconds_since_1970_in_double_precision_give_the_rate_and_the_answer(tmp_path: Path) -> None:
+    file = sensor(tmp_path, "float64", "float64")
+    built = driver.build(file, tmp_path / "out", run=tmp_path / "run", device="cpu")
+    (tau,) = built.certificate["parameters"]
+    assert tau["value"] == pytest.approx(60, rel=1e-3)
+    found = load(tmp_path / "out").run(first=5.75, when=1.7e9 + np.array([11.0, 41.0, 71.0]))["x"]
+    np.testing.assert_allclose(found, 5.75 * np.exp([0, -0.5, -1]), rtol=3e-3)
