@@ -136,11 +136,16 @@ class Likelihood:
     pure: bool = True
 
 
+LOG_PRIOR = "log prior"
+"""The output of a loss graph that holds the sum of the log densities of all priors: no term has such a text."""
+
+
 @dataclass(frozen=True)
 class TrainingPlan:
     """The `train` block, resolved: every default is filled in, so that a report can print it.
 
-    `losses.outputs` holds "loss", the sum to be minimised (per sample, or one number), and its terms by their text.
+    `losses.outputs` holds "loss", the sum to be minimised (per sample, or one number), its terms by their text, and
+    `LOG_PRIOR` where there are priors.
     """
 
     losses: Graph

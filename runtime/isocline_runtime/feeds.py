@@ -8,6 +8,7 @@ from __future__ import annotations
 import difflib
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -15,6 +16,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from isocline_runtime import messages_input as messages
 from isocline_runtime.manifest import Port
+from isocline_runtime.narrowed import Narrowed, find_narrowed, joined
 
 Array = NDArray[Any]
 KINDS = {
@@ -33,20 +35,38 @@ KINDS = {
 
 @dataclass(frozen=True)
 class Feed:
-    """Arrays for onnxruntime by name; `single` when the batch axis was added here and is to be taken off."""
+    """Arrays for onnxruntime by name; `single` when the batch axis was added here and is to be taken off.
+
+    `narrowed` tells of values that rounding changes where nobody measured what that does.
+    """
 
     arrays: dict[str, Array]
     single: bool
+    narrowed: Narrowed | None = None
 
 
-def prepare_feed(ports: Sequence[Port], given: Mapping[str, ArrayLike]) -> Feed:
-    """Check names, shapes, kinds and values, and convert to the dtypes of the ports. Raises InputError."""
+NOWHERE: Mapping[str, float] = MappingProxyType({})
+
+
+def prepare_feed(
+    ports: Sequence[Port], given: Mapping[str, ArrayLike], measured: Mapping[str, float] = NOWHERE
+) -> Feed:
+    """Check names, shapes, kinds and values, and convert to the dtypes of the ports. Raises InputError.
+
+    `measured` says of inputs up to which magnitude it is known that their rounding is harmless.
+    """
     _check_names(ports, given)
     arrays = {port.name: _as_array(port, given[port.name]) for port in ports}
     single = _is_single(ports, arrays)
     _check_shapes(ports, arrays, single)
     converted = {port.name: _check_values(port, _convert(port, arrays[port.name])) for port in ports}
-    return Feed({port.name: _with_batch(port, converted[port.name], single) for port in ports}, single)
+    feed = {port.name: _with_batch(port, converted[port.name], single) for port in ports}
+    lost = [
+        find_narrowed(port, arrays[port.name], converted[port.name], measured[port.name])
+        for port in ports
+        if port.name in measured
+    ]
+    return Feed(feed, single, joined([item for item in lost if item is not None]))
 
 
 def nearest(name: str, names: Iterable[str]) -> str | None:

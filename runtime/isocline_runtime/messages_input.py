@@ -109,3 +109,20 @@ def wrong_index(output: str, found: str, entries: int, rows: int) -> InputError:
     shown = found if len(found) < 60 else found[:57] + "..."
     expected = f"expected a whole number from -1 to {entries - 1}, or {rows} of them"
     return InputError("E740", f"the index of {output!r} is {shown}, {expected}")
+
+
+def narrowed(
+    name: str, index: tuple[int, ...], given: object, held: object, dtype: str, output: str, moved: str, bound: str
+) -> InputError:
+    """A value has more digits than the model's type holds, and rounding it changes the answer.
+
+    float32 has seven digits: of seconds since 1970 it holds every 128th. Values as large as those of the certificate
+    are known to be harmless; beyond them the model is run again, with the number on the other side of each value. Give
+    values as differences from something that they have in common, in training too; or compile with `dtype float64`.
+    An array that is float32 already is taken as it is.
+    """
+    place = f"{name}{list(index)}" if index else name
+    message = (
+        f"{place} is {given}, of which {dtype} holds {held}: that moves {output!r} by {moved}, the bound is {bound}"
+    )
+    return InputError("E742", message, "subtract what the values have in common, or compile with `dtype float64`")

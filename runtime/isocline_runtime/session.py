@@ -12,7 +12,7 @@ from typing import Any, TypeAlias
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from isocline_runtime import messages_artifact, messages_run
+from isocline_runtime import messages_artifact, messages_input, messages_run
 from isocline_runtime.artifact import Artifact, Trust, read_artifact
 from isocline_runtime.attribution import Attributor, Index
 from isocline_runtime.errors import RunError
@@ -29,6 +29,7 @@ from isocline_runtime.limits import (
 )
 from isocline_runtime.manifest import MANIFEST_FILE, Manifest, Port
 from isocline_runtime.model_facts import ModelFacts, check_operations, inspect_model
+from isocline_runtime.narrowed import bound_of, measured_of, moved_most
 from isocline_runtime.provider import CPU, failing_node, open_session, plain_reason, run_options
 from isocline_runtime.signature import check_signature, read_ports
 
@@ -129,6 +130,7 @@ class Session:
         # The bytes are in the backend; the place stays where it was when the process changes its folder.
         self._artifact = Artifact(artifact.path.absolute(), b"", artifact.manifest)
         self._attributor: Attributor | None = None
+        self._measured = measured_of(artifact.certificate)
 
     def run(self, inputs: Inputs = None, /, **named: ArrayLike) -> dict[str, NDArray[Any]]:
         """The outputs by name, for inputs given as a mapping or a data frame, by keyword, or both.
@@ -136,10 +138,13 @@ class Session:
         Columns of a frame have the names of the inputs, or of the columns that the model was trained on.
 
         Inputs have a leading batch axis; when all of them leave it out, one sample is run and the
-        outputs have none either. Raises InputError before anything runs, RunError when the model stops
-        (E780) or an output is not finite (E781).
+        outputs have none either. Raises InputError before anything runs, E742 for values that the type of an
+        input cannot hold well enough, RunError when the model stops (E780) or an output is not finite (E781).
         """
-        return self._run(self._backend, self.outputs, prepare_feed(self.inputs, self.named(inputs, **named)))
+        feed = prepare_feed(self.inputs, self.named(inputs, **named), self._measured)
+        outputs = self._run(self._backend, self.outputs, feed)
+        self._require_held(feed, outputs)
+        return outputs
 
     __call__ = run
 
@@ -157,8 +162,26 @@ class Session:
         any other output. `seed` is that of the noise, where a method needs some. Raises E782 when the artifact has no
         attribution, InputError (E740 for an index), RunError.
         """
-        attributor = self.attributor()
-        return self._run(attributor.backend, attributor.info.outputs, attributor.feed(self.named(inputs), index, seed))
+        attributor, given = self.attributor(), self.named(inputs)
+        found = self._run(attributor.backend, attributor.info.outputs, attributor.feed(given, index, seed))
+        feed = prepare_feed(self.inputs, given, self._measured)
+        if feed.narrowed is not None:
+            self._require_held(feed, self._values(self._backend, self.outputs, feed))
+        return found
+
+    def _require_held(self, feed: Feed, outputs: Mapping[str, NDArray[Any]]) -> None:
+        """Raises E742 where rounding an input, as no sample of the certificate was, changes the answer."""
+        lost = feed.narrowed
+        if lost is None:
+            return
+        tried = (self._values(self._backend, self.outputs, Feed(run, feed.single)) for run in lost.runs(feed.arrays))
+        moved, output = max(moved_most(outputs, beside) for beside in tried)
+        bound = bound_of(self.certificate)
+        if moved > bound:
+            dtype = next(port.dtype for port in self.inputs if port.name == lost.name)
+            raise messages_input.narrowed(
+                lost.name, lost.index, lost.given, lost.held, dtype, output, f"{moved:.1e}", f"{bound:.1e}"
+            )
 
     def attributor(self) -> Attributor:
         """`attribute.onnx`, opened on first use. Raises E782 when the artifact has none, ArtifactError."""
@@ -168,6 +191,12 @@ class Session:
         return self._attributor
 
     def _run(self, backend: Any, ports: Sequence[Port], feed: Feed) -> dict[str, NDArray[Any]]:
+        """The outputs of a checked call, which are finite unless they need not be."""
+        outputs = self._values(backend, ports, feed)
+        self._check_outputs(outputs)
+        return outputs
+
+    def _values(self, backend: Any, ports: Sequence[Port], feed: Feed) -> dict[str, NDArray[Any]]:
         """The outputs of a checked call."""
         options, seconds = run_options(), self._limits.seconds
         if seconds is not None:
@@ -179,12 +208,10 @@ class Session:
         finally:
             if seconds is not None:
                 WATCHDOG.end(options)
-        outputs = {
+        return {
             port.name: np.asarray(value)[0] if feed.single and port.batched else np.asarray(value)
             for port, value in zip(ports, values, strict=True)
         }
-        self._check_outputs(outputs)
-        return outputs
 
     def __repr__(self) -> str:
         return f"<Session {self.name}: ({_listed(self.inputs)}) -> ({_listed(self.outputs)}) on {self.providers[0]}>"

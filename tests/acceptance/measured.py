@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import json
 import math
 import resource
@@ -171,4 +172,23 @@ def errors_of(problem: Problem, scan: Array, found: Mapping[str, Any]) -> Array:
     return errors
 
 
-__all__ = ["VERDICTS", "Problem", "Row", "Unsolved", "errors_of", "measure", "refusal", "table"]
+def by_hand(about: str | None, problems: Mapping[str, Problem], folder: Path, stated: Mapping[str, float]) -> None:
+    """The command that measures the problems that are named, or all, shows each as it is measured, and the table."""
+    parser = argparse.ArgumentParser(description=about)
+    parser.add_argument("names", nargs="*", help="problems, all if none is named")
+    parser.add_argument("-o", "--output", type=Path, help="where the table goes, in markdown")
+    parser.add_argument("--limit", type=float, default=300, help="seconds of processor for compiling one")
+    parser.add_argument("--scan", type=int, default=101, help="values of s")
+    given = parser.parse_args()
+    rows = []
+    for name in given.names or problems:
+        row = measure(problems[name], folder / f"{name}.dyn", stated[name], limit=given.limit, count=given.scan)
+        print(" | ".join(row.cells), flush=True)
+        rows.append(row)
+    text = table(rows)
+    if given.output is not None:
+        given.output.write_text(text)
+    print(text)
+
+
+__all__ = ["VERDICTS", "Problem", "Row", "Unsolved", "by_hand", "errors_of", "measure", "refusal", "table"]

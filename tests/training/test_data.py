@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
+import zipfile
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +16,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from safetensors.numpy import save_file
 
-from isocline_compiler.data import Dataset, load_data, read_table
+from isocline_compiler.data import Dataset, load_data, read_table, sizes, table
 from isocline_compiler.data.columns import hold, interpolate
 from isocline_compiler.graph.called import Called
 from isocline_compiler.model import DataBinding, DataPlan, Port
@@ -182,6 +184,68 @@ def test_file_that_cannot_be_read(name: str, content: bytes | None, code: str, t
 
 def test_arrays_of_python_objects_are_refused(tmp_path: Path) -> None:
     np.savez(tmp_path / "t.npz", x=np.array([{"code": 1}], dtype=object))
+    with pytest.raises(IsoclineError, match="E504"):
+        read_table(tmp_path / "t.npz")
+
+
+TABLES: dict[str, Callable[[Path], None]] = {
+    "t.csv": lambda path: path.write_text("x\n" + "1\n" * 100) and None,
+    "t.npz": lambda path: np.savez_compressed(path, x=np.zeros(100)),
+    "t.parquet": lambda path: pa.parquet.write_table(pa.table({"x": np.zeros(100)}), path),
+    "t.safetensors": lambda path: save_file({"x": np.zeros(100)}, path),
+}
+
+
+@pytest.mark.parametrize("name", TABLES)
+def test_a_file_beyond_the_limit_is_refused_before_it_is_read(
+    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    TABLES[name](tmp_path / name)
+    assert len(read_table(tmp_path / name).columns["x"]) == 100
+    limit = (tmp_path / name).stat().st_size - 1
+    monkeypatch.setattr(sizes, "INPUT_LIMIT", limit)
+    monkeypatch.setattr(table, "READERS", {Path(name).suffix: lambda *_: pytest.fail("it was read")})
+    with pytest.raises(IsoclineError) as error:
+        read_table(tmp_path / name)
+    found = diagnostic(error)
+    assert found.code == "E504"
+    assert f"it has {limit + 1} bytes, the limit is {limit}" in found.message
+
+
+@pytest.mark.parametrize("name", ["t.npz", "t.parquet"])
+def test_a_file_that_unpacks_beyond_the_limit_is_refused(
+    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A megabyte of zeros is a file of a few kilobytes."""
+    zeros = np.zeros(131072)
+    if name == "t.npz":
+        np.savez_compressed(tmp_path / name, x=zeros)
+    else:
+        pa.parquet.write_table(pa.table({"x": zeros}), tmp_path / name)
+    packed = (tmp_path / name).stat().st_size
+    assert packed < 100_000
+    monkeypatch.setattr(sizes, "INPUT_LIMIT", packed)
+    with pytest.raises(IsoclineError) as error:
+        read_table(tmp_path / name)
+    assert diagnostic(error).code == "E504"
+    assert "unpacks to 10" in diagnostic(error).message
+
+
+def test_an_npz_of_absurd_size_is_refused_by_its_list_of_contents(tmp_path: Path) -> None:
+    """It says that it unpacks to 2^32 bytes and more, of which there are none."""
+    with zipfile.ZipFile(tmp_path / "t.npz", "w") as archive:
+        archive.writestr("x.npy", b"\x93NUMPY")
+        archive.infolist()[0].file_size = 2**33
+    with pytest.raises(IsoclineError) as error:
+        read_table(tmp_path / "t.npz")
+    assert diagnostic(error).code == "E504"
+    assert f"unpacks to {2**33} bytes" in diagnostic(error).message
+
+
+def test_an_array_that_claims_more_than_its_file_holds_is_refused(tmp_path: Path) -> None:
+    header = b"{'descr': '<f8', 'fortran_order': False, 'shape': (1000000000000000,), }"
+    with zipfile.ZipFile(tmp_path / "t.npz", "w") as archive:
+        archive.writestr("x.npy", b"\x93NUMPY\x01\x00" + len(header).to_bytes(2, "little") + header + b"\0" * 80)
     with pytest.raises(IsoclineError, match="E504"):
         read_table(tmp_path / "t.npz")
 

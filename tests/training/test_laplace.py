@@ -16,7 +16,7 @@ from isocline_compiler.graph import ARGUMENT, INPUT, WEIGHT, Node, Region, leaf
 from isocline_compiler.graph.called import Called
 from isocline_compiler.graph.solve import Interval, pick
 from isocline_compiler.graph.tensor_type import BATCH, TensorType
-from isocline_compiler.model import Likelihood, LogDensity, Model, Parameter
+from isocline_compiler.model import LOG_PRIOR, Likelihood, LogDensity, Model, Parameter
 from isocline_compiler.ops import OPS
 from isocline_compiler.training import curvature
 from isocline_compiler.training import laplace as laplace_module
@@ -95,7 +95,7 @@ def test_a_conjugate_prior_moves_the_optimum_and_narrows_the_error(tmp_path: Pat
     tiny = regression(residual() ** 2.0 / 0.02, likelihood=DENSITY)
     assert tiny.training is not None
     losses = tiny.training.losses
-    losses = losses.with_outputs({**losses.outputs, "log_prior": normal_prior(0.05)})
+    losses = losses.with_outputs({**losses.outputs, LOG_PRIOR: normal_prior(0.05)})
     changes: dict[str, Any] = {"losses": losses, "optimizer": Called("lbfgs"), "epochs": 10}
     tiny = dataclasses.replace(tiny, training=dataclasses.replace(tiny.training, **changes))
     precision = DESIGN.T @ DESIGN / 0.01 + np.eye(3) / 0.05**2
@@ -116,7 +116,7 @@ def test_a_prior_beside_squares_weighs_as_the_fitted_noise_says(tmp_path: Path) 
     expected = minimize(objective, BEST, tol=1e-12).x
     tiny = regression(residual() ** 2.0, optimizer=Called("adam", {"lr": 0.05}), schedule=Called("cosine"), epochs=400)
     assert tiny.training is not None
-    outputs = {**tiny.training.losses.outputs, "log_prior": normal_prior(0.05)}
+    outputs = {**tiny.training.losses.outputs, LOG_PRIOR: normal_prior(0.05)}
     losses = tiny.training.losses.with_outputs(outputs)
     tiny = dataclasses.replace(tiny, training=dataclasses.replace(tiny.training, losses=losses))
     found = train(tiny, line_data(), tmp_path, device="cpu").weights["w"]

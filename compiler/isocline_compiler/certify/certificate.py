@@ -90,8 +90,9 @@ class Certificate:
     grid's error on draws from the inputs' declared bounds, where the samples are data: a fact, not a promise. `orders`
     are those that the deployed schemes showed beside those they declare, `second_walk` how far a model whose scheme is
     its own is from an independent walk of the same steps in float64. `references_apart` is how far the second reference
-    is from the first, by output: no error can be known better. `finite` is whether every output is proved to be a
-    finite number for every input within its bounds.
+    is from the first, by output: no error can be known better. `largest_inputs` holds the largest magnitude
+    of each real input that was measured: what rounding does to larger ones is not known. `finite` is whether every
+    output is proved to be a finite number for every input within its bounds.
     """
 
     model: str
@@ -118,6 +119,7 @@ class Certificate:
     orders: tuple[ObservedOrder, ...] = ()
     second_walk: Mapping[str, float] = field(default_factory=dict)
     inputs_rounded: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
+    largest_inputs: Mapping[str, float] = field(default_factory=dict)
     finite: Finite = field(default_factory=lambda: Finite(False, "nothing was enclosed"))
     second_reference: str = ""
     error_is_stated: bool = True

@@ -229,6 +229,7 @@ class Proving:
             orders=_orders(evaluator, choices),
             second_walk=self._second_walk(evaluator, exact),
             inputs_rounded=self._inputs_rounded(choices),
+            largest_inputs=self.given.first(MEASURED).largest,
             finite=finite(emitted, self.model.inputs, plan.dtype, self.model.source),
         )
 

@@ -59,6 +59,12 @@ class Samples:
             return self
         return self.taken(self.spread(count))
 
+    @property
+    def largest(self) -> dict[str, float]:
+        """The largest magnitude of each real input."""
+        real = {name: array for name, array in self.inputs.items() if array.dtype.kind == "f"}
+        return {name: float(np.abs(array).max(initial=0.0)) for name, array in real.items()}
+
     def rounded(self, dtype: str) -> Samples:
         """Real inputs as a caller can give them to a model of this precision, still float64.
 

@@ -9,6 +9,7 @@ import pyarrow as pa
 import pyarrow.parquet
 
 from isocline_compiler.data.place import Place
+from isocline_compiler.data.sizes import require_size
 from isocline_compiler.graph import Array
 from isocline_dsl.messages import data as messages
 
@@ -16,8 +17,10 @@ LARGEST = np.iinfo(np.int64).max
 
 
 def read_parquet(path: Path, place: Place) -> pa.Table:
-    """Raises E504 for a damaged file."""
+    """Raises E504 for a file that is damaged or too large."""
     try:
+        claimed = pyarrow.parquet.read_metadata(path)
+        require_size(path, 8 * claimed.num_rows * claimed.num_columns, "unpacks to", place)
         return pyarrow.parquet.read_table(path)
     except (pa.ArrowException, OSError) as error:
         raise place.error(messages.data_unreadable(place.span, path.name, str(error))) from None

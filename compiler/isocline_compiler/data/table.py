@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import zipfile
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,7 +14,9 @@ import numpy as np
 from isocline_compiler.data.arrow_table import numpy_columns, read_parquet
 from isocline_compiler.data.csv_table import csv_line, read_csv
 from isocline_compiler.data.place import NOWHERE, Place
+from isocline_compiler.data.sizes import require_size
 from isocline_compiler.graph import Array
+from isocline_dsl.diagnostics import IsoclineError
 from isocline_dsl.messages import data as messages
 
 
@@ -40,13 +43,14 @@ class Table:
 def read_table(path: Path, place: Place = NOWHERE, texts: Collection[str] = ()) -> Table:
     """Read a file by the ending of its name; the columns `texts` of a csv stay as they are written.
 
-    Raises E502 to E508.
+    Neither a file nor what it unpacks to is larger than where a model is run. Raises E502 to E508.
     """
     reader = READERS.get(path.suffix.lower())
     if reader is None:
         raise place.error(messages.unknown_data_type(place.span, path.name, tuple(READERS)))
     if not path.is_file():
         raise place.error(messages.data_not_found(place.span, path))
+    require_size(path, path.stat().st_size, "has", place)
     columns = reader(path, place, texts)
     if not columns or all(len(np.atleast_1d(array)) == 0 for array in columns.values()):
         raise place.error(messages.data_empty(place.span, path.name))
@@ -55,8 +59,13 @@ def read_table(path: Path, place: Place = NOWHERE, texts: Collection[str] = ()) 
 
 def _read_npz(path: Path, place: Place, _: Collection[str]) -> dict[str, Array]:
     try:
+        with zipfile.ZipFile(path) as packed:
+            unpacked = sum(item.file_size for item in packed.infolist())
+        require_size(path, unpacked, "unpacks to", place)
         with np.load(path, allow_pickle=False) as archive:
             return {name: widened(archive[name]) for name in archive.files}
+    except IsoclineError:
+        raise
     # zipfile, zlib and numpy each have their own exceptions for a damaged archive.
     except Exception as error:
         raise place.error(messages.data_unreadable(place.span, path.name, str(error))) from None

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from isocline_compiler.graph import Fault, Graph, Node, at
@@ -16,7 +16,7 @@ from isocline_compiler.lower.likelihood import likelihood_of
 from isocline_compiler.lower.regularization import LossContext
 from isocline_compiler.lower.settings import Settings
 from isocline_compiler.lower.values import FileValues
-from isocline_compiler.model import Likelihood, Port, TrainingPlan
+from isocline_compiler.model import LOG_PRIOR, Likelihood, Port, TrainingPlan
 from isocline_compiler.passes.join import join
 from isocline_compiler.vocabulary.functions.record import bind, check
 from isocline_compiler.vocabulary.options import (
@@ -45,6 +45,7 @@ class TrainLowering:
         self.expressions = values.expressions("loss")
         self.expressions.frame.outer = self._with_definitions()
         self.steer: float | None = None
+        self.steered: Span | None = None
         self.likelihood: Likelihood | None = None
         self.stated: dict[Span, Node] = {}
 
@@ -125,18 +126,19 @@ class TrainLowering:
         terms: dict[str, Node] = {}
         for setting in stated:
             for value in setting.values:
-                terms[self.values.excerpt(value)] = self.stated[value.span] = self._term(value, setting)
+                text = self._new_term(value, terms)
+                terms[text] = self.stated[value.span] = self._term(value, setting)
         if not terms:
             raise Poisoned  # no value: reported where names are resolved
         self.likelihood = likelihood_of(terms.values(), self.values.table.densities, targets)
         terms = dict(join(Graph((), terms, "losses")).outputs)  # a solve and its variations are one solution
         context = LossContext(list(terms.values()), self.values.table, self.values.parameters)
-        weighted = self._regularizers(context)
+        weighted = self._regularizers(context, terms)
         outputs = dict(zip(terms, context.terms, strict=True)) | weighted
         total = _sum(list(outputs.values()))
         leaves = tuple(self._leaf(port) for port in ports)
         priors = [item.log_prior for item in self.values.parameters.values() if item.log_prior is not None]
-        extra = {"log_prior": _sum(priors)} if priors else {}
+        extra = {LOG_PRIOR: _sum(priors)} if priors else {}
         named = {text: node for text, node in outputs.items() if text != "loss"}
         return Graph(leaves, {"loss": total, **named, **extra}, "losses")
 
@@ -156,7 +158,14 @@ class TrainLowering:
             place = next(iter(self.stated))
             raise LowerError(messages.loss_without_weights(place, flat[0] if flat else None))
 
-    def _regularizers(self, context: LossContext) -> dict[str, Node]:
+    def _new_term(self, expression: Expression, *known: Mapping[str, Node]) -> str:
+        """The text by which a term goes. Raises LowerError when another has the same."""
+        text = self.values.excerpt(expression)
+        if any(text in terms for terms in known):
+            raise LowerError(messages.repeated_term(expression.span, text))
+        return text
+
+    def _regularizers(self, context: LossContext, losses: Mapping[str, Node]) -> dict[str, Node]:
         """Every `regularize` term by its text; a path integral extends the solve that the loss already makes."""
         inside = Expressions(
             self.expressions.frame, self.values.numbers, self.values.nets, self.values.call_net,
@@ -166,9 +175,13 @@ class TrainLowering:
         for setting in self.settings.all("regularize"):
             for addend in (item for value in setting.values for item in _addends(value)):
                 if isinstance(addend, Call) and addend.name.text == "steer":
+                    if self.steered is not None:
+                        raise LowerError(messages.setting_twice(addend.span, "steer", self.steered))
+                    self.steered = addend.span
                     self._record(addend, context)
                 else:
-                    terms[self.values.excerpt(addend)] = _single(inside.node(addend), addend)
+                    text = self._new_term(addend, losses, terms)
+                    terms[text] = _single(inside.node(addend), addend)
         return {text: context.current(node) for text, node in terms.items()}
 
     def _regularizer(self, call: Call, context: LossContext) -> Node:

@@ -9,9 +9,9 @@ from functools import cached_property
 import torch
 from torch import Tensor
 
+from isocline_compiler.model import LOG_PRIOR
 from isocline_compiler.training.batches import Batch, Batches
 from isocline_compiler.training.objective import CHUNK, Objective
-from isocline_compiler.training.priors import LOG_PRIOR
 
 SHARE = 0.1
 """The part of a unit direction from which on a weight is said to take part in it."""

@@ -24,6 +24,7 @@ from isocline_compiler.training.fitted import parameter_values
 from isocline_compiler.training.initial import initial_weights
 from isocline_compiler.training.loop import Loop
 from isocline_compiler.training.metrics import Metrics, read_history
+from isocline_compiler.training.narrowed import require_held
 from isocline_compiler.training.objective import Objective
 from isocline_compiler.training.optimizers import make_optimizer
 from isocline_compiler.training.progress import Progress, Quiet
@@ -80,7 +81,7 @@ def train(
 
     The result is a function of the file, the data and the seed: a run that was killed and resumed ends with
     the same bits (on one CPU and the same number of threads). An earlier run in the folder that was completed moves to
-    `previous` in it. Raises E45x, E46x and E640 to E642.
+    `previous` in it. Raises E45x, E46x (E465 before anything is trained) and E640 to E642.
     """
     plan = _plan(model, epochs)
     progress = progress or Quiet()
@@ -119,6 +120,7 @@ class _Fitting:
         self.objective = Objective.of(model, plan, dataset.train)
         start = initial_weights(model.weights, plan.seed)
         self.start = fit_statistics(model.statistics, start, dataset.train, self.objective.solver)
+        require_held(model, plan, self.objective.solver, self.start, dataset.train)
         self.trained = [weight.name for weight in model.weights if weight.role == "trained"]
         self.state = self._state()
         narrow = torch.float32 if model.deployment.dtype == "float32" else self.working

@@ -34,7 +34,12 @@ class MetricsRow:
 
     def cells(self) -> dict[str, float | int | None]:
         fixed = {name: getattr(self, name) for name in FIXED}
-        return {**fixed, **(self.terms or {})}
+        return {**fixed, **{column_of(term): value for term, value in (self.terms or {}).items()}}
+
+
+def column_of(term: str) -> str:
+    """The column of a term of the loss: its text, in parentheses where that is the name of another column."""
+    return f"({term})" if term in FIXED else term
 
 
 class Metrics:
@@ -46,7 +51,7 @@ class Metrics:
 
     def __init__(self, folder: Path, terms: Sequence[str], after: int = 0) -> None:
         self.path = folder / "metrics.csv"
-        self.columns = (*FIXED, *terms)
+        self.columns = (*FIXED, *map(column_of, terms))
         folder.mkdir(parents=True, exist_ok=True)
         self._keep_until(after)
         self.file = self.path.open("a", newline="", encoding="utf-8")

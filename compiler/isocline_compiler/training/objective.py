@@ -12,10 +12,10 @@ from torch import Tensor
 from isocline_compiler.backends.to_torch import TorchProgram
 from isocline_compiler.data import Split
 from isocline_compiler.graph import Graph
-from isocline_compiler.model import Model, TrainingPlan
+from isocline_compiler.model import LOG_PRIOR, Model, TrainingPlan
 from isocline_compiler.passes import CLEANING, optimise
 from isocline_compiler.training.batches import Batch, Batches
-from isocline_compiler.training.priors import LOG_PRIOR, PriorWeight, terms_of
+from isocline_compiler.training.priors import PriorWeight, terms_of
 from isocline_compiler.training.solvers import TrainingSolver, training_solver
 from isocline_compiler.training.whole_sample import named_sizes
 

@@ -22,9 +22,6 @@ from isocline_compiler.model import TrainingPlan
 from isocline_compiler.training.least_squares import NotSquares, Squares, sum_of_squares
 from isocline_compiler.training.whole_sample import NoDensity, entries_of
 
-LOG_PRIOR = "log_prior"
-"""The output of a loss graph that holds the sum of the log densities of all priors."""
-
 _SQUARES = "squares of residuals "
 
 

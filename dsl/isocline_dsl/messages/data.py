@@ -50,7 +50,8 @@ def data_not_found(span: Span | None, path: object) -> Draft:
 def data_unreadable(span: Span | None, path: object, reason: str) -> Draft:
     """The file may not be read, or is not of the type that its name says.
 
-    csv is read as UTF-8. Arrays of Python objects in an npz are refused: they can carry code.
+    csv is read as UTF-8. Arrays of Python objects in an npz are refused: they can carry code. A file of more than
+    4 GiB, packed or unpacked, is refused before it is read, here as where a model is run.
     """
     return Draft(span, f"cannot read {path}: {reason}")
 

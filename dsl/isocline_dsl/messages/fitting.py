@@ -156,3 +156,20 @@ def precision_needs_device(span: Span | None, precision: str) -> Draft:
 def statistic_not_finite(span: Span | None, name: str, found: Sequence[float]) -> Draft:
     """The mean or the deviation of a value that is standardised is not finite over the training samples."""
     return Draft(span, f"`{name}` is not finite over the training samples: {', '.join(f'{v:g}' for v in found)}")
+
+
+@message("E465")
+def data_narrowed(span: Span | None, name: str, does: str) -> Draft:
+    """Training computes in single precision unless told otherwise, and cannot tell these values apart there.
+
+    Seconds since 1970 are 128 apart in single precision, kelvins near 300 are 3e-5 apart: what is fitted would be
+    fitted to other data. Subtract what the values have in common, or train, and deploy, in double precision.
+
+        train { loss mse(x, seen); precision float64 }
+        deploy { dtype float64 }
+    """
+    return Draft(
+        span,
+        f"float32 cannot hold the data of `{name}`: rounding them {does}",
+        "write `precision float64` in `train` and `dtype float64` in `deploy`, or subtract what they have in common",
+    )

@@ -174,3 +174,16 @@ def loss_without_weights(span: Span | None, flat: str | None) -> Draft:
         )
     cure = "compare an output of the model with a target: `loss mse(y, target)`"
     return Draft(span, "the loss depends on nothing that is trained", cure)
+
+
+@message("E427")
+def repeated_term(span: Span | None, text: str) -> Draft:
+    """The same text stands twice among the terms of the loss and the regularizers.
+
+    Terms are added, and the table of an epoch shows each of them by its text. Give the term a factor, or take it away.
+
+        train { loss 2*mse(y, seen) }
+    """
+    return Draft(
+        span, f"`{text}` is a term of the loss already", f"write `2*({text})` to count it twice, or take it away"
+    )
