@@ -72,10 +72,10 @@ def _quantile(q: Array, scratch: Array) -> Array:
     np.multiply(q, q, out=r)
     np.subtract(CENTRE, r, out=r)
     outside = np.flatnonzero(r < 0)
-    _ratio(CENTRAL, r, above, below)
-    np.multiply(above, q, out=above)
-    above[outside] = _tail(q[outside])
-    return above
+    result = _ratio(CENTRAL, r, above, below)
+    result *= q
+    result[outside] = _tail(q[outside])
+    return result
 
 
 def _tail(q: Array) -> Array:
