@@ -22,9 +22,9 @@ from isocline_runtime.randomness.uniform import Array, mirrored, of_steps
 
 
 def stable(draws: Draws, rows: ArrayLike, alpha: float, dtype: DTypeLike = np.float64) -> NDArray[np.floating]:
-    """Stable numbers, (rows, samples, steps, channels), 0 < alpha <= 2. What dtype cannot hold is its largest."""
-    if not 0 < alpha <= 2:
-        raise ValueError(f"alpha is {alpha}; it is above 0 and at most 2")
+    """Stable numbers, (rows, samples, steps, channels), 0.1 <= alpha <= 2. What dtype cannot hold is its largest."""
+    if not 0.1 <= alpha <= 2:
+        raise ValueError(f"alpha is {alpha}; it lies between 0.1 and 2")
     if draws.lattice:
         raise ValueError("a stable number reads two uniform numbers, which a lattice does not give")
     if draws.antithetic:
@@ -37,8 +37,6 @@ def from_uniforms(first: Array, second: Array, alpha: float) -> Array:
     """The formula. cos(V) is sin(pi min(u, 1 - u)), which keeps its digits in the tails."""
     angle = math.pi * (first - 0.5)
     cosine = np.sin(math.pi * np.minimum(first, 1 - first))
-    with np.errstate(over="ignore"):
-        size = np.sin(alpha * angle) / cosine ** (1 / alpha)
-        if alpha == 1:
-            return size
-        return size * (np.cos((1 - alpha) * angle) / -np.log(second)) ** ((1 - alpha) / alpha)
+    size: Array = np.sin(alpha * angle) / cosine ** (1 / alpha)
+    size *= (np.cos((1 - alpha) * angle) / -np.log(second)) ** ((1 - alpha) / alpha)
+    return size

@@ -118,5 +118,5 @@ def mirrored(
     half = replace(draws, antithetic=False, first_sample=begin // 2, samples=(end + 1) // 2 - begin // 2)
     numbers = make(half)
     both = np.stack([numbers, np.asarray(mirror(numbers))], axis=2)
-    flat = both.reshape(len(numbers), -1, *numbers.shape[2:])
+    flat = both.reshape(len(numbers), 2 * half.samples, *numbers.shape[2:])
     return np.ascontiguousarray(flat[:, begin % 2 : begin % 2 + draws.samples])
