@@ -8,6 +8,7 @@ checks that are skipped, values remembered too long.
 from __future__ import annotations
 
 from tests.mutation.fault import Fault, area
+from tests.mutation.faults_of_proof import PROOF
 
 COMPILER = "compiler/isocline_compiler"
 RUNTIME = "runtime/isocline_runtime"
@@ -374,7 +375,7 @@ RUNNING = area(
 
 FAULTS: tuple[Fault, ...] = (
     *TABLEAUX, *STEPS, *GRIDS, *UNROLLED, *ROWS, *EMITTED, *EMITTER, *RULES, *DERIVATIVES, *PASSES, *WORDS,
-    *CERTIFICATE, *TRAINING, *DATA, *RUNNING,
+    *CERTIFICATE, *TRAINING, *DATA, *RUNNING, *PROOF,
 )  # fmt: skip
 
 __all__ = ["FAULTS"]

@@ -1,6 +1,6 @@
 """The planted faults fit the source, and planting one leaves nothing behind.
 
-What catches them is in `table.md`; `python -m tests.mutation -o tests/mutation/table.md` writes it within an hour.
+What catches them is in `table.md`; `python -m tests.mutation -o tests/mutation/table.md` writes it within three hours.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from tests.mutation.fault import Fault, Moved
 from tests.mutation.faults import FAULTS
 from tests.mutation.trial import ROOT, Verdict, planted, within
 
-PROMISED = 100
+PROMISED = 350
 """Faults that the table must hold at least; one whose text has moved is listed when they are tried."""
 
 
@@ -45,7 +45,7 @@ def test_faults_name_builds_and_tests_that_there_are() -> None:
     for fault in FAULTS:
         assert set(fault.builds) <= set(TEXTS)
         assert fault.tests
-        assert all((ROOT / file).exists() for file in fault.tests)
+        assert all((ROOT / test.partition("::")[0]).exists() for test in fault.tests)
 
 
 class Stopped(Exception):
