@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 import torch
 
+from isocline_compiler import driver
 from isocline_compiler.backends.to_torch import TorchField
 from isocline_compiler.certify.evaluation import Agreed, Evaluator
 from isocline_compiler.certify.reference import AdaptiveExplicit, Multistep, Reference, Remembered, reference_tolerance
@@ -17,6 +18,7 @@ from isocline_compiler.graph import Node
 from isocline_compiler.lower.check import check
 from isocline_compiler.training.integrate import AdaptiveIntegrator
 from isocline_dsl.diagnostics import IsoclineError
+from isocline_runtime import load
 
 X0 = "input x0: real in (0, 10)"
 SWING = f"""{X0}
@@ -138,6 +140,53 @@ def test_jumps_are_those_of_the_inputs_that_are_solved(tmp_path: Path) -> None:
         np.testing.assert_allclose(evaluator.run({})["x"], [11 - onset], rtol=1e-9)
         ((_, breaks),) = integrator.known.values()
         assert [jump.after for jump in breaks.jumps] == [onset]
+
+
+# ---------------------------------------------------------------------------------------------------- jumps of grids
+
+
+def test_a_grid_stands_on_jumps_that_all_samples_share(tmp_path: Path) -> None:
+    """Of a push at 60 it knows; of one that begins at 2.5 for one sample and at 6.25 for another it does not."""
+    shared, own = asked(tmp_path, PUSH, x0=[1.0, 2.0]), asked(tmp_path, ONSET, x0=[1.0, 2.0], onset=[2.5, 6.25])
+    assert shared.jumps(shared.solves[0]).times == (60.0, 60.5)
+    assert own.jumps(own.solves[0]).times == ()
+    assert [jump.after for jump in own.agreed.breaks["x"].jumps] == [2.5, 6.25]
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_beside_a_jump_the_deployed_precision_is_sure_of_the_side(dtype: str, tmp_path: Path) -> None:
+    body = PUSH.replace("60.5", "61.3").replace("60", "60.1") + f"\ndeploy {{ dtype {dtype} }}"
+    evaluator = asked(tmp_path, body, x0=[1.0])
+    jumps = evaluator.jumps(evaluator.solves[0])
+    assert jumps.times == (60.1, 61.3)
+    number = np.dtype(dtype).type
+    for t in jumps.times:
+        assert number(t - jumps.margin) < min(t, number(t))
+        assert number(t + jumps.margin) > max(t, number(t))
+    assert jumps.margin < 1e-4
+
+
+@pytest.mark.parametrize(("width", "told"), [(1e-6, True), (1e-2, False)])
+def test_jumps_that_single_precision_cannot_tell_apart_are_told(width: float, told: bool, tmp_path: Path) -> None:
+    evaluator = asked(tmp_path, PUSH.replace("t < 60.5, 2", f"t < 60 + {width}, {1 / width}"), x0=[1.0])
+    if not told:
+        assert len(evaluator.jumps(evaluator.solves[0]).times) == 2
+        return
+    with pytest.raises(IsoclineError) as caught:
+        evaluator.jumps(evaluator.solves[0])
+    assert {fault.code for fault in caught.value.diagnostics} == {"E633"}
+
+
+@pytest.mark.parametrize("unroll", ["all", "2"])
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_a_deployed_grid_reads_each_side_of_a_jump(unroll: str, dtype: str, tmp_path: Path) -> None:
+    """Steps of a scheme whose last stage is at the step's end: between jumps the slope is a number, and exact."""
+    file = tmp_path / "m.dyn"
+    body = PUSH.replace("60.5", "61.3").replace("60 ", "60.1 ")
+    file.write_text(f"dyn 1\nmodel m\n{body}\ndeploy {{ solver rk4(steps=12); unroll {unroll}; dtype {dtype} }}\n")
+    session = load(driver.compile(file, tmp_path / "out").folder)
+    x0 = np.array([0.5, 7.0], dtype=dtype)
+    np.testing.assert_allclose(session.run(x0=x0)["x"], x0 + 2 * (61.3 - 60.1), rtol=1e-6)
 
 
 # ---------------------------------------------------------------------------------------------------- believed
