@@ -87,6 +87,17 @@ def test_a_quotient_of_small_numbers_stops_the_build_where_it_loses_its_digits(n
     assert "expm1" in str(faults[0].hint)
 
 
+def test_the_place_that_is_told_is_where_the_digits_are_lost(tmp_path: Path) -> None:
+    """log(1 + x)/x in single precision, by numpy at the place of the message: off by as much as the message says."""
+    body, _ = LOST["log(1 + x)/x"]
+    (fault, *_) = refused(tmp_path, body)
+    assert fault.code == "E674"
+    said = [float(item) for item in re.findall(r"off by (\S+) at x = (\S+),", fault.message)[0]]
+    x = np.float32(said[1])
+    exact = np.log1p(float(x)) / float(x)
+    assert abs(float(np.log(np.float32(1) + x) / x) / exact - 1) == pytest.approx(said[0], rel=0.1)
+
+
 def test_the_series_that_the_message_offers_is_right(tmp_path: Path) -> None:
     """u/(e^u - 1) = 1 - u/2 + u^2/12 - ..., whose derivative at 0 is -1/2: a saliency of 1.4*1/2*1/5 = 0.14."""
     body = """input v: real in (-80, 40) unit "mV"

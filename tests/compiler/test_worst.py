@@ -140,16 +140,23 @@ def test_draws_end_with_the_corners_of_the_box(tmp_path: Path) -> None:
     assert "8 of their corners" in found.origin
 
 
+def test_few_of_many_samples_are_spread_over_all_of_them() -> None:
+    many = Samples({"a": np.arange(1000.0)}, {}, "many")
+    np.testing.assert_array_equal(many.first(4).inputs["a"], [0, 333, 666, 999])
+    assert many.first(1000) is many
+
+
 def test_a_trial_of_a_long_grid_answers_as_torch_does(tmp_path: Path) -> None:
     file = tmp_path / "rate.dyn"
-    file.write_text(RATE)
+    file.write_text(RATE.replace("output x\n", "output x\noutput half = x/2\n"))
     evaluator = Evaluator(check(file), {}, Samples({"a": np.linspace(0.01, 0.99, 7)}, {}, "seven"))
     (solve,) = evaluator.open
     choice = discretisation(solve, "rk4", 3000)
     assert operations(solve, choice) >= WORTH
-    found = trial(evaluator, {solve.spec.choice: choice})["x"]
-    np.testing.assert_allclose(found, evaluator.run({solve.spec.choice: choice})["x"], rtol=1e-12)
-    np.testing.assert_allclose(found, np.exp(rate(evaluator.samples.inputs["a"])), rtol=1e-9)
+    found = trial(evaluator, {solve.spec.choice: choice})
+    np.testing.assert_allclose(found["x"], evaluator.run({solve.spec.choice: choice})["x"], rtol=1e-12)
+    np.testing.assert_allclose(found["x"], np.exp(rate(evaluator.samples.inputs["a"])), rtol=1e-9)
+    np.testing.assert_allclose(found["half"], np.exp(rate(evaluator.samples.inputs["a"])) / 2, rtol=1e-9)
 
 
 CLOCK = """dyn 1

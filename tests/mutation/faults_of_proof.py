@@ -22,6 +22,7 @@ CHOOSE, STABLE, MEASURES = (
     f"{T}/test_certify_measures.py",
 )
 SOLVES = "tests/training/test_integrate.py"
+PROVED = f"{T}/test_claims.py"
 
 REFERENCES = area(
     COMPILER, "", [APART],
@@ -118,38 +119,38 @@ SEARCHED = area(
         ("certify/worst.py", "array = np.where((moved > low) & (moved < high), moved, array)", "array = moved", "a search beyond the bounds"),
         ("certify/samples.py", "    corners = _corners(inputs, draws, generator)\n", "    corners = None\n", "corners dropped"),
         ("certify/samples.py", "np.where(chosen == 1, high - inside, low + inside)", "np.where(chosen == 1, high - inside, high - inside)", "one corner for all"),
-        ("certify/samples.py", "np.linspace(0, self.count - 1, count).round()", "np.arange(count)", "the first samples for all", HAND, WORST, MEASURES),
-        ("certify/prove.py", "if name and not value <= certificate.parity_bound", "if False and not value <= certificate.parity_bound", "rounded inputs are not required"),
-        ("certify/prove.py", 'given.rounded("float32").inputs[name] if name in names', 'given.rounded("float64").inputs[name] if name in names', "inputs that are not rounded"),
-        ("certify/trials.py", 'precision: Precision = "float64" if dtype', 'precision: Precision = "float32" if dtype', "trials in single precision"),
+        ("certify/samples.py", "np.linspace(0, self.count - 1, count).round()", "np.arange(count)", "the first samples for all", f"{WORST}::test_few_of_many_samples_are_spread_over_all_of_them"),
+        ("certify/prove.py", "if name and not value <= certificate.parity_bound", "if False and not value <= certificate.parity_bound", "rounded inputs are not required", f"{WORST}::test_an_input_that_single_precision_cannot_hold_stops_the_build"),
+        ("certify/prove.py", 'given.rounded("float32").inputs[name] if name in names', 'given.rounded("float64").inputs[name] if name in names', "inputs that are not rounded", f"{WORST}::test_an_input_that_single_precision_cannot_hold_stops_the_build"),
+        ("certify/trials.py", 'precision: Precision = "float64" if dtype', 'precision: Precision = "float32" if dtype', "trials in single precision", f"{WORST}::test_a_trial_of_a_long_grid_answers_as_torch_does"),
         ("certify/trials.py", "return {name: np.asarray(array) for name, array in zip(names, session.run(names, given), strict=True)}",
-         "return {name: np.asarray(array) for name, array in zip(names, reversed(session.run(names, given)), strict=True)}", "the outputs of a trial exchanged"),
+         "return {name: np.asarray(array) for name, array in zip(names, reversed(session.run(names, given)), strict=True)}", "the outputs of a trial exchanged", f"{WORST}::test_a_trial_of_a_long_grid_answers_as_torch_does"),
     ],
 )  # fmt: skip
 
 CLAIMS = area(
     COMPILER, "", [STOPS, f"{T}/test_driver.py"],
     [
-        ("certify/prove.py", "and self._is_bounded and not moved <= certificate.stated_error", "and False", "halved steps are not required"),
-        ("certify/prove.py", "trial(evaluator, {solve.spec.choice: halved(choices[solve.spec.choice])", "trial(evaluator, {solve.spec.choice: (choices[solve.spec.choice])", "halved steps that are not", HAND),
-        ("certify/prove.py", "(model_order(evaluator, choices) if evaluator.open else ())", "()", "the order on the model is not measured"),
+        ("certify/prove.py", "and self._is_bounded and not moved <= certificate.stated_error", "and False", "halved steps are not required", f"{T}/test_driver.py::test_a_grid_that_has_not_converged_is_e601_and_e631"),
+        ("certify/prove.py", "trial(evaluator, {solve.spec.choice: halved(choices[solve.spec.choice])", "trial(evaluator, {solve.spec.choice: (choices[solve.spec.choice])", "halved steps that are not", f"{PROVED}::test_halved_steps_move_as_far_as_the_closed_form_says"),
+        ("certify/prove.py", "(model_order(evaluator, choices) if evaluator.open else ())", "()", "the order on the model is not measured", f"{PROVED}::test_the_certificate_holds_the_order_on_the_model"),
         ("certify/prove.py", "return max(PARITY * error, min(AT_MOST * error, SINGLE), LEAST_PARITY)", "return 100 * max(PARITY * error, min(AT_MOST * error, SINGLE), LEAST_PARITY)",
-         "a bound on rounding a hundred times too large"),
-        ("certify/prove.py", "NAMED_PARITY = 1e-5", "NAMED_PARITY = 1e-3", "a bound on rounding a hundred times too large beside a named scheme"),
-        ("certify/prove.py", "deployed=compare(deployed, evaluator.reference, graph) if is_open", "deployed=compare(exact, evaluator.reference, graph) if is_open", "the float64 grid for what is deployed"),
-        ("certify/prove.py", "parity=compare(deployed, exact, graph)", "parity=compare(deployed, deployed, graph)", "rounding compared with itself"),
-        ("certify/order.py", "if not isfinite(after) or after <= HIDDEN:", "if not isfinite(after) or after <= 1.0:", "every order is hidden by rounding"),
-        ("certify/order.py", "expected = min(declared, 1) if _has_corners(evaluator.graph) else declared", "expected = 0.0", "no order is expected of a model"),
+         "a bound on rounding a hundred times too large", f"{PROVED}::test_rounding_is_bounded_by_a_tenth_of_the_error_or_what_single_precision_keeps"),
+        ("certify/prove.py", "NAMED_PARITY = 1e-5", "NAMED_PARITY = 1e-3", "a bound on rounding a hundred times too large beside a named scheme", f"{PROVED}::test_rounding_is_bounded_by_a_tenth_of_the_error_or_what_single_precision_keeps"),
+        ("certify/prove.py", "deployed=compare(deployed, evaluator.reference, graph) if is_open", "deployed=compare(exact, evaluator.reference, graph) if is_open", "the float64 grid for what is deployed", f"{PROVED}::test_the_error_of_what_is_deployed_holds_its_rounding"),
+        ("certify/prove.py", "parity=compare(deployed, exact, graph)", "parity=compare(deployed, deployed, graph)", "rounding compared with itself", f"{PROVED}::test_the_error_of_what_is_deployed_holds_its_rounding"),
+        ("certify/order.py", "if not isfinite(after) or after <= HIDDEN:", "if not isfinite(after) or after <= 1.0:", "every order is hidden by rounding", f"{PROVED}::test_the_order_on_a_smooth_model_is_that_of_the_scheme"),
+        ("certify/order.py", "expected = min(declared, 1) if _has_corners(evaluator.graph) else declared", "expected = 0.0", "no order is expected of a model", f"{PROVED}::test_the_order_on_a_smooth_model_is_that_of_the_scheme"),
         ("certify/order.py", "(paths, steps, count, size).sum(axis=2) / np.sqrt(count)", "(paths, steps, count, size).sum(axis=2) / count", "merged noise of the wrong variance", f"{T}/test_scheme_families.py"),
         ("certify/measures.py", "scale = np.abs(b).max(axis=1)", "scale = np.maximum(np.abs(a), np.abs(b)).max(axis=1)", "relative to the larger of both", MEASURES),
         ("certify/measures.py", "difference = np.abs(a - b).max(axis=1)", "difference = np.abs(a - b).max(axis=1) * (scale > 1e-6)", "an answer near zero counts as exact", MEASURES),
         ("certify/measures.py", "int(errors.argmax()))", "int(errors.argmin()))", "the best sample named as the worst", MEASURES),
         ("certify/stability.py", "down = amplification[eigenvalues.real < 0]", "down = amplification[eigenvalues.real > 0]", "growth taken for decay", STABLE),
         ("certify/spectrum.py", 'which="LM"', 'which="SM"', "the innermost eigenvalues", STABLE),
-        ("certify/choose.py", "while not self._converges(scheme, high, trial):", "while False:", "a grid that is accurate by chance", CHOOSE),
+        ("certify/choose.py", "while not self._converges(scheme, high, trial):", "while False:", "a grid that is accurate by chance", f"{CHOOSE}::test_a_grid_that_is_exact_by_chance_is_not_taken"),
         ("certify/choose.py", "return trial if self._rounds(trial) <= self.rounding else None", "return trial", "a grid that rounds too much", f"{CHOOSE}::test_float32_vetoes_a_grid_that_rounds_badly"),
         ("certify/derivatives.py", "error = abs(found - expected) / terms if terms > 0 else abs(found)", "error = 0.0 * abs(found - expected) / terms if terms > 0 else abs(found)",
-         "products with derivatives are all right", "tests/attribution/test_artifact.py"),
+         "products with derivatives are all right", f"{STOPS}::test_a_wrong_derivative_rule_stops_the_build"),
         ("certify/culprit.py", "now = tuple(values[result] for result in region.results[:states])", "now = now[:states]", "a culprit sought in the first step alone", CAUSE),
     ],
 )  # fmt: skip
@@ -164,8 +165,8 @@ CAUSES = area(
         ("cause.py", "(eigenvalues.real < 0) & (np.abs(eigenvalues.real) >= np.abs(eigenvalues.imag))", "(eigenvalues.real > 0) & (np.abs(eigenvalues.real) >= np.abs(eigenvalues.imag))",
          "growth taken for stiffness"),
         ("cause.py", "forwards * part * size * torch.sign(v)", "-forwards * part * size * torch.sign(v)", "looked for where the solution came from"),
-        ("prove.py", "    if where is not None:\n        return messages.digits_lost", "    if False:\n        return messages.digits_lost", "lost digits are not told from rounding", RARE),
-        ("prove.py", "place = row - self._draws.count if", "place = row - self._draws.count - 1 if", "another sample named for lost digits", RARE),
+        ("prove.py", "    if where is not None:\n        return messages.digits_lost", "    if False:\n        return messages.digits_lost", "lost digits are not told from rounding", f"{RARE}::test_the_place_that_is_told_is_where_the_digits_are_lost"),
+        ("prove.py", "place = row - self._draws.count if", "place = row - self._draws.count - 1 if", "another sample named for lost digits", f"{RARE}::test_the_place_that_is_told_is_where_the_digits_are_lost"),
     ],
 )  # fmt: skip
 
