@@ -206,6 +206,15 @@ def test_what_may_be_no_finite_number_is_said(case: tuple) -> None:
     assert not at(*case).is_finite
 
 
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_a_literal_is_the_number_that_the_file_holds(dtype: str) -> None:
+    values = np.random.default_rng(4).normal(size=1000) * 10.0 ** np.arange(-20, 30).repeat(20)
+    found, held = precision_of(dtype).literal(values), values.astype(dtype).astype(float)
+    assert ((found.low <= held) & (held <= found.high)).all()
+    whole = precision_of(dtype).literal(np.array([3, -7]))
+    assert whole.low.tolist() == whole.high.tolist() == [3.0, -7.0]
+
+
 def test_what_may_be_no_number_is_told_from_what_may_be_infinite() -> None:
     assert at("sub", (1.0, INF), (1.0, INF)).is_unknown.all()
     assert at("mul", (-1.0, 1.0), (1.0, INF)).is_unknown.all()
@@ -434,6 +443,8 @@ def looped(step: str, length: int) -> Finite:
         "log": lambda x: OPS["log"](x),
         "half": lambda x: x * 0.5,
         "double": lambda x: x * 2.0,
+        "count": lambda x: x + 1.0,
+        "count down": lambda x: x - 1.0,
         "sine": lambda x: OPS["sin"](x) + x * 0.25,
     }
     node = scan([X], [], [], lambda x, c, s: ([steps[step](*x)], []), length=length).last[0]
@@ -464,6 +475,14 @@ def test_a_long_loop_is_proved_by_an_invariant_or_given_up(monkeypatch: pytest.M
     given_up = looped("double", 110)
     assert given_up.proved == (enclosure.WORK >= 110)
     assert "a loop of 110 steps" in given_up.why
+
+
+@pytest.mark.parametrize("step", ["count", "count down"])
+def test_what_leaves_on_one_side_alone_is_no_invariant(step: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(enclosure, "WORK", 100)
+    found = looped(step, 20_000)
+    assert not found.proved
+    assert "is left again" in found.why
 
 
 def test_rows_and_results_of_a_loop() -> None:

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 from isocline_compiler import driver
+from isocline_compiler.certify.prove import Proving
 from isocline_compiler.certify.rare import rare_samples
 from isocline_compiler.certify.samples import drawn
 from isocline_compiler.lower.check import check
@@ -92,10 +93,25 @@ def test_the_place_that_is_told_is_where_the_digits_are_lost(tmp_path: Path) -> 
     body, _ = LOST["log(1 + x)/x"]
     (fault, *_) = refused(tmp_path, body)
     assert fault.code == "E674"
-    said = [float(item) for item in re.findall(r"off by (\S+) at x = (\S+),", fault.message)[0]]
-    x = np.float32(said[1])
+    said, place = (float(item) for item in re.findall(r"off by (\S+) at x = (\S+),", fault.message)[0])
+    x = np.float32(place)
     exact = np.log1p(float(x)) / float(x)
-    assert abs(float(np.log(np.float32(1) + x) / x) / exact - 1) == pytest.approx(said[0], rel=0.1)
+    assert abs(float(np.log(np.float32(1) + x) / x) / exact - 1) == pytest.approx(said, rel=0.06)
+
+
+def test_every_sample_near_a_zero_is_told_by_its_own_place(tmp_path: Path) -> None:
+    body, _ = LOST["log(1 + x)/x"]
+    proving = Proving(check(written(tmp_path, body)), {}, None)
+    drawn_first = len(drawn(proving.model.inputs, proving.model.source).inputs["x"])
+    places = proving.samples.inputs["x"]
+    assert len(places) >= drawn_first + 6
+    for row, place in enumerate(places):
+        words = proving._near_zero(row)
+        if row < drawn_first:
+            assert words is None
+        else:
+            assert words is not None
+            assert float(words.removeprefix("x = ").partition(",")[0]) == pytest.approx(place, rel=1e-4)
 
 
 def test_the_series_that_the_message_offers_is_right(tmp_path: Path) -> None:
