@@ -234,7 +234,7 @@ SEALED = area(
         (f"{RUNTIME}/session.py", "        check_signature(artifact.model_file, outputs, artifact.manifest.outputs)\n", "", "outputs of another model", "tests/runtime/test_session.py"),
         (f"{RUNTIME}/signature.py", "    return all(isinstance(size, str) or size == stated", "    return any(isinstance(size, str) or size == stated", "one axis that agrees", "tests/runtime/test_session.py"),
         (f"{RUNTIME}/session.py", "    check_operations(facts, artifact.manifest, artifact.model_file, limits)\n", "", "operations without a limit", "tests/runtime/test_limits.py"),
-        (f"{RUNTIME}/session.py", "    if session.manifest != manifest:\n", "    if False:\n", "a copy of another session", "tests/runtime", "tests/test_python.py"),
+        (f"{RUNTIME}/session.py", "    if session.manifest != manifest:\n", "    if False:\n", "a copy of another session", "tests/test_python.py::test_a_copy_of_a_session_whose_folder_was_built_anew_is_refused"),
         (f"{RUNTIME}/limits.py", "options.terminate = True", "options.terminate = False", "a watchdog that sleeps", "tests/runtime/test_limits.py"),
         (f"{RUNTIME}/limits.py", "            if deadline < self._wakes:\n", "            if False:\n", "a watchdog that is not woken", "tests/runtime/test_limits.py"),
         (f"{RUNTIME}/limits.py", "os.register_at_fork(after_in_child=WATCHDOG.reset)", "pass", "no watchdog in a child", "tests/runtime/test_limits.py"),

@@ -6,6 +6,8 @@ What catches them is in `table.md`; `python -m tests.mutation -o tests/mutation/
 from __future__ import annotations
 
 import os
+import subprocess
+import sys
 import time
 from collections.abc import Sequence
 from pathlib import Path
@@ -86,6 +88,11 @@ def _where(what: Sequence[str]) -> str:
     return f"{isocline.__file__} {what[0]}"
 
 
+def _where_else(_: Sequence[str]) -> str:
+    command = [sys.executable, "-c", "import isocline; print(isocline.__file__)"]
+    return subprocess.run(command, capture_output=True, check=True, text=True).stdout.strip()
+
+
 def _forever(_: Sequence[str]) -> None:
     while time.process_time() < 100:
         pass
@@ -102,6 +109,7 @@ def test_a_trial_sees_the_copy_alone(tmp_path: Path) -> None:
     ended, found = within(20, tmp_path, _where, ("there",))
     assert ended
     assert found == f"{tmp_path / 'isocline' / '__init__.py'} there"
+    assert within(20, tmp_path, _where_else, ()) == (True, str(tmp_path / "isocline" / "__init__.py"))
 
 
 @pytest.mark.parametrize("check", [_forever, _gone])
