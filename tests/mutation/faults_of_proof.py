@@ -244,9 +244,9 @@ SEALED = area(
         (f"{RUNTIME}/columns.py", "for index in wanted]", "for index in indexed]", "entries in the order of the file", "tests/runtime/test_tables.py"),
         (f"{RUNTIME}/columns.py", "array[(slice(None), *index)]", "array[(slice(None), *(i % 1 for i in index))]", "the first entry in every column", "tests/runtime/test_tables.py"),
         (f"{RUNTIME}/columns.py", "    if not (array == array[:1]).all():\n", "    if False:\n", "rows that differ of what is shared", "tests/runtime/test_tables.py"),
-        (f"{COMPILER}/training/priors.py", "return 1 / (self.samples * self.entries)", "return 1 / self.samples", "a log density that is a mean", "tests/training/test_log_densities.py"),
-        (f"{COMPILER}/training/whole_sample.py", "if max(ratios) > min(ratios) * (1 + 1e-9):", "if False:", "terms that weigh differently are a density", "tests/training/test_log_densities.py"),
-        (f"{COMPILER}/training/whole_sample.py", "term.entries(sizes) / term.factor", "term.entries(sizes)", "the factor of a density", "tests/training/test_log_densities.py"),
+        (f"{COMPILER}/training/priors.py", "return 1 / (self.samples * self.entries)", "return 1 / self.samples", "a log density that is a mean", "tests/training/test_log_densities.py::test_an_epidemic_with_a_prior"),
+        (f"{COMPILER}/training/whole_sample.py", "if max(ratios) > min(ratios) * (1 + 1e-9):", "if False:", "terms that weigh differently are a density", "tests/training/test_log_densities.py::test_a_sum_that_is_no_density_has_no_errors_and_says_why"),
+        (f"{COMPILER}/training/whole_sample.py", "term.entries(sizes) / term.factor", "term.entries(sizes)", "the factor of a density", "tests/training/test_log_densities.py::test_two_terms_with_the_factors_of_their_entries"),
         (f"{COMPILER}/training/curvature.py", "value = scale * loss.total - loss.terms", "value = scale * loss.total", "standard errors without their priors", "tests/training/test_laplace.py"),
     ],
 )  # fmt: skip
