@@ -15,7 +15,8 @@ from isocline_compiler.ops import OPS
 from isocline_compiler.solvers.grid import Discretisation as Choice
 from isocline_compiler.solvers.grid import Grid, Jumps, halved, onto
 from isocline_compiler.solvers.schemes import SCHEMES
-from isocline_compiler.training.breaks import Breaks, find_breaks
+from isocline_compiler.training.breaks import Breaks, Jump, find_breaks
+from isocline_compiler.training.clock import Clock, Leg
 
 MODEL = """dyn 1
 model forced
@@ -52,6 +53,9 @@ JUMPS = {
     "max(t, 70)": [70.0],
     "where((t - 50)^2 < 1e-10, 1, 0)": [50 - 1e-5, 50 + 1e-5],
     "round(t/64)": [32.0, 96.0],
+    "where(t < 100, 1, 0)": [100.0],
+    "where(t < 0.125, 1, 0)": [0.125],
+    "where(t > 100, 1, 0)": [100.0],
 }
 
 
@@ -76,6 +80,49 @@ def test_jumps_of_an_input_are_of_each_sample(tmp_path: Path) -> None:
 
 def test_a_field_that_does_not_read_the_time_has_none(tmp_path: Path) -> None:
     assert breaks_of("a*relu(x)", "0..10", tmp_path, [0.5]) == Breaks()
+
+
+@pytest.mark.parametrize("dtype", [torch.float64, torch.float32], ids=str)
+@pytest.mark.parametrize("times", ["0.1..1", "1..0.1"])
+def test_a_leg_reads_one_piece_of_the_field_wherever_it_is_asked(
+    times: str, dtype: torch.dtype, tmp_path: Path
+) -> None:
+    """Between the jumps at 0.3 and 0.7 it is 5: at both ends too, and where single precision rounds beyond them."""
+    file = tmp_path / "forced.dyn"
+    file.write_text(
+        MODEL.format(forcing="where(t >= 0.3 and t < 0.7, 5, 1) + 0*a", times=times).replace("- x", "+ 0*x")
+    )
+    seen: list[list[float]] = []
+
+    def look(node: Node, field: TorchField, initial: tuple, _: object, stacked: tuple, *__: object) -> tuple:
+        clock = Clock.of(node, None)
+        for leg in clock.legs(node, stacked, clock.breaks(field)):
+            slopes = clock.slopes(node, field, stacked, leg)
+            ends = torch.tensor([leg.start, (leg.start + leg.end) / 2, leg.end], dtype=torch.float64).to(dtype)
+            beyond = [torch.nextafter(ends[0], 2 * ends[0] - ends[2]), torch.nextafter(ends[2], 2 * ends[2] - ends[0])]
+            seen.append([float(slopes(s, initial)[0][0]) for s in (*ends, *beyond)])
+        return initial
+
+    TorchProgram(check(file).graph)({"a": torch.tensor([0.25], dtype=dtype)}, integrator=look)
+    assert seen == [[1.0] * 5, [5.0] * 5, [1.0] * 5]
+
+
+def test_legs_begin_behind_a_jump_and_end_before_the_next(tmp_path: Path) -> None:
+    """0.25, 0.5 and 0.75 are numbers: the field is another from these on. Pulses belong to the leg they lie on."""
+    breaks = Breaks(tuple(Jump(float(np.nextafter(t, 0)), t, True) for t in (0.25, 0.5)), (0.1, 0.4, 0.8))
+    file = tmp_path / "forced.dyn"
+    file.write_text(MODEL.format(forcing="t", times="at [0, 0.2, 0.5, 1]").replace("over at", "at"))
+    seen: list[Leg] = []
+
+    def look(node: Node, field: TorchField, initial: tuple, _: object, stacked: tuple, *__: object) -> tuple:
+        seen.extend(Clock.of(node, None).legs(node, stacked, breaks))
+        return tuple(x[:, None].expand(-1, 4) for x in initial)
+
+    TorchProgram(check(file).graph)({"a": torch.tensor([0.25], dtype=torch.float64)}, integrator=look)
+    first, second = (float(np.nextafter(t, 0)) for t in (0.25, 0.5))
+    assert [(leg.start, leg.end) for leg in seen] == [(0.0, first), (0.25, second), (0.5, 1.0)]
+    assert [leg.features for leg in seen] == [(0.1,), (0.4,), (0.8,)]
+    assert [stop for leg in seen for stop in leg.stops] == [0.2, 0.5, 1.0]
 
 
 @pytest.mark.parametrize("width", [1e-2, 1e-5, 1e-8])

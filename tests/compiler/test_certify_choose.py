@@ -100,6 +100,20 @@ def test_float32_vetoes_a_grid_that_rounds_badly(tmp_path: Path) -> None:
     assert "float64" in str(fault.hint)
 
 
+def test_a_grid_that_is_exact_by_chance_is_not_taken(tmp_path: Path) -> None:
+    """x(1) = x0 + integral of 3 t^2 - 2 t, which is 0, as one step of Euler's says; two say -1/8 beside 1 to 2."""
+    file = tmp_path / "chance.dyn"
+    file.write_text(
+        "dyn 1\nmodel chance\ninput x0: real in (1, 2)\nfield f(t, x: real) { x' = 3*t^2 - 2*t }\n"
+        "x = solve f from x = x0 over 0..1\noutput x\n"
+    )
+    model = check(file)
+    evaluator = Evaluator(model, {}, drawn(model.inputs, model.source).first(8), 1e-3)
+    choices, trials = chosen(evaluator, 1e-3)
+    assert next(trial.error for trial in trials if (trial.scheme, trial.steps) == ("euler", 1)) < 1e-9
+    assert choices["x"].scheme.name != "euler"
+
+
 def test_an_error_out_of_reach_is_e611_at_the_solve(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("isocline_compiler.certify.choose.MOST_NODES", 300)
     evaluator = evaluator_of(tmp_path, speed=20)

@@ -186,6 +186,8 @@ FAILING = [
     ("pow", (-0.5, 1.0), (0.5, 0.5)),
     ("pow", (0.0, 1.0), (-1.0, 0.5)),
     ("pow", (-1.0, 1.0), (-2.0, -2.0)),
+    ("pow", (-0.5, 1.0), (1.0, 2.0)),
+    ("pow", (-2.0, -1.0), (2.0, 4.0)),
     ("asin", (0.0, 1.001)),
     ("acos", (-1.001, 0.0)),
     ("acosh", (0.99, 2.0)),
@@ -204,6 +206,39 @@ FAILING = [
 @pytest.mark.parametrize("case", FAILING, ids=str)
 def test_what_may_be_no_finite_number_is_said(case: tuple) -> None:
     assert not at(*case).is_finite
+
+
+@pytest.mark.parametrize("name", ["reduce_sum", "reduce_mean", "matmul"])
+def test_a_long_sum_is_enclosed_in_whichever_order_it_is_added(name: str) -> None:
+    """0.1 ten thousand times, one after another in single precision, is off by a ten-thousandth."""
+    count = 10_000
+    x = leaf(INPUT, "x", real("batch", count))
+    node = OPS["matmul"](x, constant(np.ones((count, 1)))) if name == "matmul" else OPS[name](x, axes=(1,))
+    terms = np.random.default_rng(6).uniform(0.09, 0.11, count).astype(np.float32)
+    box = Interval(terms[None].astype(float), terms[None].astype(float))
+    ones = [Interval(np.ones((count, 1)), np.ones((count, 1)))] if name == "matmul" else []
+    found = enclosed(FLOAT32, node, [box, *ones])
+    added = [np.cumsum(order, dtype=np.float32)[-1] for order in (terms, np.sort(terms), np.sort(terms)[::-1])]
+    assert np.ptp([*added, terms.sum(dtype=float)]) > 2**-20 * float(added[0]), "these orders do differ"
+    for total in added:
+        value = float(total / np.float32(count) if name == "reduce_mean" else total)
+        assert found.low.item() <= value <= found.high.item()
+
+
+def test_every_class_is_in_the_box(tmp_path: Path) -> None:
+    text = "model m\ninput x: real in (0, 1)\ninput kind: class[3]\noutput y = x + 5*one_hot(kind, 3)[2]\n"
+    low, high = proof(tmp_path, text).ranges["y"]
+    assert low <= 1e-3
+    assert high >= 5.999
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_a_literal_is_the_number_that_the_file_holds(dtype: str) -> None:
+    values = np.random.default_rng(4).normal(size=1000) * 10.0 ** np.arange(-20, 30).repeat(20)
+    found, held = precision_of(dtype).literal(values), values.astype(dtype).astype(float)
+    assert ((found.low <= held) & (held <= found.high)).all()
+    whole = precision_of(dtype).literal(np.array([3, -7]))
+    assert whole.low.tolist() == whole.high.tolist() == [3.0, -7.0]
 
 
 def test_what_may_be_no_number_is_told_from_what_may_be_infinite() -> None:
@@ -434,6 +469,8 @@ def looped(step: str, length: int) -> Finite:
         "log": lambda x: OPS["log"](x),
         "half": lambda x: x * 0.5,
         "double": lambda x: x * 2.0,
+        "count": lambda x: x + 1.0,
+        "count down": lambda x: x - 1.0,
         "sine": lambda x: OPS["sin"](x) + x * 0.25,
     }
     node = scan([X], [], [], lambda x, c, s: ([steps[step](*x)], []), length=length).last[0]
@@ -464,6 +501,14 @@ def test_a_long_loop_is_proved_by_an_invariant_or_given_up(monkeypatch: pytest.M
     given_up = looped("double", 110)
     assert given_up.proved == (enclosure.WORK >= 110)
     assert "a loop of 110 steps" in given_up.why
+
+
+@pytest.mark.parametrize("step", ["count", "count down"])
+def test_what_leaves_on_one_side_alone_is_no_invariant(step: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(enclosure, "WORK", 100)
+    found = looped(step, 20_000)
+    assert not found.proved
+    assert "is left again" in found.why
 
 
 def test_rows_and_results_of_a_loop() -> None:

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 from isocline_compiler import driver
+from isocline_compiler.certify.prove import Proving
 from isocline_compiler.certify.rare import rare_samples
 from isocline_compiler.certify.samples import drawn
 from isocline_compiler.lower.check import check
@@ -85,6 +86,32 @@ def test_a_quotient_of_small_numbers_stops_the_build_where_it_loses_its_digits(n
     assert abs(float(place) - zero) < 1.3
     assert "comes to 0" in faults[0].message
     assert "expm1" in str(faults[0].hint)
+
+
+def test_the_place_that_is_told_is_where_the_digits_are_lost(tmp_path: Path) -> None:
+    """log(1 + x)/x in single precision, by numpy at the place of the message: off by as much as the message says."""
+    body, _ = LOST["log(1 + x)/x"]
+    (fault, *_) = refused(tmp_path, body)
+    assert fault.code == "E674"
+    said, place = (float(item) for item in re.findall(r"off by (\S+) at x = (\S+),", fault.message)[0])
+    x = np.float32(place)
+    exact = np.log1p(float(x)) / float(x)
+    assert abs(float(np.log(np.float32(1) + x) / x) / exact - 1) == pytest.approx(said, rel=0.06)
+
+
+def test_every_sample_near_a_zero_is_told_by_its_own_place(tmp_path: Path) -> None:
+    body, _ = LOST["log(1 + x)/x"]
+    proving = Proving(check(written(tmp_path, body)), {}, None)
+    drawn_first = len(drawn(proving.model.inputs, proving.model.source).inputs["x"])
+    places = proving.samples.inputs["x"]
+    assert len(places) >= drawn_first + 6
+    for row, place in enumerate(places):
+        words = proving._near_zero(row)
+        if row < drawn_first:
+            assert words is None
+        else:
+            assert words is not None
+            assert float(words.removeprefix("x = ").partition(",")[0]) == pytest.approx(place, rel=1e-4)
 
 
 def test_the_series_that_the_message_offers_is_right(tmp_path: Path) -> None:

@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from isocline_compiler.backends.to_torch import TorchProgram
-from isocline_compiler.certify.order import observed_orders, trajectory_error
+from isocline_compiler.certify.order import _merged, observed_orders, trajectory_error
 from isocline_compiler.graph import Graph
 from isocline_compiler.graph.solve import Interval, pick
 from isocline_compiler.solvers.grid import Discretisation, Grid
@@ -103,6 +103,16 @@ def test_a_scheme_says_everything_about_itself(scheme: Scheme) -> None:
     assert scheme.cost(scheme.problems[0].solve()).nodes > 1
     growth = scheme.stability(np.array([-0.1, 0.1j]))
     assert growth is None or np.abs(growth - np.exp([-0.1, 0.1j])).max() < 0.1
+
+
+def test_a_coarser_grid_is_walked_on_the_same_brownian_path() -> None:
+    """W at the nodes that both grids have: sums of sqrt(h) times standard normals, on either."""
+    fine = np.random.default_rng(3).standard_normal((7, 24, 1))
+    for steps in (24, 8, 3, 1):
+        coarse = _merged(fine, steps)
+        assert coarse is not None
+        there = np.cumsum(fine[:, :, 0] * np.sqrt(2 / 24), axis=1)[:, 24 // steps - 1 :: 24 // steps]
+        np.testing.assert_allclose(np.cumsum(coarse[:, :, 0] * np.sqrt(2 / steps), axis=1), there, rtol=1e-12)
 
 
 WRONG = {

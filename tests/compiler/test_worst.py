@@ -70,6 +70,62 @@ def test_the_search_does_not_run_after_an_answer_that_passes_through_zero(tmp_pa
     assert (np.abs(worst.samples.inputs["a"] - 0.5) >= 0.1 * usual).all()
 
 
+def test_every_output_is_searched(tmp_path: Path) -> None:
+    """Of two outputs the first alone has a peak."""
+    file = tmp_path / "rate.dyn"
+    file.write_text(RATE.replace("output x\n", "output x\noutput y = x*0 + 1\n"))
+    model = check(file)
+    few = Samples({"a": np.array([0.05, 0.3, 0.55, 0.8, 0.95])}, {}, "five")
+    evaluator = Evaluator(model, {}, few)
+    (solve,) = evaluator.open
+    choices = {solve.spec.choice: discretisation(solve, "euler", STEPS)}
+    worst = search_worst(evaluator, choices, ("x", "y"), model.inputs, lambda samples: Evaluator(model, {}, samples))
+    assert worst.errors.max() > 0.99 * euler_errors(np.linspace(0, 1, 10_001)).max()
+    assert ((worst.samples.inputs["a"] > 0) & (worst.samples.inputs["a"] < 1)).all()
+
+
+def test_a_search_at_the_edge_stays_within_the_bounds(tmp_path: Path) -> None:
+    file = tmp_path / "edge.dyn"
+    file.write_text(
+        "dyn 1\nmodel edge\ninput a: real in (0, 1)\nfield f(t, x: real) { x' = 4*a*x }\n"
+        "x = solve f from x = 1 over 0..1\noutput x\ndeploy { dtype float64 }\n"
+    )
+    model = check(file)
+    evaluator = Evaluator(model, {}, Samples({"a": np.array([0.2, 0.9])}, {}, "two"))
+    (solve,) = evaluator.open
+    choices = {solve.spec.choice: discretisation(solve, "euler", STEPS)}
+    asked: list[np.ndarray] = []
+
+    def on(samples: Samples) -> Evaluator:
+        asked.append(samples.inputs["a"])
+        return Evaluator(model, {}, samples)
+
+    worst = search_worst(evaluator, choices, ("x",), model.inputs, on)
+    everything = np.concatenate(asked)
+    assert everything.min() > 0
+    assert 0.95 < everything.max() < 1
+    assert worst.errors.max() > 0.95 * abs((1 + 4 / STEPS) ** STEPS / np.exp(4.0) - 1)
+
+
+def test_what_is_deployed_keeps_the_error_between_the_draws(tmp_path: Path) -> None:
+    """A peak so narrow that the draws are beside it: the grid that they choose would miss there."""
+    width = 0.004
+    file = tmp_path / "rate.dyn"
+    text = RATE.replace("/0.05", f"/{width}").replace("dtype float64", "dtype float64; solver auto(error=1e-3)")
+    file.write_text(text)
+    model = check(file)
+    peak = lambda a: 1 + 4 * np.exp(-(((a - 0.6180339) / width) ** 2))  # noqa: E731
+    assert peak(drawn(model.inputs, model.source).inputs["a"]).max() < 0.9 * peak(0.6180339)
+    compiled = driver.compile(file, tmp_path / "out")
+    a = np.linspace(0.6, 0.64, 4001)
+    errors = np.abs(load(compiled.folder).run(a=a)["x"] / np.exp(peak(a)) - 1)
+    assert errors.max() <= 1e-3
+    stated = compiled.certificate["deployed"]["x"]["maximum"]
+    assert stated <= 1e-3
+    assert errors.max() <= 1.1 * stated
+    assert "in a search" in compiled.certificate["samples"]
+
+
 def test_draws_end_with_the_corners_of_the_box(tmp_path: Path) -> None:
     file = tmp_path / "box.dyn"
     inputs = "input a: real[2] in (-1, 3)\ninput b: real in (0, 10)"
@@ -84,16 +140,23 @@ def test_draws_end_with_the_corners_of_the_box(tmp_path: Path) -> None:
     assert "8 of their corners" in found.origin
 
 
+def test_few_of_many_samples_are_spread_over_all_of_them() -> None:
+    many = Samples({"a": np.arange(1000.0)}, {}, "many")
+    np.testing.assert_array_equal(many.first(4).inputs["a"], [0, 333, 666, 999])
+    assert many.first(1000) is many
+
+
 def test_a_trial_of_a_long_grid_answers_as_torch_does(tmp_path: Path) -> None:
     file = tmp_path / "rate.dyn"
-    file.write_text(RATE)
+    file.write_text(RATE.replace("output x\n", "output x\noutput half = x/2\n"))
     evaluator = Evaluator(check(file), {}, Samples({"a": np.linspace(0.01, 0.99, 7)}, {}, "seven"))
     (solve,) = evaluator.open
     choice = discretisation(solve, "rk4", 3000)
     assert operations(solve, choice) >= WORTH
-    found = trial(evaluator, {solve.spec.choice: choice})["x"]
-    np.testing.assert_allclose(found, evaluator.run({solve.spec.choice: choice})["x"], rtol=1e-12)
-    np.testing.assert_allclose(found, np.exp(rate(evaluator.samples.inputs["a"])), rtol=1e-9)
+    found = trial(evaluator, {solve.spec.choice: choice})
+    np.testing.assert_allclose(found["x"], evaluator.run({solve.spec.choice: choice})["x"], rtol=1e-12)
+    np.testing.assert_allclose(found["x"], np.exp(rate(evaluator.samples.inputs["a"])), rtol=1e-9)
+    np.testing.assert_allclose(found["half"], np.exp(rate(evaluator.samples.inputs["a"])) / 2, rtol=1e-9)
 
 
 CLOCK = """dyn 1

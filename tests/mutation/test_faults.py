@@ -1,11 +1,13 @@
 """The planted faults fit the source, and planting one leaves nothing behind.
 
-What catches them is in `table.md`; `python -m tests.mutation -o tests/mutation/table.md` writes it within an hour.
+What catches them is in `table.md`; `python -m tests.mutation -o tests/mutation/table.md` writes it within three hours.
 """
 
 from __future__ import annotations
 
 import os
+import subprocess
+import sys
 import time
 from collections.abc import Sequence
 from pathlib import Path
@@ -18,7 +20,7 @@ from tests.mutation.fault import Fault, Moved
 from tests.mutation.faults import FAULTS
 from tests.mutation.trial import ROOT, Verdict, planted, within
 
-PROMISED = 100
+PROMISED = 350
 """Faults that the table must hold at least; one whose text has moved is listed when they are tried."""
 
 
@@ -45,7 +47,7 @@ def test_faults_name_builds_and_tests_that_there_are() -> None:
     for fault in FAULTS:
         assert set(fault.builds) <= set(TEXTS)
         assert fault.tests
-        assert all((ROOT / file).exists() for file in fault.tests)
+        assert all((ROOT / test.partition("::")[0]).exists() for test in fault.tests)
 
 
 class Stopped(Exception):
@@ -86,6 +88,11 @@ def _where(what: Sequence[str]) -> str:
     return f"{isocline.__file__} {what[0]}"
 
 
+def _where_else(_: Sequence[str]) -> str:
+    command = [sys.executable, "-c", "import isocline; print(isocline.__file__)"]
+    return subprocess.run(command, capture_output=True, check=True, text=True).stdout.strip()
+
+
 def _forever(_: Sequence[str]) -> None:
     while time.process_time() < 100:
         pass
@@ -102,6 +109,7 @@ def test_a_trial_sees_the_copy_alone(tmp_path: Path) -> None:
     ended, found = within(20, tmp_path, _where, ("there",))
     assert ended
     assert found == f"{tmp_path / 'isocline' / '__init__.py'} there"
+    assert within(20, tmp_path, _where_else, ()) == (True, str(tmp_path / "isocline" / "__init__.py"))
 
 
 @pytest.mark.parametrize("check", [_forever, _gone])

@@ -160,11 +160,13 @@ def _child(end: Connection, limit: int, copy: Path, check: Callable[[Sequence[st
 
 
 def see_only(copy: Path) -> None:
-    """Our packages come from the copy and from nowhere else."""
+    """Our packages come from the copy and from nowhere else, in processes that a test starts too."""
     for name in [name for name in sys.modules if name.partition(".")[0] in PACKAGES]:
         del sys.modules[name]
     theirs = [item for item in sys.path if item and not any((Path(item) / name).is_dir() for name in PACKAGES)]
-    sys.path[:] = [str(copy), *(str(copy / name) for name in ("compiler", "dsl", "runtime")), *theirs]
+    ours = [str(copy), *(str(copy / name) for name in ("compiler", "dsl", "runtime"))]
+    sys.path[:] = [*ours, *theirs]
+    os.environ["PYTHONPATH"] = os.pathsep.join(ours)
     importlib.invalidate_caches()
     for name in PACKAGES[:-1]:
         found = importlib.util.find_spec(name)
