@@ -12,6 +12,7 @@ from isocline_compiler.certify.choose import MARGIN, Trial, choose, discretisati
 from isocline_compiler.certify.evaluation import Evaluator
 from isocline_compiler.certify.samples import drawn
 from isocline_compiler.lower.check import check
+from isocline_compiler.solvers.schemes import SCHEMES
 from isocline_dsl.diagnostics import IsoclineError
 
 ROTATION = """dyn 1
@@ -58,7 +59,36 @@ def test_no_trial_of_the_table_is_cheaper_and_as_good(tmp_path: Path) -> None:
     )
     good = [trial for trial in mine if trial.error <= MARGIN * 1e-4 / 2]
     assert taken in good
-    assert min((trial.nodes, trial.evaluations) for trial in good) == (taken.nodes, taken.evaluations)
+    assert min(trial.seconds for trial in good) == taken.seconds
+
+
+def test_no_grid_is_tried_that_takes_longer_than_the_best(tmp_path: Path) -> None:
+    """Schemes come in the order of their order: those after the winner may take no longer, but for one halving."""
+    evaluator = evaluator_of(tmp_path, speed=20)
+    choices, trials = chosen(evaluator, 1e-4)
+    (first, _), names = evaluator.open, list(SCHEMES)
+    best = choices[first.spec.name]
+    mine = [trial for trial in trials if trial.solve == first.spec.name]
+    taken = next(item for item in mine if (item.scheme, item.steps) == (best.scheme.name, best.grid.steps))
+    later = [item for item in mine if item.order < taken.order]
+    halved = {(item.scheme, 2 * item.steps) for item in later if item.error <= MARGIN * 1e-4 / 2}
+    assert {item.scheme for item in later} <= set(names)
+    assert len({item.scheme for item in later}) > 3
+    assert all(item.seconds <= taken.seconds for item in later if (item.scheme, item.steps) not in halved)
+
+
+def test_the_declared_batch_decides_what_is_fast(tmp_path: Path) -> None:
+    """Of one sample calling the operations takes nearly all the time, of many what their entries take."""
+    file = tmp_path / "wide.dyn"
+    file.write_text(
+        "dyn 1\nmodel wide\ninput x0: real[64] in (0, 1)\nfield f(t, x: real[64]) { x' = asinh(sin(x)) }\n"
+        "x = solve f from x = x0 over 0..1\noutput x\n"
+    )
+    (solve,) = Evaluator(check(file), {}, drawn(check(file).inputs, None).first(4)).open
+    one, two = SCHEMES["euler"].cost(solve), SCHEMES["dopri5"].cost(solve)
+    assert one.per_sample >= 64 * (14 + 2)  # the entries of asinh and of sin alone, in nanoseconds
+    assert two.seconds(1) / one.seconds(1) > 1.5 * two.evaluations  # combinations of slopes are calls as well
+    assert two.seconds(100_000) / one.seconds(100_000) < 1.2 * two.evaluations  # and cost little beside the field
 
 
 def test_a_trial_states_the_error_that_its_grid_has(tmp_path: Path) -> None:

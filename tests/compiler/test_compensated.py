@@ -11,10 +11,14 @@ import torch
 
 from isocline_compiler.backends.to_onnx import to_onnx
 from isocline_compiler.backends.to_torch import TorchProgram
+from isocline_compiler.certify.choose import ROUNDING, choose, discretisation
+from isocline_compiler.certify.evaluation import Evaluator
+from isocline_compiler.certify.samples import drawn
 from isocline_compiler.derivatives.reverse_forward import gradient
 from isocline_compiler.graph import ARGUMENT, INPUT, Graph, Region, leaf
 from isocline_compiler.graph.solve import Interval
 from isocline_compiler.graph.tensor_type import TensorType
+from isocline_compiler.lower.check import check
 from isocline_compiler.ops import OPS
 from isocline_compiler.passes import optimise
 from isocline_compiler.solvers.grid import Discretisation, through, uniform
@@ -51,14 +55,15 @@ def by_torch(graph: Graph, dtype=torch.float64) -> np.ndarray:
 
 
 def kahan(steps: int, h: float) -> np.ndarray:
-    """Euler's steps in float32, each sum by Kahan's recurrence as it is printed."""
+    """Euler's steps in float32, each sum by Kahan's recurrence, of the increment too: h is a number of float32."""
     one = np.float32
     x, y = X0.astype(one), np.zeros(len(X0), one)
     c, d = np.zeros_like(x), np.zeros_like(y)
     for _ in range(steps):
-        dx, dy = one(h) * y - c, -(one(h) * x) - d
+        first, second = one(h) * y, -(one(h) * x)
+        dx, dy = first - c, second - d
         s, t = x + dx, y + dy
-        c, d = (s - x) - dx, (t - y) - dy
+        c, d = ((s - x) - dx) + ((dx - first) + c), ((t - y) - dy) + ((dy - second) + d)
         x, y = s, t
     return x
 
@@ -113,6 +118,34 @@ def test_a_scheme_that_gives_states_alone_cannot_be_compensated():
     misfit = Compensated.of(Leapfrogged()).fits(solve.spec)
     assert misfit is not None
     assert "no increments" in misfit(None).message
+
+
+TURNING = """dyn 1
+model turning
+input a: real in (0.5, 1)
+field turn(t, x, y: real) { x' = -y; y' = x }
+path = solve turn from x = a, y = 0 over 0..200
+output x = path.x
+"""
+
+
+def test_auto_takes_compensated_sums_where_a_long_loop_rounds_too_much(tmp_path):
+    file = tmp_path / "turning.dyn"
+    file.write_text(TURNING)
+    model = check(file)
+    evaluator = Evaluator(model, {}, drawn(model.inputs, model.source).rounded("float32").first(16), 1e-3)
+    (solve,) = evaluator.open
+
+    def rounds(choice):
+        exact, single = (evaluator.run({"path": choice}, dtype)["x"] for dtype in (torch.float64, torch.float32))
+        return (np.abs(single - exact) / np.abs(exact)).max()
+
+    plain, summed = (rounds(discretisation(solve, "rk38", 1585, compensated=item)) for item in (False, True))
+    assert summed < 0.3 * plain
+    bound = np.sqrt(plain * summed)
+    choices, _ = choose(evaluator, 1e-3, None, lambda text: None, rounding=bound / ROUNDING)
+    assert choices["path"].scheme.name.startswith("compensated ")
+    assert rounds(choices["path"]) <= bound
 
 
 @pytest.mark.parametrize(("a", "b"), [(1.0, 2.0**-30), (3.0, 1e-9), (-7.5, 1e-8), (1e8, 0.3)])

@@ -9,11 +9,12 @@ import numpy as np
 from isocline_compiler.graph import Example, Node, Op, value_of
 from isocline_compiler.graph.emission import Emitter
 from isocline_compiler.graph.interval import Interval, Precision
+from isocline_compiler.graph.tensor_type import TensorType
 from isocline_compiler.ops.broadcasting import sum_to
 from isocline_compiler.ops.comparison import CAST, EQUAL, GREATER, LESS, WHERE
 from isocline_compiler.ops.elementwise import LOG
 from isocline_compiler.ops.enclosures import difference, negative, power, product, quotient, total
-from isocline_compiler.ops.shapes import elementwise, elementwise_real, integer, real, same_number
+from isocline_compiler.ops.shapes import elementwise, elementwise_real, integer, real, same, same_number
 
 _PAIRS = (
     Example((real("batch", 3), real("batch", 3))),
@@ -58,6 +59,32 @@ def _enclose_rounded_off(precision: Precision, a: Interval, b: Interval) -> Inte
     """Of two differences, each rounds by half a unit of its result, which |a| and |b| bound: 0 up to a few units."""
     size = 4 * precision.unit * (a.size + b.size) + precision.smallest
     return Interval(-size, size).unknown_where(~np.isfinite(total(precision, a, b).size))
+
+
+def _rest(numbers: tuple[float, ...], single: bool) -> float:
+    """What rounding to the precision takes from some numbers, all together."""
+    return sum(number - float(np.float32(number)) for number in numbers) if single else 0.0
+
+
+def _torch_rest(torch: Any, x: Any, *, of: tuple[float, ...]) -> Any:
+    return _rest(of, x.dtype == torch.float32) * x
+
+
+def _onnx_rest(emitter: Emitter, node: Node, x: str) -> str:
+    return emitter.node("Mul", x, emitter.real(_rest(node.attrs["of"], not emitter.wide)))
+
+
+def _grad_rest(g: Node, y: Node, x: Node, *, of: tuple[float, ...]) -> tuple[Node]:
+    return (REST(g, of=of),)
+
+
+def _type_of_rest(x: TensorType, *, of: tuple[float, ...]) -> TensorType:
+    return same(x)
+
+
+def _enclose_rest(precision: Precision, x: Interval, *, of: tuple[float, ...]) -> Interval:
+    size = sum(map(abs, of)) * precision.unit * x.size + precision.smallest
+    return Interval(-size, size)
 
 
 def _torch_pow(torch: Any, a: Any, b: Any) -> Any:
@@ -107,6 +134,12 @@ ROUNDED_OFF = Op(
     broadcasts=True,
     enclose=_enclose_rounded_off,
 )  # fmt: skip
+REST: Op = Op(
+    "rest", _type_of_rest, _torch_rest, _onnx_rest, _grad_rest,
+    "r x, where r is what the precision of the graph takes from the numbers `of`: 0 in exact arithmetic.",
+    examples=(Example((real("batch", 3),), {"of": (0.1, 0.7)}), Example((real(2),), {"of": (1 / 3,)})),
+    enclose=_enclose_rest,
+)  # fmt: skip
 NEG = Op(
     "neg", same_number, "neg", "Neg", lambda g, y, x: (-g,), "-x",
     examples=(Example((real("batch", 3),)), Example((integer("batch", 3),))),
@@ -138,4 +171,4 @@ MAXIMUM = Op(
     enclose=lambda precision, a, b: Interval(np.maximum(a.low, b.low), np.maximum(a.high, b.high)),
 )  # fmt: skip
 
-ARITHMETIC = (ADD, SUB, ROUNDED_OFF, MUL, DIV, NEG, POW, MINIMUM, MAXIMUM)
+ARITHMETIC = (ADD, SUB, ROUNDED_OFF, REST, MUL, DIV, NEG, POW, MINIMUM, MAXIMUM)

@@ -49,8 +49,10 @@ class Scheme(ABC):
     def advance(self, memory: Memory, field: Field, step: Step, x: Nodes) -> tuple[Memory, Nodes]:
         """The memory and the states after one step."""
 
-    def increments(self, memory: Memory, field: Field, step: Step, x: Nodes) -> tuple[Memory, Nodes] | None:
-        """The memory after one step, and what it adds to each state; None of a scheme that has no such form."""
+    def increments(self, memory: Memory, field: Field, step: Step, x: Nodes) -> tuple[Memory, Nodes, Nodes] | None:
+        """The memory after one step, what it adds to each state, and what of that is lost because its coefficients are
+        rounded; None of a scheme that has no such form.
+        """
         return None
 
     def fits(self, spec: SolveSpec) -> Misfit | None:

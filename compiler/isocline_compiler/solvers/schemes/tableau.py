@@ -12,6 +12,7 @@ from typing import Any, ClassVar, TypeAlias
 import numpy as np
 
 from isocline_compiler.graph import Array, Node, Nodes, Operand
+from isocline_compiler.ops.arithmetic import REST
 from isocline_compiler.solvers.field import Field
 from isocline_compiler.solvers.schemes.scheme import Scheme
 from isocline_compiler.solvers.schemes.step import Memory, Step
@@ -128,18 +129,27 @@ class Tableau(Scheme):
         """One step; nothing is remembered."""
         return memory, runge_kutta_step(self, field, step, x)
 
-    def increments(self, memory: Memory, field: Field, step: Step, x: Nodes) -> tuple[Memory, Nodes]:
-        """h sum_i b_i k_i, state by state."""
-        return memory, runge_kutta_increments(self, field, step, x)
+    def increments(self, memory: Memory, field: Field, step: Step, x: Nodes) -> tuple[Memory, Nodes, Nodes]:
+        """h sum_i b_i k_i, state by state; of what rounding takes from each h b_i the sum, times one of the slopes.
+
+        The slopes differ by O(h), so that sum is what a long solve would see: a clock that goes wrong.
+        """
+        slopes = runge_kutta_slopes(self, field, step, x)
+        last = slopes[max(i for i in slopes if self.b[i])]
+        rests = tuple(
+            REST(k, of=tuple(float(h * b) for b in self.weights if b)) if isinstance(h, float | int) else 0.0 * k
+            for k, h in zip(last, step.widths, strict=True)
+        )
+        return memory, _increments(step.widths, self.b, slopes), rests
 
 
 def runge_kutta_step(tableau: Tableau, field: Field, step: Step, x: Nodes) -> Nodes:
     """The states after one explicit Runge-Kutta step."""
-    return _moved(x, runge_kutta_increments(tableau, field, step, x))
+    return _moved(x, _increments(step.widths, tableau.b, runge_kutta_slopes(tableau, field, step, x)))
 
 
-def runge_kutta_increments(tableau: Tableau, field: Field, step: Step, x: Nodes) -> Nodes:
-    r"""What one explicit Runge-Kutta step adds.
+def runge_kutta_slopes(tableau: Tableau, field: Field, step: Step, x: Nodes) -> dict[int, Nodes]:
+    r"""The slopes of one explicit Runge-Kutta step, by the number of the stage.
 
     k_i = f(t + c_i h, x + h sum_{j<i} a_ij k_j),   x' = x + h sum_i b_i k_i
 
@@ -153,7 +163,7 @@ def runge_kutta_increments(tableau: Tableau, field: Field, step: Step, x: Nodes)
     for i in tableau.used:
         stage = _moved(x, _increments(step.widths, tableau.a[i], slopes))
         slopes[i] = field(step.time(float(tableau.c[i])), stage)
-    return _increments(step.widths, tableau.b, slopes)
+    return slopes
 
 
 def _moved(x: Nodes, moves: Nodes) -> Nodes:
