@@ -50,6 +50,7 @@ CATALOGUE: Mapping[str, Callable[..., RuntimeFault]] = MappingProxyType(
         "E739": given.mixed_batch,
         "E740": given.wrong_index,
         "E741": given.not_named,
+        "E742": given.narrowed,
         "E750": table.unknown_type,
         "E751": table.unreadable_table,
         "E752": table.missing_column,

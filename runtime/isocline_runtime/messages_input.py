@@ -1,4 +1,4 @@
-"""Messages about the values that a model is given (E730 to E739)."""
+"""Messages about the values that a model is given (E730 to E742)."""
 
 from __future__ import annotations
 
