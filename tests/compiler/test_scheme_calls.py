@@ -42,7 +42,8 @@ def test_one_call_means_the_same_everywhere(call: str, tmp_path: Path) -> None:
     found = [*schemes(tmp_path, f"with {call}", call, call)]
     if "many" not in call:
         found.append(scheme_of_text(call))
-    assert [(item.name, dict(item.options)) for item in found] == [("rk4", {"steps": 6, "compensated": False})] * len(found)
+    meant = ("rk4", {"steps": 6, "compensated": False})
+    assert [(item.name, dict(item.options)) for item in found] == [meant] * len(found)
 
 
 @pytest.mark.parametrize(
