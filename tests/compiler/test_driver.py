@@ -74,6 +74,7 @@ def test_the_manifest_names_every_file_by_its_hash(write: Write, tmp_path: Path)
     ("deploy", "code"),
     [
         ("solver auto(error=1e-3, of=state); parity 1e-9", "E632"),
+        ("solver rk4(steps=20); parity 1e-9", "E602"),
         ("solver rk4(steps=20); check max(abs(state)) < 0.1", "E419"),
         ("solver dopri5(rtol=1e-6)", "E411"),
         ("solver dopri5", "E411"),

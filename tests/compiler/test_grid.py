@@ -109,6 +109,15 @@ def test_steps_are_distributed_in_proportion(lengths, spare):
         assert abs(count - 1 - spare * (there - here) / times[-1]) < 1 + 1e-9
 
 
+@pytest.mark.parametrize(
+    ("lengths", "steps", "counts"),
+    [((8, 1, 1), 5, (3, 1, 1)), ((9, 1), 12, (10, 2)), ((1, 2, 3), 9, (2, 3, 4)), ((5, 3, 2), 6, (2, 2, 2))],
+)
+def test_the_largest_remainders_get_what_is_left(lengths, steps, counts):
+    """Beside one step each: of 2 to share, 1.6, 0.2 and 0.2 are 2, 0 and 0; of 3, 1.5, 0.9 and 0.6 are 1 each."""
+    assert distribute(np.cumsum([0.0, *lengths]).tolist(), steps) == counts
+
+
 def test_fewer_steps_than_intervals_cannot_be_distributed():
     with pytest.raises(ValueError, match="2 steps cannot reach 3"):
         distribute((0.0, 1.0, 2.0, 3.0), 2)

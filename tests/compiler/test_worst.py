@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from scipy.stats import kstest, uniform
 
 from isocline_compiler import driver
 from isocline_compiler.certify.choose import discretisation
@@ -124,6 +125,17 @@ def test_what_is_deployed_keeps_the_error_between_the_draws(tmp_path: Path) -> N
     assert stated <= 1e-3
     assert errors.max() <= 1.1 * stated
     assert "in a search" in compiled.certificate["samples"]
+
+
+def test_draws_are_uniform_within_the_bounds(tmp_path: Path) -> None:
+    file = tmp_path / "box.dyn"
+    file.write_text("dyn 1\nmodel box\ninput a: real[2] in (-1, 3)\ninput b: real in (0, 10)\noutput y = a[0] + b\n")
+    model = check(file)
+    found = drawn(model.inputs, model.source)
+    a, b = found.inputs["a"], found.inputs["b"]
+    for values, low, high in ((a[:, 0], -1, 3), (a[:, 1], -1, 3), (b, 0, 10)):
+        assert len(values) == 64 + 8
+        assert kstest(values[:64], uniform(low, high - low).cdf).pvalue > 1e-3
 
 
 def test_draws_end_with_the_corners_of_the_box(tmp_path: Path) -> None:

@@ -286,37 +286,43 @@ WORDS = area(
 )  # fmt: skip
 
 CERTIFICATE = area(
-    COMPILER, "auto trained", [f"{T}/test_certify_measures.py", f"{T}/test_certificate_stops.py", f"{T}/test_evaluation_by_hand.py", f"{T}/test_certify_choose.py", f"{T}/test_driver.py"],
+    COMPILER, "auto trained", [f"{T}/test_certify_measures.py", f"{T}/test_certify_choose.py"],
     [
         ("certify/measures.py", "difference = np.abs(a - b).max(axis=1)", "difference = 0 * np.abs(a - b).max(axis=1)", "every error is 0"),
-        ("certify/measures.py", "difference = np.abs(a - b).max(axis=1)", "difference = np.abs(a - b).mean(axis=1)", "mean errors for the largest"),
-        ("certify/measures.py", "scale = np.abs(b).max(axis=1)", "scale = np.abs(b).max(axis=1) * 0 + np.abs(b).max()", "one scale for all samples"),
-        ("certify/measures.py", "np.where(np.isfinite(a).all(axis=1), errors, np.inf)", "np.where(np.isfinite(a).all(axis=1), errors, 0.0)",
-         "what is not a number counts as exact"),
-        ("certify/measures.py", "Spread(float(errors.max())", "Spread(float(np.median(errors))", "the median for the maximum"),
-        ("certify/deployed.py", "spread(relative_errors(found[name], array,", "spread(relative_errors(array, array,", "a reference compared with itself"),
-        ("certify/deployed.py", "if not result.holds", "if False", "checks of the author are not held"),
-        ("certify/deployed.py", '">": operator.gt', '">": operator.lt', "a check turned round"),
         ("certify/deployed.py", "[: samples.count] if batched[name]", "[:1] if batched[name]", "one sample measured"),
-        ("certify/prove.py", "if not item.maximum <= certificate.parity_bound", "if not item.maximum <= 1e9", "parity is not required"),
-        ("certify/prove.py", "and self._is_bounded and not item.maximum <= certificate.stated_error", "and False", "the stated error is not required"),
-        ("certify/prove.py", "if item.differs and", "if False and", "orders are not required"),
-        ("certify/prove.py", "if not difference <= SAME", "if False", "the second walk is not required"),
-        ("certify/order.py", "NEAR = 0.35", "NEAR = 35", "any order will do"),
         ("certify/order.py", "self.observed >= self.declared - NEAR", "self.observed <= self.declared + NEAR", "an order too low is near enough"),
-        ("certify/steppers.py", "SAME = 1e-9", "SAME = 1e9", "any two walks are the same"),
-        ("certify/steppers.py", "each = count // (times.shape[-1] - 1)", "each = count // (times.shape[-1] - 1) + 1", "a second walk with other steps"),
-        ("certify/reference.py", "FLOOR, CEILING = 1e-13, 1e-7", "FLOOR, CEILING = 1e-2, 1e-1", "a reference that is not exact"),
-        ("certify/reference.py", "if known is None or not _same(known[0], inputs):", "if known is None:", "a solution remembered for other inputs"),
-        ("certify/reference.py", "decided = tuple(item for item in field.fixed if isinstance(item, Tensor))", "decided = ()", "a solution remembered for other weights"),
         ("certify/choose.py", "return max(float(error) for error in _errors(evaluator, found, reference, outputs))",
-         "return min(float(error) for error in _errors(evaluator, found, reference, outputs)) / 100", "the search believes too much"),
-        ("certify/choose.py", "MARGIN = 0.8", "MARGIN = 80", "a margin beyond the error"),
-        ("certify/samples.py", "DRAWN = 64", "DRAWN = 1", "one draw"),
+         "return min(float(error) for error in _errors(evaluator, found, reference, outputs)) / 100", "the search believes too much", f"{T}/test_certify_choose.py::test_several_solves_share_the_error"),
+        ("certify/choose.py", "MARGIN = 0.8", "MARGIN = 80", "a margin beyond the error", f"{T}/test_certify_choose.py::test_several_solves_share_the_error"),
+    ],
+)  # fmt: skip
+
+REQUIRED = area(
+    COMPILER, "", [],
+    [
+        ("certify/measures.py", "difference = np.abs(a - b).max(axis=1)", "difference = np.abs(a - b).mean(axis=1)", "mean errors for the largest", f"{T}/test_certify_measures.py"),
+        ("certify/measures.py", "scale = np.abs(b).max(axis=1)", "scale = np.abs(b).max(axis=1) * 0 + np.abs(b).max()", "one scale for all samples", f"{T}/test_certify_measures.py"),
+        ("certify/measures.py", "np.where(np.isfinite(a).all(axis=1), errors, np.inf)", "np.where(np.isfinite(a).all(axis=1), errors, 0.0)",
+         "what is not a number counts as exact", f"{T}/test_certify_measures.py"),
+        ("certify/measures.py", "Spread(float(errors.max())", "Spread(float(np.median(errors))", "the median for the maximum", f"{T}/test_certify_measures.py"),
+        ("certify/deployed.py", "spread(relative_errors(found[name], array,", "spread(relative_errors(array, array,", "a reference compared with itself", f"{T}/test_certificate_stops.py::test_steps_that_read_a_wrong_row_of_weights_stop_the_build"),
+        ("certify/deployed.py", "if not result.holds", "if False", "checks of the author are not held", f"{T}/test_driver.py::test_a_missed_bound_stops_the_build_and_leaves_the_older_artifact"),
+        ("certify/deployed.py", '">": operator.gt', '">": operator.lt', "a check turned round", f"{T}/test_certify_measures.py"),
+        ("certify/prove.py", "if not item.maximum <= certificate.parity_bound", "if not item.maximum <= 1e9", "parity is not required", f"{T}/test_driver.py::test_a_missed_bound_stops_the_build_and_leaves_the_older_artifact"),
+        ("certify/prove.py", "and self._is_bounded and not item.maximum <= certificate.stated_error", "and False", "the stated error is not required", f"{T}/test_driver.py::test_a_grid_that_has_not_converged_is_e601_and_e631"),
+        ("certify/prove.py", "if item.differs and", "if False and", "orders are not required", f"{T}/test_certificate_stops.py::test_a_two_step_scheme_with_a_wrong_coefficient_stops_the_build"),
+        ("certify/prove.py", "if not difference <= SAME", "if False", "the second walk is not required", f"{T}/test_certificate_stops.py::test_steps_that_read_a_wrong_row_of_weights_stop_the_build"),
+        ("certify/order.py", "NEAR = 0.35", "NEAR = 35", "any order will do", f"{T}/test_certificate_stops.py::test_a_two_step_scheme_with_a_wrong_coefficient_stops_the_build"),
+        ("certify/steppers.py", "SAME = 1e-9", "SAME = 1e9", "any two walks are the same", f"{T}/test_certificate_stops.py::test_steps_that_read_a_wrong_row_of_weights_stop_the_build"),
+        ("certify/steppers.py", "each = count // (times.shape[-1] - 1)", "each = count // (times.shape[-1] - 1) + 1", "a second walk with other steps", f"{T}/test_certificate_stops.py::test_steps_that_read_a_wrong_row_of_weights_stop_the_build"),
+        ("certify/reference.py", "FLOOR, CEILING = 1e-13, 1e-7", "FLOOR, CEILING = 1e-2, 1e-1", "a reference that is not exact", f"{T}/test_references.py"),
+        ("certify/reference.py", "if known is None or not _same(known[0], inputs):", "if known is None:", "a solution remembered for other inputs", f"{T}/test_evaluation_by_hand.py::test_a_remembered_reference_is_not_that_of_another_question"),
+        ("certify/reference.py", "decided = tuple(item for item in field.fixed if isinstance(item, Tensor))", "decided = ()", "a solution remembered for other weights", f"{T}/test_evaluation_by_hand.py::test_a_remembered_reference_is_not_that_of_another_question"),
+        ("certify/samples.py", "DRAWN = 64", "DRAWN = 1", "one draw", f"{T}/test_worst.py::test_draws_are_uniform_within_the_bounds"),
         ("certify/samples.py", "values = generator.uniform(*port.bounds, shape)", "values = generator.uniform(*port.bounds, shape) * 0 + sum(port.bounds) / 2",
-         "the middle of the bounds alone"),
-        ("pipeline.py", "        require(model, proving.missed(certificate))\n", "", "nothing that was missed stops a build"),
-        ("pipeline.py", "            require(model, missed_attributions(model, proofs))\n", "", "no attribution stops a build"),
+         "the middle of the bounds alone", f"{T}/test_worst.py::test_draws_are_uniform_within_the_bounds"),
+        ("pipeline.py", "        require(model, proving.missed(certificate))\n", "", "nothing that was missed stops a build", f"{T}/test_certificate_stops.py::test_a_two_step_scheme_with_a_wrong_coefficient_stops_the_build"),
+        ("pipeline.py", "            require(model, missed_attributions(model, proofs))\n", "", "no attribution stops a build", f"{T}/test_certificate_stops.py::test_a_wrong_derivative_rule_stops_the_build"),
     ],
 )  # fmt: skip
 
@@ -375,7 +381,7 @@ RUNNING = area(
 
 FAULTS: tuple[Fault, ...] = (
     *TABLEAUX, *STEPS, *GRIDS, *UNROLLED, *ROWS, *EMITTED, *EMITTER, *RULES, *DERIVATIVES, *PASSES, *WORDS,
-    *CERTIFICATE, *TRAINING, *DATA, *RUNNING, *PROOF,
+    *CERTIFICATE, *REQUIRED, *TRAINING, *DATA, *RUNNING, *PROOF,
 )  # fmt: skip
 
 __all__ = ["FAULTS"]

@@ -118,9 +118,12 @@ class FirstFailure:
 
 
 def tested(files: Sequence[str]) -> str | None:
-    """The first test that fails."""
+    """The first test that fails. Examples of properties are the same every time, and may take as long as they do."""
     import pytest
+    from hypothesis import HealthCheck, settings
 
+    settings.register_profile("trial", deadline=None, derandomize=True, suppress_health_check=list(HealthCheck))
+    settings.load_profile("trial")
     first = FirstFailure()
     status = pytest.main(["-x", "-q", "-p", "no:cacheprovider", "-p", "no:xdist", *files], plugins=[first])
     return first.name or (None if status == 0 else f"pytest ended with {int(status)}")
