@@ -17,6 +17,7 @@ def certificate_lines(certificate: Facts) -> list[str]:
         *_orders(certificate),
         *_errors(certificate),
         ("parity", _parity(certificate)),
+        *_posterior(certificate["posterior"]),
         ("finite", _finite(certificate["finite"])),
         *(("check", _check(check)) for check in certificate["checks"]),
         *_parameters(certificate["parameters"]),
@@ -52,6 +53,16 @@ def _order(item: Facts) -> str:
 def _parity(certificate: Facts) -> str:
     bound = _number(certificate["parity_bound"])
     return f"{_spreads(certificate['parity'])}  ({certificate['dtype']} against the float64 model, bound {bound})"
+
+
+def _posterior(posterior: Facts) -> Iterator[tuple[str, str]]:
+    """How far the solution can be from a third one, and the reference from that."""
+    if not posterior["samples"]:
+        return
+    bounds = ", ".join(f"{name} {_number(value)}" for name, value in posterior["bounds"].items())
+    apart = ", ".join(f"{name} {_number(value)}" for name, value in posterior["apart"].items())
+    how = f"DOP853, by its defect and logarithmic norm, {posterior['samples']} samples"
+    yield "bound", f"{bounds or 'none, ' + posterior['why']}  ({how}; the reference is {apart} from it)"
 
 
 def _finite(finite: Facts) -> str:

@@ -26,7 +26,14 @@ COMPLETE = 1e-3
 """What other samples may leave of a complete attribution besides, relative to the change of the score."""
 TIMED = 1.0
 """Seconds that timing may take."""
-NOT_HERE = ("the order of the schemes", "halved steps", "stability", "the author's checks", "standard errors")
+NOT_HERE = (
+    "the order of the schemes",
+    "halved steps",
+    "stability",
+    "the bound of the solution",
+    "the author's checks",
+    "standard errors",
+)
 """What needs the training data, or the model in float64."""
 
 

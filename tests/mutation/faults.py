@@ -55,7 +55,7 @@ STEPS = area(
         ("tableau.py", "field(step.time(float(tableau.c[i])), stage)", "field(step.t, stage)", "every stage at the step's begin"),
         ("tableau.py", "stage = _moved(x, _increments(step.widths, tableau.a[i], slopes))", "stage = _moved(x, _increments(step.widths, tableau.a[i][:1], slopes))",
          "stages see the first slope alone"),
-        ("tableau.py", "return _increments(step.widths, tableau.b, slopes)", "return _increments(step.widths, tableau.b[:-1], slopes)",
+        ("tableau.py", "_increments(step.widths, tableau.b, runge", "_increments(step.widths, tableau.b[:-1], runge",
          "the last weight dropped"),
         ("tableau.py", "_scaled(h * coefficient, slope)", "_scaled(h * abs(coefficient), slope)", "signs of coefficients lost"),
         ("tableau.py", "return h * _sum(", "return -1.0 * h * _sum(", "a step of given times goes back"),

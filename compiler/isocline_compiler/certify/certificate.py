@@ -11,6 +11,7 @@ from isocline_compiler.certify.choose import Trial
 from isocline_compiler.certify.enclosure import Finite
 from isocline_compiler.certify.measures import DEFINITION, Spread
 from isocline_compiler.certify.order import ObservedOrder
+from isocline_compiler.certify.posterior import Posterior
 from isocline_compiler.certify.stability import Stability
 from isocline_compiler.model import FittedParameter
 
@@ -92,7 +93,8 @@ class Certificate:
     its own is from an independent walk of the same steps in float64. `references_apart` is how far the second reference
     is from the first, by output: no error can be known better. `largest_inputs` holds the largest magnitude
     of each real input that was measured: what rounding does to larger ones is not known. `finite` is whether every
-    output is proved to be a finite number for every input within its bounds.
+    output is proved to be a finite number for every input within its bounds. `posterior` bounds how far a third
+    solution is from the exact one, and says how far the reference is from that.
     """
 
     model: str
@@ -121,6 +123,7 @@ class Certificate:
     inputs_rounded: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
     largest_inputs: Mapping[str, float] = field(default_factory=dict)
     finite: Finite = field(default_factory=lambda: Finite(False, "nothing was enclosed"))
+    posterior: Posterior = field(default_factory=lambda: Posterior({}, {}, 0, "nothing was solved"))
     second_reference: str = ""
     error_is_stated: bool = True
     references_apart: Mapping[str, float] = field(default_factory=dict)

@@ -20,9 +20,10 @@ from isocline_compiler.certify.deployed import (
     run_deployed,
 )
 from isocline_compiler.certify.enclosure import finite
-from isocline_compiler.certify.evaluation import Choices, Evaluator, scheme_steps
+from isocline_compiler.certify.evaluation import AGREED, Choices, Evaluator, scheme_steps
 from isocline_compiler.certify.measures import Spread, figures
 from isocline_compiler.certify.order import ObservedOrder, model_order, observed_orders
+from isocline_compiler.certify.posterior import TOLERANCE, Posterior, posterior
 from isocline_compiler.certify.rare import Rare, rare_samples
 from isocline_compiler.certify.reference import AdaptiveExplicit
 from isocline_compiler.certify.samples import Samples, are_drawable, drawn, held_out
@@ -230,6 +231,7 @@ class Proving:
             second_walk=self._second_walk(evaluator, exact),
             inputs_rounded=self._inputs_rounded(choices),
             largest_inputs=self.given.first(MEASURED).largest,
+            posterior=posterior(evaluator) if is_open else Posterior({}, {}, 0, "the scheme is the model's own"),
             finite=finite(emitted, self.model.inputs, plan.dtype, self.model.source),
         )
 
@@ -303,6 +305,14 @@ class Proving:
             for name, moved in certificate.step_halving.items()
             if name in bounded and self._is_bounded and not moved <= certificate.stated_error
         ]
+        missed += [
+            messages.references_differ(
+                spans[name], name, *figures(apart, AGREED * certificate.stated_error), certificate.reference,
+                f"DOP853 of scipy, rtol = {TOLERANCE:.0e}, one sample at a time",
+            )
+            for name, apart in certificate.posterior.apart.items()
+            if name in bounded and self._is_bounded and not apart <= AGREED * certificate.stated_error
+        ]  # fmt: skip
         missed += [
             messages.order_differs(plan.span, item.scheme, item.on, f"{item.observed:.2f}", f"{item.declared:g}")
             for item in certificate.orders

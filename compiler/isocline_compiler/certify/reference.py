@@ -126,14 +126,14 @@ class AdaptiveExplicit:
                 sizes = solve(loose, sizes).sizes
             self.sizes[spec_of(node).name] = tuple(float(item.min()) for item in sizes)
         path = solve(exact, sizes).path
-        return _kept(node, path)
+        return kept(node, path)
 
     def _known_sizes(self, node: Node, initial: Tensors) -> Tensors | None:
         known = self.sizes.get(spec_of(node).name)
         return None if known is None else tuple(torch.full_like(x, s) for x, s in zip(initial, known, strict=True))
 
 
-def _kept(node: Node, path: Tensors) -> Tensors:
+def kept(node: Node, path: Tensors) -> Tensors:
     """What the solve keeps of (stops, ...): the end, or all stops on an axis after that of the batch."""
     if not spec_of(node).interval.everywhere:
         return tuple(states[-1] for states in path)
@@ -175,10 +175,10 @@ class Multistep:
         self, node: Node, field: TorchField, initial: Tensors, captured: Tensors, stacked: Tensors, times: Tensor | None
     ) -> Tensors:
         clock = Clock.of(node, times)
-        flat = _Flat.of(node, initial)
+        flat = FlatStates.of(node, initial)
         start = flat.joined(initial)
         if len(clock.stops) == 1:
-            return _kept(node, flat.apart(start[None]))
+            return kept(node, flat.apart(start[None]))
 
         def stop(t: float, x: Array, before: Sequence[tuple[float, Array]], spent: bool) -> IsoclineError:
             way = tuple((s, flat.apart(y)) for s, y in before)
@@ -197,7 +197,7 @@ class Multistep:
         for _ in range(2):
             size = walk.sizes(walk.through(start, windows, LOOSE, size, LONGEST))
         path = walk.through(start, np.asarray(clock.stops[1:]), self.tolerance, size, self.longest)
-        return _kept(node, flat.apart(np.stack([start, *path])))
+        return kept(node, flat.apart(np.stack([start, *path])))
 
 
 class FlatField(Protocol):
@@ -227,7 +227,7 @@ def goes_on(stuck: Stuck) -> bool:
 
 
 @dataclass(frozen=True)
-class _Flat:
+class FlatStates:
     """States side by side in one vector, sample after sample: (B n,)."""
 
     shapes: tuple[tuple[int, ...], ...]
@@ -235,7 +235,7 @@ class _Flat:
     rows: int
 
     @classmethod
-    def of(cls, node: Node, initial: Tensors) -> _Flat:
+    def of(cls, node: Node, initial: Tensors) -> FlatStates:
         batched = tuple(x.ndim > 0 and type_.batched for x, type_ in zip(initial, node.types, strict=True))
         rows = next((len(x) for x, has in zip(initial, batched, strict=True) if has), 1)
         return cls(tuple(tuple(x.shape) for x in initial), batched, rows)
@@ -289,7 +289,7 @@ class _Flat:
 class _Walk:
     """The way of LSODA along legs, each with its field."""
 
-    flat: _Flat
+    flat: FlatStates
     legs: Sequence[tuple[Leg, FlatField]]
     horizon: float
     stop: Stop

@@ -42,13 +42,13 @@ def spectra(field: Callable[[Tensors], Tensors], state: Tensors, batched: bool) 
     if sum(sizes) > WHOLE:
         products = (_products(slopes, looked_at, row) for row in range(len(looked_at)))
         return [(_outermost(product, sum(sizes)), False) for product in products]
-    jacobians = _jacobians(slopes, looked_at)
+    matrices = jacobians(slopes, looked_at)
     if sum(sizes) > LARGEST:
-        return [(_outermost(item.__matmul__, sum(sizes)), False) for item in jacobians]
-    return [(np.linalg.eigvals(item), True) for item in jacobians]
+        return [(_outermost(item.__matmul__, sum(sizes)), False) for item in matrices]
+    return [(np.linalg.eigvals(item), True) for item in matrices]
 
 
-def _jacobians(slopes: Slopes, x: Tensor) -> Array:
+def jacobians(slopes: Slopes, x: Tensor) -> Array:
     """df/dx of each sample, (N, n, n). Samples do not meet, so a row of all is one reverse pass of their sum."""
     at = x.detach().requires_grad_()
     with torch.enable_grad():
@@ -82,4 +82,4 @@ def _outermost(product: Product, size: int) -> Array:
         return np.asarray(stopped.eigenvalues if len(stopped.eigenvalues) else [0.0])
 
 
-__all__ = ["spectra"]
+__all__ = ["jacobians", "spectra"]

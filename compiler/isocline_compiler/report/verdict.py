@@ -28,6 +28,7 @@ def proofs(certificate: Certificate, of: tuple[str, ...] | None = None) -> list[
         *_parity(certificate),
         *_discretisation(certificate, of),
         *_stability(certificate),
+        *_posterior(certificate),
         *_finite(certificate),
         *_checks(certificate),
     ]
@@ -90,6 +91,22 @@ def _stability(certificate: Certificate) -> Iterator[Proof]:
         kept if worst.decaying <= 1 else lost, number(worst.decaying), worst.solve
     )
     yield Proof("Stable steps", _bounded(worst.decaying, "≤", 1), told, worst.decaying <= 1)
+
+
+def _posterior(certificate: Certificate) -> Iterator[Proof]:
+    """A card where a bound says something."""
+    if certificate.posterior.bounds:
+        name = max(certificate.posterior.bounds, key=lambda item: certificate.posterior.bounds[item])
+        largest, apart = certificate.posterior.bounds[name], max(certificate.posterior.apart.values(), default=0.0)
+        yield Proof(
+            "A bound, not a comparison",
+            Markup("{}").format(number(largest)),
+            Markup(
+                "A third solution, DOP853 of scipy on {} samples, is at most this far from the exact one, relative to "
+                "the sizes of the states in <code>{}</code>: its defect, and how far the equations let it grow. The "
+                "reference is {} from it."
+            ).format(certificate.posterior.samples, name, number(apart)),
+        )
 
 
 def _finite(certificate: Certificate) -> Iterator[Proof]:
