@@ -22,6 +22,10 @@ STEP = 1e-30
 DIFFERENCE = 1e-4
 
 
+CORNER = 0.05
+"""The second difference, as a part of the first and of the step, from which on a bend is a corner."""
+
+
 class Kink(Exception):
     """A derivative is asked for where there is none."""
 
@@ -201,6 +205,10 @@ class Interpreter:
         finally:
             self.stepping = False
         after, before = (self._moved(y, x, scope, base + sign * DIFFERENCE * unit) for sign in (1, -1))
+        here = self._moved(y, x, scope, base)
+        bent, steep = np.abs(after - 2 * here + before), np.abs(after - before)
+        if np.any((bent > CORNER * DIFFERENCE) & (bent > CORNER * steep)):
+            raise Kink  # slopes on both sides differ, as where two entries are the largest
         near, far = (self._moved(y, x, scope, base + 2 * sign * DIFFERENCE * unit) for sign in (1, -1))
         return (8 * (after - before) - (near - far)) / (12 * DIFFERENCE)
 

@@ -158,7 +158,7 @@ CLAIMS = area(
         ("certify/posterior.py", "- slopes) / size[:, None]", "- slopes) * 1e-3 / size[:, None]", "a defect that is made small", f"{T}/test_posterior.py"),
         ("certify/posterior.py", "symmetric = np.linalg.eigvalsh((a + a.T) / 2)[-1]", "symmetric = diagonal.max()", "a logarithmic norm of the diagonal alone", f"{T}/test_posterior.py"),
         ("certify/posterior.py", "error = np.exp(np.minimum(growth, MOST_GROWTH)) * error", "error = error", "errors that do not grow", f"{T}/test_posterior.py"),
-        ("certify/prove.py", "not apart <= AGREED * certificate.stated_error", "not apart <= 1e9", "a third solution that is not heard", f"{T}/test_posterior.py"),
+        ("certify/posterior.py", "return known and not self.apart[output] <= allowed", "return False", "a third solution that is not heard", f"{T}/test_posterior.py"),
         ("certify/choose.py", "while not self._converges(scheme, high, trial):", "while False:", "a grid that is accurate by chance", f"{CHOOSE}::test_a_grid_that_is_exact_by_chance_is_not_taken"),
         ("certify/choose.py", "if self._rounds(trial) <= self.rounding:", "if True:", "a grid that rounds too much", f"{CHOOSE}::test_float32_vetoes_a_grid_that_rounds_badly"),
         ("certify/derivatives.py", "error = abs(found - expected) / terms if terms > 0 else abs(found)", "error = 0.0 * abs(found - expected) / terms if terms > 0 else abs(found)",

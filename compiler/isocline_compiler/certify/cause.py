@@ -29,6 +29,10 @@ from isocline_dsl.diagnostics import Diagnostic, IsoclineError
 
 STIFF = 1e3
 """Times 1/rate that the horizon of a stiff solve has at least."""
+HELD, STAGES = 1.5, 13
+"""Rate times mean step from which on stability holds the steps, of dopri8 and its evaluations a step; accuracy may hold
+them just as well.
+"""
 PATIENT = 120_000
 """Evaluations of the field that a stiff solve may be expected to take; a grid of explicit steps takes as many."""
 LOOKED_AT = 8
@@ -66,6 +70,11 @@ class Stuck:
     @property
     def progress(self) -> float:
         return abs(self.halt.t - self.clock.stops[0]) / self.clock.horizon
+
+    @property
+    def mean_step(self) -> float:
+        """What a step went forward, by the clock."""
+        return self.progress * self.clock.horizon * STAGES / max(self.halt.evaluations, STAGES)
 
     def slopes(self, t: float, field: TorchField | None = None) -> FieldFunction:
         """x' around a time of the clock."""
@@ -176,7 +185,7 @@ def _stiff(stuck: Stuck) -> Diagnostic | None:
     chosen = sorted(set(np.linspace(0, len(points) - 1, LOOKED_AT).round().astype(int).tolist()))
     rates = [(max(map(_decay, _spectra(stuck, *points[i]))), points[i][0]) for i in chosen]
     rate, t = sorted(rates)[len(rates) // 2]
-    if rate * stuck.clock.horizon < STIFF:
+    if rate * stuck.clock.horizon < STIFF or rate * stuck.mean_step < HELD:
         return None
     ratio = rate * stuck.clock.horizon
     facts = (stuck.time(t, 0), f"{rate:.2g}", f"{stuck.clock.horizon:.6g}", f"{ratio:.1e}")

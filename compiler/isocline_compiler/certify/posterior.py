@@ -32,7 +32,10 @@ from isocline_compiler.training.clock import Clock, FieldFunction, Leg
 
 MOST_STATES, MOST_STEPS = 64, 4000
 """Numbers of a state, and steps, beyond which nothing is bounded."""
-TOLERANCE = 1e-10
+TOLERANCE, LOOSE = 1e-10, 1e-6
+"""Of a step, relative to each state; and where its size is sought."""
+RESTING = 1e-12
+"""A state below this part of its largest size is at rest, which says nothing of how exact it has to be."""
 NODES, INNER = 9, (1, 3, 5, 7)
 """Chebyshev points of a step, on which the dense output, a polynomial of degree 7, is differentiated; at the inner ones
 its defect is evaluated.
@@ -61,6 +64,11 @@ class Posterior:
     apart: Mapping[str, float]
     samples: int
     why: str = ""
+
+    def refutes(self, output: str, allowed: float) -> bool:
+        """Whether the reference of an output is further than allowed from solutions that are known to be nearer."""
+        known = not self.why and max(self.bounds.values(), default=np.inf) <= allowed
+        return known and not self.apart[output] <= allowed
 
 
 def posterior(evaluator: Evaluator) -> Posterior:
@@ -106,26 +114,44 @@ class Bounding:
         if len(start) > MOST_STATES:
             raise Unbounded(f"the state has more than {MOST_STATES} numbers")
         legs = clock.legs(node, stacked, self.breaks.get(spec_of(node).name, Breaks()))
-        walks = [_Walk(leg, flat, clock.slopes(node, field, stacked, leg)) for leg in legs]
-        size = _sizes(flat, walks, start)
+        walks = [_Walk(piece, flat, clock.slopes(node, field, stacked, leg)) for leg in legs for piece in _between(leg)]
+        size, least = _sizes(flat, walks, start)
         path, error = [start], np.zeros(3)
         x = start
         for walk in walks:
-            stops, x, error = walk.along(x, size, error)
+            stops, x, error = walk.along(x, size, least, error)
             path += stops
         self.found[spec_of(node).choice] = float(error.min())
         return kept(node, flat.apart(np.stack(path)))
 
 
-def _sizes(flat: FlatStates, walks: list[_Walk], start: Array) -> Array:
-    """The largest magnitude of each state on a loose pass, one number an entry."""
-    x, largest = start, np.abs(start)
+def _between(leg: Leg) -> list[Leg]:
+    """The leg in pieces that end at its narrow features."""
+    forwards = leg.end > leg.start
+    ends = [*sorted(leg.features, reverse=not forwards), leg.end]
+    pieces, start, waiting = [], leg.start, list(leg.stops)
+    for end in ends:
+        here = tuple(stop for stop in waiting if (stop <= end if forwards else stop >= end))
+        waiting = waiting[len(here) :]
+        pieces.append(Leg(start, end, here, ()))
+        start = end
+    return pieces
+
+
+def _sizes(flat: FlatStates, walks: list[_Walk], start: Array) -> tuple[Array, Array]:
+    """How large each state becomes on a loose pass, and how large it always is now and then: the least, over parts of
+    the way, of the largest in a part. One number an entry.
+    """
+    x, parts, scale = start, [np.abs(start)], max(float(np.abs(start).max()), 1e-300)
     for walk in walks:
-        solved = walk.solved(x, 1e-6, 1e-9 * max(float(largest.max()), 1e-300) * np.ones_like(x))
-        largest = np.maximum(largest, np.abs(solved.y).max(axis=1))
+        solved = walk.solved(x, LOOSE, LOOSE * 1e-3 * scale * np.ones_like(x))
+        parts += [np.abs(part).max(axis=1) for part in np.array_split(solved.y, max(1, solved.y.shape[1] // 8), axis=1)]
         x = solved.y[:, -1]
-    size = flat.largest(largest)
-    return np.where(size > 0, size, max(float(size.max()), 1e-300))
+    size = flat.largest(np.max(parts, axis=0))
+    size = np.where(size > 0, size, max(float(size.max()), 1e-300))
+    sized = np.stack([flat.largest(part) for part in parts])
+    least = np.where(sized > RESTING * size, sized, np.inf).min(axis=0)
+    return size, np.where(np.isfinite(least), least, 0.0)
 
 
 @dataclass(frozen=True)
@@ -153,9 +179,9 @@ class _Walk:
             raise Unbounded(f"DOP853 takes more than {MOST_STEPS} steps")
         return found
 
-    def along(self, x: Array, size: Array, error: Array) -> tuple[list[Array], Array, Array]:
+    def along(self, x: Array, size: Array, least: Array, error: Array) -> tuple[list[Array], Array, Array]:
         """The states at the stops and at the end, and the bounds there from those at the start, in the three norms."""
-        found = self.solved(x, TOLERANCE, TOLERANCE * size)
+        found = self.solved(x, TOLERANCE, TOLERANCE * np.maximum(least, 1e-16 * float(size.max())))
         before = self._norms(float(found.t[0]), x, size)
         for begin, end, y in zip(found.t, found.t[1:], found.y.T[1:], strict=False):
             after = self._norms(float(end), y, size)

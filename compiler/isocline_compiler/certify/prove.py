@@ -150,6 +150,7 @@ class Proving:
                 if named is not None
             }
             return {**evaluator.stated, **chosen}, ()
+        progress("solving the equations by two references")
         rounding = self.parity if plan.dtype == "float32" else float("inf")
         trials: tuple[Trial, ...] = ()
         for _ in range(REFINED):
@@ -311,7 +312,9 @@ class Proving:
                 f"DOP853 of scipy, rtol = {TOLERANCE:.0e}, one sample at a time",
             )
             for name, apart in certificate.posterior.apart.items()
-            if name in bounded and self._is_bounded and not apart <= AGREED * certificate.stated_error
+            if name in bounded
+            and self._is_bounded
+            and certificate.posterior.refutes(name, AGREED * certificate.stated_error)
         ]  # fmt: skip
         missed += [
             messages.order_differs(plan.span, item.scheme, item.on, f"{item.observed:.2f}", f"{item.declared:g}")
