@@ -33,11 +33,10 @@ NEAR = 0.35
 """How far below the declared order an observed one may lie."""
 STEPS = (4, 8, 16, 32, 64, 128)
 """Steps of the grids on which a scheme is tried."""
-COARSE, REFINED = 16, 16
+COARSE, REFINED = 16, 4
 """Steps of the coarser of two grids for noise, and by how much the other is finer."""
 ROUNDED = 1e-11
 """Errors below this are made of rounding."""
-REFINED = 4
 
 
 @dataclass(frozen=True)
