@@ -22,6 +22,8 @@ STEP = 1e-30
 DIFFERENCE = 1e-4
 
 
+NEAR = 1e-5
+"""How near to a jump a value may be, relative to its size."""
 CORNER = 0.05
 """The second difference, as a part of the first and of the step, from which on a bend is a corner."""
 
@@ -76,6 +78,8 @@ class Interpreter:
         self.fields: dict[str, tree.Field] = {}
         self.outputs: list[str] = []
         self.stepping = False
+        self.differenced = False
+        """Whether a derivative was a quotient of differences, in which some eight digits are left."""
         self.file = Scope(None, {name: np.asarray(value, float) for name, value in inputs.items()})
         for item in program.declarations:
             self._declare(item)
@@ -201,7 +205,7 @@ class Interpreter:
         try:
             return np.imag(self._moved(y, x, scope, base + 1j * STEP * unit)) / STEP
         except Nested:
-            pass
+            self.differenced = True
         finally:
             self.stepping = False
         after, before = (self._moved(y, x, scope, base + sign * DIFFERENCE * unit) for sign in (1, -1))
@@ -357,6 +361,13 @@ def _bent(x: Any, at: float = 0.0) -> Any:
     return np.real(x) > at
 
 
+def _floor(x: Any) -> Any:
+    """On which side of a whole number a value lies is for rounding to say, unless it is 0."""
+    if np.any((np.abs(x - np.rint(x)) < NEAR * np.maximum(np.abs(x), 1.0)) & (x != 0)):
+        raise Kink
+    return np.floor(x)
+
+
 def _softmax(x: Any, axis: float = -1) -> Any:
     e = np.exp(x - np.max(np.real(x), axis=int(axis), keepdims=True))
     return e / e.sum(axis=int(axis), keepdims=True)
@@ -371,7 +382,7 @@ FUNCTIONS: Mapping[str, Callable[..., Any]] = {
                                             "cosh", "square")},
     "asinh": np.arcsinh, "atan": np.arctan, "erf": erf,
     "abs": lambda x: np.where(_bent(x), x, -x),
-    "sign": lambda x: np.sign(np.real(x)), "floor": lambda x: np.floor(np.real(x)),
+    "sign": lambda x: np.sign(np.real(x)), "floor": lambda x: _floor(np.real(x)),
     "sigmoid": lambda x: 1 / (1 + np.exp(-x)), "softplus": lambda x: np.log(1 + np.exp(x)),
     "relu": lambda x: np.where(_bent(x), x, 0.0), "leaky_relu": lambda x: np.where(_bent(x), x, 0.01 * x),
     "elu": lambda x: np.where(_bent(x), x, np.exp(x) - 1), "silu": lambda x: x / (1 + np.exp(-x)),
