@@ -12,7 +12,7 @@ import numpy as np
 import torch
 
 from isocline_compiler.certify.evaluation import Evaluator, intervals
-from isocline_compiler.certify.measures import relative_errors
+from isocline_compiler.certify.measures import figures, relative_errors
 from isocline_compiler.certify.trials import trial as run_trial
 from isocline_compiler.graph.solve import Solve
 from isocline_compiler.solvers.grid import NO_JUMPS, Discretisation, Jumps, discretise
@@ -106,7 +106,12 @@ class Sweep:
                 found = candidate
             if min(trial.error for trial in self.trials.values()) > HOPELESS:
                 break  # the scheme of the highest order saw nothing of the solution, with all the steps there are
-        return found
+        return found or self._last_resort()
+
+    def _last_resort(self) -> Trial | None:
+        """A grid that uses up what is kept back of the bound on rounding: the certificate decides."""
+        kept = [item for item, lost in self.rounded.items() if lost <= self.rounding / ROUNDING]
+        return min((item for item in kept if item.error <= self.bound), key=_cost, default=None)
 
     def _tell(self, words: str) -> None:
         self.progress(words)
@@ -338,8 +343,7 @@ def _unreachable(evaluator: Evaluator, solve: Solve, error: float, rounding: flo
             best.scheme,
             best.steps,
             f"{best.error:.0e}",
-            f"{sweep.rounded[best]:.0e}",
-            f"{rounding:.0e}",
+            *figures(sweep.rounded[best], rounding),
         )
         return IsoclineError([fault], evaluator.model.source)
     best = min(sweep.trials.values(), key=lambda item: item.error)
