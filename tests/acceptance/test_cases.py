@@ -38,6 +38,7 @@ class Case:
     output: str
     exact: Callable[[Array], Array]
     count: int = 201
+    dtype: str = "float32"
 
     def scan(self) -> Array:
         """Strictly inside, and such as float32 holds."""
@@ -106,6 +107,16 @@ def toggled(u0: Array) -> Array:
     return np.array([integrated(slopes, [u, 1.0], np.arange(0, 11.0, 2)) for u in u0])
 
 
+def orbiting(e: Array) -> Array:
+    """(cos E - e, sqrt(1 - e^2) sin E) with Kepler's equation E - e sin E = t."""
+    e, t = e[:, None], np.arange(6.0)
+    anomaly = t + e * np.sin(t)
+    for _ in range(30):
+        anomaly = anomaly - (anomaly - e * np.sin(anomaly) - t) / (1 - e * np.cos(anomaly))
+    assert np.abs(anomaly - e * np.sin(anomaly) - t).max() < 1e-12
+    return np.stack([np.cos(anomaly) - e, np.sqrt(1 - e**2) * np.sin(anomaly)], axis=-1)
+
+
 CASES = {
     "micrometres": Case(1e-6, 2e-6, "x", damped),
     "picomoles": Case(1e-12, 3e-12, "b", reactions),
@@ -116,6 +127,7 @@ CASES = {
     "large_swings": Case(0.5, 2, "theta", swung),
     "hunters": Case(0.8, 2, "both", chased, 21),
     "spread_of_rates": Case(0.2, 8, "y", lambda w: np.stack([np.cos(6 * w), -np.sin(6 * w)], axis=1)),
+    "orbits": Case(0.01, 0.8, "place", orbiting, dtype="float64"),
     "toggle_switch": Case(0.5, 2, "both", toggled, 21),
     "ring": Case(0.5, 1.5, "y", lambda s: np.stack([PROBLEMS["ring"].solved(x)[:, :10] for x in s]), 21),
 }
@@ -130,7 +142,7 @@ def test_the_deployed_answer_is_within_the_stated_error(
     driver.compile(file, out=tmp_path / "out")
     session = load(tmp_path / "out")
     (port,) = session.inputs
-    assert (port.low, port.high, port.dtype) == (case.low, case.high, "float32")
+    assert (port.low, port.high, port.dtype) == (case.low, case.high, case.dtype)
     scan = case.scan()
     found, exact = session.run({port.name: scan})[case.output].astype(np.float64), case.exact(scan)
     assert found.shape == exact.shape
