@@ -130,7 +130,6 @@ CASES = {
     "spread_of_rates": Case(0.2, 8, "y", lambda w: np.stack([np.cos(6 * w), -np.sin(6 * w)], axis=1)),
     "orbits": Case(0.01, 0.8, "place", orbiting, dtype="float64"),
     "toggle_switch": Case(0.5, 2, "both", toggled, 21),
-    "ring": Case(0.5, 1.5, "y", lambda s: np.stack([PROBLEMS["ring"].solved(x)[:, :10] for x in s]), 21),
 }
 
 
