@@ -15,6 +15,7 @@ from isocline_compiler.certify.attribution import missed_attributions
 from isocline_compiler.certify.certificate import AttributionProof
 from isocline_compiler.certify.deployed import COMPARE
 from isocline_compiler.certify.measures import Spread, relative_errors, spread
+from isocline_compiler.certify.posterior import Posterior
 from isocline_compiler.certify.prove import Proving
 from isocline_compiler.derivatives.reverse_forward import gradient, vjp
 from isocline_compiler.graph import INPUT, Graph, Node, constant, leaf
@@ -303,6 +304,7 @@ def test_a_measure_that_is_not_a_number_misses_its_bound(field: str, code: str) 
             second_walk={},
             step_halving={},
             inputs_rounded={},
+            posterior=Posterior({}, {}, 0),
         )
         assert [item.code for item in Proving.missed(build, certificate)] == codes
 
