@@ -368,6 +368,12 @@ def _floor(x: Any) -> Any:
     return np.floor(x)
 
 
+def _sign(x: Any) -> Any:
+    if np.any((np.abs(x) < NEAR) & (x != 0)):
+        raise Kink
+    return np.sign(x)
+
+
 def _softmax(x: Any, axis: float = -1) -> Any:
     e = np.exp(x - np.max(np.real(x), axis=int(axis), keepdims=True))
     return e / e.sum(axis=int(axis), keepdims=True)
@@ -382,7 +388,7 @@ FUNCTIONS: Mapping[str, Callable[..., Any]] = {
                                             "cosh", "square")},
     "asinh": np.arcsinh, "atan": np.arctan, "erf": erf,
     "abs": lambda x: np.where(_bent(x), x, -x),
-    "sign": lambda x: np.sign(np.real(x)), "floor": lambda x: _floor(np.real(x)),
+    "sign": lambda x: _sign(np.real(x)), "floor": lambda x: _floor(np.real(x)),
     "sigmoid": lambda x: 1 / (1 + np.exp(-x)), "softplus": lambda x: np.log(1 + np.exp(x)),
     "relu": lambda x: np.where(_bent(x), x, 0.0), "leaky_relu": lambda x: np.where(_bent(x), x, 0.01 * x),
     "elu": lambda x: np.where(_bent(x), x, np.exp(x) - 1), "silu": lambda x: x / (1 + np.exp(-x)),
