@@ -240,16 +240,16 @@ class Sweep:
             self.rounded[trial] = max(_errors(self.evaluator, single, exact, tuple(exact)))
         return self.rounded[trial]
 
-    def _cost(self, scheme: Scheme) -> Cost:
+    def _step_cost(self, scheme: Scheme) -> Cost:
         if scheme.name not in self.costs:
             self.costs[scheme.name] = scheme.cost(self.solve)
         return self.costs[scheme.name]
 
     def _nodes(self, scheme: Scheme, steps: int) -> int:
-        return self.slots * steps * self._cost(scheme).nodes
+        return self.slots * steps * self._step_cost(scheme).nodes
 
     def _seconds(self, scheme: Scheme, steps: float) -> float:
-        return self.slots * steps * self._cost(scheme).seconds(self.batch)
+        return self.slots * steps * self._step_cost(scheme).seconds(self.batch)
 
     def _try(self, scheme: Scheme, steps: int) -> Trial:
         key = (scheme.name, steps)
@@ -262,7 +262,7 @@ class Sweep:
             total = steps_of(self.solve, choice)
             trial = Trial(
                 self.name, scheme.name, scheme.order, total, total * scheme.evaluations,
-                total * self._cost(scheme).nodes, error, total * self._cost(scheme).seconds(self.batch),
+                total * self._step_cost(scheme).nodes, error, total * self._step_cost(scheme).seconds(self.batch),
             )  # fmt: skip
             self.trials[key], self.grids[trial] = trial, choice
         return self.trials[key]

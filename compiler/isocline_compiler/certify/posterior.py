@@ -89,6 +89,8 @@ def posterior(evaluator: Evaluator) -> Posterior:
             if array.dtype.kind == "f":
                 same = outputs[name][row : row + 1] if batched else outputs[name]
                 apart[name] = max(float(relative_errors(array, same, batched).max()), apart.get(name, 0.0))
+    if len(largest) > 1:
+        return Posterior({}, apart, len(rows), "of several solves one may begin with the error of another")
     said = {name: value for name, value in largest.items() if value < WORTH}
     lost = [f"{value:.0e}" for value in largest.values() if not value < WORTH]
     return Posterior(said, apart, len(rows), f"neighbouring solutions may run apart: {', '.join(lost)}" if lost else "")
@@ -116,12 +118,13 @@ class Bounding:
         legs = clock.legs(node, stacked, self.breaks.get(spec_of(node).name, Breaks()))
         walks = [_Walk(piece, flat, clock.slopes(node, field, stacked, leg)) for leg in legs for piece in _between(leg)]
         size, least = _sizes(flat, walks, start)
-        path, error = [start], np.zeros(3)
+        path, error, largest = [start], np.zeros(3), np.zeros(3)
         x = start
         for walk in walks:
-            stops, x, error = walk.along(x, size, least, error)
+            stops, x, errors = walk.along(x, size, least, error)
             path += stops
-        self.found[spec_of(node).choice] = float(error.min())
+            error, largest = errors[-1], np.maximum(largest, errors.max(axis=0))
+        self.found[spec_of(node).name] = float(largest.min())
         return kept(node, flat.apart(np.stack(path)))
 
 
@@ -180,7 +183,11 @@ class _Walk:
         return found
 
     def along(self, x: Array, size: Array, least: Array, error: Array) -> tuple[list[Array], Array, Array]:
-        """The states at the stops and at the end, and the bounds there from those at the start, in the three norms."""
+        """The states at the stops and at the end, and the bounds after every step, in the three norms.
+
+        Where solutions come together the bound at the end alone would say too little.
+        """
+        errors = []
         found = self.solved(x, TOLERANCE, TOLERANCE * np.maximum(least, 1e-16 * float(size.max())))
         before = self._norms(float(found.t[0]), x, size)
         for begin, end, y in zip(found.t, found.t[1:], found.y.T[1:], strict=False):
@@ -190,8 +197,9 @@ class _Walk:
                 error = np.exp(np.minimum(growth, MOST_GROWTH)) * error + self._gained(
                     found.sol, begin, end, size, growth
                 )
+            errors.append(error)
             before = after
-        return [found.sol(stop) for stop in self.leg.stops], found.y[:, -1], error
+        return [found.sol(stop) for stop in self.leg.stops], found.y[:, -1], np.stack(errors)
 
     def _gained(self, solution: Any, begin: float, end: float, size: Array, growth: Array) -> Array:
         """|d| (e^(mu h) - 1) / mu, what the defect of one step adds to the bounds."""

@@ -91,7 +91,7 @@ class Op:
     `moves`: its entries are some of the first argument's, in other places; `smooth`: it has all derivatives everywhere.
     `piece(y, *xs, **attrs)`, of one made of smooth pieces, numbers the piece that arguments and result lie on.
     `enclose(precision, *xs, **attrs)` gives the interval of the result from those of the arguments, with one sample in
-    place of the batch (`graph/interval.py`, `ops/enclosures.py`); without it nothing is known of the result.
+    place of the batch (`graph/interval.py`); without it nothing is known of the result.
     `price`, or `price(node)`, is the nanoseconds of one core that an entry of the result takes.
     """
 

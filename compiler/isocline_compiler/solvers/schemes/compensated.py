@@ -58,7 +58,7 @@ class Compensated(Scheme):
 
     def fits(self, spec: SolveSpec) -> Misfit | None:
         """What the other scheme says; and it has to give increments."""
-        if type(self.inner).increments is Scheme.increments:
+        if "compensated" not in self.inner.options:
             return lambda span: messages.scheme_does_not_fit(
                 span, self.inner.name, "it has no increments to compensate"
             )
