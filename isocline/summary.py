@@ -61,7 +61,7 @@ def _posterior(posterior: Facts) -> Iterator[tuple[str, str]]:
         return
     bounds = ", ".join(f"{name} {_number(value)}" for name, value in posterior["bounds"].items())
     apart = ", ".join(f"{name} {_number(value)}" for name, value in posterior["apart"].items())
-    how = f"DOP853, by its defect and logarithmic norm, {posterior['samples']} samples"
+    how = f"DOP853, by its defect and logarithmic norm, {posterior['samples']} of the samples"
     yield "bound", f"{bounds or 'none, ' + posterior['why']}  ({how}; the reference is {apart} from it)"
 
 
