@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from isocline_dsl import tree
 from isocline_dsl.diagnostics import Diagnostic
-from isocline_dsl.messages import dynamics, names
+from isocline_dsl.messages import dynamics, names, noise
 from isocline_dsl.scopes import BUILT_IN, Scope, circles
 from isocline_dsl.uses import Place, Uses
 
@@ -28,8 +28,6 @@ def read_field(field: tree.Field, file: Scope, uses: Uses) -> None:
     noises: set[str] = set()
     for line in field.body:
         scope.current = line.name.text if isinstance(line, tree.Assign) else None
-        if isinstance(line, tree.NoiseDeclaration):
-            continue
         for child in line.children():
             _read_part(child, scope, field, uses, noises)
     uses.found += _balance(field)
@@ -83,22 +81,27 @@ def _read_part(part: tree.Node, scope: Scope, field: tree.Field, uses: Uses, noi
     if isinstance(part, tree.Term):
         if part.factor is not None:
             uses.read(part.factor, Place(scope))
-        _differential(part.differential, scope, field, uses, noises)
-    elif not isinstance(part, tree.Identifier):
+        if part.entry is not None:
+            uses.read(part.entry, Place(scope))
+        _differential(part, scope, field, uses, noises)
+    elif not isinstance(part, tree.Identifier | tree.TypeName):
         uses.read(part, Place(scope))
 
 
-def _differential(name: tree.Identifier, scope: Scope, field: tree.Field, uses: Uses, noises: set[str]) -> None:
+def _differential(part: tree.Term, scope: Scope, field: tree.Field, uses: Uses, noises: set[str]) -> None:
+    name = part.differential
     known = {"d" + other for other in {field.time.text, *scope.of_kind("noise", "control")}}
     if name.text not in known:
         uses.found.append(dynamics.unknown_differential(name.span, name.text, known))
         return
+    if name.text[1:] == field.time.text and (part.entry is not None or part.product):
+        uses.found.append(noise.entry_of_time(name.span, name.text))
     noises.add(name.text[1:])
     scope.use(name.text[1:])
 
 
 def _balance(field: tree.Field) -> Iterator[Diagnostic]:
-    """Each state has one equation, each equation one state, and all are of one kind."""
+    """Each state has one equation, each equation one state."""
     states = [argument.name.text for argument in field.states]
     first: dict[str, tree.Span] = {}
     lines = [line for line in field.body if isinstance(line, (tree.Equation, tree.Differential))]
@@ -111,8 +114,6 @@ def _balance(field: tree.Field) -> Iterator[Diagnostic]:
         if isinstance(line, tree.Equation) and line.order > 2:
             yield dynamics.order_too_high(line.state.span, name, line.order)
         first.setdefault(name, line.state.span)
-    if len({type(line) for line in lines}) > 1:
-        yield dynamics.mixed_equations(field.name.span, field.name.text)
     for argument in field.states:
         if argument.name.text not in first:
             yield dynamics.state_without_equation(argument.name.span, argument.name.text, field.name.text)

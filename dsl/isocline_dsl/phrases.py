@@ -140,6 +140,7 @@ def _solve(node: tree.Solve) -> str:
     parts.append(f"{'at' if node.everywhere else 'over'} {times(node.times)}")
     parts += [f"with {stage(node.scheme)}"] if node.scheme else []
     parts += [f"samples {phrase(node.samples, SUM)}"] if node.samples else []
+    parts += [node.ordering.text] if node.ordering else []
     return " ".join(parts)
 
 
@@ -174,8 +175,16 @@ def line(node: tree.Statement) -> str:
             return f"{state.text}{chr(39) * order} = {phrase(value)}"
         case tree.Differential(state=state, terms=terms):
             return f"d{state.text} = {_terms(terms)}"
-        case tree.NoiseDeclaration(name=name, type=kind, convention=convention):
-            return f"noise {name.text}: {type_text(kind)}" + (f" {convention.text}" if convention else "")
+        case tree.NoiseDeclaration(name=name, convention=convention):
+            return f"noise {name.text}: {process(node)}" + (f" {convention.text}" if convention else "")
+
+
+def process(node: tree.NoiseDeclaration) -> str:
+    """`brownian[2]`, `stable(1.5)[2]`."""
+    if not node.arguments:
+        return type_text(node.type)
+    sizes = f"[{', '.join(map(phrase, node.type.sizes))}]" if node.type.sizes else ""
+    return f"{node.type.kind.text}({', '.join(map(phrase, node.arguments))}){sizes}"
 
 
 def _terms(terms: Sequence[tree.Term]) -> str:
@@ -183,5 +192,7 @@ def _terms(terms: Sequence[tree.Term]) -> str:
     for place, term in enumerate(terms):
         factor = f"{phrase(term.factor, PRODUCT)} " if term.factor is not None else ""
         sign = f" {term.sign} " if place else "-" if term.sign == "-" else ""
-        text += f"{sign}{factor}{term.differential.text}"
+        sign += f"{factor}@ " if term.product else factor
+        entry = "" if term.entry is None else f"[{phrase(term.entry)}]"
+        text += f"{sign}{term.differential.text}{entry}"
     return text

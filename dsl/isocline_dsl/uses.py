@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 
 from isocline_dsl import tree
 from isocline_dsl.diagnostics import Diagnostic
-from isocline_dsl.messages import dynamics, names
+from isocline_dsl.messages import dynamics, names, noise
 from isocline_dsl.messages.message import nearest
 from isocline_dsl.scopes import BUILT_IN, VALUES, Meaning, Scope
 
@@ -65,6 +65,9 @@ class Uses:
         if meaning is not None:
             place.scope.use(node.text)
             self._allowed(node, meaning, place)
+        elif _is_differential(node.text, place.scope):
+            place.scope.use(node.text[1:])
+            self.found.append(noise.differential_out_of_place(node.span, node.text))
         elif not place.words:
             known = self._suggested(place.scope, *VALUES)
             self.found.append(names.unknown_name(node.span, node.text, known))
@@ -184,3 +187,9 @@ class Uses:
         for binding in node.initial:
             if binding.name.text not in changed:
                 self.found.append(dynamics.scan_carries_nothing(binding.name.span, binding.name.text))
+
+
+def _is_differential(name: str, scope: Scope) -> bool:
+    """Whether a name is that of a noise, or of the time of a field, behind a `d`."""
+    meaning = scope.find(name[1:]) if name.startswith("d") and len(name) > 1 else None
+    return meaning is not None and meaning.kind in ("noise", "time")

@@ -155,5 +155,5 @@ def test_noise_is_an_input_of_the_unrolled_graph() -> None:
     grid = Grid((0.0, 0.5, 1.0), (2,))
     found = unroll(graph, {"geometric": Discretisation(stochastic.TOYS[0], grid)})
     (noise,) = found.inputs
-    assert (noise.attrs["name"], noise.shape) == ("W", ("batch", 2, 1))
+    assert (noise.attrs["name"], noise.shape) == ("W", ("batch", 1, 2, 1))
     assert found.graph.inputs == (*graph.inputs, noise)

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 
 from isocline_compiler.graph import Nodes
-from isocline_compiler.ops.indexing import SELECT
 from isocline_compiler.solvers.field import Field
 from isocline_compiler.solvers.schemes.scheme import Scheme
 from isocline_compiler.solvers.schemes.step import Memory, Step
@@ -23,14 +21,10 @@ class EulerMaruyama(Scheme):
     noise: float = 1.0
 
     def advance(self, memory: Memory, field: Field, step: Step, x: Nodes) -> tuple[Memory, Nodes]:
-        assert isinstance(step.h, float)
         slopes = field(step.t, x)
         moved = [a + h * k for a, h, k in zip(x, step.widths, slopes, strict=True)]
-        for name, xi in step.rows.items():
-            dw = self.noise * math.sqrt(step.h) * SELECT(xi, axis=1, index=0)
-            spread = field.diffusion(name, step.t, x)
-            moved = [a if g is None else a + g * dw for a, g in zip(moved, spread, strict=True)]
-        return None, tuple(moved)
+        stirred = field.stir(step.t, x, {name: self.noise * dw for name, dw in step.rows.items()})
+        return None, tuple(a if b is None else a + b for a, b in zip(moved, stirred, strict=True))
 
 
 TOYS = (EulerMaruyama(),)

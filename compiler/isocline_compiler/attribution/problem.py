@@ -6,33 +6,29 @@ import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
-from typing import Any
 
 from isocline_compiler.derivatives.reverse_forward import pull_back, zeros_like
 from isocline_compiler.graph import (
-    ARGUMENT,
     INPUT,
     Array,
     Fault,
     Graph,
     Node,
-    Region,
     constant,
     leaf,
     topological,
     transform,
 )
-from isocline_compiler.graph.scan import SCAN, row_of
-from isocline_compiler.graph.solve import PICK, pick
-from isocline_compiler.graph.tensor_type import BATCH, Shape, TensorType, is_batch, points_of
+from isocline_compiler.graph.scan import SCAN
+from isocline_compiler.graph.tensor_type import BATCH, TensorType
 from isocline_compiler.model import Parameter
 from isocline_compiler.ops.broadcasting import broadcast_like
 from isocline_compiler.ops.comparison import GREATER_EQUAL, WHERE
 from isocline_compiler.ops.indexing import ONE_HOT
 from isocline_compiler.ops.points import MERGE_POINTS, SPLIT_POINTS
 from isocline_compiler.ops.reduction import ARGMAX, REDUCE_SUM
-from isocline_compiler.ops.shaping import EXPAND, RESHAPE
-from isocline_compiler.passes.rewrite import Visit
+from isocline_compiler.ops.shaping import RESHAPE
+from isocline_compiler.solvers.points import enlarge, repeated
 from isocline_compiler.solvers.trajectory import Trajectory
 from isocline_dsl import messages
 
@@ -137,7 +133,7 @@ class Problem:
         moving = [self.inputs[name] for name in points]
         known = {node: MERGE_POINTS(repeated(node, count)) for node in _beside(output, moving)}
         known |= {self.inputs[name]: node for name, node in merged.items()}
-        (moved,) = transform([output], _enlarge(count), known)
+        (moved,) = transform([output], enlarge(count), known)
         selector = MERGE_POINTS(repeated(self.selector, count))
         return Points(count, merged, self._selected(moved, selector))
 
@@ -156,12 +152,6 @@ class Problem:
         return Fault(lambda span: messages.nothing_to_attribute(span, self.output, name))
 
 
-def repeated(x: Node, count: int) -> Node:
-    """(batch, ...) as (batch, m, ...), the same m times."""
-    single = RESHAPE(x, shape=(x.shape[0], 1, *x.type.sample))
-    return EXPAND(single, shape=(x.shape[0], count, *x.type.sample))
-
-
 def _beside(output: Node, moving: Sequence[Node]) -> list[Node]:
     """The values of a sample that do not depend on `moving`, but are read together with what does, or are the output.
 
@@ -174,35 +164,3 @@ def _beside(output: Node, moving: Sequence[Node]) -> list[Node]:
             moved.add(node)
             found.update(dict.fromkeys(item for item in node.inputs if item not in moved and item.type.batched))
     return list(found) if output in moved else [output]
-
-
-def _enlarge(count: int) -> Visit:
-    """Rebuilds operations on m points a sample: shapes that name the batch axis name the larger one."""
-
-    def visit(node: Node, inputs: tuple[Node, ...]) -> Node:
-        if all(a is b for a, b in zip(inputs, node.inputs, strict=True)):
-            return node
-        changed: dict[str, Any] = {}
-        if "shape" in node.attrs:
-            changed["shape"] = _renamed(node.attrs["shape"], count)
-        if node.op is SCAN:
-            changed["region"] = _enlarged_body(node, inputs, visit)
-        if node.op is PICK:
-            return pick(inputs[0], node.attrs["index"])
-        return node.op(*inputs, **{**node.attrs, **changed}) if changed else node.rebuilt(inputs)
-
-    return visit
-
-
-def _enlarged_body(node: Node, inputs: tuple[Node, ...], visit: Visit) -> Region:
-    """The body of a loop over the points: its arguments have the types of the new values."""
-    region: Region = node.attrs["region"]
-    whole = len(inputs) - node.attrs["stacked"]
-    types = [*(item.type for item in inputs[:whole]), *(row_of(item.type) for item in inputs[whole:])]
-    fresh = [leaf(ARGUMENT, str(a.attrs["name"]), t) for a, t in zip(region.arguments, types, strict=True)]
-    known = dict(zip(region.arguments, fresh, strict=True))
-    return Region(tuple(fresh), transform(region.results, visit, known))
-
-
-def _renamed(shape: Shape, count: int) -> Shape:
-    return tuple(points_of(str(size), count) if is_batch(size) else size for size in shape)

@@ -108,7 +108,7 @@ def trajectory_error(
     if normals is not None:
         increments = normals[:, :, 0] * np.sqrt(end / steps)
         brownian = np.concatenate([np.zeros((paths, 1)), np.cumsum(increments, axis=1)], axis=1)
-        bound["W"] = torch.tensor(normals)
+        bound["W"] = torch.tensor(normals[:, None])
     with torch.no_grad():
         found = TorchProgram(stepped)(bound)
     exact = problem.exact(np.array(times), brownian)

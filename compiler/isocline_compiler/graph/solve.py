@@ -8,7 +8,7 @@ of, and what a step reads besides its state. Everything that looks at a solve go
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Literal, TypeAlias
 
@@ -58,24 +58,48 @@ DETERMINISTIC: tuple[TermKind, ...] = ("drift", "stiff", "linear")
 """The kinds of terms that add up to x'."""
 
 
+Product: TypeAlias = Literal["each", "matrix", "entry"]
+
+
 @dataclass(frozen=True)
 class Term:
     """What some results of the region are: one for each of the `states` (their places), in that order.
 
     "drift", "stiff" and "linear" parts add up to x'; a "diffusion" is what multiplies the increments of a `noise`.
+    `product` says how: "each" entry by its own, "entry" by the one of that number, "matrix" along its last axis.
     """
 
     kind: TermKind
     states: tuple[int, ...]
     noise: str | None = None
+    product: Product = "each"
+    entry: int = 0
+
+
+Process: TypeAlias = Literal["brownian", "poisson", "stable"]
+Calculus: TypeAlias = Literal["ito", "stratonovich"]
+NoiseKind: TypeAlias = Literal["additive", "scalar", "diagonal", "commutative", "general"]
+Ordering: TypeAlias = Literal["independent", "antithetic", "lattice", "antithetic_lattice"]
 
 
 @dataclass(frozen=True)
 class Noise:
-    """A Brownian motion of `size` entries; the normals of its increments are an input of the unrolled graph."""
+    """A random process of independent entries whose increments, in their standard form, are an input of the unrolled
+    graph: normals of a Brownian motion, the counts of a Poisson process of rate `parameter`, stable numbers of index
+    alpha = `parameter`. `source` is the name of that input, the noise's own when it is empty.
+    """
 
     name: str
     size: int
+    process: Process = "brownian"
+    calculus: Calculus = "ito"
+    parameter: float = 0.0
+    source: str = ""
+
+    @property
+    def input(self) -> str:
+        """The name of the input of the unrolled graph."""
+        return self.source or self.name
 
 
 @dataclass(frozen=True)
@@ -109,7 +133,8 @@ class SolveSpec:
     """Everything that is said of a solve but its values.
 
     `name` is that of the solution, unique in a graph; `field` that of the declaration, for messages. `varies` names the
-    solve whose variation this one is: it shares that one's scheme and grid.
+    solve whose variation this one is: it shares that one's scheme and grid. `kinds` are all that hold of its noise,
+    `samples` the paths of each sample, whose axis follows that of the batch.
     """
 
     name: str
@@ -121,6 +146,9 @@ class SolveSpec:
     rows: tuple[Row, ...] = ()
     noises: tuple[Noise, ...] = ()
     varies: str | None = None
+    kinds: frozenset[NoiseKind] = frozenset()
+    samples: int | None = None
+    ordering: Ordering = "independent"
 
     def __post_init__(self) -> None:
         if not self.terms:
@@ -140,32 +168,46 @@ class SolveSpec:
         """The places of the states with these roles."""
         return tuple(i for i, state in enumerate(self.states) if state.role in roles)
 
-    def results(self, kind: TermKind, noise: str | None = None) -> dict[int, tuple[int, ...]]:
+    @property
+    def calculus(self) -> Calculus:
+        """How integrals along its Brownian motions are meant."""
+        return next((noise.calculus for noise in self.noises if noise.process == "brownian"), "ito")
+
+    def results(self, kind: TermKind) -> dict[int, tuple[int, ...]]:
         """Which results of the region are terms of this kind, by the place of their state."""
         found: dict[int, tuple[int, ...]] = {}
+        for term, state, result in self.by_term():
+            if term.kind == kind:
+                found[state] = (*found.get(state, ()), result)
+        return found
+
+    def by_term(self) -> Iterator[tuple[Term, int, int]]:
+        """Each result of the region: its term, the place of its state, and its own place."""
         start = 0
         for term in self.terms:
-            if term.kind == kind and term.noise == noise:
-                for offset, state in enumerate(term.states):
-                    found[state] = (*found.get(state, ()), start + offset)
+            yield from ((term, state, start + offset) for offset, state in enumerate(term.states))
             start += len(term.states)
-        return found
 
 
 # ---------------------------------------------------------------------------------------------------- the operation
 
 
 def _solve_types(*types: TensorType, spec: SolveSpec, **_: Any) -> tuple[TensorType, ...]:
-    """Each state, with the time axis after the batch axis when the solution is kept everywhere."""
+    """Each state, with the axes of samples and of time after that of the batch, where there are such.
+
+    What is driven by noise differs from sample to sample wherever it starts.
+    """
     states, interval = types[: len(spec.states)], spec.interval
-    if not interval.everywhere:
-        return states
-    count: Size = len(interval.times) if interval.times is not None else types[-1].shape[-1]
-    return tuple(state.with_shape(_with_time(state, count)) for state in states)
+    times: tuple[Size, ...] = ()
+    if interval.everywhere:
+        times = (len(interval.times) if interval.times is not None else types[-1].shape[-1],)
+    paths: tuple[Size, ...] = () if spec.samples is None else (spec.samples,)
+    driven = bool(spec.noises)
+    return tuple(x.with_shape((*_lead(x, driven), *paths, *times, *x.sample)) for x in states)
 
 
-def _with_time(state: TensorType, count: Size) -> Shape:
-    return (BATCH, count, *state.sample) if state.batched else (count, *state.sample)
+def _lead(state: TensorType, driven: bool) -> Shape:
+    return state.shape[:1] if state.batched else (BATCH,) if driven else ()
 
 
 def _no_torch(*_: Any, **__: Any) -> Any:
@@ -279,6 +321,14 @@ class Solve:
     def captured_arguments(self) -> Nodes:
         first = 1 + len(self.initial)
         return self.region.arguments[first : first + len(self.captured)]
+
+    @property
+    def argument_types(self) -> tuple[TensorType, ...]:
+        """What the region's arguments after the time are: those of the states are driven apart by noise."""
+        driven = bool(self.spec.noises)
+        states = [x.type.with_shape((*_lead(x.type, driven), *x.type.sample)) for x in self.initial]
+        slices = [value.type.with_shape(value.type.shape[1:]) for _, value in self.field_rows]
+        return (*states, *(x.type for x in self.captured), *slices)
 
     @property
     def row_arguments(self) -> Nodes:

@@ -102,21 +102,24 @@ def _verify_solve(node: Node) -> None:
     """The region's arguments are (t, states, captured values, one slice of each row the field reads)."""
     solve = Solve.of(node)
     region, spec = solve.region, solve.spec
-    slices = [value.type.with_shape(value.type.shape[1:]) for _, value in solve.field_rows]
-    expected = [*(item.type for item in (*solve.initial, *solve.captured)), *slices]
     time, *given = [item.type for item in region.arguments]
     _require(time.kind == "real" and time.sample == (), "the time of a field is a number", node)
-    _require(given == expected, "a region's arguments fit the solve's", node)
+    _require(given == list(solve.argument_types), "a region's arguments fit the solve's", node)
     _require(len(set(region.arguments)) == len(region.arguments), "a region's arguments are distinct", node)
     names = [state.name for state in spec.states]
     _require(len(set(names)) == len(names), "the states of a solve have names of their own", node)
     places = [place for term in spec.terms for place in term.states]
     _require(len(region.results) == len(places), "a region has one result for each state of each term", node)
     _require(set(range(len(names))) <= set(places), "every state has a term", node)
-    for result, place in zip(region.results, places, strict=True):
-        shape = solve.initial[place].shape
-        if any(place in term.states for term in spec.terms if term.kind != "diffusion"):
-            _require(broadcast(result.shape, shape) == shape, "a slope has the shape of its state", node)
+    known = {noise.name: noise.size for noise in spec.noises}
+    for term, place, at in spec.by_term():
+        result, shape = region.results[at].shape, solve.state_arguments[place].shape
+        if term.kind != "diffusion":
+            _require(broadcast(result, shape) == shape, "a slope has the shape of its state", node)
+            continue
+        _require(term.noise in known, "a diffusion belongs to a noise of its solve", node)
+        wide = (*shape, known[str(term.noise)]) if term.product == "matrix" else shape
+        _require(broadcast(result, wide) == wide, "a diffusion has the shape of its state, and of its noise", node)
 
 
 def _verify_scan(node: Node) -> None:

@@ -16,9 +16,7 @@ from isocline_dsl.diagnostics import IsoclineError
 from isocline_dsl.messages import calls
 from isocline_dsl.tree import Block, Call, Expression, Keyword, Name, Setting, String
 
-LATER = frozenset(
-    ["leapfrog", "symplectic_euler", "lm2", "midpoint2", "dpm2", "milstein", "euler_maruyama", "heun_stratonovich"]
-)
+LATER = frozenset(["leapfrog", "symplectic_euler", "lm2", "midpoint2", "dpm2", "milstein", "heun_stratonovich"])
 """Schemes of the language that this version does not compile: partitioned, multistep, stochastic."""
 
 FIXED: Mapping[str, Choice] = {

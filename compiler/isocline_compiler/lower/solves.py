@@ -3,37 +3,47 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from itertools import pairwise
 
-from isocline_compiler.graph import ARGUMENT, INPUT, Node, Region, at, here, leaf, topological
+from isocline_compiler.graph import Node, at, here
 from isocline_compiler.graph.called import Called
-from isocline_compiler.graph.solve import SOLVE, Interval, Row, SolveSpec, State, pick
+from isocline_compiler.graph.solve import Interval, Noise, Ordering, Row, SolveSpec, State, pick
 from isocline_compiler.graph.solve import Solve as SolveRecord
-from isocline_compiler.graph.tensor_type import BATCH, Shape, TensorType, describe
+from isocline_compiler.graph.tensor_type import Shape, TensorType, describe
 from isocline_compiler.lower.called import scheme_called
 from isocline_compiler.lower.conform import conform, spread
-from isocline_compiler.lower.expressions import Expressions, Frame, NetCall, Solution, Value
-from isocline_compiler.lower.faults import LowerError, Mistakes, Poisoned
+from isocline_compiler.lower.expressions import Expressions, Solution
+from isocline_compiler.lower.faults import LowerError, Poisoned
+from isocline_compiler.lower.field_body import Around, FieldBody
 from isocline_compiler.lower.known_numbers import Numbers
-from isocline_compiler.lower.reach import by_use
-from isocline_compiler.lower.weights import LayerScope, WeightTable
 from isocline_compiler.solvers.grid import discretise
+from isocline_compiler.solvers.noise_kinds import noise_kinds
+from isocline_compiler.solvers.schemes import SCHEMES
 from isocline_dsl import messages
 from isocline_dsl.diagnostics import IsoclineError
-from isocline_dsl.tree import Argument, Assign, Binding, Equation, Field, Range, Solve, Span
+from isocline_dsl.tree import Argument, Binding, Equation, Field, Range, Solve
+
+MOST_SAMPLES = 2**24
+"""More than this the generator of noise cannot number."""
+ORDERINGS: Mapping[str, Ordering] = {
+    "independent": "independent", "antithetic": "antithetic", "lattice": "lattice",
+    "antithetic_lattice": "antithetic_lattice",
+}  # fmt: skip
 
 
 @dataclass
 class SolveLowering:
     """What a solve needs of the file around it."""
 
-    table: WeightTable
-    numbers: Numbers
-    nets: frozenset[str]
-    call_net: NetCall
-    outer: Callable[[str, Span], Value]
+    around: Around
+    taken: set[str]
+    """The names of inputs that are taken already, those of noises too."""
+
+    @property
+    def numbers(self) -> Numbers:
+        return self.around.numbers
 
     def lower(self, name: str, solve: Solve, declaration: Field, expressions: Expressions) -> Solution:
         """The solution called `name`, a value a state. `expressions` lowers what is around it. Raises LowerError."""
@@ -45,25 +55,57 @@ class SolveLowering:
             _check_steps(scheme, interval, times)
         if declaration.per_step and scheme is None:
             raise LowerError(messages.weights_per_step_without_scheme(solve.span, declaration.name.text))
-        body = FieldBody(self, declaration, states, scheme)
+        body = FieldBody(self.around, declaration, states, scheme)
         batched = any(node.type.batched for node in initial) or (times is not None and times.type.batched)
-        derived = body.lower(batched, times is not None and times.type.batched)
-        if not batched and (derived.touches_batch or any(node.type.batched for node in derived.captured)):
+        driven = bool(body.noises)
+        derived = body.lower(batched or driven, times is not None and times.type.batched)
+        if not (batched or driven) and (derived.touches_batch or any(node.type.batched for node in derived.captured)):
             batched = True
             derived = body.lower(batched, False)
         if batched:
             initial = tuple(spread(node, _batch_source(initial, derived.captured, times)) for node in initial)
+        samples, ordering = self._samples(solve, driven)
         spec = SolveSpec(
             name, declaration.name.text, states, interval, scheme,
+            terms=derived.terms,
             rows=tuple(Row(str(item.attrs.get("name", f"row{i}"))) for i, item in enumerate(derived.stacked)),
+            noises=self._sources(name, derived.noises), samples=samples, ordering=ordering,
         )  # fmt: skip
-        node = SolveRecord(spec, derived.region, initial, derived.captured, derived.stacked, times, here()).node()
+        record = SolveRecord(spec, derived.region, initial, derived.captured, derived.stacked, times, here())
+        if driven:
+            record = record.rebuilt(spec=replace(spec, kinds=noise_kinds(record)))
+            if scheme is not None:
+                _check_fit(scheme, record.spec)
+        node = record.node()
         return Solution({state.name: pick(node, index) for index, state in enumerate(states)})
 
     def rehearse(self, declaration: Field) -> None:
         """Lower a field for itself, to find its mistakes when no solve gets as far. Raises LowerError."""
         if not declaration.per_step:
-            FieldBody(self, declaration, _states(declaration, self.numbers), None).lower(True, False)
+            FieldBody(self.around, declaration, _states(declaration, self.numbers), None).lower(True, False)
+
+    def _sources(self, name: str, noises: Sequence[Noise]) -> tuple[Noise, ...]:
+        """The noises with the names of their inputs: their own, or behind that of the solution where it is taken."""
+        found = []
+        for noise in noises:
+            free = noise.name not in self.taken
+            source = noise.name if free else f"{name}_{noise.name}"
+            self.taken.add(source)
+            found.append(replace(noise, source=source))
+        return tuple(found)
+
+    def _samples(self, solve: Solve, driven: bool) -> tuple[int | None, Ordering]:
+        if solve.samples is None:
+            return None, "independent"
+        if not driven:
+            raise LowerError(messages.samples_without_noise(solve.samples.span, solve.field.text))
+        count = self.numbers.integer(solve.samples)
+        if not 1 <= count <= MOST_SAMPLES:
+            raise LowerError(messages.samples_out_of_range(solve.samples.span, count, MOST_SAMPLES))
+        word = solve.ordering
+        if word is not None and word.text not in ORDERINGS:
+            raise LowerError(messages.unknown_ordering(word.span, word.text, tuple(ORDERINGS)[1:]))
+        return count, "independent" if word is None else ORDERINGS[word.text]
 
     def _initial(self, solve: Solve, states: Sequence[State], expressions: Expressions) -> tuple[Node, ...]:
         given: dict[str, Binding] = {item.name.text + "'" * item.order: item for item in solve.initial}
@@ -154,151 +196,14 @@ def _too_fine(times: Sequence[float], substeps: int) -> bool:
     return any(abs(b - a) / substeps <= math.ulp(max(abs(a), abs(b))) for a, b in pairwise(times))
 
 
-@dataclass(frozen=True)
-class Derived:
-    """A lowered field: its region, and the values that become the solve's further arguments."""
-
-    region: Region
-    captured: tuple[Node, ...]
-    stacked: tuple[Node, ...]
-    touches_batch: bool
-
-
-@dataclass
-class Captures:
-    """Outer values that a field uses and that depend on the inputs: each becomes an argument of the region."""
-
-    outer: Callable[[str, Span], Value]
-    found: dict[Node, Node] = field(default_factory=dict)
-
-    def lookup(self, name: str, span: Span) -> Value:
-        value = self.outer(name, span)
-        if isinstance(value, Solution):
-            return Solution({state: self._argument(node, f"{name}.{state}") for state, node in value.states.items()})
-        return self._argument(value, name)
-
-    def _argument(self, node: Node, name: str) -> Node:
-        if not any(item.op in (INPUT, SOLVE) for item in topological([node])):
-            return node  # weights and constants only: a region may hold these as they are
-        if node not in self.found:
-            self.found[node] = leaf(ARGUMENT, name, node.type)
-        return self.found[node]
-
-
-@dataclass
-class FieldBody:
-    """Lowers the statements of a field for one solve."""
-
-    around: SolveLowering
-    declaration: Field
-    states: tuple[State, ...]
-    scheme: Called | None
-
-    def lower(self, batched: bool, time_batched: bool) -> Derived:
-        """The region over (t, states, captured values, slices of stacked weights). Raises LowerError."""
-        captures = Captures(self.around.outer)
-        name = self.declaration.name.text
-        steps = self.scheme.options["steps"] if self.declaration.per_step and self.scheme else None
-        scope = LayerScope(self.around.table, name, steps)
-        time = leaf(ARGUMENT, self.declaration.time.text, TensorType("real", (BATCH,) if time_batched else ()))
-        arguments = {
-            state.name: leaf(
-                ARGUMENT, state.name, TensorType("real", (BATCH, *state.shape) if batched else state.shape)
-            )
-            for state in self.states
-        }
-        frame = Frame(
-            scope, captures.lookup, {self.declaration.time.text: time, **arguments},
-            frozenset(argument.name.text for argument in self.declaration.states),
-        )  # fmt: skip
-        expressions = Expressions(frame, self.around.numbers, self.around.nets, self.around.call_net)
-        derivatives = self._derivatives(frame, expressions)
-        results = tuple(derivatives[state.name] for state in self.states)
-        touches = any(node.type.batched for node in results) and not batched
-        if batched:
-            results = tuple(
-                spread(node, arguments[state.name]) for node, state in zip(results, self.states, strict=True)
-            )
-        slices = [pair[0] for pair in scope.slices.values()]
-        region = Region((time, *arguments.values(), *captures.found.values(), *slices), results)
-        stacked = tuple(pair[1] for pair in scope.slices.values())
-        return Derived(region, tuple(captures.found), stacked, touches)
-
-    def _derivatives(self, frame: Frame, expressions: Expressions) -> Mapping[str, Node]:
-        """x' for every first-order state. Local definitions may stand in any order: each is lowered when it is used."""
-        definitions = {item.name.text: item for item in self.declaration.body if isinstance(item, Assign)}
-        frame.outer = self._with_definitions(frame, expressions, definitions, frame.outer)
-        derivatives: dict[str, Node] = {}
-        mistakes = Mistakes()
-        for name in by_use(definitions):
-            mistakes.attempt(frame.lookup, name, definitions[name].name.span)
-        for item in self.declaration.body:
-            with mistakes.noted():
-                if isinstance(item, Assign):
-                    continue
-                if isinstance(item, Equation):
-                    derivatives.update(self._equation(item, frame, expressions))
-                else:
-                    raise LowerError(messages.not_available_yet(item.span, "a stochastic or controlled equation"))
-        mistakes.settle()
-        if any(state.name not in derivatives for state in self.states):
-            raise Poisoned  # a state without an equation: reported where names are resolved
-        return derivatives
-
-    def _equation(self, item: Equation, frame: Frame, expressions: Expressions) -> dict[str, Node]:
-        """The derivative of a state; with a second-order equation also that of the state's position, the velocity."""
-        state = item.state.text
-        if state not in frame.states:
-            raise Poisoned  # an equation without a state: reported where names are resolved
-        below = {state + "'" * order: _node(frame.names[state + "'" * (order + 1)]) for order in range(item.order - 1)}
-        return below | {state + "'" * (item.order - 1): self._right_side(item, frame, expressions)}
-
-    def _with_definitions(
-        self,
-        frame: Frame,
-        expressions: Expressions,
-        definitions: Mapping[str, Assign],
-        outer: Callable[[str, Span], Value],
-    ) -> Callable[[str, Span], Value]:
-        begun: set[str] = set()
-
-        def lookup(name: str, span: Span) -> Value:
-            if name not in definitions:
-                return outer(name, span)
-            if name in begun:
-                raise Poisoned  # a cycle, or a definition at fault: reported there
-            begun.add(name)
-            around = frame.scope
-            frame.scope = replace_path(around, f"{self.declaration.name.text}.{name}")
-            try:
-                frame.names[name] = expressions.value(definitions[name].value)
-            finally:
-                frame.scope = around
-            return frame.names[name]
-
-        return lookup
-
-    def _right_side(self, equation: Equation, frame: Frame, expressions: Expressions) -> Node:
-        state = equation.state.text
-        shape = next(item.shape for item in self.states if item.name == state)
-        frame.scope = replace_path(frame.scope, f"{self.declaration.name.text}.{state}")
-        node = expressions.node(equation.value)
-        with at(equation.value.span):
-            fitted = conform(node, shape)
-        if fitted is None:
-            expected = describe(TensorType("real", shape))
-            raise LowerError(messages.equation_shape(equation.value.span, state, describe(node.type), expected))
-        return fitted
-
-
-def replace_path(scope: LayerScope, path: str) -> LayerScope:
-    """A scope for another definition; slices of stacked weights are kept together."""
-    return replace(scope, path=path, counts=type(scope.counts)(), prefix="")
-
-
-def _node(value: Value) -> Node:
-    assert isinstance(value, Node)
-    return value
+def _check_fit(scheme: Called, spec: SolveSpec) -> None:
+    """A scheme in the model that does not converge for this noise, and the ones that do. Raises LowerError."""
+    misfit = SCHEMES[scheme.name].fits(spec)
+    if misfit is not None:
+        fault = misfit(scheme.span)
+        fitting = [name for name, item in SCHEMES.items() if item.fits(spec) is None]
+        reason = fault.message.split(": ", 1)[-1]
+        raise LowerError(messages.no_stochastic_scheme(scheme.span, scheme.name, reason, fitting))
 
 
 def _batch_source(initial: Sequence[Node], captured: Sequence[Node], times: Node | None) -> Node:

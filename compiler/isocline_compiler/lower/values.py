@@ -10,6 +10,7 @@ from isocline_compiler.graph.tensor_type import BATCH, TensorType, describe
 from isocline_compiler.lower.conform import conform
 from isocline_compiler.lower.expressions import Expressions, Frame, Solution, Value
 from isocline_compiler.lower.faults import LowerError, Mistakes, Poisoned
+from isocline_compiler.lower.field_body import Around
 from isocline_compiler.lower.indexing import first
 from isocline_compiler.lower.known_numbers import Numbers
 from isocline_compiler.lower.ports import ParamLowering, port, port_leaf
@@ -62,6 +63,7 @@ class FileValues:
         self.nets = frozenset(name for name, item in self.declared.items() if isinstance(item, Net))
         self.known: dict[str, Value] = {}
         self.begun: set[str] = set()
+        self.inputs = {name for name, item in self.declared.items() if isinstance(item, Input)}
         self.inlined: set[str] = set()
 
     # ------------------------------------------------------------------------------------------------ names
@@ -80,7 +82,7 @@ class FileValues:
 
     def rehearse(self) -> None:
         """Lower nets and fields for themselves: in a file with mistakes, what uses them may never get as far."""
-        solving = SolveLowering(self.table, self.numbers, self.nets, self.call_net, self.get)
+        solving = self._solving()
         for name in reversed(by_use(self.declared)):  # what calls others before them: those are done then, too
             declaration = self.declared[name]
             if isinstance(declaration, Net) and name not in self.inlined:
@@ -115,9 +117,10 @@ class FileValues:
                     self.known[name] = self.define(name, declaration.value)
                 case Output() if declaration.value is not None:
                     self.known[name] = self.define(name, declaration.value)
-                case Control() | NoiseDeclaration():
-                    what = "a control path" if isinstance(declaration, Control) else "noise"
-                    raise LowerError(messages.not_available_yet(declaration.span, what))
+                case Control():
+                    raise LowerError(messages.not_available_yet(declaration.span, "a control path"))
+                case NoiseDeclaration():
+                    raise LowerError(messages.noise_outside_field(declaration.span, name))
                 case Net() | Field():
                     raise LowerError(messages.not_a_value(declaration.span, name, type(declaration).__name__.lower()))
 
@@ -154,17 +157,19 @@ class FileValues:
         return self.expressions(name).value(expression)
 
     def _solve(self, name: str, solve: Solve) -> Solution:
-        if solve.samples is not None:
-            raise LowerError(messages.not_available_yet(solve.samples.span, "`samples`"))
         declaration = self.declared.get(solve.field.text)
         if not isinstance(declaration, Field):
             raise Poisoned  # not a field, or unknown: reported where names are resolved
-        lowering = SolveLowering(self.table, self.numbers, self.nets, self.call_net, self.get)
+        lowering = self._solving()
         with at(solve.span):
             try:
                 return lowering.lower(name, solve, declaration, self.expressions(name))
             except Fault as fault:
                 raise LowerError(fault.make(solve.span)) from None
+
+    def _solving(self) -> SolveLowering:
+        around = Around(self.table, self.numbers, self.nets, self.call_net, self.get)
+        return SolveLowering(around, self.inputs)
 
     def call_net(self, name: str, arguments: tuple[Node, ...], span: Span) -> Node:
         """A net's body with its arguments in place; every call shares the net's weights. Raises LowerError."""

@@ -2,12 +2,38 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import cached_property
+from math import prod
+from typing import TypeAlias
 
-from isocline_compiler.derivatives.reverse_forward import dependent, jvp
+from isocline_compiler.derivatives.reverse_forward import dependent, jvp, push_forward
 from isocline_compiler.graph import ARGUMENT, Node, Nodes, Region, constant, leaf, substitute, topological
-from isocline_compiler.graph.solve import Solve, SolveSpec
+from isocline_compiler.graph.solve import Solve, SolveSpec, Term
+from isocline_compiler.graph.tensor_type import TensorType
+from isocline_compiler.ops.indexing import SELECT
+from isocline_compiler.ops.reduction import REDUCE_SUM
+from isocline_compiler.ops.shaping import RESHAPE, TRANSPOSE
+
+Stirred: TypeAlias = "tuple[Node | None, ...]"
+"""One entry a state, None where nothing stirs it."""
+
+
+def met(term: Term, g: Node, increment: Node, state: TensorType) -> Node:
+    """What a diffusion makes of the increments (batch, m) of its noise, in the shape of its state."""
+    sizes = tuple(int(size) for size in state.sample)
+    batch = increment.shape[0]
+    if term.product == "each":
+        return g * RESHAPE(increment, shape=(batch, *sizes))
+    if term.product == "entry":
+        return g * RESHAPE(SELECT(increment, axis=1, index=term.entry), shape=(batch, *(1,) * len(sizes)))
+    if g.type.batched:
+        wide = RESHAPE(increment, shape=(batch, *(1,) * len(sizes), increment.size(1)))
+        return REDUCE_SUM(g * wide, axes=(len(sizes) + 1,), keepdims=False)
+    if len(sizes) > 1:
+        g = RESHAPE(g, shape=(prod(sizes), increment.size(1)))
+    column = TRANSPOSE(g, perm=(1, 0)) if sizes else RESHAPE(g, shape=(increment.size(1), 1))
+    return RESHAPE(increment @ column, shape=(batch, *sizes))
 
 
 class Field:
@@ -20,6 +46,7 @@ class Field:
         self.solve = solve
         self.rows = rows
         self.evaluations = 0
+        self.diffusions = 0
 
     @classmethod
     def of(cls, solve: Solve) -> Field:
@@ -50,13 +77,41 @@ class Field:
         self.evaluations += 1
         return self._filled([self._slopes[place] for place in places], t, x)
 
-    def diffusion(self, noise: str, t: Node | float, x: Nodes) -> tuple[Node | None, ...]:
-        """What multiplies the increments of a noise, one entry a state; None where the noise does not reach."""
-        found = self.spec.results("diffusion", noise)
-        places = sorted(found)
-        values = self._filled([self.solve.region.results[found[place][0]] for place in places], t, x)
-        table = dict(zip(places, values, strict=True))
-        return tuple(table.get(place) for place in range(len(x)))
+    def stir(self, t: Node | float, x: Nodes, increments: Mapping[str, Node]) -> Stirred:
+        """g(t, x) dW, summed over the noises, one entry a state; None where no noise reaches.
+
+        `increments` hold (batch, m) for a noise, and need not be increments: g is what multiplies them.
+        """
+        self.diffusions += 1
+        return self._met(self._filled(self._spread, t, x), increments)
+
+    def stir_jvp(self, t: Node | float, x: Nodes, increments: Mapping[str, Node], v: Stirred) -> Stirred:
+        """(dg/dx v) dW: how g(t, x) dW changes along v, the increments held; None where it does not."""
+        self.diffusions += 1
+        arguments = self.solve.state_arguments
+        probes = tuple(leaf(ARGUMENT, f"v{i}", item.type) for i, item in enumerate(arguments))
+        moving = [i for i, value in enumerate(v) if value is not None]
+        (moved,) = push_forward(self._spread, [arguments[i] for i in moving], [tuple(probes[i] for i in moving)])
+        known = {probes[i]: value for i in moving if (value := v[i]) is not None}
+        filled = iter(substitute(self._filled([g for g in moved if g is not None], t, x), known))
+        return self._met([None if g is None else next(filled) for g in moved], increments)
+
+    @cached_property
+    def _diffusions(self) -> tuple[tuple[Term, int, int], ...]:
+        return tuple(item for item in self.spec.by_term() if item[0].kind == "diffusion")
+
+    @cached_property
+    def _spread(self) -> Nodes:
+        """The results that multiply increments."""
+        return tuple(self.solve.region.results[place] for _, _, place in self._diffusions)
+
+    def _met(self, values: Sequence[Node | None], increments: Mapping[str, Node]) -> Stirred:
+        found: dict[int, Node] = {}
+        for (term, state, _), g in zip(self._diffusions, values, strict=True):
+            if g is not None and term.noise is not None and term.noise in increments:
+                moved = met(term, g, increments[term.noise], self.solve.state_arguments[state].type)
+                found[state] = found[state] + moved if state in found else moved
+        return tuple(found.get(place) for place in range(len(self.spec.states)))
 
     def reads(self, place: int) -> frozenset[int]:
         """The places of the states that x' of one state depends on."""

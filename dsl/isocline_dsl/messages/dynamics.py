@@ -39,19 +39,6 @@ def equation_twice(span: Span | None, state: str, first: Span | None) -> Draft:
     return Draft(span, f"a second equation for `{state}`", "keep one", declared("the first stands", first))
 
 
-@message("E304")
-def mixed_equations(span: Span | None, field: str) -> Draft:
-    """A field mixes `x' = ...` with `dx = ... dt + ...`.
-
-    A field is a system of ordinary or of differential-form equations. Write `dx = f dt` for the states without noise.
-    """
-    return Draft(
-        span,
-        f"`{field}` mixes equations with `'` and with differentials",
-        "write `dx = f dt` for the states without noise",
-    )
-
-
 @message("E305")
 def order_too_high(span: Span | None, state: str, order: int) -> Draft:
     """An equation of third or higher order.

@@ -32,13 +32,18 @@ class Expressions(Transformer[Token, Any]):
 
     def solve(self, c: Children) -> tree.Solve:
         everywhere = any(isinstance(x, Token) and x.type == "AT" for x in c)
+        samples: Any = after(c, "SAMPLES")
+        ordering = None
+        if isinstance(samples, Beside) and samples.entry is None:  # `samples 256 antithetic`
+            samples, ordering = samples.factor, samples.differential
         return tree.Solve(
             identifier(c[1]),
             of_kind(c, tree.Binding),
             after(c, "AT" if everywhere else "OVER"),
             everywhere,
             called(after(c, "WITH")),
-            after(c, "SAMPLES"),
+            samples,
+            ordering,
             span=span_over(c),
         )
 
@@ -67,7 +72,7 @@ class Expressions(Transformer[Token, Any]):
         return tree.Unary(str(c[0]), c[1], span=span_over(c))
 
     def beside(self, c: Children) -> Beside:
-        return Beside(c[0], identifier(c[1]), span=span_over(c))
+        return Beside(c[0], identifier(c[1]), c[3] if len(c) > 2 else None, span=span_over(c))
 
     def index(self, c: Children) -> tree.Index:
         return tree.Index(c[0], nodes_of(c[1:]), span=span_over(c))

@@ -28,10 +28,13 @@ class Fault(tree.Node):
 
 @dataclass(frozen=True)
 class Beside(tree.Node):
-    """`mu*s dt`: a product and the name after it. Only in a differential equation, where it becomes a `Term`."""
+    """`mu*s dt`, `s dW[0]`: a product and the name after it. Only in a differential equation, where it becomes a
+    `Term`.
+    """
 
     factor: tree.Expression
     differential: tree.Identifier
+    entry: tree.Expression | None = None
 
 
 @dataclass(frozen=True)

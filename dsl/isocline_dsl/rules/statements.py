@@ -49,7 +49,16 @@ def _differential(line: tree.Assign) -> tree.Differential:
 
 def _term(sign: str, value: Any) -> Any:
     if isinstance(value, Beside):
-        return tree.Term(sign, value.factor, value.differential, span=value.span)
-    if isinstance(value, tree.Name) and value.text.startswith("d") and len(value.text) > 1:
-        return tree.Term(sign, None, tree.Identifier(value.text, span=value.span), span=value.span)
+        return tree.Term(sign, value.factor, value.differential, value.entry, span=value.span)
+    match value:
+        case tree.Binary(operator="@", left=factor, right=tree.Name() as name):
+            return tree.Term(sign, factor, _named(name), product=True, span=value.span)
+        case tree.Index(value=tree.Name() as name, items=(entry,)) if not isinstance(entry, tree.Slice):
+            return tree.Term(sign, None, _named(name), entry, span=value.span)
+        case tree.Name() as name if name.text.startswith("d") and len(name.text) > 1:
+            return tree.Term(sign, None, _named(name), span=value.span)
     return Bare(value, span=value.span)
+
+
+def _named(name: tree.Name) -> tree.Identifier:
+    return tree.Identifier(name.text, span=name.span)

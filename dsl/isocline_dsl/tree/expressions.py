@@ -157,7 +157,7 @@ class Binding(Node):
 
 @dataclass(frozen=True)
 class Solve(Node):
-    """`solve F from x = x0, y = y0 (over a..b | at times) [with rk4(steps=8)] [samples 256]`.
+    """`solve F from x = x0, y = y0 (over a..b | at times) [with rk4(steps=8)] [samples 256 [antithetic]]`.
 
     `times` is a `Range` or an expression; `everywhere` is true for `at` (the solution has a leading time
     axis) and false for `over` (only the end is kept).
@@ -169,6 +169,7 @@ class Solve(Node):
     everywhere: bool
     scheme: Call | None = None
     samples: Expression | None = None
+    ordering: Identifier | None = None
 
 
 @dataclass(frozen=True)
@@ -235,11 +236,16 @@ class Equation(Node):
 
 @dataclass(frozen=True)
 class Term(Node):
-    """`mu*s dt`: a factor and the differential it stands before."""
+    """`mu*s dt`: a factor and the differential it stands before.
+
+    `entry`: `sigma dW[0]`, one entry of a noise; `product`: `g @ dW`, a matrix times it.
+    """
 
     sign: str
     factor: Expression | None
     differential: Identifier
+    entry: Expression | None = None
+    product: bool = False
 
 
 @dataclass(frozen=True)
@@ -252,11 +258,12 @@ class Differential(Node):
 
 @dataclass(frozen=True)
 class NoiseDeclaration(Node):
-    """`noise W: brownian[5]` with an optional `stratonovich`."""
+    """`noise W: brownian[5]` with an optional `stratonovich`; `noise L: stable(1.5)[2]` with its `arguments`."""
 
     name: Identifier
     type: TypeName
     convention: Identifier | None = None
+    arguments: tuple[Expression, ...] = ()
 
 
 Statement: TypeAlias = Assign | Equation | Differential | NoiseDeclaration

@@ -9,11 +9,12 @@ from collections.abc import Iterator, Mapping, Sequence
 import numpy as np
 
 from isocline_compiler.attribution.baseline import ZEROS, baseline_of, check_baseline
-from isocline_compiler.attribution.problem import Problem, repeated
+from isocline_compiler.attribution.problem import Problem
 from isocline_compiler.attribution.record import Build, Definition, Method, Oracle, Result
 from isocline_compiler.graph import Array, Fault, Node, constant
 from isocline_compiler.ops.reduction import REDUCE_SUM
 from isocline_compiler.ops.shaping import RESHAPE
+from isocline_compiler.solvers.points import repeated
 from isocline_compiler.vocabulary.functions.kinds import Counts, Word
 from isocline_dsl import messages
 from isocline_dsl.messages import calls

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from isocline_compiler.attribution.problem import Problem, repeated
+from isocline_compiler.attribution.problem import Problem
 from isocline_compiler.attribution.record import Build, Definition, Method, Oracle, Result
 from isocline_compiler.graph import Array
 from isocline_compiler.ops.reduction import REDUCE_MEAN
+from isocline_compiler.solvers.points import repeated
 from isocline_compiler.vocabulary.functions.kinds import Count, Positive
 
 SAMPLES, STD = 16, 0.1

@@ -7,5 +7,6 @@ from collections.abc import Mapping
 from isocline_compiler.graph.naming import by_name
 from isocline_compiler.solvers.schemes.explicit import EXPLICIT
 from isocline_compiler.solvers.schemes.scheme import Scheme
+from isocline_compiler.solvers.schemes.strong import STOCHASTIC
 
-SCHEMES: Mapping[str, Scheme] = by_name(*EXPLICIT, kind="schemes")
+SCHEMES: Mapping[str, Scheme] = by_name(*EXPLICIT, *STOCHASTIC, kind="schemes")

@@ -7,7 +7,7 @@ from math import prod
 
 from isocline_compiler.derivatives.reverse_forward import dependent
 from isocline_compiler.graph import ARGUMENT, Node, leaf, topological
-from isocline_compiler.graph.solve import Solve
+from isocline_compiler.graph.solve import Noise, Solve
 from isocline_compiler.graph.tensor_type import BATCH, TensorType
 from isocline_compiler.solvers.field import Field
 from isocline_compiler.solvers.schemes.memory import replaced, same_form, values_of
@@ -65,15 +65,15 @@ def _price(node: Node) -> float:
 def _step(scheme: Stepping, solve: Solve) -> Step:
     """A step of a known grid, or of one that comes with the samples' times."""
     h = 0.125
-    rows = {noise.name: leaf(ARGUMENT, noise.name, normals_type(scheme, noise.size)) for noise in solve.spec.noises}
+    rows = {noise.name: leaf(ARGUMENT, noise.name, _increments_type(scheme, noise)) for noise in solve.spec.noises}
     mine = [(row, value) for row, value in zip(solve.spec.rows, solve.stacked, strict=True) if not row.read_by_field]
     rows |= {row.name: leaf(ARGUMENT, row.name, value.type.with_shape(value.shape[1:])) for row, value in mine}
     return Step(solve.time, solve.time + h, h, (h,) * len(solve.initial), rows)
 
 
-def normals_type(scheme: Stepping, size: int) -> TensorType:
-    """The standard normals that one step reads of a noise: (batch, m), or (batch, normals, m) for several."""
-    return TensorType("real", (BATCH, size) if scheme.normals == 1 else (BATCH, scheme.normals, size))
+def _increments_type(scheme: Stepping, noise: Noise) -> TensorType:
+    """What one step reads of a noise, (batch, channels)."""
+    return TensorType("real", (BATCH, noise.size * (scheme.normals if noise.process == "brownian" else 1)))
 
 
 def _stand_in(value: Memory) -> Memory:

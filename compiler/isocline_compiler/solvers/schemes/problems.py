@@ -7,7 +7,7 @@ equations states its own.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -17,6 +17,7 @@ from isocline_compiler.graph.tensor_type import BATCH, TensorType
 from isocline_compiler.ops.arithmetic import POW
 from isocline_compiler.ops.elementwise import COS, EXP, SIN
 from isocline_compiler.ops.shaping import SPREAD
+from isocline_compiler.solvers.noise_kinds import noise_kinds
 
 NUMBER = TensorType("real", (BATCH,))
 
@@ -42,7 +43,7 @@ class OrderProblem:
         terms = [Term("drift", tuple(range(len(x))))]
         results = list(self.equation(t, x))
         if self.diffusion is not None:
-            terms.append(Term("diffusion", tuple(range(len(x))), "W"))
+            terms.append(Term("diffusion", tuple(range(len(x))), "W", "entry"))
             results += self.diffusion(t, x)
         noises = () if self.diffusion is None else (Noise("W", 1),)
         spec = SolveSpec(
@@ -51,7 +52,8 @@ class OrderProblem:
         )  # fmt: skip
         spread = tuple(value if value.type.batched else SPREAD(value, x[0]) for value in results)
         initial = tuple(leaf(INPUT, f"{name}_0", NUMBER) for name in self.states)
-        return Solve(spec, Region((t, *x), spread), initial)
+        solve = Solve(spec, Region((t, *x), spread), initial)
+        return solve.rebuilt(spec=replace(spec, kinds=noise_kinds(solve)))
 
     def start(self, paths: int) -> dict[str, Array]:
         """The inputs of `solve`, (paths,)."""

@@ -19,7 +19,8 @@ class Step:
 
     `end` is given apart, because the grid knows it exactly and t + h is rounded. `widths` holds h once a state, in a
     shape that broadcasts against that state (h may differ from sample to sample). `rows` are what the scheme itself
-    reads in this step, by name: the standard normals of a noise, learned coefficients.
+    reads in this step, by name: the increments of a noise (batch, m), with its areas behind them where the scheme reads
+    some; learned coefficients.
     """
 
     t: Operand

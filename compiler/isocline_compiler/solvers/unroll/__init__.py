@@ -11,6 +11,7 @@ from isocline_compiler.graph.collecting import uncollected
 from isocline_compiler.graph.solve import PICK, SOLVE, Solve, choice_of
 from isocline_compiler.solvers.grid import Discretisation
 from isocline_compiler.solvers.trajectory import Trajectory
+from isocline_compiler.solvers.unroll.driven import split
 from isocline_compiler.solvers.unroll.forms import LAID_OUT, form_of
 from isocline_compiler.solvers.unroll.time_span import as_value
 from isocline_dsl.diagnostics import IsoclineError
@@ -18,8 +19,8 @@ from isocline_dsl.diagnostics import IsoclineError
 
 @dataclass(frozen=True, eq=False)
 class Unrolled:
-    """A graph with steps in place of solves; its further `inputs` are the standard normals of noise; `trajectories` by
-    the names of the solves, where they were asked for.
+    """A graph with steps in place of solves; its further `inputs` are those of noise; `trajectories` by the names of
+    the solves, where they were asked for.
     """
 
     graph: Graph
@@ -90,6 +91,7 @@ class _Unrolling:
         results, trajectory = emitted
         if trajectory is not None:
             self.found.append(trajectory)
+        results = split(results, solve.spec.samples)
         types = tuple(result.type for result in results)
         expected = solve.node().types
         assert types == expected, f"the grid keeps {types}, the solve has {expected}"

@@ -23,7 +23,9 @@ def laid_out(solve: Solve, choice: Discretisation, observed: bool) -> tuple[Node
     """
     _refuse_too_many(solve, choice)
     span = TimeSpan.of(solve, choice)
-    initial = tuple(MUL(x, 1.0) for x in solve.initial) if observed else solve.initial
+    initial = span.solve.initial
+    if observed:
+        initial = tuple(MUL(x, 1.0) for x in initial)
     path = [x for _, x in walk(span, initial)]
     kept = [path[i] for i in span.keep]
     results = tuple(map(stack, zip(*kept, strict=True))) if solve.spec.interval.everywhere else kept[-1]

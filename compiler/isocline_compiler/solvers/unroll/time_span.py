@@ -7,22 +7,23 @@ from dataclasses import dataclass
 from functools import cached_property
 from itertools import pairwise
 
-from isocline_compiler.graph import INPUT, Node, Nodes, constant, leaf
-from isocline_compiler.graph.solve import Row, Solve, SolveSpec
-from isocline_compiler.graph.tensor_type import BATCH, TensorType
+from isocline_compiler.graph import Node, Nodes, constant
+from isocline_compiler.graph.solve import Row, Solve
+from isocline_compiler.graph.tensor_type import BATCH
 from isocline_compiler.ops.indexing import CONCAT, SELECT
-from isocline_compiler.ops.shaping import RESHAPE, TRANSPOSE
+from isocline_compiler.ops.shaping import RESHAPE
 from isocline_compiler.solvers.field import Field
 from isocline_compiler.solvers.grid import Discretisation, Grid
 from isocline_compiler.solvers.schemes.scheme import Scheme
 from isocline_compiler.solvers.schemes.step import Memory, Step
+from isocline_compiler.solvers.unroll.driven import driven, scaled
 
 
 @dataclass(frozen=True, eq=False)
 class TimeSpan:
     """A solve with the steps it takes, in order, and after how many of them its states are kept.
 
-    The noise of a stochastic solve is among the rows by now: what the scheme reads of it is known with the grid.
+    The increments of its noise are among the rows by now: what the scheme reads of it is known with the grid.
     """
 
     solve: Solve
@@ -33,7 +34,8 @@ class TimeSpan:
     @classmethod
     def of(cls, solve: Solve, choice: Discretisation) -> TimeSpan:
         count = steps_of(solve, choice)
-        solve = _with_normals(solve, choice.scheme, count)
+        known = choice.grid.widths if isinstance(choice.grid, Grid) else None
+        solve = driven(solve, choice.scheme, count, known)
         if isinstance(choice.grid, Grid):
             nodes = zip(choice.grid.begins, choice.grid.widths, choice.grid.ends, strict=True)
             steps = tuple(Step.of(t, h, len(solve.initial), end) for t, h, end in nodes)
@@ -73,6 +75,8 @@ class TimeSpan:
         """A step and its field, which read one slice of each row."""
         pairs = list(zip(self.solve.spec.rows, slices, strict=True))
         own = {row.name: value for row, value in pairs if not row.read_by_field}
+        if isinstance(step.h, Node):
+            own |= {noise.name: scaled(noise, self.scheme, own[noise.name], step.h) for noise in self.solve.spec.noises}
         field = self.field.at([value for row, value in pairs if row.read_by_field])
         return field, Step(step.t, step.end, step.h, step.widths, own)
 
@@ -83,24 +87,6 @@ class TimeSpan:
         if key not in self._slices:
             self._slices[key] = SELECT(stacked, axis=0, index=key[1])
         return self._slices[key]
-
-
-def normals_of(spec: SolveSpec, scheme: Scheme, steps: int) -> dict[str, Node]:
-    """The inputs of the unrolled graph that hold the standard normals of each noise: (batch, steps, [normals,] m)."""
-    several = () if scheme.normals == 1 else (scheme.normals,)
-    return {
-        noise.name: leaf(INPUT, noise.name, TensorType("real", (BATCH, steps, *several, noise.size)))
-        for noise in spec.noises
-    }
-
-
-def _with_normals(solve: Solve, scheme: Scheme, steps: int) -> Solve:
-    """The solve with a row for each noise, of which every step takes its own: (steps, batch, ...)."""
-    inputs = normals_of(solve.spec, scheme, steps)
-    if not inputs:
-        return solve
-    stacked = [TRANSPOSE(x, perm=(1, 0, *range(2, x.type.rank))) for x in inputs.values()]
-    return solve.with_rows([Row(name, "noise", "each") for name in inputs], stacked)
 
 
 def steps_of(solve: Solve, choice: Discretisation) -> int:

@@ -1,0 +1,229 @@
+"""The statements of a field to the region of one solve: a result for each term of its equations."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
+from functools import cached_property
+
+import numpy as np
+
+from isocline_compiler.graph import ARGUMENT, INPUT, Node, Region, at, constant, leaf, topological
+from isocline_compiler.graph.called import Called
+from isocline_compiler.graph.solve import SOLVE, Noise, State, Term
+from isocline_compiler.graph.tensor_type import BATCH, TensorType, describe
+from isocline_compiler.lower.conform import conform, spread
+from isocline_compiler.lower.differentials import Declared, Diffusion, declared_noises, diffusion, drift, noise_of
+from isocline_compiler.lower.expressions import Expressions, Frame, NetCall, Solution, Value
+from isocline_compiler.lower.faults import LowerError, Mistakes, Poisoned
+from isocline_compiler.lower.known_numbers import Numbers
+from isocline_compiler.lower.reach import by_use
+from isocline_compiler.lower.weights import LayerScope, WeightTable
+from isocline_dsl import messages
+from isocline_dsl.tree import Assign, Differential, Equation, Field, Span
+
+
+@dataclass(frozen=True)
+class Around:
+    """What a field needs of the file around it."""
+
+    table: WeightTable
+    numbers: Numbers
+    nets: frozenset[str]
+    call_net: NetCall
+    outer: Callable[[str, Span], Value]
+
+
+@dataclass
+class Equations:
+    """The right sides of a field: the drift of every state, and what of it noise drives, by state."""
+
+    drifts: dict[str, Node] = field(default_factory=dict)
+    diffusions: list[tuple[str, Diffusion]] = field(default_factory=list)
+
+
+@dataclass(frozen=True)
+class Derived:
+    """A lowered field: its region, and the values that become the solve's further arguments."""
+
+    region: Region
+    captured: tuple[Node, ...]
+    stacked: tuple[Node, ...]
+    touches_batch: bool
+    terms: tuple[Term, ...] = ()
+    noises: tuple[Noise, ...] = ()
+
+
+@dataclass
+class Captures:
+    """Outer values that a field uses and that depend on the inputs: each becomes an argument of the region."""
+
+    outer: Callable[[str, Span], Value]
+    found: dict[Node, Node] = field(default_factory=dict)
+
+    def lookup(self, name: str, span: Span) -> Value:
+        value = self.outer(name, span)
+        if isinstance(value, Solution):
+            return Solution({state: self._argument(node, f"{name}.{state}") for state, node in value.states.items()})
+        return self._argument(value, name)
+
+    def _argument(self, node: Node, name: str) -> Node:
+        if not any(item.op in (INPUT, SOLVE) for item in topological([node])):
+            return node  # weights and constants only: a region may hold these as they are
+        if node not in self.found:
+            self.found[node] = leaf(ARGUMENT, name, node.type)
+        return self.found[node]
+
+
+@dataclass
+class FieldBody:
+    """Lowers the statements of a field for one solve."""
+
+    around: Around
+    declaration: Field
+    states: tuple[State, ...]
+    scheme: Called | None
+
+    def lower(self, batched: bool, time_batched: bool) -> Derived:
+        """The region over (t, states, captured values, slices of stacked weights). Raises LowerError."""
+        captures = Captures(self.around.outer)
+        name = self.declaration.name.text
+        steps = self.scheme.options["steps"] if self.declaration.per_step and self.scheme else None
+        scope = LayerScope(self.around.table, name, steps)
+        time = leaf(ARGUMENT, self.declaration.time.text, TensorType("real", (BATCH,) if time_batched else ()))
+        arguments = {
+            state.name: leaf(
+                ARGUMENT, state.name, TensorType("real", (BATCH, *state.shape) if batched else state.shape)
+            )
+            for state in self.states
+        }
+        frame = Frame(
+            scope, captures.lookup, {self.declaration.time.text: time, **arguments},
+            frozenset(argument.name.text for argument in self.declaration.states),
+        )  # fmt: skip
+        expressions = Expressions(frame, self.around.numbers, self.around.nets, self.around.call_net)
+        equations = self._equations(frame, expressions)
+        results = tuple(equations.drifts[state.name] for state in self.states)
+        diffused = tuple(item.node for _, item in equations.diffusions)
+        touches = any(node.type.batched for node in (*results, *diffused)) and not batched
+        if batched:
+            results = tuple(
+                spread(node, arguments[state.name]) for node, state in zip(results, self.states, strict=True)
+            )
+        slices = [pair[0] for pair in scope.slices.values()]
+        region = Region((time, *arguments.values(), *captures.found.values(), *slices), (*results, *diffused))
+        stacked = tuple(pair[1] for pair in scope.slices.values())
+        noises = tuple(item.noise for item in self.noises.values())
+        return Derived(region, tuple(captures.found), stacked, touches, self._terms(equations), noises)
+
+    def _terms(self, equations: Equations) -> tuple[Term, ...]:
+        places = {state.name: i for i, state in enumerate(self.states)}
+        drifts = Term("drift", tuple(places.values()))
+        return (
+            drifts,
+            *(
+                Term("diffusion", (places[state],), item.noise, item.product, item.entry)
+                for state, item in equations.diffusions
+            ),
+        )
+
+    @cached_property
+    def noises(self) -> dict[str, Declared]:
+        """The noises that drive it, by name."""
+        return declared_noises(self.declaration, self.around.numbers)
+
+    def _equations(self, frame: Frame, expressions: Expressions) -> Equations:
+        """The terms of every first-order state. Local definitions may stand in any order: each is lowered when it is
+        used.
+        """
+        definitions = {item.name.text: item for item in self.declaration.body if isinstance(item, Assign)}
+        frame.outer = self._with_definitions(frame, expressions, definitions, frame.outer)
+        found = Equations()
+        mistakes = Mistakes()
+        mistakes.attempt(lambda: self.noises)
+        for name in by_use(definitions):
+            mistakes.attempt(frame.lookup, name, definitions[name].name.span)
+        for item in self.declaration.body:
+            with mistakes.noted():
+                if isinstance(item, Equation):
+                    found.drifts.update(self._equation(item, frame, expressions))
+                elif isinstance(item, Differential):
+                    self._differential(item, found, frame, expressions, mistakes)
+        mistakes.settle()
+        if any(state.name not in found.drifts for state in self.states):
+            raise Poisoned  # a state without an equation: reported where names are resolved
+        return found
+
+    def _differential(
+        self, item: Differential, found: Equations, frame: Frame, expressions: Expressions, mistakes: Mistakes
+    ) -> None:
+        """`dx = f dt + g dW`: each term for itself, so that all mistakes are told."""
+        state = item.state.text
+        if state not in frame.states:
+            raise Poisoned  # an equation without a state: reported where names are resolved
+        shape = next(own.shape for own in self.states if own.name == state)
+        frame.scope = replace_path(frame.scope, f"{self.declaration.name.text}.{state}")
+        numbers, time = self.around.numbers, self.declaration.time.text
+        moved = drift(item.terms, time, state, shape, expressions)
+        still = constant(np.broadcast_to(0.0, [int(size) for size in shape]))
+        found.drifts[state] = still if moved is None else moved
+        for term in item.terms:
+            if term.differential.text != f"d{time}":
+                with mistakes.noted():
+                    declared = noise_of(term, self.noises)
+                    found.diffusions.append((state, diffusion(term, state, shape, declared, expressions, numbers)))
+
+    def _equation(self, item: Equation, frame: Frame, expressions: Expressions) -> dict[str, Node]:
+        """The derivative of a state; with a second-order equation also that of the state's position, the velocity."""
+        state = item.state.text
+        if state not in frame.states:
+            raise Poisoned  # an equation without a state: reported where names are resolved
+        below = {state + "'" * order: _node(frame.names[state + "'" * (order + 1)]) for order in range(item.order - 1)}
+        return below | {state + "'" * (item.order - 1): self._right_side(item, frame, expressions)}
+
+    def _with_definitions(
+        self,
+        frame: Frame,
+        expressions: Expressions,
+        definitions: Mapping[str, Assign],
+        outer: Callable[[str, Span], Value],
+    ) -> Callable[[str, Span], Value]:
+        begun: set[str] = set()
+
+        def lookup(name: str, span: Span) -> Value:
+            if name not in definitions:
+                return outer(name, span)
+            if name in begun:
+                raise Poisoned  # a cycle, or a definition at fault: reported there
+            begun.add(name)
+            around = frame.scope
+            frame.scope = replace_path(around, f"{self.declaration.name.text}.{name}")
+            try:
+                frame.names[name] = expressions.value(definitions[name].value)
+            finally:
+                frame.scope = around
+            return frame.names[name]
+
+        return lookup
+
+    def _right_side(self, equation: Equation, frame: Frame, expressions: Expressions) -> Node:
+        state = equation.state.text
+        shape = next(item.shape for item in self.states if item.name == state)
+        frame.scope = replace_path(frame.scope, f"{self.declaration.name.text}.{state}")
+        node = expressions.node(equation.value)
+        with at(equation.value.span):
+            fitted = conform(node, shape)
+        if fitted is None:
+            expected = describe(TensorType("real", shape))
+            raise LowerError(messages.equation_shape(equation.value.span, state, describe(node.type), expected))
+        return fitted
+
+
+def replace_path(scope: LayerScope, path: str) -> LayerScope:
+    """A scope for another definition; slices of stacked weights are kept together."""
+    return replace(scope, path=path, counts=type(scope.counts)(), prefix="")
+
+
+def _node(value: Value) -> Node:
+    assert isinstance(value, Node)
+    return value

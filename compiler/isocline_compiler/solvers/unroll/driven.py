@@ -1,0 +1,107 @@
+"""What noise adds to a solve that is unrolled: inputs for its increments, and a larger batch for its samples."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from math import sqrt
+
+import numpy as np
+
+from isocline_compiler.graph import INPUT, Array, Node, Nodes, constant, leaf
+from isocline_compiler.graph.solve import Noise, Row, Solve, SolveSpec
+from isocline_compiler.graph.tensor_type import BATCH, TensorType
+from isocline_compiler.ops.arithmetic import POW
+from isocline_compiler.ops.elementwise import ABS
+from isocline_compiler.ops.points import MERGE_POINTS, SPLIT_POINTS
+from isocline_compiler.ops.shaping import RESHAPE, SPREAD, TRANSPOSE
+from isocline_compiler.solvers.points import enlarged, repeated
+from isocline_compiler.solvers.schemes.scheme import Scheme
+
+AREA = 1 / sqrt(12)
+"""The deviation of a space-time Lévy area, in that of its increment: H has variance h/12."""
+
+
+def noise_inputs(spec: SolveSpec, scheme: Scheme, steps: int) -> dict[str, Node]:
+    """The inputs of the unrolled graph that hold a solve's noise in standard form, (batch, samples, steps, channels),
+    by the names of the noises.
+    """
+    shape = (BATCH, spec.samples or 1, steps)
+    return {
+        noise.name: leaf(INPUT, noise.input, TensorType("real", (*shape, channels_of(noise, scheme))))
+        for noise in spec.noises
+    }
+
+
+def channels_of(noise: Noise, scheme: Scheme) -> int:
+    """Numbers that a step reads of a noise: those of its entries, and as many again for each further normal."""
+    return noise.size * (scheme.normals if noise.process == "brownian" else 1)
+
+
+def driven(solve: Solve, scheme: Scheme, steps: int, widths: Sequence[float] | None) -> Solve:
+    """The solve with a row for each noise, (steps, batch, channels), and its samples as a larger batch.
+
+    With known `widths` the rows hold increments; without, what is standard: a step scales its own.
+    """
+    inputs = noise_inputs(solve.spec, scheme, steps)
+    if not inputs:
+        return solve
+    like = next(iter(inputs.values()))
+    solve = solve.rebuilt(initial=tuple(x if x.type.batched else SPREAD(x, like) for x in solve.initial))
+    if solve.spec.samples is not None:
+        solve = _with_samples(solve, solve.spec.samples)
+    stacked = [_stacked(x, solve.spec.samples) for x in inputs.values()]
+    if widths is not None:
+        scales = [scale_table(noise, scheme, widths) for noise in solve.spec.noises]
+        stacked = [x if scale is None else x * constant(scale) for x, scale in zip(stacked, scales, strict=True)]
+    return solve.with_rows([Row(name, "noise", "each") for name in inputs], stacked)
+
+
+def _stacked(x: Node, samples: int | None) -> Node:
+    """(batch, samples, steps, channels) -> (steps, batch samples, channels)"""
+    merged = RESHAPE(x, shape=(x.shape[0], *x.shape[2:])) if samples is None else MERGE_POINTS(x)
+    return TRANSPOSE(merged, perm=(1, 0, 2))
+
+
+def _with_samples(solve: Solve, count: int) -> Solve:
+    def many(x: Node) -> Node:
+        return MERGE_POINTS(repeated(x, count)) if x.type.batched else x
+
+    return solve.rebuilt(
+        region=enlarged(solve.region, count),
+        initial=tuple(map(many, solve.initial)),
+        captured=tuple(map(many, solve.captured)),
+        times=None if solve.times is None else many(solve.times),
+    )
+
+
+def split(results: Nodes, samples: int | None) -> Nodes:
+    """The results of a solve with their axis of samples: (batch samples, ...) -> (batch, samples, ...)."""
+    return results if samples is None else tuple(SPLIT_POINTS(x, count=samples) for x in results)
+
+
+# ---------------------------------------------------------------------------------------------------- scales
+
+
+def scale_table(noise: Noise, scheme: Scheme, widths: Sequence[float]) -> Array | None:
+    """What makes increments of standard numbers, (steps, 1, channels) or (1, 1, channels); None where nothing does."""
+    if noise.process == "poisson":
+        return None
+    distinct = list(widths) if len(set(widths)) > 1 else list(widths[:1])
+    rows = [np.full(noise.size, abs(h) ** _power(noise)) for h in distinct]
+    areas = scheme.normals - 1 if noise.process == "brownian" else 0
+    return np.array([np.concatenate([row, *[row * AREA] * areas]) for row in rows])[:, None, :]
+
+
+def scaled(noise: Noise, scheme: Scheme, x: Node, h: Node) -> Node:
+    """The same for a step whose width is a value of shape (batch,) or ()."""
+    if noise.process == "poisson":
+        return x
+    width = RESHAPE(h, shape=(h.shape[0], 1)) if h.type.batched else h
+    unit = scale_table(noise, scheme, [1.0])
+    assert unit is not None
+    return x * constant(unit[0]) * POW(ABS(width), _power(noise))
+
+
+def _power(noise: Noise) -> float:
+    """The increment over a step h is h^p times what is standard."""
+    return 1 / noise.parameter if noise.process == "stable" else 0.5

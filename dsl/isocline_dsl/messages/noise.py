@@ -1,0 +1,136 @@
+"""E36x: noise, and what is stochastic."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+
+from isocline_dsl.messages.message import Draft, did_you_mean, message
+from isocline_dsl.tree import Span
+
+
+@message("E360")
+def unknown_process(span: Span | None, name: str, known: Collection[str]) -> Draft:
+    """A noise of a kind that does not exist.
+
+    noise W: brownian[2]              # normal increments of variance h
+    noise N: poisson(3)               # counts: three jumps in a unit of time
+    noise L: stable(1.5)[2]           # heavy tails
+    """
+    return Draft(span, f"there is no noise `{name}`", did_you_mean(name, known) or f"there are {', '.join(known)}")
+
+
+@message("E361")
+def process_parameter(span: Span | None, process: str, expected: str, found: str) -> Draft:
+    """A noise with a parameter that it cannot have, or without the one it needs.
+
+    `poisson(rate)` has the expected number of jumps in a unit of time, `stable(alpha)` the index of its tails, from 0.1
+    to 2: 2 is normal, 1 is Cauchy's. `brownian` has none: scale it where it drives, `sigma dW`. Both are numbers that
+    are known when compiling.
+    """
+    return Draft(span, f"`{process}` with {found}", f"expected {expected}")
+
+
+@message("E362")
+def unknown_calculus(span: Span | None, name: str) -> Draft:
+    """A word behind the type of a noise that names no calculus.
+
+    noise W: brownian[2] stratonovich
+
+    `ito` reads what multiplies the noise at the beginning of each step, `stratonovich` in its middle. Ito's is meant
+    where nothing is said.
+    """
+    return Draft(span, f"`{name}` is no calculus", did_you_mean(name, ("ito", "stratonovich")) or "ito or stratonovich")
+
+
+@message("E363")
+def two_calculi(span: Span | None, field: str) -> Draft:
+    """Noises of one field in Ito's and in Stratonovich's calculus.
+
+    A scheme converges to one of them: rewrite the others.
+    From Stratonovich's to Ito's the drift grows by half the sum of (dg/dx) g over the entries of the noise.
+    """
+    return Draft(span, f"the noises of `{field}` have two calculi", "write all of them for one")
+
+
+@message("E364")
+def noise_shape(span: Span | None, state: str, found: str, expected: str, noise: str, entries: str) -> Draft:
+    """What stands before a differential does not fit its state and its noise.
+
+    noise W: brownian[2]
+    ds = 0.1*s dW               # s is real[2]: entry by entry, diagonal noise
+    dv = 0.3*v dW[0]            # v is real: one entry of the noise
+    dx = g @ dW                 # x is real[3], g is real[3, 2]: general noise
+    """
+    hint = f"one entry of it is `d{noise}[0]`, a matrix times it `g @ d{noise}`"
+    return Draft(span, f"{found} does not fit `{state}` and {entries} of `{noise}`: expected {expected}", hint)
+
+
+@message("E365")
+def noise_entry(span: Span | None, noise: str, entry: int, size: int) -> Draft:
+    """An entry that a noise does not have. `noise W: brownian[2]` has `dW[0]` and `dW[1]`."""
+    return Draft(span, f"`{noise}` has no entry {entry}", f"its entries are 0 to {size - 1}")
+
+
+@message("E366")
+def differential_out_of_place(span: Span | None, differential: str) -> Draft:
+    """A differential inside of an expression.
+
+    It stands last in a term of a differential equation, `dx = -x dt + sigma*x dW`, as `dW[0]`, or behind `g @`. What it
+    multiplies stands before it; a function of it has no meaning.
+    """
+    return Draft(span, f"`{differential}` stands inside of an expression", f"write the term as `factor {differential}`")
+
+
+@message("E367")
+def entry_of_time(span: Span | None, differential: str) -> Draft:
+    """An entry of, or a matrix times, what has no entries. Only a noise with a size, `brownian[2]`, has entries."""
+    return Draft(span, f"`{differential}` has no entries")
+
+
+@message("E368")
+def samples_without_noise(span: Span | None, field: str) -> Draft:
+    """`samples` of a solve without noise: all of them would be the same.
+
+    field market(t, s: real) {
+      noise W: brownian
+      ds = 0.05*s dt + 0.2*s dW
+    }
+    paths = solve market from s = 1 over 0..1 samples 256
+    """
+    return Draft(span, f"`{field}` has no noise: its samples would be the same", "take `samples` away")
+
+
+@message("E369")
+def samples_out_of_range(span: Span | None, count: int, most: int) -> Draft:
+    """A number of samples below one, or more than the generator can number."""
+    return Draft(span, f"{count} samples", f"expected 1 to {most}")
+
+
+@message("E370")
+def unknown_ordering(span: Span | None, name: str, known: Collection[str]) -> Draft:
+    """A word behind the number of samples that says nothing of how they are drawn.
+
+    solve market from s = 1 over 0..1 samples 256 antithetic
+
+    `antithetic` pairs each path with its mirror image, `lattice` spreads the paths evenly, `antithetic_lattice` does
+    both.
+    """
+    return Draft(span, f"`{name}` is no way to draw samples", did_you_mean(name, known) or f"one of {', '.join(known)}")
+
+
+@message("E371")
+def noise_outside_field(span: Span | None, noise: str) -> Draft:
+    """A noise that is declared outside of a field. Declare it in the field that it drives; each solve has its own."""
+    return Draft(span, f"`{noise}` is declared outside of a field", "move it into the braces of the field it drives")
+
+
+@message("E372")
+def no_stochastic_scheme(span: Span | None, scheme: str, reason: str, fitting: Collection[str]) -> Draft:
+    """A scheme that does not converge to the solution of these equations, since they have noise, or this noise.
+
+    Schemes for ordinary equations know no noise. Of those for stochastic ones, some converge to Ito's integral and some
+    to Stratonovich's, and some need noise that is additive (what multiplies it reads no state), diagonal (each entry
+    drives one state, by a factor that reads that state alone), scalar (one entry in all) or commutative. `isocline
+    check` shows what the noise of a field is.
+    """
+    return Draft(span, f"`{scheme}` cannot solve this field: {reason}", f"these can: {', '.join(fitting)}")
