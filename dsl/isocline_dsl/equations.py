@@ -122,7 +122,7 @@ def _balance(field: tree.Field) -> Iterator[Diagnostic]:
 def _leftovers(field: tree.Field, scope: Scope, noises: set[str]) -> Iterator[Diagnostic]:
     yield from _unused(scope, "definition")
     for line in field.body:
-        if isinstance(line, tree.NoiseDeclaration) and line.name.text not in noises:
+        if isinstance(line, tree.NoiseDeclaration) and line.name.text not in noises | scope.used:
             yield dynamics.noise_unused(line.name.span, line.name.text)
 
 

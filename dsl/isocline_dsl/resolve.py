@@ -7,7 +7,7 @@ from collections.abc import Collection, Iterator
 from isocline_dsl import tree
 from isocline_dsl.diagnostics import Diagnostic
 from isocline_dsl.equations import orders, read_field, read_net
-from isocline_dsl.messages import dynamics, names, training
+from isocline_dsl.messages import dynamics, names, noise, training
 from isocline_dsl.scopes import BUILT_IN, Meaning, Scope, circles
 from isocline_dsl.settings import read_block
 from isocline_dsl.uses import Place, Uses
@@ -107,6 +107,8 @@ def _read(declaration: tree.Declaration, file: Scope, uses: Uses) -> None:
             read_field(declaration, file, uses)
         case tree.Block():
             read_block(declaration, file, uses)
+        case tree.NoiseDeclaration(name=name):
+            uses.found.append(noise.noise_outside_field(declaration.span, name.text))
         case tree.Output(value=None):
             _read_existing(declaration, file, uses)
         case tree.Param(prior=tree.Call() as prior):
@@ -154,7 +156,7 @@ def _circles(file: Scope) -> Iterator[Diagnostic]:
 
 def _unused(file: Scope) -> Iterator[Diagnostic]:
     for name, meaning in file.names.items():
-        if name in file.used or meaning.kind == "output" or name in BUILT_IN:
+        if name in file.used or meaning.kind in ("output", "noise") or name in BUILT_IN:
             continue
         if meaning.kind == "field":
             yield dynamics.field_not_solved(meaning.span, name)

@@ -18,8 +18,8 @@ from isocline_dsl.tree import Field, Identifier, NoiseDeclaration, Number, Term
 
 PROCESSES: Mapping[str, Process] = {"brownian": "brownian", "poisson": "poisson", "stable": "stable"}
 PARAMETERS: Mapping[str, tuple[float, float, str]] = {
-    "poisson": (1e-9, 1e9, "one number above 0, the rate"),
-    "stable": (0.1, 2.0, "one number from 0.1 to 2, the index"),
+    "poisson": (1e-9, 1e9, "`poisson(rate)`, the rate a number above 0"),
+    "stable": (0.1, 2.0, "`stable(alpha)`, the index a number from 0.1 to 2"),
 }
 CALCULI: Mapping[str, Calculus] = {"ito": "ito", "stratonovich": "stratonovich"}
 
@@ -80,14 +80,14 @@ def _parameter(item: NoiseDeclaration, numbers: Numbers) -> float:
     name, given = item.type.kind.text, item.arguments
     if name not in PARAMETERS:
         if given:
-            raise LowerError(messages.process_parameter(given[0].span, name, "none", "a parameter"))
+            raise LowerError(messages.process_parameter(given[0].span, name, "`brownian`", "takes no parameter"))
         return 0.0
     low, high, expected = PARAMETERS[name]
     if len(given) != 1:
-        raise LowerError(messages.process_parameter(item.type.span, name, expected, f"{len(given)} parameters"))
+        raise LowerError(messages.process_parameter(item.type.span, name, expected, "without its parameter"))
     value = float(numbers.real(given[0]))
     if not low <= value <= high:
-        raise LowerError(messages.process_parameter(given[0].span, name, expected, f"{value:g}"))
+        raise LowerError(messages.process_parameter(given[0].span, name, expected, f"with {value:g}"))
     return value
 
 

@@ -120,7 +120,7 @@ class FileValues:
                 case Control():
                     raise LowerError(messages.not_available_yet(declaration.span, "a control path"))
                 case NoiseDeclaration():
-                    raise LowerError(messages.noise_outside_field(declaration.span, name))
+                    raise Poisoned  # outside of a field: reported where names are resolved
                 case Net() | Field():
                     raise LowerError(messages.not_a_value(declaration.span, name, type(declaration).__name__.lower()))
 

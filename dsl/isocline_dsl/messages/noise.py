@@ -27,7 +27,7 @@ def process_parameter(span: Span | None, process: str, expected: str, found: str
     to 2: 2 is normal, 1 is Cauchy's. `brownian` has none: scale it where it drives, `sigma dW`. Both are numbers that
     are known when compiling.
     """
-    return Draft(span, f"`{process}` with {found}", f"expected {expected}")
+    return Draft(span, f"`{process}` {found}", f"expected {expected}")
 
 
 @message("E362")

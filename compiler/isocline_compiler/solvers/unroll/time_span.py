@@ -9,7 +9,6 @@ from itertools import pairwise
 
 from isocline_compiler.graph import Node, Nodes, constant
 from isocline_compiler.graph.solve import Row, Solve
-from isocline_compiler.graph.tensor_type import BATCH
 from isocline_compiler.ops.indexing import CONCAT, SELECT
 from isocline_compiler.ops.shaping import RESHAPE
 from isocline_compiler.solvers.field import Field
@@ -116,7 +115,7 @@ def broadcast_over(h: Node, state: Node) -> Node:
     """h of shape (batch,) as (batch, 1, ..., 1), of the rank of the state."""
     if not h.type.batched or state.type.rank == 1:
         return h
-    return RESHAPE(h, shape=(BATCH, *(1,) * (state.type.rank - 1)))
+    return RESHAPE(h, shape=(h.shape[0], *(1,) * (state.type.rank - 1)))
 
 
 _NOT_STARTED: Memory = object()
@@ -145,7 +144,7 @@ def _check_types(before: Sequence[Node], after: Sequence[Node]) -> None:
 
 def stack(values: Sequence[Node]) -> Node:
     """(batch, *state) n times -> (batch, n, *state); without a batch axis the new axis is the first."""
-    head = (BATCH,) if values[0].type.batched else ()
+    head = values[0].shape[:1] if values[0].type.batched else ()
     slabs = [RESHAPE(value, shape=(*head, 1, *value.type.sample)) for value in values]
     return CONCAT(*slabs, axis=len(head))
 
