@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from math import sqrt
 
 import numpy as np
@@ -37,10 +36,9 @@ def channels_of(noise: Noise, scheme: Scheme) -> int:
     return noise.size * (scheme.normals if noise.process == "brownian" else 1)
 
 
-def driven(solve: Solve, scheme: Scheme, steps: int, widths: Sequence[float] | None) -> Solve:
-    """The solve with a row for each noise, (steps, batch, channels), and its samples as a larger batch.
-
-    With known `widths` the rows hold increments; without, what is standard: a step scales its own.
+def driven(solve: Solve, scheme: Scheme, steps: int) -> Solve:
+    """The solve with a row of standard numbers for each noise, (steps, batch, channels), and its samples as a larger
+    batch.
     """
     inputs = noise_inputs(solve.spec, scheme, steps)
     if not inputs:
@@ -50,9 +48,6 @@ def driven(solve: Solve, scheme: Scheme, steps: int, widths: Sequence[float] | N
     if solve.spec.samples is not None:
         solve = _with_samples(solve, solve.spec.samples)
     stacked = [_stacked(x, solve.spec.samples) for x in inputs.values()]
-    if widths is not None:
-        scales = [scale_table(noise, scheme, widths) for noise in solve.spec.noises]
-        stacked = [x if scale is None else x * constant(scale) for x, scale in zip(stacked, scales, strict=True)]
     return solve.with_rows([Row(name, "noise", "each") for name in inputs], stacked)
 
 
@@ -82,26 +77,18 @@ def split(results: Nodes, samples: int | None) -> Nodes:
 # ---------------------------------------------------------------------------------------------------- scales
 
 
-def scale_table(noise: Noise, scheme: Scheme, widths: Sequence[float]) -> Array | None:
-    """What makes increments of standard numbers, (steps, 1, channels) or (1, 1, channels); None where nothing does."""
-    if noise.process == "poisson":
-        return None
-    distinct = list(widths) if len(set(widths)) > 1 else list(widths[:1])
-    rows = [np.full(noise.size, abs(h) ** _power(noise)) for h in distinct]
-    areas = scheme.normals - 1 if noise.process == "brownian" else 0
-    return np.array([np.concatenate([row, *[row * AREA] * areas]) for row in rows])[:, None, :]
+def scaled(noise: Noise, scheme: Scheme, x: Node, h: Node | float) -> Node:
+    """The increments over a step h made of standard numbers, h^p x, and the areas behind them: (batch, channels).
 
-
-def scaled(noise: Noise, scheme: Scheme, x: Node, h: Node) -> Node:
-    """The same for a step whose width is a value of shape (batch,) or ()."""
+    p is 1/2 for Brownian motion and 1/alpha for stable noise. Counts are what they are.
+    """
     if noise.process == "poisson":
         return x
+    power = 1 / noise.parameter if noise.process == "stable" else 0.5
+    unit: Array | float = 1.0
+    if channels_of(noise, scheme) > noise.size:
+        unit = np.repeat([1.0, *[AREA] * (scheme.normals - 1)], noise.size)
+    if not isinstance(h, Node):
+        return x * constant(unit * abs(h) ** power)
     width = RESHAPE(h, shape=(h.shape[0], 1)) if h.type.batched else h
-    unit = scale_table(noise, scheme, [1.0])
-    assert unit is not None
-    return x * constant(unit[0]) * POW(ABS(width), _power(noise))
-
-
-def _power(noise: Noise) -> float:
-    """The increment over a step h is h^p times what is standard."""
-    return 1 / noise.parameter if noise.process == "stable" else 0.5
+    return x * (constant(unit) * POW(ABS(width), power))

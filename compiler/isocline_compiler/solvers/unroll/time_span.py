@@ -33,8 +33,7 @@ class TimeSpan:
     @classmethod
     def of(cls, solve: Solve, choice: Discretisation) -> TimeSpan:
         count = steps_of(solve, choice)
-        known = choice.grid.widths if isinstance(choice.grid, Grid) else None
-        solve = driven(solve, choice.scheme, count, known)
+        solve = driven(solve, choice.scheme, count)
         if isinstance(choice.grid, Grid):
             nodes = zip(choice.grid.begins, choice.grid.widths, choice.grid.ends, strict=True)
             steps = tuple(Step.of(t, h, len(solve.initial), end) for t, h, end in nodes)
@@ -74,8 +73,7 @@ class TimeSpan:
         """A step and its field, which read one slice of each row."""
         pairs = list(zip(self.solve.spec.rows, slices, strict=True))
         own = {row.name: value for row, value in pairs if not row.read_by_field}
-        if isinstance(step.h, Node):
-            own |= {noise.name: scaled(noise, self.scheme, own[noise.name], step.h) for noise in self.solve.spec.noises}
+        own |= {noise.name: scaled(noise, self.scheme, own[noise.name], step.h) for noise in self.solve.spec.noises}
         field = self.field.at([value for row, value in pairs if row.read_by_field])
         return field, Step(step.t, step.end, step.h, step.widths, own)
 
