@@ -134,3 +134,56 @@ def no_stochastic_scheme(span: Span | None, scheme: str, reason: str, fitting: C
     check` shows what the noise of a field is.
     """
     return Draft(span, f"`{scheme}` cannot solve this field: {reason}", f"these can: {', '.join(fitting)}")
+
+
+@message("E373")
+def weak_without_noise(span: Span | None) -> Draft:
+    """A weak error for a model without noise.
+
+    deploy { solver auto(weak=1e-2) }
+
+    The weak error is that of means over paths, and there are none. State `auto(error=1e-3)`.
+    """
+    return Draft(span, "`weak` is stated, and no solve has noise", "write `auto(error=1e-3)`")
+
+
+@message("E680")
+def no_grid_for_paths(span: Span | None, kind: str, bound: str, nearest: str, scheme: str, steps: int) -> Draft:
+    """No grid that was tried meets the stated error on the paths of noise.
+
+    A strong error compares path by path, and falls with the square root of the step where noise is multiplied by the
+    state: a hundredth of the error takes ten thousand times the steps. Where means, quantiles or other statistics over
+    samples are what counts, state their weak error instead; it falls with the step itself. Or name the scheme and the
+    steps: the certificate then says how far they are, and promises nothing.
+
+        deploy { solver auto(weak=1e-2) }
+        deploy { solver milstein(steps=256) }
+    """
+    other = "`auto(weak=...)` bounds the means over paths, " if kind == "strong" else ""
+    hint = f"{other}`solver {scheme}(steps={steps})` takes what was nearest"
+    found = f"no grid has a {kind} error of {bound}; the nearest was {nearest}, {scheme} with {steps} steps"
+    return Draft(span, found, hint)
+
+
+@message("E681")
+def no_scheme_for_noise(span: Span | None, field: str) -> Draft:
+    """No scheme converges for this noise.
+
+    Jumps and heavy tails are taken by `euler_maruyama` in Ito's calculus alone; several noises of one field have one
+    calculus.
+    """
+    return Draft(span, f"no scheme converges for the noise of `{field}`")
+
+
+@message("E682")
+def walks_differ(span: Span | None, output: str, found: str, bound: str) -> Draft:
+    """The finest grid of the scheme and an independent walk on the same paths go apart.
+
+    Both converge to the equation, so that on thousands of steps they must agree as well as the walk agrees with itself
+    on half as many. They do not: the scheme solves another equation, or neither has converged, since what multiplies
+    the noise grows faster than its state, or is not smooth. Take shorter times, or `tamed_euler`; if neither helps,
+    this is a fault of the compiler, and worth a report.
+    """
+    return Draft(
+        span, f"`{output}` is {found} from an independent walk on the same paths; at most {bound} was expected"
+    )

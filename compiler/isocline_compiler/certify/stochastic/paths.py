@@ -41,13 +41,13 @@ def coarsened(fine: Array, noise: Noise, factor: int) -> Array:
     """
     rows, samples, steps, channels = fine.shape
     parts = fine.reshape(rows, samples, steps // factor, factor, channels)
-    own = parts[..., : noise.size]
+    own: Array = parts[..., : noise.size]
     if noise.process == "poisson":
-        return own.sum(axis=3)
+        return np.asarray(own.sum(axis=3))
     if noise.process == "stable":
-        return own.sum(axis=3) / factor ** (1 / noise.parameter)
+        return np.asarray(own.sum(axis=3) / factor ** (1 / noise.parameter))
     moves = own / np.sqrt(factor)
-    total = moves.sum(axis=3)
+    total: Array = moves.sum(axis=3)
     if channels == noise.size:
         return total
     before = np.cumsum(moves, axis=3) - moves
