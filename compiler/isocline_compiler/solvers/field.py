@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import cached_property
 from math import prod
 from typing import TypeAlias
 
 from isocline_compiler.derivatives.reverse_forward import dependent, jvp, push_forward
-from isocline_compiler.graph import ARGUMENT, Node, Nodes, Region, constant, leaf, substitute, topological
+from isocline_compiler.graph import ARGUMENT, Node, Nodes, Region, constant, leaf, substitute, topological, value_of
 from isocline_compiler.graph.solve import Solve, SolveSpec, Term
 from isocline_compiler.graph.tensor_type import TensorType
+from isocline_compiler.ops.arithmetic import MUL
 from isocline_compiler.ops.indexing import SELECT
 from isocline_compiler.ops.reduction import REDUCE_SUM
 from isocline_compiler.ops.shaping import RESHAPE, TRANSPOSE
@@ -24,9 +25,10 @@ def met(term: Term, g: Node, increment: Node, state: TensorType) -> Node:
     sizes = tuple(int(size) for size in state.sample)
     batch = increment.shape[0]
     if term.product == "each":
-        return g * RESHAPE(increment, shape=(batch, *sizes))
+        return _product(g, increment, lambda dw: RESHAPE(dw, shape=(batch, *sizes)))
     if term.product == "entry":
-        return g * RESHAPE(SELECT(increment, axis=1, index=term.entry), shape=(batch, *(1,) * len(sizes)))
+        shape = (batch, *(1,) * len(sizes))
+        return _product(g, increment, lambda dw: RESHAPE(SELECT(dw, axis=1, index=term.entry), shape=shape))
     if g.type.batched:
         wide = RESHAPE(increment, shape=(batch, *(1,) * len(sizes), increment.size(1)))
         return REDUCE_SUM(g * wide, axes=(len(sizes) + 1,), keepdims=False)
@@ -34,6 +36,28 @@ def met(term: Term, g: Node, increment: Node, state: TensorType) -> Node:
         g = RESHAPE(g, shape=(prod(sizes), increment.size(1)))
     column = TRANSPOSE(g, perm=(1, 0)) if sizes else RESHAPE(g, shape=(increment.size(1), 1))
     return RESHAPE(increment @ column, shape=(batch, *sizes))
+
+
+def _product(g: Node, increment: Node, part: Callable[[Node], Node]) -> Node:
+    """g times a part of the increments, and single numbers that scale both as one: (a s)(b xi) = (s xi)(a b)."""
+    (a, s), (b, x) = _scale(g), _scale(increment)
+    if b == 1.0 or not MODERATE[0] < abs(a) < MODERATE[1]:
+        return g * part(increment)
+    return (s * part(x)) * (a * b)
+
+
+MODERATE = (1e-4, 1e4)
+"""Numbers in here can be multiplied last: what they scale stays in the range of single precision."""
+
+
+def _scale(node: Node) -> tuple[float, Node]:
+    """(a, x) of a x for a single number a, else (1, x)."""
+    if node.op is MUL:
+        for number, x in (node.inputs, node.inputs[::-1]):
+            value = value_of(number)
+            if value is not None and value.shape == () and value_of(x) is None:
+                return float(value), x
+    return 1.0, node
 
 
 class Field:
