@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from isocline_runtime.errors import RunError as RunError
     from isocline_runtime.errors import RuntimeFault as RuntimeFault
     from isocline_runtime.manifest import Manifest as Manifest
+    from isocline_runtime.manifest import NoiseInfo as NoiseInfo
     from isocline_runtime.manifest import Port as Port
     from isocline_runtime.messages import CATALOGUE as CATALOGUE
     from isocline_runtime.session import Session as Session
@@ -30,7 +31,7 @@ HOMES = {
     "artifact": ("Artifact", "read_artifact"),
     "benchmark": ("Latency", "measure_latency"),
     "errors": ("ArtifactError", "InputError", "ProviderError", "RunError", "RuntimeFault"),
-    "manifest": ("Manifest", "Port"),
+    "manifest": ("Manifest", "NoiseInfo", "Port"),
     "messages": ("CATALOGUE",),
     "session": ("Session", "load"),
     "tables": ("read_inputs", "write_outputs"),

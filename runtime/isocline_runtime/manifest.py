@@ -104,6 +104,74 @@ class StatePair:
     initial: str | None = None
 
 
+Distribution: TypeAlias = Literal["normal", "poisson", "stable"]
+DISTRIBUTIONS: tuple[Distribution, ...] = ("normal", "poisson", "stable")
+Ordering: TypeAlias = Literal["independent", "antithetic", "lattice", "antithetic_lattice"]
+ORDERINGS: tuple[Ordering, ...] = ("independent", "antithetic", "lattice", "antithetic_lattice")
+GENERATOR, GENERATOR_VERSION = "philox4x32-10", 1
+
+
+@dataclass(frozen=True)
+class NoiseInfo:
+    """An input of random numbers, (batch, samples, steps, channels), which the runtime draws from a seed.
+
+    `stream` keeps it apart from the others of the model. `entries` is the size m of the noise: a scheme that reads k
+    numbers of each has channels = k m. `alpha` is the index of stable numbers, `rates` are the expected counts of a
+    Poisson process: of every step, or one for all of them. `generator` and `version` say which numbers a seed stands
+    for: those of docs/noise.md.
+    """
+
+    name: str
+    stream: int
+    distribution: Distribution
+    samples: int
+    steps: int
+    channels: int
+    entries: int
+    dtype: str
+    alpha: float | None = None
+    rates: tuple[float, ...] = ()
+    ordering: Ordering = "independent"
+    generator: str = GENERATOR
+    version: int = GENERATOR_VERSION
+
+    def __post_init__(self) -> None:
+        _require(bool(self.name), "a noise needs a name")
+        _require(self.distribution in DISTRIBUTIONS, f"distribution {self.distribution!r}: {_any_of(DISTRIBUTIONS)}")
+        _require(self.ordering in ORDERINGS, f"ordering {self.ordering!r}: {_any_of(ORDERINGS)}")
+        _require(self.dtype in ("float32", "float64"), f"dtype {self.dtype!r}: {_any_of(('float32', 'float64'))}")
+        points = {"lattice": 2**20, "antithetic_lattice": 2**21}.get(self.ordering, 2**24)
+        for size, least, most in (
+            ("stream", 0, 2**32 - 1), ("samples", 1, points), ("steps", 0, 2**20), ("channels", 1, 2**20),
+            ("entries", 1, self.channels),
+        ):  # fmt: skip
+            _require(least <= getattr(self, size) <= most, f"{size} lies between {least} and {most}")
+        _require(self.channels % self.entries == 0, "channels are a multiple of entries")
+        stable, jumping = self.distribution == "stable", self.distribution == "poisson"
+        _require(stable == (self.alpha is not None), "stable numbers have an alpha, others have none")
+        _require(self.alpha is None or 0.1 <= self.alpha <= 2, "alpha lies between 0.1 and 2")
+        _require(not (stable and self.lattice), "stable numbers have no lattice")
+        _require(len(self.rates) in ((1, self.steps) if jumping else (0,)), "counts have one rate, or one a step")
+        _require(all(0 <= rate <= 2**23 for rate in self.rates), f"a rate lies between 0 and {2**23}")
+
+    @property
+    def antithetic(self) -> bool:
+        """Whether samples 2k and 2k + 1 are each other's mirror image."""
+        return self.ordering.startswith("antithetic")
+
+    @property
+    def lattice(self) -> bool:
+        """Whether the samples of a row are a shifted lattice."""
+        return self.ordering.endswith("lattice")
+
+    def port(self, batch: int | str = BATCH) -> Port:
+        """As an input of the model, whose batch may be a number."""
+        return Port(self.name, self.dtype, (batch, self.samples, self.steps, self.channels))
+
+    def __str__(self) -> str:
+        return f"{self.distribution} {self.port()}"
+
+
 ResultKind: TypeAlias = Literal["score", "attribution", "residual", "path", "times", "sensitivity", "deviation"]
 RESULT_KINDS: tuple[ResultKind, ...] = (
     "score", "attribution", "residual", "path", "times", "sensitivity", "deviation",
@@ -149,7 +217,10 @@ class ExplainedOutput:
 
 @dataclass(frozen=True)
 class AttributionInfo:
-    """What `attribute.onnx` takes and gives. `noise` names the inputs of standard normal draws, filled from a seed."""
+    """What `attribute.onnx` takes and gives: the model's inputs, its noises too, then indices and noise of the methods.
+
+    `noise` names the inputs of standard normal draws that methods need, filled from a seed.
+    """
 
     inputs: tuple[Port, ...]
     outputs: tuple[Port, ...]
@@ -180,8 +251,8 @@ class FileInfo:
 class Manifest:
     """An artifact's signature, its solves and its files. `producer` is the version of the compiler.
 
-    `source_sha256` is that of the `.dyn` text; `noise` names the inputs that a random source fills; `attribution`
-    says what `attribute.onnx` holds, where there is one.
+    `inputs` are the user's; `noises` are those that the runtime draws, and stand behind them in the model.
+    `source_sha256` is that of the `.dyn` text; `attribution` says what `attribute.onnx` holds, where there is one.
     """
 
     name: str
@@ -195,12 +266,13 @@ class Manifest:
     files: dict[str, FileInfo]
     source_sha256: str
     state_pairs: tuple[StatePair, ...] = ()
-    noise: tuple[str, ...] = ()
+    noises: tuple[NoiseInfo, ...] = ()
     attribution: AttributionInfo | None = None
     format_version: int = FORMAT_VERSION
 
     def __post_init__(self) -> None:
-        _require_distinct("input", (port.name for port in self.inputs))
+        noises = [noise.name for noise in self.noises]
+        _require_distinct("input", [*(port.name for port in self.inputs), *noises])
         _require_distinct("output", (port.name for port in self.outputs))
         _require(bool(self.outputs), "a model has at least one output")
         _require(self.dtype in ("float32", "float64"), f"dtype {self.dtype!r}: expected float32 or float64")
@@ -212,8 +284,12 @@ class Manifest:
         _require(SIGNATURE_FILE not in self.files, f"files cannot list {SIGNATURE_FILE}, which signs them")
         _require(MANIFEST_FILE not in self.files, f"files cannot list {MANIFEST_FILE} itself")
         inputs = {port.name for port in self.inputs}
-        _require(inputs.issuperset(self.noise), "noise names an input that is not there")
         _require(inputs.issuperset(pair.input for pair in self.state_pairs), "a state pair names no input")
+        explained = {port.name: port for port in self.attribution.inputs} if self.attribution else {}
+        for noise in self.noises:
+            also = explained.get(noise.name)
+            same = also is None or (also.dtype, also.shape[1:]) == (noise.dtype, noise.port().shape[1:])
+            _require(same, f"the noise {noise.name!r} is another in {ATTRIBUTION_FILE}")
 
 
 def to_json(manifest: Manifest) -> str:
@@ -225,6 +301,10 @@ def to_json(manifest: Manifest) -> str:
     fields = {"format_version": manifest.format_version} | asdict(manifest)
     fields["files"] = dict(sorted(fields["files"].items()))
     return json.dumps(fields, indent=2, ensure_ascii=False, allow_nan=False) + "\n"
+
+
+def _any_of(words: Iterable[str]) -> str:
+    return f"expected one of {', '.join(words)}"
 
 
 def _is_size(size: int | str) -> bool:

@@ -15,11 +15,14 @@ from typing import Any, NoReturn
 from isocline_runtime import messages_artifact as messages
 from isocline_runtime.manifest import (
     FORMAT_VERSION,
+    GENERATOR,
+    GENERATOR_VERSION,
     AttributionInfo,
     AttributionResult,
     ExplainedOutput,
     FileInfo,
     Manifest,
+    NoiseInfo,
     Port,
     SolveInfo,
     StatePair,
@@ -190,6 +193,37 @@ _solve = _record(
     },
 )
 _state_pair = _record(StatePair, {"input": _text, "output": _text, "initial": _optional(_text)})
+_noise_record = _record(
+    NoiseInfo,
+    {
+        "name": _text,
+        "stream": _integer,
+        "distribution": _text,
+        "samples": _integer,
+        "steps": _integer,
+        "channels": _integer,
+        "entries": _integer,
+        "dtype": _text,
+        "alpha": _optional(_number),
+        "rates": _many(_number),
+        "ordering": _text,
+        "generator": _text,
+        "version": _integer,
+    },
+)
+
+
+def _noise(value: Any, place: Place) -> NoiseInfo:
+    """Of another generator nothing else need be known: its message comes first."""
+    if isinstance(value, dict) and {"generator", "version"} <= value.keys():
+        found = value["generator"], value["version"]
+        if found != (GENERATOR, GENERATOR_VERSION):
+            shown = f"{_show(found[0])}, version {_show(found[1])}"
+            raise messages.unknown_generator(place.file, place.path, shown, f"{GENERATOR}, version {GENERATOR_VERSION}")
+    noise: NoiseInfo = _noise_record(value, place)
+    return noise
+
+
 _result = _record(
     AttributionResult,
     {"name": _text, "explains": _text, "method": _text, "kind": _text, "of": _optional(_text)},
@@ -231,7 +265,7 @@ _manifest = _record(
         "files": _by_name(_file),
         "source_sha256": _text,
         "state_pairs": _many(_state_pair),
-        "noise": _many(_text),
+        "noises": _many(_noise),
         "attribution": _optional(_attribution),
     },
 )

@@ -38,6 +38,7 @@ CATALOGUE: Mapping[str, Callable[..., RuntimeFault]] = MappingProxyType(
         "E720": artifact.unsigned,
         "E721": artifact.wrong_signature,
         "E722": artifact.no_key,
+        "E723": artifact.unknown_generator,
         "E730": given.missing_input,
         "E731": given.unknown_input,
         "E732": given.wrong_dtype,

@@ -1,4 +1,4 @@
-"""Messages about artifacts, manifests and models (E701 to E718)."""
+"""Messages about artifacts, manifests and models (E701 to E723)."""
 
 from __future__ import annotations
 
@@ -183,6 +183,16 @@ def no_key(key: object, reason: str) -> ArtifactError:
     shown = str(key) if len(str(key)) < 80 else str(key)[:77] + "..."
     hint = "`openssl genpkey -algorithm ed25519` makes one"
     return ArtifactError("E722", f"{shown} is no ed25519 key: {reason}", hint)
+
+
+def unknown_generator(file: object, field: str, found: str, supported: str) -> ArtifactError:
+    """The noise of the model is of a generator that this runtime does not have.
+
+    A seed stands for certain numbers, which docs/noise.md specifies under a name and a version. Others would give other
+    answers, so they are not drawn instead.
+    """
+    message = f"{file}: the generator of `{field}` is {found}; this runtime has {supported}"
+    return ArtifactError("E723", message, "install the version of isocline that wrote it, or compile it again")
 
 
 def other_signature(file: object, port: str, found: str, expected: str) -> ArtifactError:

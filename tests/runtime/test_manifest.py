@@ -5,7 +5,8 @@ from __future__ import annotations
 import copy
 import json
 import string
-from contextlib import suppress
+from contextlib import nullcontext, suppress
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -13,7 +14,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from isocline_runtime.errors import ArtifactError
-from isocline_runtime.manifest import FileInfo, Manifest, Port, SolveInfo, to_json
+from isocline_runtime.manifest import (
+    AttributionInfo,
+    AttributionResult,
+    FileInfo,
+    Manifest,
+    NoiseInfo,
+    Port,
+    SolveInfo,
+    to_json,
+)
 from isocline_runtime.manifest_reader import read_manifest
 
 names = st.text(string.ascii_letters + "αβ_", min_size=1, max_size=5)
@@ -87,7 +97,7 @@ WRONG = [
     (("files", "model.onnx", "sha256"), "xyz", "`files.model.onnx` is inconsistent (not a sha256"),
     (("files", "model.onnx", "bytes"), -1, "not negative"),
     (("solves", 0, "grid", 1), "a", '`solves[0].grid[1]` is "a", expected a number'),
-    (("noise",), ["W"], "noise names an input that is not there"),
+    (("noises",), ["W"], '`noises[0]` is "W", expected an object'),
     (("description",), "\ud800", "`description`"),
 ]
 
@@ -102,6 +112,71 @@ def test_a_wrong_field_is_named(manifest: Manifest, path: tuple[str | int, ...],
     assert caught.value.message.startswith("here/manifest.json: ")
     assert expected in caught.value.message
     caught.value.message.encode("utf-8")
+
+
+JUMPS = NoiseInfo("N", 1, "poisson", 8, 3, 2, 2, "float32", rates=(0.5,), ordering="antithetic_lattice")
+FLIGHT = NoiseInfo("L", 2, "stable", 1, 4, 1, 1, "float64", alpha=1.5, ordering="antithetic")
+WRONG_NOISES = [
+    ({"name": "first"}, "two inputs are named 'first'"),
+    ({"name": ""}, "a noise needs a name"),
+    ({"distribution": "cauchy"}, "distribution 'cauchy': expected one of normal, poisson, stable"),
+    ({"ordering": "sobol"}, "ordering 'sobol'"),
+    ({"dtype": "int64"}, "dtype 'int64'"),
+    ({"stream": -1}, "stream lies between 0 and 4294967295"),
+    ({"samples": 0}, "samples lies between 1 and 2097152"),
+    ({"samples": 2**21 + 1}, "samples lies between 1 and 2097152"),
+    ({"samples": 2**21, "ordering": "lattice"}, "samples lies between 1 and 1048576"),
+    ({"steps": 2**20 + 1, "rates": [1.0]}, "steps lies between"),
+    ({"channels": 3}, "channels are a multiple of entries"),
+    ({"entries": 0}, "entries lies between 1 and 2"),
+    ({"alpha": 1.5}, "stable numbers have an alpha"),
+    ({"distribution": "stable", "rates": [], "alpha": 1.5}, "stable numbers have no lattice"),
+    ({"distribution": "stable", "rates": [], "alpha": 3.0, "ordering": "independent"}, "alpha lies between"),
+    ({"distribution": "normal"}, "counts have one rate, or one a step"),
+    ({"rates": [1.0, 2.0]}, "counts have one rate, or one a step"),
+    ({"rates": [-1.0]}, "a rate lies between"),
+    ({"rates": ["1"]}, "`noises[0].rates[0]`"),
+    ({"stream": 1.5}, "`noises[0].stream` is 1.5, expected an integer"),
+]
+
+
+@pytest.mark.parametrize(("change", "expected"), WRONG_NOISES)
+def test_a_wrong_noise_is_named(manifest: Manifest, change: dict[str, Any], expected: str) -> None:
+    value = json.loads(to_json(replace(manifest, noises=(JUMPS,))))
+    value["noises"][0].update(change)
+    with pytest.raises(ArtifactError) as caught:
+        read_manifest(json.dumps(value), "m")
+    assert caught.value.code == "E703"
+    assert expected in caught.value.message
+
+
+def test_noises_are_read_as_they_were_written(manifest: Manifest) -> None:
+    every_step = replace(JUMPS, rates=(0.0, 2.0, 0.5), name="M", stream=3)
+    written = replace(manifest, noises=(JUMPS, FLIGHT, every_step))
+    assert read_manifest(to_json(written), "m") == written
+    assert (JUMPS.antithetic, JUMPS.lattice, FLIGHT.antithetic, FLIGHT.lattice) == (True, True, True, False)
+    assert str(FLIGHT) == "stable float64[batch, 1, 4, 1]"
+    assert JUMPS.port(7).shape == (7, 8, 3, 2)
+
+
+@pytest.mark.parametrize("change", [{"generator": "philox4x64-10"}, {"version": 2}, {"generator": 3, "new": 1}])
+def test_another_generator_is_refused(manifest: Manifest, change: dict[str, Any]) -> None:
+    value = json.loads(to_json(replace(manifest, noises=(FLIGHT, JUMPS))))
+    value["noises"][1].update(change)
+    with pytest.raises(ArtifactError, match="E723") as caught:
+        read_manifest(json.dumps(value), "here/manifest.json")
+    assert caught.value.message.startswith("here/manifest.json: the generator of `noises[1]` is ")
+    assert "this runtime has philox4x32-10, version 1" in caught.value.message
+
+
+def test_a_noise_is_the_same_where_it_is_explained(manifest: Manifest) -> None:
+    score = (Port("s", "float32", ("batch",)),), (), (AttributionResult("s", "y", "", "score"),)
+    files = {**manifest.files, "attribute.onnx": FileInfo("a" * 64, 3)}
+    for port, fits in ((JUMPS.port(), True), (JUMPS.port(4), True), (replace(JUMPS, samples=9).port(), False)):
+        explained = AttributionInfo((port,), *score)
+        fields = {"noises": (JUMPS,), "attribution": explained, "files": files}
+        with nullcontext() if fits else pytest.raises(ValueError, match="the noise 'N' is another"):
+            assert replace(manifest, **fields).noises == (JUMPS,)
 
 
 def test_every_field_is_required(manifest: Manifest) -> None:
