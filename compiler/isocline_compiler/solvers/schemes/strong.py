@@ -4,8 +4,16 @@ from __future__ import annotations
 
 from isocline_compiler.graph import Nodes
 from isocline_compiler.solvers.field import Field
+from isocline_compiler.solvers.schemes.milstein import MILSTEIN, MILSTEIN_FREE
 from isocline_compiler.solvers.schemes.step import Memory, Step
 from isocline_compiler.solvers.schemes.stochastic_scheme import Stochastic, drifted, increments, moved
+from isocline_compiler.solvers.schemes.stochastic_tableaus import STOCHASTIC_TABLEAUS
+from isocline_compiler.solvers.schemes.stratonovich import (
+    EULER_HEUN,
+    REVERSIBLE_HEUN,
+    STRATONOVICH_HEUN,
+    STRATONOVICH_MIDPOINT,
+)
 
 
 class EulerMaruyama(Stochastic):
@@ -22,4 +30,13 @@ EULER_MARUYAMA = EulerMaruyama(
     reference="Maruyama (1955), Rend. Circ. Mat. Palermo 4, 48-90", jumps=True,
 )  # fmt: skip
 
-STOCHASTIC = (EULER_MARUYAMA,)
+STOCHASTIC = (
+    EULER_MARUYAMA,
+    MILSTEIN,
+    MILSTEIN_FREE,
+    *STOCHASTIC_TABLEAUS,
+    EULER_HEUN,
+    STRATONOVICH_HEUN,
+    STRATONOVICH_MIDPOINT,
+    REVERSIBLE_HEUN,
+)
