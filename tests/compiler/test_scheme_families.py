@@ -13,12 +13,13 @@ from isocline_compiler.certify.order import observed_orders, trajectory_error
 from isocline_compiler.graph import Graph
 from isocline_compiler.graph.solve import Interval, pick
 from isocline_compiler.solvers.grid import Discretisation, Grid
+from isocline_compiler.solvers.noise_kinds import noise_kinds
 from isocline_compiler.solvers.schemes import SCHEMES
 from isocline_compiler.solvers.schemes.compensated import Compensated
 from isocline_compiler.solvers.schemes.problems import COUPLED, DRIVEN, SEPARABLE, OrderProblem
 from isocline_compiler.solvers.schemes.rossler import SRA
 from isocline_compiler.solvers.schemes.scheme import Scheme
-from isocline_compiler.solvers.schemes.stochastic_problems import GEOMETRIC
+from isocline_compiler.solvers.schemes.stochastic_problems import GEOMETRIC, WITH_NOISE
 from isocline_compiler.solvers.schemes.stratonovich import ReversibleHeun
 from isocline_compiler.solvers.unroll import unroll
 from isocline_dsl.diagnostics import IsoclineError
@@ -176,6 +177,12 @@ def test_a_linear_multistep_scheme_costs_one_evaluation_once_started() -> None:
 def test_a_scheme_that_does_not_fit_says_why(scheme: Scheme, problem: OrderProblem, reason: str) -> None:
     with pytest.raises(IsoclineError, match=reason):
         trajectory_error(scheme, problem, 4)
+
+
+@pytest.mark.parametrize("problem", WITH_NOISE, ids=lambda problem: problem.name)
+def test_the_kinds_that_a_problem_states_are_those_of_its_noise(problem: OrderProblem) -> None:
+    solve = problem.solve()
+    assert solve.spec.kinds == noise_kinds(solve)
 
 
 def test_noise_is_an_input_of_the_unrolled_graph() -> None:

@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from isocline_compiler.graph import ARGUMENT, INPUT, Array, Node, Nodes, Region, leaf
-from isocline_compiler.graph.solve import Calculus, Interval, Noise, Solve, SolveSpec, State, Term
+from isocline_compiler.graph.solve import Calculus, Interval, Noise, NoiseKind, Solve, SolveSpec, State, Term
 from isocline_compiler.graph.tensor_type import BATCH, TensorType
 from isocline_compiler.ops.arithmetic import POW
 from isocline_compiler.ops.elementwise import COS, EXP, SIN
@@ -27,7 +27,8 @@ class OrderProblem:
     """x' = `equation`(t, x), or dx = equation dt + sum_j `diffusion`_j(t, x) dW_j, over 0..`end`, and its solution.
 
     `diffusion` gives, for each of the `channels`, a factor for each state, None where it drives none. `exact`(times
-    (n,), Brownian paths (channels, paths, n) or None) gives the states, (paths, n) each.
+    (n,), Brownian paths (channels, paths, n) or None) gives the states, (paths, n) each. `kinds` are those of its
+    noise, stated where the expressions alone do not show them.
     """
 
     name: str
@@ -38,6 +39,7 @@ class OrderProblem:
     diffusion: Callable[[Node, Nodes], Sequence[Sequence[Node | None]]] | None = None
     channels: int = 1
     calculus: Calculus = "ito"
+    kinds: frozenset[NoiseKind] | None = None
 
     def solve(self) -> Solve:
         """The solve of it from an input for each state, kept at the end."""
@@ -57,7 +59,7 @@ class OrderProblem:
         )  # fmt: skip
         initial = tuple(leaf(INPUT, f"{name}_0", NUMBER) for name in self.states)
         solve = Solve(spec, Region((t, *x), tuple(results)), initial)
-        return solve.rebuilt(spec=replace(spec, kinds=noise_kinds(solve)))
+        return solve.rebuilt(spec=replace(spec, kinds=noise_kinds(solve) if self.kinds is None else self.kinds))
 
     def start(self, paths: int) -> dict[str, Array]:
         """The inputs of `solve`, (paths,)."""

@@ -80,7 +80,7 @@ SEPARATE_STRATONOVICH = replace(
 COMMUTING = OrderProblem(
     "commuting", ("x",), lambda t, x: [0.5 * x[0]],
     lambda t, w: [np.exp((0.5 - (0.2**2 + 0.4**2) / 2) * t + 0.2 * _w(w, 0) + 0.4 * _w(w, 1))], 1.0,
-    diffusion=lambda t, x: [[0.2 * x[0]], [0.4 * x[0]]], channels=2,
+    diffusion=lambda t, x: [[0.2 * x[0]], [0.4 * x[0]]], channels=2, kinds=frozenset({"commutative", "general"}),
 )  # fmt: skip
 """dx = x/2 dt + x dW_1 / 5 + 2/5 x dW_2 (Ito), commutative: solved by the exponential of both."""
 
