@@ -64,6 +64,10 @@ class Scheme(ABC):
             return lambda span: messages.scheme_does_not_fit(span, self.name, "it is for a field with noise")
         return None
 
+    def with_options(self, options: Mapping[str, Any]) -> Scheme:
+        """The scheme as a call of it asks for: with the values of its own options."""
+        return self
+
     def strong_order(self, kinds: frozenset[NoiseKind]) -> float:
         """p on equations whose noise is of these kinds, where the order depends on it."""
         return self.order
@@ -79,7 +83,8 @@ class Scheme(ABC):
     @cached_property
     def problems(self) -> tuple[OrderProblem, ...]:
         """Equations with known solutions, on which its order is measured."""
-        fitting = tuple(problem for problem in (*KNOWN, *WITH_NOISE) if self.fits(problem.solve().spec) is None)
+        known = WITH_NOISE if self.normals else KNOWN
+        fitting = tuple(item for item in known if self.fits(item.solve().spec) is None)
         assert fitting, f"{self.name} fits no problem that its order could be measured on: it has to state one"
         return fitting
 
