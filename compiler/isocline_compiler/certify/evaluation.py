@@ -55,7 +55,7 @@ def scheme_steps(solve: Solve, choice: Called, jumps: Jumps = NO_JUMPS) -> Discr
     place, steps = choice.span or solve.span, choice.options["steps"]
     return discretise(
         solve.spec.interval, choice.name, steps, intervals=intervals(solve), span=place, jumps=jumps,
-        compensated=bool(choice.options.get("compensated")),
+        options=choice.options,
     )  # fmt: skip
 
 

@@ -12,6 +12,7 @@ from isocline_compiler.graph import ARGUMENT, Node, Nodes, Region, constant, lea
 from isocline_compiler.graph.solve import Solve, SolveSpec, Term
 from isocline_compiler.graph.tensor_type import TensorType
 from isocline_compiler.ops.arithmetic import MUL
+from isocline_compiler.ops.broadcasting import broadcast_like
 from isocline_compiler.ops.indexing import SELECT
 from isocline_compiler.ops.reduction import REDUCE_SUM
 from isocline_compiler.ops.shaping import RESHAPE, TRANSPOSE
@@ -71,6 +72,7 @@ class Field:
         self.rows = rows
         self.evaluations = 0
         self.diffusions = 0
+        self._evaluated: dict[tuple[Node | float, ...], Nodes] = {}
 
     @classmethod
     def of(cls, solve: Solve) -> Field:
@@ -106,19 +108,26 @@ class Field:
 
         `increments` hold (batch, m) for a noise, and need not be increments: g is what multiplies them.
         """
-        self.diffusions += 1
-        return self._met(self._filled(self._spread, t, x), increments)
+        return self._met(self._factors(t, x), increments)
 
     def stir_jvp(self, t: Node | float, x: Nodes, increments: Mapping[str, Node], v: Stirred) -> Stirred:
         """(dg/dx v) dW: how g(t, x) dW changes along v, the increments held; None where it does not."""
         self.diffusions += 1
-        arguments = self.solve.state_arguments
-        probes = tuple(leaf(ARGUMENT, f"v{i}", item.type) for i, item in enumerate(arguments))
+        probes = tuple(leaf(ARGUMENT, f"v{i}", item.type) for i, item in enumerate(self.solve.state_arguments))
         moving = [i for i, value in enumerate(v) if value is not None]
-        (moved,) = push_forward(self._spread, [arguments[i] for i in moving], [tuple(probes[i] for i in moving)])
-        known = {probes[i]: value for i in moving if (value := v[i]) is not None}
+        arguments = [self.solve.state_arguments[i] for i in moving]
+        (moved,) = push_forward(self._spread, arguments, [tuple(probes[i] for i in moving)])
+        known = {probes[i]: broadcast_like(value, x[i]) for i in moving if (value := v[i]) is not None}
         filled = iter(substitute(self._filled([g for g in moved if g is not None], t, x), known))
         return self._met([None if g is None else next(filled) for g in moved], increments)
+
+    def _factors(self, t: Node | float, x: Nodes) -> Nodes:
+        """What multiplies increments at (t, x): evaluated once, however many increments it meets there."""
+        place = (t, *x)
+        if place not in self._evaluated:
+            self.diffusions += 1
+            self._evaluated[place] = self._filled(self._spread, t, x)
+        return self._evaluated[place]
 
     @cached_property
     def _diffusions(self) -> tuple[tuple[Term, int, int], ...]:
