@@ -110,7 +110,7 @@ def test_a_grid_that_was_chosen_holds_on_other_paths(solver: str) -> None:
 
 def test_what_no_grid_reaches_is_refused_with_the_line_to_write() -> None:
     with pytest.raises(IsoclineError) as refused:
-        proving(GEOMETRIC, "auto(error=1e-5)").choose(lambda words: None)
+        proving(GEOMETRIC, "auto(error=1e-9)").choose(lambda words: None)
     (fault,) = refused.value.diagnostics
     assert fault.code == "E680"
     assert "auto(weak=...)" in (fault.hint or "")

@@ -28,20 +28,19 @@ from isocline_compiler.certify.prove import MEASURED, NAMED_PARITY, Proving, dep
 from isocline_compiler.certify.rare import Rare
 from isocline_compiler.certify.samples import Samples
 from isocline_compiler.certify.stochastic.choose import Stated, choose_stochastic
-from isocline_compiler.certify.stochastic.errors import FINER, Nested, measured_errors, read_by
+from isocline_compiler.certify.stochastic.errors import FINER, Nested, measured_errors
 from isocline_compiler.certify.stochastic.record import DrivenSolve, PathErrors, Stochastic
+from isocline_compiler.certify.stochastic.seeded import SeededNoise, seeded_noises
 from isocline_compiler.certify.versions import versions
 from isocline_compiler.graph import Array, Graph
 from isocline_compiler.graph.solve import Noise, Solve
 from isocline_compiler.model import FittedParameter, Port
-from isocline_compiler.solvers.grid import Discretisation, Grid
+from isocline_compiler.solvers.grid import Discretisation
 from isocline_compiler.solvers.schemes.stochastic_scheme import Stochastic as StochasticScheme
 from isocline_compiler.solvers.schemes.stochastic_scheme import kind_of
-from isocline_compiler.solvers.unroll.time_span import steps_of
 from isocline_dsl import messages
 from isocline_dsl.diagnostics import Diagnostic
 from isocline_runtime import Session
-from isocline_runtime.randomness import Draws, normals, poisson, stable
 
 SEED = 0
 """The seed of the noise on which rounding is measured; row i of the samples is row i of the noise."""
@@ -110,27 +109,17 @@ class StochasticProving(Proving):
         """The inputs and the noise of each row, as the runtime draws it."""
         base = self.own_inputs
         rows = base.count if base.inputs else ALONE
-        shapes = {noise.input: self._shape(solve, noise) for solve in self.driven for noise in solve.spec.noises}
-        each = sum(int(np.prod(shape)) for shape in shapes.values())
+        each = sum(int(np.prod(item.shape)) for item in self.seeded)
         kept = base.first(max(1, min(rows, LARGEST // each))) if base.inputs else base
         rows = kept.count if base.inputs else max(1, min(rows, LARGEST // each))
-        noise = dict(self._noise(rows))
+        noise = {item.name: item.made(item.draws(SEED), range(rows)) for item in self.seeded}
         words = f"{kept.origin}, each with noise of its own" if base.inputs else f"{rows} rows of noise"
         return Samples({**kept.inputs, **noise}, kept.targets, words)
 
-    def _shape(self, solve: Solve, noise: Noise) -> tuple[int, int, int]:
-        choice = self.choices[solve.spec.choice]
-        return solve.spec.samples or 1, steps_of(solve, choice), read_by(noise, choice)
-
-    def _noise(self, rows: int) -> list[tuple[str, Array]]:
-        found = []
-        for stream, (solve, noise) in enumerate((s, n) for s in self.driven for n in s.spec.noises):
-            samples, steps, channels = self._shape(solve, noise)
-            words = solve.spec.ordering
-            draws = Draws(SEED, stream, samples, steps, channels,
-                          antithetic="antithetic" in words, lattice="lattice" in words)  # fmt: skip
-            found.append((noise.input, _drawn(noise, draws, rows, self.choices[solve.spec.choice])))
-        return found
+    @property
+    def seeded(self) -> tuple[SeededNoise, ...]:
+        """The inputs of noise on the grids that were chosen."""
+        return seeded_noises(self.driven, self.choices)
 
     @cached_property
     def rare(self) -> Rare | None:
@@ -201,9 +190,11 @@ class StochasticProving(Proving):
     def _noise_ports(self) -> list[Port]:
         """The noise as inputs with bounds, where its distribution has some."""
         return [
-            Port(noise.input, "real", self._shape(solve, noise),
-                 bounds=(-WIDEST, WIDEST) if noise.process == "brownian" else None)
-            for solve in self.driven for noise in solve.spec.noises
+            Port(
+                item.name, "real", item.shape,
+                bounds=(-WIDEST, WIDEST) if item.noise.process == "brownian" else None,
+            )
+            for item in self.seeded
         ]  # fmt: skip
 
     def _stochastic(self, choices: Choices) -> Stochastic:
@@ -244,16 +235,6 @@ class StochasticProving(Proving):
             return []
         span = next(port.span for port in self.model.outputs if port.name == name)
         return [messages.error_bound_missed(span, name, *figures(found, stated.bound))]
-
-
-def _drawn(noise: Noise, draws: Draws, rows: int, choice: Discretisation) -> Array:
-    if noise.process == "brownian":
-        return normals(draws, range(rows))
-    if noise.process == "stable":
-        return stable(draws, range(rows), noise.parameter)
-    assert isinstance(choice.grid, Grid)
-    rates = [noise.parameter * abs(h) for h in choice.grid.widths]
-    return poisson(draws, range(rows), rates[0] if len(set(rates)) == 1 else np.array(rates)[:, None])
 
 
 def _driven(solve: Solve, choice: Discretisation) -> DrivenSolve:

@@ -41,7 +41,8 @@ class SeededNoise:
         """Counts to be expected of a Poisson process in each step, (steps,)."""
         if self.noise.process != "poisson" or not isinstance(self.choice.grid, Grid):
             return None
-        return self.noise.parameter * np.abs(np.array(self.choice.grid.widths))
+        rates: Array = self.noise.parameter * np.abs(np.array(self.choice.grid.widths))
+        return rates
 
     def draws(self, seed: int, samples: int | None = None, first: int = 0) -> Draws:
         """Which random numbers the input holds; of `samples` paths from the `first` on, all of them by default."""
