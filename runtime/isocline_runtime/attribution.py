@@ -33,6 +33,7 @@ class Attributor:
         file = str(artifact.path / ATTRIBUTION_FILE)
         check_operations(inspect_model(content, file, limits.node_limit), artifact.manifest, file, limits)
         self.info: AttributionInfo = info
+        self._noises = frozenset(noise.name for noise in artifact.manifest.noises)
         self.backend: Any = open_session(content, file, providers, limits.threads, limits.memory)
         check_signature(file, read_ports(self.backend.get_inputs(), file), info.inputs)
         check_signature(file, read_ports(self.backend.get_outputs(), file), info.outputs)
@@ -42,24 +43,29 @@ class Attributor:
         """The results, in order."""
         return [port.name for port in self.info.outputs]
 
-    def feed(self, inputs: Mapping[str, ArrayLike], index: Index, seed: int) -> Feed:
-        """The arrays of a call. Raises InputError, E740 for an index that the output does not have."""
-        extra = {*self.info.noise, *(item.index for item in self.info.explained)}
+    def feed(self, inputs: Mapping[str, ArrayLike], index: Index, seed: int, run: Feed) -> Feed:
+        """The arrays of a call; the model's own noise is that of its `run`.
+
+        Raises InputError, E740 for an index that the output does not have.
+        """
+        extra = {*self.info.noise, *self._noises, *(item.index for item in self.info.explained)}
         own = tuple(port for port in self.info.inputs if port.name not in extra)
         feed = prepare_feed(own, inputs)
-        rows = _rows(own, feed)
+        driving = {port.name: run.arrays[port.name] for port in self.info.inputs if port.name in self._noises}
+        rows = _rows(own, feed, driving)
         added = {item.index: _indices(item, _of(index, item.output), rows) for item in self.info.explained}
         ports = {port.name: port for port in self.info.inputs}
         generator = np.random.default_rng(seed)
         for name in self.info.noise:
             shape = (rows, *(int(size) for size in ports[name].shape[1:]))
             added[name] = generator.standard_normal(shape).astype(ports[name].dtype)
-        return Feed({**feed.arrays, **added}, feed.single)
+        return Feed({**feed.arrays, **driving, **added}, run.single)
 
 
-def _rows(ports: tuple[Port, ...], feed: Feed) -> int:
-    """The number of samples: attributed inputs have a leading axis, named or of a fixed size."""
-    return next((len(feed.arrays[port.name]) for port in ports if port.shape), 1)
+def _rows(ports: tuple[Port, ...], feed: Feed, noises: Mapping[str, NDArray[Any]]) -> int:
+    """The number of samples: a noise and attributed inputs have a leading axis, named or of a fixed size."""
+    counted = [*noises.values(), *(feed.arrays[port.name] for port in ports if port.shape)]
+    return len(counted[0]) if counted else 1
 
 
 def _of(index: Index, output: str) -> ArrayLike | None:

@@ -56,10 +56,10 @@ def prepare_feed(
     `measured` says of inputs up to which magnitude it is known that their rounding is harmless.
     """
     _check_names(ports, given)
-    arrays = {port.name: _as_array(port, given[port.name]) for port in ports}
+    arrays = {port.name: as_array(port, given[port.name]) for port in ports}
     single = _is_single(ports, arrays)
     _check_shapes(ports, arrays, single)
-    converted = {port.name: _check_values(port, _convert(port, arrays[port.name])) for port in ports}
+    converted = {port.name: _check_values(port, convert(port, arrays[port.name])) for port in ports}
     feed = {port.name: _with_batch(port, converted[port.name], single) for port in ports}
     lost = [
         find_narrowed(port, arrays[port.name], converted[port.name], measured[port.name])
@@ -91,7 +91,7 @@ def _expected(port: Port) -> str:
     return f"{port}, or {port.dtype}{f'[{sizes}]' if sizes else ''} for one sample"
 
 
-def _as_array(port: Port, value: ArrayLike) -> Array:
+def as_array(port: Port, value: ArrayLike) -> Array:
     """A rectangular array of numbers or truth values."""
     if isinstance(value, np.ma.MaskedArray) and np.ma.is_masked(value):
         raise messages.not_finite(port.name, _first(np.ma.getmaskarray(value)), "masked")
@@ -135,7 +135,7 @@ def _check_shapes(ports: Sequence[Port], arrays: Mapping[str, Array], single: bo
                     raise messages.sizes_disagree(size, first, known, port.name, found[axis])
 
 
-def _convert(port: Port, array: Array) -> Array:
+def convert(port: Port, array: Array) -> Array:
     """The array in the dtype of the port, when no value changes by more than rounding."""
     if array.dtype.kind == "f":
         _check_finite(port, array, np.isfinite(array), None)

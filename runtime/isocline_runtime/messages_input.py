@@ -1,4 +1,4 @@
-"""Messages about the values that a model is given (E730 to E742)."""
+"""Messages about the values that a model is given (E730 to E748)."""
 
 from __future__ import annotations
 
@@ -126,3 +126,58 @@ def narrowed(
         f"{place} is {given}, of which {dtype} holds {held}: that moves {output!r} by {moved}, the bound is {bound}"
     )
     return InputError("E742", message, "subtract what the values have in common, or compile with `dtype float64`")
+
+
+def no_noise(model: str, word: str) -> InputError:
+    """A seed, rows or noise were given to a model that reads no noise.
+
+    Its answer depends on its inputs alone. An input that has the name `seed`, `rows` or `noise` is given in the
+    mapping: `session.run({"seed": 3.0})`.
+    """
+    hint = f"leave `{word}` out; an input of that name goes into the mapping: `session.run({{{word!r}: ...}})`"
+    return InputError("E743", f"{model} reads no noise, so `{word}` says nothing", hint)
+
+
+def wrong_seed(found: str) -> InputError:
+    """A seed is a whole number from 0 to 2^64 - 1. The same seed gives the same noise, on every machine."""
+    shown = found if len(found) < 60 else found[:57] + "..."
+    return InputError("E744", f"the seed is {shown}, expected a whole number from 0 to 2^64 - 1")
+
+
+def wrong_rows(found: str, count: int | None) -> InputError:
+    """`rows` numbers the samples of the batch: there is one number for each, from 0 to 2^64 - 1.
+
+    The noise of a sample depends on the number of its row. `session.run(x[12:13], seed=7, rows=[12])` repeats row 12 of
+    `session.run(x, seed=7)` alone.
+    """
+    many = (
+        "whole numbers from 0 to 2^64 - 1" if count is None else f"one number for each of the samples, {count} in all"
+    )
+    return InputError("E745", f"rows are {found}, expected {many}", "without `rows` they are counted from 0")
+
+
+def unknown_noise(name: str, known: tuple[str, ...], nearest: str | None = None) -> InputError:
+    """Noise was given for a name that is no noise of the model. `session.noises` lists them."""
+    hint = f"did you mean {nearest!r}?" if nearest else f"the noises are {', '.join(known)}"
+    return InputError("E746", f"the model has no noise {name!r}", hint)
+
+
+def wrong_noise(name: str, found: tuple[int, ...], expected: tuple[int | str, ...]) -> InputError:
+    """Noise that is given has another shape than (batch, samples, steps, channels) of the model.
+
+    The batch axis may be left out where there is one sample. `session.noise(rows, seed)` gives arrays of the shape that
+    is expected.
+    """
+    axes = ", ".join(map(str, expected))
+    hint = "its axes are batch, samples, steps, channels"
+    return InputError("E747", f"the noise {name!r} has the shape {list(found)}, expected [{axes}]", hint)
+
+
+def noise_as_input(name: str) -> InputError:
+    """A noise was given among the inputs.
+
+    The runtime draws noise from a seed. To give it yourself: `session.run(x, noise={"W": array})`.
+    """
+    return InputError(
+        "E748", f"{name!r} is a noise of the model, not an input", f"give it as `noise={{{name!r}: ...}}`"
+    )

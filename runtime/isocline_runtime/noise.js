@@ -3,9 +3,9 @@
 //   import { normals } from "./noise.js";
 //   const W = normals({ seed: 1, stream: 0, samples: 256, steps: 64, channels: 5 }, [0, 1, 2]);
 //
-// Every function gives a Float64Array over (rows, samples, steps, channels), the last axis fastest; for a model in
-// float32, Float32Array.from(W). Seeds and rows are numbers below 2^53, or BigInts below 2^64. Uniform numbers and
-// counts have the bits of the Python runtime, the others differ by rounding.
+// Every function gives a Float64Array over (rows, samples, steps, channels), the last axis fastest; `drawNoise` takes an
+// entry of a manifest and gives the array of the model's dtype. Seeds and rows are numbers below 2^53, or BigInts below
+// 2^64. Uniform numbers and counts have the bits of the Python runtime, the others differ by rounding.
 
 const MULTIPLIER_0 = 0xd2511f53;
 const MULTIPLIER_1 = 0xcd9e8d57;
@@ -159,6 +159,26 @@ export function poisson(draws, rows, rate) {
     const { lowest, table } = tables[tables.length === 1 ? 0 : step];
     return lowest + above(table, mirrored ? 1 - u : u);
   });
+}
+
+/**
+ * The array of a noise that the manifest of an artifact lists (`noises`), for the input of its name and of shape
+ * [rows.length, noise.samples, noise.steps, noise.channels]; in the dtype of the model.
+ */
+export function drawNoise(noise, seed, rows) {
+  if (noise.generator !== "philox4x32-10" || noise.version !== 1) {
+    throw new RangeError(`the noise ${noise.name} is of ${noise.generator}, version ${noise.version}; not drawn here`);
+  }
+  const { stream, samples, steps, channels, ordering, distribution } = noise;
+  const design = { antithetic: ordering.startsWith("antithetic"), lattice: ordering.endsWith("lattice") };
+  const draws = { seed, stream, samples, steps, channels, ...design };
+  const single = noise.dtype === "float32";
+  const most = single ? 2 ** 128 - 2 ** 104 : Number.MAX_VALUE;
+  const numbers =
+    distribution === "poisson" ? poisson(draws, rows, noise.rates)
+    : distribution === "stable" ? stable(draws, rows, noise.alpha).map((x) => Math.min(Math.max(x, -most), most))
+    : normals(draws, rows);
+  return single ? Float32Array.from(numbers) : numbers;
 }
 
 /** How many entries of an increasing table are at most u. */

@@ -27,9 +27,10 @@ from isocline_runtime.limits import (
     Limits,
     memory_limit,
 )
-from isocline_runtime.manifest import MANIFEST_FILE, Manifest, Port
+from isocline_runtime.manifest import MANIFEST_FILE, Manifest, NoiseInfo, Port
 from isocline_runtime.model_facts import ModelFacts, check_operations, inspect_model
 from isocline_runtime.narrowed import bound_of, measured_of, moved_most
+from isocline_runtime.noises import Asked, Noises, Rows, check_seed, is_one
 from isocline_runtime.provider import CPU, failing_node, open_session, plain_reason, run_options
 from isocline_runtime.signature import check_signature, read_ports
 
@@ -70,13 +71,23 @@ def load(
     backend = open_session(artifact.model, artifact.model_file, providers, threads, memory)
     inputs = read_ports(backend.get_inputs(), artifact.model_file)
     outputs = read_ports(backend.get_outputs(), artifact.model_file)
+    noises = Noises(artifact.name, (), ())
     if artifact.manifest is not None:
-        check_signature(artifact.model_file, inputs, artifact.manifest.inputs)
+        noises = _noises(artifact, inputs)
+        check_signature(artifact.model_file, inputs, (*artifact.manifest.inputs, *noises.ports))
         check_signature(artifact.model_file, outputs, artifact.manifest.outputs)
         inputs, outputs = artifact.manifest.inputs, artifact.manifest.outputs
-    session = Session(artifact, facts, backend, inputs, outputs, limits, providers)
+    session = Session(artifact, facts, backend, inputs, outputs, limits, providers, noises)
     session.load_ms = 1e3 * (time.perf_counter() - start)
     return session
+
+
+def _noises(artifact: Artifact, inputs: tuple[Port, ...]) -> Noises:
+    """The noises of the manifest, of the batch that the model has: a number where it was compiled for one."""
+    infos = artifact.manifest.noises if artifact.manifest is not None else ()
+    found = {port.name: port.shape[:1] for port in inputs}
+    fixed = [size for info in infos for size in found.get(info.name, ()) if isinstance(size, int)]
+    return Noises(artifact.name, infos, tuple(info.port(*fixed[:1]) for info in infos))
 
 
 def _load_again(path: Path, providers: str | Sequence[str], limits: Limits, manifest: Manifest | None) -> Session:
@@ -100,8 +111,9 @@ def _listed(ports: Sequence[Port]) -> str:
 class Session:
     """A model ready to run; `load` makes it. Any number of threads may run it at once: nothing in it changes.
 
-    `inputs` and `outputs` are its ports, `manifest` and `certificate` are None for a bare `.onnx` file,
-    `facts` is what was read of the model, `load_ms` how long loading took in milliseconds.
+    `inputs` and `outputs` are its ports, `noises` the inputs that are drawn from a seed; `manifest` and `certificate`
+    are None for a bare `.onnx` file, whose noises are inputs as others; `facts` is what was read of the model,
+    `load_ms` how long loading took in milliseconds.
     """
 
     load_ms = 0.0
@@ -115,6 +127,7 @@ class Session:
         outputs: tuple[Port, ...],
         limits: Limits,
         asked: str | Sequence[str] = (CPU,),
+        noises: Noises | None = None,
     ) -> None:
         self.name = artifact.name
         self.path = artifact.path
@@ -124,6 +137,8 @@ class Session:
         self.inputs = inputs
         self.outputs = outputs
         self.providers: tuple[str, ...] = tuple(backend.get_providers())
+        self._noises = noises or Noises(artifact.name, (), ())
+        self.noises: tuple[NoiseInfo, ...] = self._noises.infos
         self._limits = limits
         self._asked = asked
         self._backend = backend
@@ -132,7 +147,16 @@ class Session:
         self._attributor: Attributor | None = None
         self._measured = measured_of(artifact.certificate)
 
-    def run(self, inputs: Inputs = None, /, **named: ArrayLike) -> dict[str, NDArray[Any]]:
+    def run(
+        self,
+        inputs: Inputs = None,
+        /,
+        *,
+        seed: int | None = None,
+        rows: Rows = None,
+        noise: Mapping[str, ArrayLike] | None = None,
+        **named: ArrayLike,
+    ) -> dict[str, NDArray[Any]]:
         """The outputs by name, for inputs given as a mapping or a data frame, by keyword, or both.
 
         Columns of a frame have the names of the inputs, or of the columns that the model was trained on.
@@ -140,8 +164,13 @@ class Session:
         Inputs have a leading batch axis; when all of them leave it out, one sample is run and the
         outputs have none either. Raises InputError before anything runs, E742 for values that the type of an
         input cannot hold well enough, RunError when the model stops (E780) or an output is not finite (E781).
+
+        Of a model with noise: `seed` says which noise is drawn (0 unless it is given), `rows` numbers the samples (from
+        0 on), and `noise` gives some or all of it by name instead. A sample has the same noise whatever else is in
+        its batch: `run(x[12:13], seed=7, rows=[12])` repeats it alone. Where no input has a batch axis, there are as
+        many samples as rows; with one number or none, a single one. Raises InputError E743 to E748 too.
         """
-        feed = prepare_feed(self.inputs, self.named(inputs, **named), self._measured)
+        feed = self._feed(self.named(inputs, **named), Asked(seed, rows, noise))
         outputs = self._run(self._backend, self.outputs, feed)
         self._require_held(feed, outputs)
         return outputs
@@ -154,17 +183,57 @@ class Session:
             return named_inputs({**(inputs or {}), **named}, self.inputs)
         return {**named_inputs(inputs, self.inputs), **named}
 
-    def attribute(self, inputs: Inputs, /, *, index: Index = None, seed: int = 0) -> dict[str, NDArray[Any]]:
+    def noise(self, rows: Rows = 0, seed: int = 0) -> dict[str, NDArray[Any]]:
+        """The noise of rows by name, (rows, samples, steps, channels); of one number, without the first axis.
+
+        Raises InputError E744 and E745.
+        """
+        arrays = self._noises.drawn(rows, seed, memory_limit(self._limits.memory))
+        return {name: array[0] if is_one(rows) else array for name, array in arrays.items()}
+
+    def noise_of(
+        self,
+        inputs: Inputs = None,
+        /,
+        *,
+        seed: int | None = None,
+        rows: Rows = None,
+        noise: Mapping[str, ArrayLike] | None = None,
+        **named: ArrayLike,
+    ) -> dict[str, NDArray[Any]]:
+        """The noise that `run` takes when it is called so: drawn, or as it is given."""
+        feed = self._feed(self.named(inputs, **named), Asked(seed, rows, noise))
+        arrays = {info.name: feed.arrays[info.name] for info in self.noises}
+        return {name: array[0] if feed.single else array for name, array in arrays.items()}
+
+    def _feed(self, given: Mapping[str, ArrayLike], asked: Asked) -> Feed:
+        """The arrays of a call, checked, its noise among them."""
+        self._noises.check_asked(given, asked)
+        feed = prepare_feed(self.inputs, given, self._measured)
+        return self._noises.fill(self.inputs, feed, asked, memory_limit(self._limits.memory)) if self.noises else feed
+
+    def attribute(
+        self,
+        inputs: Inputs,
+        /,
+        *,
+        index: Index = None,
+        seed: int = 0,
+        rows: Rows = None,
+        noise: Mapping[str, ArrayLike] | None = None,
+    ) -> dict[str, NDArray[Any]]:
         """The explanations by name, as `manifest.attribution` lists them: what of the inputs the outputs depend on.
 
         `index` chooses the entry of the flattened output that is explained: one for all samples, one for each, or
         these by the name of the output; by default the predicted class of a classifier and the sum of all entries of
-        any other output. `seed` is that of the noise, where a method needs some. Raises E782 when the artifact has no
-        attribution, InputError (E740 for an index), RunError.
+        any other output. `seed` is that of the noise, where a method needs some; a model with noise has the same as in
+        `run` for the same seed, rows and noise. Raises E782 when the artifact has no attribution, InputError (E740 for
+        an index), RunError.
         """
         attributor, given = self.attributor(), self.named(inputs)
-        found = self._run(attributor.backend, attributor.info.outputs, attributor.feed(given, index, seed))
-        feed = prepare_feed(self.inputs, given, self._measured)
+        feed = self._feed(given, Asked(check_seed(seed) if self.noises else None, rows, noise))
+        explained = attributor.feed(given, index, check_seed(seed), feed)
+        found = self._run(attributor.backend, attributor.info.outputs, explained)
         if feed.narrowed is not None:
             self._require_held(feed, self._values(self._backend, self.outputs, feed))
         return found
@@ -214,7 +283,9 @@ class Session:
         }
 
     def __repr__(self) -> str:
-        return f"<Session {self.name}: ({_listed(self.inputs)}) -> ({_listed(self.outputs)}) on {self.providers[0]}>"
+        noise = f" with noise {', '.join(info.name for info in self.noises)}" if self.noises else ""
+        signature = f"({_listed(self.inputs)}){noise} -> ({_listed(self.outputs)})"
+        return f"<Session {self.name}: {signature} on {self.providers[0]}>"
 
     def __reduce__(self) -> tuple[Any, ...]:
         """A session is its folder: a copy, here or in another process, loads it again. It must still be the same."""
