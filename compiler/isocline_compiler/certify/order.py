@@ -16,9 +16,9 @@ import numpy as np
 import torch
 
 from isocline_compiler.backends.to_torch import TorchProgram
-from isocline_compiler.certify.brownian import coarsened, path
 from isocline_compiler.certify.evaluation import Choices, Evaluator
 from isocline_compiler.certify.measures import relative_errors
+from isocline_compiler.certify.stochastic.paths import coarsened, drawn_path, nodes
 from isocline_compiler.certify.trials import trial
 from isocline_compiler.graph import INPUT, Array, Graph, everything
 from isocline_compiler.graph.solve import Interval, pick
@@ -86,11 +86,12 @@ def observed_order(scheme: Scheme, problem: OrderProblem) -> float | None:
 
 
 def _strong_order(scheme: Scheme, problem: OrderProblem) -> float:
-    fine = COARSE * REFINED
-    normals = np.random.default_rng(0).standard_normal((PATHS, fine, problem.channels * scheme.normals))
-    coarse = coarsened(normals, REFINED, scheme.normals)
-    errors = [trajectory_error(scheme, problem, n, walked) for n, walked in ((COARSE, coarse), (fine, normals))]
-    return log2(errors[0] / errors[1]) / log2(REFINED)
+    steps = COARSE * REFINED
+    (noise,) = problem.solve().spec.noises
+    widths = np.full(steps, problem.end / steps)
+    fine = drawn_path(noise, (PATHS, 1, steps), widths, scheme.normals == 2, np.random.default_rng(0))
+    coarse = trajectory_error(scheme, problem, COARSE, coarsened(fine, noise, REFINED))
+    return log2(coarse / trajectory_error(scheme, problem, steps, fine)) / log2(REFINED)
 
 
 def trajectory_error(
@@ -98,7 +99,7 @@ def trajectory_error(
 ) -> float:
     """The root mean square error over the trajectory, where at one point the leading terms may cancel.
 
-    `normals`, (paths, steps, channels), drive the steps; the closed form is taken on the Brownian path that they make.
+    `normals`, (paths, 1, steps, channels), drive the steps; the closed form is taken on the path that they make.
     """
     end = problem.end
     times = (*(end * i / steps for i in range(steps)), end)
@@ -113,8 +114,9 @@ def trajectory_error(
     bound = {name: torch.tensor(array) for name, array in problem.start(paths).items()}
     brownian = None
     if normals is not None:
-        brownian = path(normals, np.diff(times), scheme.normals).transpose(2, 0, 1)
-        bound["W"] = torch.tensor(normals[:, None])
+        (noise,) = solve.spec.noises
+        brownian = nodes(normals, noise, np.diff(times))[:, 0].transpose(2, 0, 1)
+        bound[noise.input] = torch.tensor(normals)
     with torch.no_grad():
         found = TorchProgram(stepped)(bound)
     exact = problem.exact(np.array(times), brownian)

@@ -379,7 +379,8 @@ def deployed_solve(solve: Solve, choice: Discretisation) -> DeployedSolve:
     """What is said of one solve as it is deployed."""
     steps, scheme = steps_of(solve, choice), choice.scheme
     declared = "continuous" if solve.spec.scheme is None else "discrete"
+    order = scheme.strong_order(solve.spec.kinds)
     return DeployedSolve(
-        solve.spec.choice, solve.spec.field, declared, scheme.name, scheme.order, steps, steps * scheme.evaluations,
+        solve.spec.choice, solve.spec.field, declared, scheme.name, order, steps, steps * scheme.evaluations,
         choice.segment,
     )  # fmt: skip

@@ -13,6 +13,7 @@ from isocline_compiler.graph import Array
 from isocline_compiler.graph.solve import Solve
 from isocline_compiler.solvers.grid import Discretisation, discretise
 from isocline_compiler.solvers.schemes import SCHEMES
+from isocline_compiler.solvers.schemes.scheme import Scheme
 from isocline_compiler.solvers.schemes.stochastic_scheme import Stochastic
 from isocline_compiler.solvers.unroll.time_span import steps_of
 from isocline_dsl import messages
@@ -52,7 +53,7 @@ def choose_stochastic(
     admitted = [scheme for scheme in SCHEMES.values() if _fits(scheme, nested)]
     if not admitted:
         raise IsoclineError([_none_fits(nested)], evaluator.model.source)
-    sharpest = max(admitted, key=lambda scheme: scheme.order)
+    sharpest = max(admitted, key=lambda scheme: _order(scheme, nested))
     for total in FINEST:
         most = max(total // slots // FINER, 1)
         most = 1 << (most.bit_length() - 1)
@@ -90,6 +91,11 @@ LONGEST = 60.0
 def _fits(scheme: object, nested: Nested) -> bool:
     driven = [solve for solve in nested.evaluator.open if solve.spec.noises]
     return isinstance(scheme, Stochastic) and all(scheme.fits(solve.spec) is None for solve in driven)
+
+
+def _order(scheme: Scheme, nested: Nested) -> float:
+    """The least strong order over the noises that it is to walk."""
+    return min(scheme.strong_order(solve.spec.kinds) for solve in nested.evaluator.open if solve.spec.noises)
 
 
 def _powers(most: int) -> list[int]:
@@ -131,7 +137,9 @@ def _trial(evaluator: Evaluator, choices: Choices, name: str, error: float, batc
         steps, evaluations, nodes = steps + count, evaluations + count * cost.evaluations, nodes + count * cost.nodes
         seconds += count * cost.seconds(batch * (solve.spec.samples or 1))
     first = next(solve for solve in evaluator.open if solve.spec.noises)
-    return Trial(first.spec.choice, name, SCHEMES[name].order, steps, evaluations, nodes, error, seconds)
+    return Trial(
+        first.spec.choice, name, SCHEMES[name].strong_order(first.spec.kinds), steps, evaluations, nodes, error, seconds
+    )
 
 
 def _cost(trials: Mapping[tuple[str, int], Trial]) -> Callable[[tuple[str, int]], tuple[float, float]]:

@@ -118,14 +118,11 @@ class SRA(StochasticTableau):
     def advance(self, memory: Memory, field: Field, step: Step, x: Nodes) -> tuple[Memory, Nodes]:
         """One step; nothing is remembered."""
         dw, di = increments(field, step), time_integrals(field, step)
+        times = [step.time(float(c)) for c in self.c1]
 
         def noise(first: Sequence[Number], second: Sequence[Number]) -> list[Stirred]:
             pairs = [(float(a), float(b)) for a, b in zip(_filled(first, self), _filled(second, self), strict=True)]
-            return [
-                field.stir(step.time(float(self.c1[j])), x, combined([(a, dw), (b, di)]))
-                for j, (a, b) in enumerate(pairs)
-                if a or b
-            ]
+            return [field.stir(times[j], x, combined([(a, dw), (b, di)])) for j, (a, b) in enumerate(pairs) if a or b]
 
         slopes: dict[int, Nodes] = {}
         for i in sorted(self.slopes_used):
@@ -189,16 +186,12 @@ class SRI(StochasticTableau):
     def advance(self, memory: Memory, field: Field, step: Step, x: Nodes) -> tuple[Memory, Nodes]:
         """One step; nothing is remembered."""
         unit, di, weights = ones(field), time_integrals(field, step), self._weights(field, step)
-        roots = [root(h) for h in step.widths]
+        roots, times = [root(h) for h in step.widths], [step.time(float(c)) for c in self.c1]
         slopes: dict[int, Nodes] = {}
         places: list[Nodes] = []
 
         def noise(row: Sequence[Number], met: Increments) -> list[Stirred]:
-            return [
-                scaled(float(b), field.stir(step.time(float(self.c1[j])), places[j], met))
-                for j, b in enumerate(row)
-                if b
-            ]
+            return [scaled(float(b), field.stir(times[j], places[j], met)) for j, b in enumerate(row) if b]
 
         for i in range(self.stages):
             spread = noise(self.b1[i], unit)
@@ -207,10 +200,7 @@ class SRI(StochasticTableau):
             if i in self.slopes_used:
                 parts = [*_drift(step, self.a0[i], slopes), *noise(self.b0[i], di)]
                 slopes[i] = field(step.time(float(self.c0[i])), moved(x, total(parts)) if parts else x)
-        stirs = [
-            field.stir(step.time(float(self.c1[i])), place, met)
-            for i, (place, met) in enumerate(zip(places, weights, strict=True))
-        ]
+        stirs = [field.stir(time, place, met) for time, place, met in zip(times, places, weights, strict=True)]
         return memory, moved(x, total([*_drift(step, self.alpha, slopes), *stirs]))
 
     def _weights(self, field: Field, step: Step) -> list[Increments]:
