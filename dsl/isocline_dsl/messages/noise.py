@@ -136,7 +136,7 @@ def no_stochastic_scheme(span: Span | None, scheme: str, reason: str, fitting: C
     return Draft(span, f"`{scheme}` cannot solve this field: {reason}", f"these can: {', '.join(fitting)}")
 
 
-@message("E373")
+@message("E379")
 def weak_without_noise(span: Span | None) -> Draft:
     """A weak error for a model without noise.
 
@@ -187,3 +187,39 @@ def walks_differ(span: Span | None, output: str, found: str, bound: str) -> Draf
     return Draft(
         span, f"`{output}` is {found} from an independent walk on the same paths; at most {bound} was expected"
     )
+
+
+@message("E373")
+def no_ensemble(span: Span | None, callee: str, found: str) -> Draft:
+    """`over=samples` of a value that comes from no solve with samples.
+
+    paths = solve market from s = 1 over 0..1 samples 256
+    output price = mean(paths, over=samples)
+    output last  = mean(history, axis=0)      # along an axis of any other value
+
+    Only `samples` behind a stochastic solve adds that axis.
+    """
+    return Draft(
+        span, f"`{callee}` has no samples to go over: {found} comes from no solve with `samples`",
+        "write `axis=...` to go along another axis",
+    )  # fmt: skip
+
+
+@message("E374")
+def ensemble_axis_gone(span: Span | None, callee: str, found: str, counts: Collection[int]) -> Draft:
+    """`over=samples` of a value whose first axis does not hold the samples any more.
+
+    The samples of a solve are the first axis of its result, and of what is computed from it entry by entry. What has
+    been summed over them, indexed or reshaped has lost it.
+    """
+    stated = " or ".join(map(str, counts))
+    return Draft(
+        span, f"`{callee}` finds no axis of {stated} samples in {found}",
+        "they are the first axis of the result of the solve",
+    )  # fmt: skip
+
+
+@message("E375")
+def over_and_axis(span: Span | None, callee: str) -> Draft:
+    """An axis beside `over=samples`, which names one already. Reduce over the one, then over the other."""
+    return Draft(span, f"`{callee}` is given an axis and `over`", "`over=samples` is the axis of the samples")
