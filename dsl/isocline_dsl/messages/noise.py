@@ -187,3 +187,14 @@ def walks_differ(span: Span | None, output: str, found: str, bound: str) -> Draf
     return Draft(
         span, f"`{output}` is {found} from an independent walk on the same paths; at most {bound} was expected"
     )
+
+
+@message("E683")
+def noise_differs(span: Span | None, noise: str, what: str, found: str, expected: str, off: str) -> Draft:
+    """The noise that the runtime makes has not the moments of its distribution.
+
+    Numbers of a seed are looked at before they are trusted: their mean, variance and fourth moment, and whether those
+    of neighbouring rows, samples, steps and channels are independent. Chance misses by five standard deviations once in
+    two million. The runtime is at fault, or its files were changed.
+    """
+    return Draft(span, f"the noise `{noise}` has a {what} of {found}, not {expected}: {off} standard deviations off")
