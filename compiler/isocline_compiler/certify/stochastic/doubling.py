@@ -1,4 +1,4 @@
-"""What more samples would bring: outputs from seed to seed, and with twice the samples, of which the first are the same.
+"""What more samples would bring: outputs from seed to seed, and with twice the samples, the first of them the same.
 
 A mean over n samples moves by sigma / sqrt(n) from seed to seed, whatever the grid; a largest of them, or a logarithm
 of a mean, moves with n besides. The model is read again with twice its `samples`, and walked with the noise of the
