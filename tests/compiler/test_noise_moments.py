@@ -4,17 +4,22 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
 from scipy import stats
 
+import isocline
 from isocline_compiler.certify.evaluation import scheme_steps
+from isocline_compiler.certify.stochastic import seeded
 from isocline_compiler.certify.stochastic.moments import Moment, moments_of, noise_moments
 from isocline_compiler.certify.stochastic.seeded import seeded_noises
 from isocline_compiler.graph.solve import Noise
 from isocline_compiler.lower.check import model
 from isocline_compiler.solvers.unroll.forms import solves_of
+from isocline_dsl.diagnostics import IsoclineError
+from isocline_runtime.randomness import normals
 
 BROWNIAN = Noise("W", 2)
 POISSON = Noise("N", 2, "poisson", parameter=3.0)
@@ -113,3 +118,17 @@ def test_what_the_runtime_makes_has_the_moments(process: str, ordering: str) -> 
     measured = noise_moments(noise)
     assert measured.worst.holds, measured.worst
     assert measured.numbers > 1 << 16
+
+
+def test_noise_of_another_variance_stops_the_build(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    found = model(
+        "dyn 1\nmodel m\ninput s0: real in (0.5, 1.5)\n"
+        "field f(t, s: real) { noise W: brownian; ds = -s dt + 0.1 dW }\n"
+        "path = solve f from s = s0 over 0..1 with euler_maruyama(steps=4)\noutput y = path.s\n"
+    )
+    monkeypatch.setattr(seeded, "normals", lambda draws, rows: np.sqrt(1.02) * normals(draws, rows))
+    with pytest.raises(IsoclineError) as refused:
+        isocline.compile(found, tmp_path / "artifact")
+    (fault,) = refused.value.diagnostics
+    assert fault.code == "E683"
+    assert "variance of 1.0" in fault.message

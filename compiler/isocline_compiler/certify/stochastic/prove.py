@@ -5,9 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import cached_property
+from math import prod
 from pathlib import Path
-
-import numpy as np
 
 from isocline_compiler.certify.certificate import AttributionProof, Certificate
 from isocline_compiler.certify.choose import Trial
@@ -28,7 +27,9 @@ from isocline_compiler.certify.prove import MEASURED, NAMED_PARITY, Proving, dep
 from isocline_compiler.certify.rare import Rare
 from isocline_compiler.certify.samples import Samples
 from isocline_compiler.certify.stochastic.choose import Stated, choose_stochastic
+from isocline_compiler.certify.stochastic.doubling import doubling
 from isocline_compiler.certify.stochastic.errors import FINER, Nested, measured_errors
+from isocline_compiler.certify.stochastic.moments import noise_moments
 from isocline_compiler.certify.stochastic.record import DrivenSolve, PathErrors, Stochastic
 from isocline_compiler.certify.stochastic.seeded import SeededNoise, seeded_noises
 from isocline_compiler.certify.versions import versions
@@ -109,7 +110,7 @@ class StochasticProving(Proving):
         """The inputs and the noise of each row, as the runtime draws it."""
         base = self.own_inputs
         rows = base.count if base.inputs else ALONE
-        each = sum(int(np.prod(item.shape)) for item in self.seeded)
+        each = sum(prod(item.shape) for item in self.seeded)
         kept = base.first(max(1, min(rows, LARGEST // each))) if base.inputs else base
         rows = kept.count if base.inputs else max(1, min(rows, LARGEST // each))
         noise = {item.name: item.made(item.draws(SEED), range(rows)) for item in self.seeded}
@@ -202,7 +203,10 @@ class StochasticProving(Proving):
         samples = max(solve.spec.samples or 1 for solve in self.driven)
         solves = tuple(_driven(solve, choices[solve.spec.choice]) for solve in self.driven)
         states = self.stated.kind if self._promised else ""
-        return Stochastic(errors, solves, self.nested.rows * samples, self.nested.rows, FINER, states)
+        return Stochastic(
+            errors, solves, self.nested.rows * samples, self.nested.rows, FINER, states,
+            doubling(self.plain, choices), tuple(noise_moments(item) for item in self.seeded),
+        )  # fmt: skip
 
     def missed(self, certificate: Certificate) -> list[Diagnostic]:
         """A diagnostic for every bound that is missed; a number that is none misses it."""
@@ -224,6 +228,13 @@ class StochasticProving(Proving):
             messages.order_differs(plan.span, item.scheme, item.on, f"{item.observed:.2f}", f"{item.declared:g}")
             for item in certificate.orders
             if item.differs
+        ]
+        missed += [
+            messages.noise_differs(
+                plan.span, item.name, worst.name, f"{worst.found:.5g}", f"{worst.expected:.5g}", f"{worst.off:.1f}"
+            )
+            for item in certificate.stochastic.moments
+            if not (worst := item.worst).holds
         ]
         return missed + missed_checks(plan.checks, certificate.checks)
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from isocline_compiler.certify.stochastic.moments import NoiseMoments
+
 STRONG = (
     "root mean square, over rows, paths and entries, of the difference from the finer grid on the same paths of noise, "
     "divided by the root mean square of the output"
@@ -47,9 +49,36 @@ class DrivenSolve:
 
 
 @dataclass(frozen=True)
+class SampleSpread:
+    """Relative to the root mean square of an output: its standard deviation from seed to seed, with as many samples as
+    are deployed and with twice as many, each with its standard error; and the largest change of its mean over seeds
+    when they are doubled, with the half width of its 95 % interval.
+    """
+
+    spread: float
+    spread_error: float
+    doubled: float
+    doubled_error: float
+    change: float
+    change_interval: float
+
+
+@dataclass(frozen=True)
+class Doubling:
+    """By output that is one number for all samples; `why` nothing was measured, where nothing was."""
+
+    outputs: Mapping[str, SampleSpread] = field(default_factory=dict)
+    samples: int = 0
+    seeds: int = 0
+    rows: int = 0
+    why: str = ""
+
+
+@dataclass(frozen=True)
 class Stochastic:
     """Errors of the grid by output, from `paths` paths against a grid `finer` times finer. `states` what is promised:
-    "strong", "weak", or nothing where the scheme is the author's.
+    "strong", "weak", or nothing where the scheme is the author's. `doubling`: what twice the samples would bring;
+    `moments` are those of the noise that the runtime makes.
     """
 
     errors: Mapping[str, PathErrors]
@@ -58,4 +87,6 @@ class Stochastic:
     rows: int
     finer: int
     states: str = ""
+    doubling: Doubling = field(default_factory=lambda: Doubling(why="nothing was tried"))
+    moments: tuple[NoiseMoments, ...] = ()
     definitions: Mapping[str, str] = field(default_factory=lambda: {"strong": STRONG, "weak": WEAK})
