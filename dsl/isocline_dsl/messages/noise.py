@@ -223,6 +223,8 @@ def ensemble_axis_gone(span: Span | None, callee: str, found: str, counts: Colle
 def over_and_axis(span: Span | None, callee: str) -> Draft:
     """An axis beside `over=samples`, which names one already. Reduce over the one, then over the other."""
     return Draft(span, f"`{callee}` is given an axis and `over`", "`over=samples` is the axis of the samples")
+
+
 @message("E683")
 def noise_differs(span: Span | None, noise: str, what: str, found: str, expected: str, off: str) -> Draft:
     """The noise that the runtime makes has not the moments of its distribution.
