@@ -26,6 +26,7 @@ from isocline_compiler.vocabulary.functions.record import Callee
 from isocline_compiler.vocabulary.functions.weight_forms import FORMS
 from isocline_compiler.vocabulary.options import Choice
 from isocline_compiler.vocabulary.regularizers import REGULARIZERS
+from isocline_compiler.vocabulary.transition_nll import FIELD_LOSSES
 from isocline_dsl.messages import index
 
 PART = re.compile(r"(<!-- generated: (\w+) -->\n).*?(<!-- end -->)", re.DOTALL)
@@ -181,6 +182,7 @@ TABLES: Mapping[str, Callable[[], str]] = {
     "forms": lambda: callables(FORMS),
     "attribution": attribution,
     "regularizers": lambda: callables(REGULARIZERS),
+    "field_losses": lambda: callables(FIELD_LOSSES),
     "distributions": lambda: callables(DISTRIBUTIONS),
     "schemes": schemes,
     "stochastic_schemes": stochastic_schemes,

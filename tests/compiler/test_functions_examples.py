@@ -70,6 +70,8 @@ def test_the_example_of_a_prior_is_a_declaration(distribution: Distribution) -> 
 
 @pytest.mark.parametrize("regularizer", REGULARIZERS.values(), ids=lambda item: item.name)
 def test_the_example_of_a_regularizer_is_a_setting(regularizer: Regularizer) -> None:
+    if "prior" in regularizer.example:
+        return  # of two fields with noise: tried among the losses of paths
     model = typed(f"""dyn 1
         model example
         input x: real[2]

@@ -17,13 +17,14 @@ from isocline_compiler.vocabulary.functions import FUNCTIONS
 from isocline_compiler.vocabulary.functions.initializers import INITIALIZERS
 from isocline_compiler.vocabulary.functions.weight_forms import FORMS
 from isocline_compiler.vocabulary.regularizers import REGULARIZERS
+from isocline_compiler.vocabulary.transition_nll import FIELD_LOSSES
 from isocline_dsl import CATALOGUE, tree
 from isocline_dsl.settings import SETTINGS
 
 PAGE = Path(__file__).parents[2] / "docs" / "language.md"
 TEXT = PAGE.read_text("utf-8")
 NAMED = {
-    *FUNCTIONS, *SCHEMES, *REGULARIZERS, *DISTRIBUTIONS, *INITIALIZERS, *FORMS, *CATALOGUE,
+    *FUNCTIONS, *SCHEMES, *REGULARIZERS, *FIELD_LOSSES, *DISTRIBUTIONS, *INITIALIZERS, *FORMS, *CATALOGUE,
     *options.OPTIMIZERS, *options.SCHEDULES, *options.SPLITS, *options.EARLY_STOP, *options.ADAPTIVE,
     *options.MISSING, *options.PRECISIONS, *options.GRADIENTS,
 }  # fmt: skip

@@ -95,12 +95,29 @@ def of_metric(example: str) -> str:
 
 
 def of_regularizer(example: str) -> str:
+    if "posterior" in example:
+        return LATENT.format(example=example)
     return f"""dyn 1
 model example
 input x: real[2]
 target y: real[2]
 field populations(t, h: real[2]) {{ h' = h |> dense(2) }}
 h = solve populations from h = x over 0..1
+output h
+train {{ loss mse(h, y); regularize {example} }}
+"""
+
+
+LATENT = """dyn 1
+model example
+input x: real[2]
+target y: real[2]
+field posterior(t, h: real[2]) {{
+  noise W: brownian[2]
+  dh = (h |> dense(2)) dt + dW
+}}
+field prior(t, h: real[2]) {{ h' = -h }}
+h = solve posterior from h = x over 0..1
 output h
 train {{ loss mse(h, y); regularize {example} }}
 """

@@ -23,7 +23,9 @@ from isocline_compiler.ops.comparison import NOT
 from isocline_compiler.vocabulary.functions import FUNCTIONS
 from isocline_compiler.vocabulary.functions.broadcasting import align
 from isocline_compiler.vocabulary.functions.record import call
+from isocline_compiler.vocabulary.transition_nll import FIELD_LOSSES
 from isocline_dsl import messages
+from isocline_dsl.messages import noise
 from isocline_dsl.tree import (
     Array,
     Attribute,
@@ -108,8 +110,10 @@ class Expressions:
         nets: frozenset[str],
         call_net: NetCall,
         special: Special | None = None,
+        regularizing: bool = False,
     ) -> None:
         self.special = special or {}
+        self.regularizing = regularizing
         self.frame = frame
         self.numbers = numbers
         self.nets = nets
@@ -244,6 +248,8 @@ class Expressions:
             raise LowerError(messages.not_available_yet(call.span, f"the delayed state `{name}(...)`"))
         if name in LATER:
             raise LowerError(messages.not_available_yet(call.span, f"`{name}`"))
+        if name in FIELD_LOSSES and not self.regularizing:
+            raise LowerError(noise.loss_function_outside(call.name.span, name))
         if name not in FUNCTIONS:
             raise self._unknown(call)
         return call_function(FUNCTIONS[name], call, arguments, Evaluation(self.node, self.numbers, self.frame.scope))
@@ -251,7 +257,7 @@ class Expressions:
     def _unknown(self, call: Call) -> Exception:
         """Names in `regularize` and `check` are looked up here, all others where names are resolved."""
         name, span = call.name.text, call.name.span
-        if self.special:
+        if self.regularizing:
             return LowerError(messages.unknown_regularizer(span, name, sorted(self.special)))
         if self.frame.scope.whole_split:
             return LowerError(messages.unknown_function(span, name, sorted(FUNCTIONS)))

@@ -2,21 +2,32 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from typing import Any
 
-from isocline_compiler.graph import Fault, Node, substitute, topological
-from isocline_compiler.graph.solve import SOLVE, choice_of, spec_of
+from isocline_compiler.graph import ARGUMENT, Fault, Node, Nodes, Region, leaf, substitute, topological
+from isocline_compiler.graph.solve import SOLVE, Solve, choice_of, spec_of
+from isocline_compiler.lower.field_values import FieldValues
 from isocline_compiler.lower.weights import WeightTable
+from isocline_compiler.passes.share import shared
 from isocline_dsl import messages
+from isocline_dsl.messages import noise
 
 
 class LossContext:
     """The terms of the loss so far. A path integral replaces a solve by one with a further state, in every term."""
 
-    def __init__(self, terms: Sequence[Node], table: WeightTable, parameters: Collection[str]) -> None:
+    def __init__(
+        self,
+        terms: Sequence[Node],
+        table: WeightTable,
+        parameters: Collection[str],
+        fields: FieldValues | None = None,
+    ) -> None:
         self.terms = tuple(terms)
         self._table = table
         self._parameters = parameters
+        self._fields = fields
         self._replaced: list[tuple[Node, Node]] = []
 
     @property
@@ -40,6 +51,27 @@ class LossContext:
             raise Fault(lambda span: messages.field_not_solved(span, field))
         return list(found.values())
 
+    def beside(self, node: Node, field: str) -> tuple[Solve, Nodes]:
+        """A solve that has captured what another field reads, and the slopes that field gives its states.
+
+        Raises `Fault` unless both have the same states and the same noise, of which the other may have none.
+        """
+        assert self._fields is not None
+        solve = Solve.of(node)
+        other = self._fields.record(field, time_batched=solve.time.type.batched)
+        own = [solve.spec.states[place] for place in solve.spec.own]
+        if [(item.name, item.shape) for item in own] != [(item.name, item.shape) for item in other.spec.states]:
+            raise Fault(lambda span: noise.prior_of_other_states(span, solve.spec.field, field, "its states differ"))
+        solve, known = _captured(solve, zip(map(self.current, other.captured), other.captured_arguments, strict=True))
+        known |= {other.time: solve.time}
+        known |= {a: solve.state_arguments[b] for a, b in zip(other.state_arguments, solve.spec.own, strict=True)}
+        region = Region(other.region.arguments, substitute(other.region.results, known))
+        other = other.rebuilt(region=region)
+        reason = _apart(solve, other)
+        if reason is not None:
+            raise Fault(lambda span: noise.prior_of_other_states(span, solve.spec.field, field, reason))
+        return solve, other.slopes()
+
     def replace(self, old: Node, new: Node) -> None:
         """Let every term use `new` where it used `old`."""
         self._replaced.append((old, new))
@@ -50,3 +82,48 @@ class LossContext:
         for old, new in self._replaced:
             (node,) = substitute((node,), {old: new})
         return node
+
+
+def _captured(solve: Solve, pairs: Iterable[tuple[Node, Node]]) -> tuple[Solve, dict[Node, Node]]:
+    """The solve with further captured values, and which of its arguments stands for each of the arguments given."""
+    places = dict(zip(solve.captured, solve.captured_arguments, strict=True))
+    known: dict[Node, Node] = {}
+    fresh: dict[Node, Node] = {}
+    for value, argument in pairs:
+        if value not in places:
+            places[value] = fresh[value] = leaf(ARGUMENT, str(argument.attrs["name"]), value.type)
+        known[argument] = places[value]
+    return solve.with_captured(list(fresh), list(fresh.values())), known
+
+
+def _apart(solve: Solve, other: Solve) -> str | None:
+    """Why the paths of two fields have no finite divergence: other factors of the noise, or, where there is no noise,
+    another drift.
+    """
+    factors, others = _factors(solve), _factors(other)
+    if others and (factors.keys() != others.keys() or not _same(factors, others)):
+        return "its noise differs, in the factors or the order of its terms"
+    driven = {state for state, *_ in factors}
+    free = [place for place in solve.spec.own if solve.spec.states[place].name not in driven]
+    slopes, given = dict(enumerate(solve.slopes(free))), dict(enumerate(other.slopes(free)))
+    if not _same(slopes, given):
+        names = ", ".join(f"`{solve.spec.states[place].name}`" for place in free)
+        return f"{names} moves without noise, and not alike in both"
+    return None
+
+
+def _factors(solve: Solve) -> dict[tuple[object, ...], Node]:
+    """What multiplies the noise, by state, noise and how they meet."""
+    order = {noise.name: i for i, noise in enumerate(solve.spec.noises)}
+    return {
+        (solve.spec.states[state].name, order[str(term.noise)], term.product, term.entry): solve.region.results[place]
+        for term, state, place in solve.spec.by_term()
+        if term.kind == "diffusion"
+    }
+
+
+def _same(left: Mapping[Any, Node], right: Mapping[Any, Node]) -> bool:
+    """Whether two sets of values are computed alike."""
+    keys = list(left)
+    found = shared([*(left[key] for key in keys), *(right[key] for key in keys)])
+    return all(a is b for a, b in zip(found[: len(keys)], found[len(keys) :], strict=True))

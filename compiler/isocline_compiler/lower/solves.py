@@ -47,7 +47,7 @@ class SolveLowering:
 
     def lower(self, name: str, solve: Solve, declaration: Field, expressions: Expressions) -> Solution:
         """The solution called `name`, a value a state. `expressions` lowers what is around it. Raises LowerError."""
-        states = _states(declaration, self.numbers)
+        states = states_of(declaration, self.numbers)
         initial = self._initial(solve, states, expressions)
         interval, times = self._interval(solve, expressions)
         scheme = scheme_called(solve.scheme, self.numbers) if solve.scheme is not None else None
@@ -82,7 +82,7 @@ class SolveLowering:
     def rehearse(self, declaration: Field) -> None:
         """Lower a field for itself, to find its mistakes when no solve gets as far. Raises LowerError."""
         if not declaration.per_step:
-            FieldBody(self.around, declaration, _states(declaration, self.numbers), None).lower(True, False)
+            FieldBody(self.around, declaration, states_of(declaration, self.numbers), None).lower(True, False)
 
     def _sources(self, name: str, noises: Sequence[Noise]) -> tuple[Noise, ...]:
         """The noises with the names of their inputs: their own, or behind that of the solution where it is taken."""
@@ -156,7 +156,7 @@ class SolveLowering:
         return Interval(times, solve.everywhere), None
 
 
-def _states(declaration: Field, numbers: Numbers) -> tuple[State, ...]:
+def states_of(declaration: Field, numbers: Numbers) -> tuple[State, ...]:
     """The first-order states in the order of the declaration: `q`, followed by its velocity `q'` where its equation is
     second order.
     """

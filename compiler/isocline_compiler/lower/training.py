@@ -18,7 +18,7 @@ from isocline_compiler.lower.settings import Settings
 from isocline_compiler.lower.values import FileValues
 from isocline_compiler.model import LOG_PRIOR, Likelihood, Port, TrainingPlan
 from isocline_compiler.passes.join import join
-from isocline_compiler.vocabulary.functions.record import bind, check
+from isocline_compiler.vocabulary.functions.record import Callee, bind, check
 from isocline_compiler.vocabulary.options import (
     ADAPTIVE,
     EARLY_STOP,
@@ -30,6 +30,7 @@ from isocline_compiler.vocabulary.options import (
 )
 from isocline_compiler.vocabulary.regularizers import REGULARIZERS
 from isocline_compiler.vocabulary.regularizers.record import TrainingSetting as TrainingSetting
+from isocline_compiler.vocabulary.transition_nll import FIELD_LOSSES
 from isocline_dsl import messages
 from isocline_dsl.messages import calls
 from isocline_dsl.tree import Binary, Binding, Block, Call, Draw, Expression, Field, Name, Setting, Span
@@ -43,6 +44,7 @@ class TrainLowering:
         self.values = values
         self.settings = Settings(block, values.numbers)
         self.expressions = values.expressions("loss")
+        self.expressions.special = dict.fromkeys(FIELD_LOSSES, self._field_loss)
         self.expressions.frame.outer = self._with_definitions()
         self.steer: float | None = None
         self.steered: Span | None = None
@@ -132,7 +134,7 @@ class TrainLowering:
             raise Poisoned  # no value: reported where names are resolved
         self.likelihood = likelihood_of(terms.values(), self.values.table.densities, targets)
         terms = dict(join(Graph((), terms, "losses")).outputs)  # a solve and its variations are one solution
-        context = LossContext(list(terms.values()), self.values.table, self.values.parameters)
+        context = LossContext(list(terms.values()), self.values.table, self.values.parameters, self.values.fields())
         weighted = self._regularizers(context, terms)
         outputs = dict(zip(terms, context.terms, strict=True)) | weighted
         total = _sum(list(outputs.values()))
@@ -169,7 +171,7 @@ class TrainLowering:
         """Every `regularize` term by its text; a path integral extends the solve that the loss already makes."""
         inside = Expressions(
             self.expressions.frame, self.values.numbers, self.values.nets, self.values.call_net,
-            {name: lambda call: self._regularizer(call, context) for name in REGULARIZERS},
+            {name: lambda call: self._regularizer(call, context) for name in REGULARIZERS}, regularizing=True,
         )  # fmt: skip
         terms: dict[str, Node] = {}
         for setting in self.settings.all("regularize"):
@@ -191,7 +193,9 @@ class TrainLowering:
         return built
 
     def _given(self, value: Expression, kind: str, callee: str) -> Any:
-        """The value of an argument of a regularizer; the name of a field must be one."""
+        """The value of an argument of a regularizer or a loss; the name of a field must be one."""
+        if kind == "value":
+            return self.expressions.node(value)
         if kind != "field":
             return plain(value, kind, self.values.numbers)
         name = value.text if isinstance(value, Name) else self.values.excerpt(value)
@@ -201,7 +205,21 @@ class TrainLowering:
 
     def _record(self, call: Call, context: LossContext) -> Node | None:
         """The term of a regularizer; None when it only changes how training goes. Raises LowerError."""
-        record = REGULARIZERS[call.name.text]
+        built = self._built(REGULARIZERS[call.name.text], call, context)
+        if isinstance(built, TrainingSetting):
+            self.steer = built.options["width"]
+            return None
+        assert isinstance(built, Node)
+        return built
+
+    def _field_loss(self, call: Call) -> Node:
+        """The term of a loss that is stated of a field. Raises LowerError."""
+        built = self._built(FIELD_LOSSES[call.name.text], call, self.values.fields())
+        assert isinstance(built, Node)
+        return built
+
+    def _built(self, record: Callee, call: Call, context: Any) -> Any:
+        """What the record makes of the arguments of a call, in its context. Raises LowerError."""
         keywords = [(item.name.text, item.value) for item in call.keywords]
         try:
             given = {
@@ -209,14 +227,9 @@ class TrainLowering:
                 for parameter, value in bind(record, call.arguments, keywords)
             }
             with at(call.span):
-                built = record.build(**given)(context)
+                return record.build(**given)(context)
         except Fault as fault:
             raise LowerError(fault.make(call.span)) from None
-        if isinstance(built, TrainingSetting):
-            self.steer = built.options["width"]
-            return None
-        assert isinstance(built, Node)
-        return built
 
 
 def _single(node: Node, expression: Expression) -> Node:

@@ -11,6 +11,7 @@ from isocline_compiler.lower.conform import conform
 from isocline_compiler.lower.expressions import Expressions, Frame, Solution, Value
 from isocline_compiler.lower.faults import LowerError, Mistakes, Poisoned
 from isocline_compiler.lower.field_body import Around
+from isocline_compiler.lower.field_values import FieldValues
 from isocline_compiler.lower.indexing import first
 from isocline_compiler.lower.known_numbers import Numbers
 from isocline_compiler.lower.ports import ParamLowering, port, port_leaf
@@ -170,6 +171,10 @@ class FileValues:
     def _solving(self) -> SolveLowering:
         around = Around(self.table, self.numbers, self.nets, self.call_net, self.get)
         return SolveLowering(around, self.inputs)
+
+    def fields(self) -> FieldValues:
+        """The fields of the file, for losses that are stated of a field."""
+        return FieldValues(self._solving().around, self.declared)
 
     def call_net(self, name: str, arguments: tuple[Node, ...], span: Span) -> Node:
         """A net's body with its arguments in place; every call shares the net's weights. Raises LowerError."""

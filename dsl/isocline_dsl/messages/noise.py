@@ -234,3 +234,48 @@ def noise_differs(span: Span | None, noise: str, what: str, found: str, expected
     two million. The runtime is at fault, or its files were changed.
     """
     return Draft(span, f"the noise `{noise}` has a {what} of {found}, not {expected}: {off} standard deviations off")
+
+
+@message("E429")
+def density_without_noise(span: Span | None, callee: str, field: str, reason: str) -> Draft:
+    """`transition_nll` and `path_kl` weigh what a field does by the spread of its noise, and it has no inverse.
+
+    Every state needs a Brownian noise, and together they need as many entries of noise as the states have. A state
+    that follows from others without noise of its own has no density beside theirs.
+    """
+    return Draft(span, f"`{callee}` has no density to take: `{field}` {reason}")
+
+
+@message("E430")
+def loss_function_outside(span: Span | None, callee: str) -> Draft:
+    """`transition_nll` is for `loss`: it weighs observations under a field, and is no value of the model."""
+    return Draft(span, f"`{callee}` stands in `loss` alone", f"write it in `train {{ loss {callee}(...) }}`")
+
+
+@message("E431")
+def observations_shape(span: Span | None, field: str, found: str, expected: str) -> Draft:
+    """What `transition_nll` observes is a row for each time, which holds the entries of all states in their order.
+
+    loss transition_nll(heston, stack(prices, variances, axis=-1), step=1/252)
+    """
+    return Draft(span, f"the observations of `{field}` are {found}, and should be {expected}")
+
+
+@message("E432")
+def observation_times(span: Span | None, reason: str) -> Draft:
+    """`transition_nll` needs the times of its observations: a list of them, or the step between any two.
+
+    loss transition_nll(ou, seen, at=times)
+    loss transition_nll(ou, seen, step=0.1)
+    """
+    return Draft(span, f"the times of the observations {reason}", "write `at=times` or `step=0.1`")
+
+
+@message("E433")
+def prior_of_other_states(span: Span | None, posterior: str, prior: str, reason: str) -> Draft:
+    """`path_kl(posterior, prior)` compares two fields along the solutions of the first.
+
+    They have the same states and the same noise: the divergence of two diffusions with different factors is infinite.
+    Write the factor once, as a net or in the same words, or leave the noise out of the prior.
+    """
+    return Draft(span, f"`{prior}` is no prior for `{posterior}`: {reason}")

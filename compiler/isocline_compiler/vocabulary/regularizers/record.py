@@ -6,7 +6,8 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol, TypeAlias
 
-from isocline_compiler.graph import Node
+from isocline_compiler.graph import Node, Nodes
+from isocline_compiler.graph.solve import Solve
 from isocline_compiler.vocabulary.functions.record import Callee, call
 
 
@@ -20,6 +21,13 @@ class Context(Protocol):
 
     def solves(self, field: str) -> Sequence[Node]:
         """The solve nodes of a field, as they are now. Raises `Fault` when the field is unknown or never solved."""
+        ...
+
+    def beside(self, node: Node, field: str) -> tuple[Solve, Nodes]:
+        """A solve that has captured what another field reads, and the slopes that field gives its states.
+
+        Raises `Fault` unless both have the same states and the same noise, of which the other may have none.
+        """
         ...
 
     def replace(self, old: Node, new: Node) -> None:
