@@ -96,7 +96,7 @@ def _of_solver(word: str) -> str | None:
 
 
 def _scheme_text(scheme: Any) -> str:
-    cost = f"order {scheme.order}, {scheme.evaluations} evaluations of the field a step"
+    cost = f"order {scheme.order:g}, {scheme.evaluations} evaluations of the field a step"
     return f"{scheme.name}(steps=n)\n\nA scheme on a fixed grid: {cost}.\n\n{scheme.reference}"
 
 

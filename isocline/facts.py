@@ -6,6 +6,8 @@ import math
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
+from isocline.noise_facts import noise_facts
+
 if TYPE_CHECKING:
     from isocline_compiler.model import Model, Parameter, Port, Weight
     from isocline_dsl.diagnostics import Diagnostic, IsoclineError, Source
@@ -16,6 +18,7 @@ Facts = dict[str, Any]
 
 def facts_of_model(model: Model) -> Facts:
     """The signature, and what the file declares: parameters, fields with their states, solves, weights."""
+    noises = noise_facts(model)
     names = {parameter.name for parameter in model.parameters}
     weights = [weight for weight in model.weights if weight.name not in names]
     return {
@@ -25,7 +28,7 @@ def facts_of_model(model: Model) -> Facts:
         "targets": [_port(port) for port in model.targets],
         "outputs": [_port(port) for port in model.outputs],
         "parameters": [_parameter(parameter) for parameter in model.parameters],
-        "fields": [_field(field, model.source) for field in _fields(model)],
+        "fields": [_field(field, model.source, noises.get(field.name.text)) for field in _fields(model)],
         "solves": [_text(solve, model.source) for solve in _solves(model)],
         "weights": [_weight(weight) for weight in weights],
         "trained_numbers": sum(math.prod(w.shape) for w in model.weights if w.role == "trained"),
@@ -86,11 +89,11 @@ def _solves(model: Model) -> Iterator[Solve]:
     return (node for node in walk(model.program) if isinstance(node, Solve))
 
 
-def _field(field: Field, source: Source) -> Facts:
+def _field(field: Field, source: Source, noise: Facts | None) -> Facts:
     states = [
         {"name": state.name.text, "type": _text(state.type, source) if state.type else "real"} for state in field.states
     ]
-    return {"name": field.name.text, "states": states, "weights_per_step": field.per_step}
+    return {"name": field.name.text, "states": states, "weights_per_step": field.per_step, "noise": noise}
 
 
 def _text(node: Node, source: Source) -> str:

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from isocline.facts import Facts, facts_of_model
+from isocline.noise_facts import noise_words, scheme_words
 
 if TYPE_CHECKING:
     from isocline.system import Report
@@ -24,6 +25,7 @@ def model_lines(model: Model) -> Iterator[str]:
         yield from table(kind, [_port_row(port) for port in facts[kind]])
     yield from table("parameters", [_parameter_row(item) for item in facts["parameters"]])
     yield from table("fields", [row for field in facts["fields"] for row in _field_rows(field)])
+    yield from table("noise", [row for field in facts["fields"] for row in _noise_rows(field)])
     yield from table("solves", [(text,) for text in facts["solves"]])
     yield from table("weights", [_weight_row(weight) for weight in facts["weights"]])
     yield f"{_counted(facts['trained_numbers'])} to train"
@@ -100,6 +102,12 @@ def _field_rows(field: Facts) -> list[Row]:
     name = field["name"] + (" (weights per step)" if field["weights_per_step"] else "")
     first, *rest = field["states"] or [{"name": "", "type": ""}]
     return [(name, first["name"], first["type"]), *(("", state["name"], state["type"]) for state in rest)]
+
+
+def _noise_rows(field: Facts) -> list[Row]:
+    if field["noise"] is None:
+        return []
+    return [(field["name"], noise_words(field["noise"])), *(("", words) for words in scheme_words(field["noise"]))]
 
 
 def _weight_row(weight: Facts) -> Row:

@@ -289,7 +289,7 @@ def test_a_scheme_of_another_family_is_a_file_and_a_name(
     imported = f"from isocline_compiler.solvers.schemes.{family} import TOYS\n"
     text = table.read_text().replace("import EXPLICIT\n", f"import EXPLICIT\n{imported}")
     table.write_text(text.replace("by_name(*EXPLICIT,", "by_name(*EXPLICIT, *TOYS,"))
-    name = re.search(r'name: str = "(\w+)"', source)
+    name = re.search(r'name(?:: str)? ?= ?"(\w+)"', source)
     assert name is not None
     tests = ("tests/compiler/test_scheme_families.py", "-k", f"(observed or everything) and {name[1]}")
     if wrong:

@@ -192,7 +192,8 @@ class AttributionPlan:
 
 @dataclass(frozen=True)
 class DeploymentPlan:
-    """The `deploy` block. `error` belongs to `auto`; `solver` is a fixed-step choice, or None for auto.
+    """The `deploy` block. `error` and `weak` belong to `auto`: of a stochastic model the strong error, or that of means
+    over paths, where it is stated. `solver` is a fixed-step choice, or None for auto.
 
     `derivatives` are "adjoint" and "forward": files of the model's own derivative beside it. `unroll` is how many steps
     the body of a loop holds, "all" for no loops, "auto" for loops where a solve is large.
@@ -200,6 +201,7 @@ class DeploymentPlan:
 
     solver: Called | None = None
     error: float = 1e-3
+    weak: float | None = None
     of: tuple[str, ...] | None = None
     opset: int = 18
     dtype: Literal["float32", "float64"] = "float32"

@@ -30,6 +30,7 @@ from isocline_compiler.certify.attribution import missed_attributions, prove_att
 from isocline_compiler.certify.certificate import AttributionProof
 from isocline_compiler.certify.derivatives import prove_derivative
 from isocline_compiler.certify.prove import Proving
+from isocline_compiler.certify.stochastic.prove import StochasticProving
 from isocline_compiler.data import Dataset
 from isocline_compiler.derivatives.files import SEEDED
 from isocline_compiler.graph import Array, Fault, Graph
@@ -39,7 +40,7 @@ from isocline_compiler.passes import optimise
 from isocline_compiler.passes.bind import bind
 from isocline_compiler.report.whole import report_of
 from isocline_compiler.solvers.unroll import unroll
-from isocline_compiler.solvers.unroll.forms import with_forms
+from isocline_compiler.solvers.unroll.forms import solves_of, with_forms
 from isocline_dsl.diagnostics import Diagnostic, IsoclineError
 from isocline_runtime import Session, load
 from isocline_runtime.artifact import write_atomic
@@ -95,7 +96,7 @@ def compile_model(
     With a private `key` the artifact is signed.
     """
     plan, weights = model.deployment, trained.weights
-    proving = Proving(model, weights, dataset, override)
+    proving = proving_of(model, weights, dataset, override)
     chosen, trials = proving.choose(progress)
     choices = with_forms(model.graph, chosen, plan.unroll, plan.batch or 1)
 
@@ -134,6 +135,12 @@ def compile_model(
         if key is not None:
             write_atomic(staging / SIGNATURE_FILE, seal((staging / MANIFEST_FILE).read_bytes(), key))
     return Compiled(folder, manifest, json.loads(certificate.to_json()))
+
+
+def proving_of(model: Model, weights: Mapping[str, Array], dataset: Dataset | None, override: Called | None) -> Proving:
+    """What proves a model: a solve that noise drives has no solution to compare with, and is proved its own way."""
+    driven = any(solve.spec.noises for solve in solves_of(model.graph))
+    return (StochasticProving if driven else Proving)(model, weights, dataset, override)
 
 
 def emit(model: Model, weights: Mapping[str, Array], graph: Graph) -> bytes:

@@ -14,7 +14,9 @@ from types import ModuleType
 import numpy as np
 
 from isocline_compiler.attribution.methods import METHODS
+from isocline_compiler.graph.solve import NoiseKind
 from isocline_compiler.solvers.schemes import SCHEMES
+from isocline_compiler.solvers.schemes.stochastic_scheme import CALCULUS, Stochastic
 from isocline_compiler.solvers.schemes.tableau import Tableau
 from isocline_compiler.vocabulary import options
 from isocline_compiler.vocabulary.distributions import DISTRIBUTIONS
@@ -86,12 +88,32 @@ def attribution() -> str:
 
 
 def schemes() -> str:
-    """Name, order, stages, where a decaying solution decays, reference."""
+    """Of schemes for equations without noise: name, order, evaluations, where a decaying solution decays, reference."""
     rows = (
-        (code(name), str(scheme.order), str(scheme.evaluations), _interval(scheme), scheme.reference)
+        (code(name), f"{scheme.order:g}", str(scheme.evaluations), _interval(scheme), scheme.reference)
         for name, scheme in SCHEMES.items()
+        if not isinstance(scheme, Stochastic)
     )
     return table(("scheme", "order", "evaluations a step", "stable on", "reference"), rows)
+
+
+def stochastic_schemes() -> str:
+    """Name, integral, orders by the kind of noise, evaluations on the first of the scheme's problems, normals."""
+    rows = (_stochastic(name, scheme) for name, scheme in SCHEMES.items() if isinstance(scheme, Stochastic))
+    head = ("scheme", "integral", "strong order", "weak order", "f, g a step", "normals a channel", "reference")
+    return table(head, rows)
+
+
+def _stochastic(name: str, scheme: Stochastic) -> Sequence[str]:
+    cost = scheme.cost(scheme.problems[0].solve())
+    integral = "either" if set(scheme.strong) == {"additive"} else " and ".join(CALCULUS[one] for one in scheme.calculi)
+    evaluations = f"{cost.evaluations}, {cost.diffusions}"
+    orders = (_orders(scheme.strong), _orders(scheme.weak))
+    return code(name), integral, *orders, evaluations, str(scheme.normals), scheme.reference
+
+
+def _orders(orders: Mapping[NoiseKind, float]) -> str:
+    return ", ".join(f"{kind} {order:g}" for kind, order in orders.items())
 
 
 def _interval(scheme: object) -> str:
@@ -161,6 +183,7 @@ TABLES: Mapping[str, Callable[[], str]] = {
     "regularizers": lambda: callables(REGULARIZERS),
     "distributions": lambda: callables(DISTRIBUTIONS),
     "schemes": schemes,
+    "stochastic_schemes": stochastic_schemes,
     "adaptive": lambda: choices(options.ADAPTIVE),
     "optimizers": lambda: choices(options.OPTIMIZERS),
     "schedules": lambda: choices(options.SCHEDULES),

@@ -59,7 +59,10 @@ def test_json_of_a_right_file(dyn_file: Path) -> None:
         {"name": "start", "type": "real", "bounds": [0, 1], "unit": "mol", "description": "how much there is"}
     ]
     assert model["parameters"][0]["bounds"] == [0, None]
-    assert model["fields"] == [{"name": "fall", "states": [{"name": "x", "type": "real"}], "weights_per_step": False}]
+    (fall,) = model["fields"]
+    assert fall == {
+        "name": "fall", "states": [{"name": "x", "type": "real"}], "weights_per_step": False, "noise": None,
+    }  # fmt: skip
     assert model["trained_numbers"] == 1
 
 
@@ -82,3 +85,30 @@ def test_the_function_returns_the_model(dyn_file: Path) -> None:
 def test_the_examples_are_right(file: Path) -> None:
     result = runner.invoke(app, ["check", str(file)])
     assert result.exit_code == 0, result.stderr
+
+
+NOISY = """noise
+  heston  general Ito noise W[2], poisson(2) noise N
+          schemes that converge with strong order 1/2, weak 1: euler_maruyama
+  drift   additive diagonal scalar Stratonovich noise B
+"""
+
+
+def test_noise_is_shown_with_the_schemes_that_converge(tmp_path: Path) -> None:
+    path = tmp_path / "noisy.dyn"
+    path.write_text(
+        "dyn 1\nmodel noisy\nfield heston(t, s: real, v: real) {\n  noise W: brownian[2]\n  noise N: poisson(2)\n"
+        "  ds = s*v dW[0] - 0.1*s dN\n  dv = (1 - v) dt + v*s dW[1]\n}\n"
+        "field drift(t, x: real) {\n  noise B: brownian stratonovich\n  dx = -x dt + 0.5 dB\n}\n"
+        "p = solve heston from s = 1, v = 1 over 0..1 samples 4\nq = solve drift from x = 1 over 0..1\n"
+        "output y = p.s\noutput z = q.x\n"
+    )
+    result = runner.invoke(app, ["check", str(path)])
+    assert NOISY in result.stdout
+    assert "          schemes that converge with strong order 3/2, weak 2: srk, " in result.stdout
+    (facts,) = json.loads(runner.invoke(app, ["check", "--json", str(path)]).stdout)
+    first, second = (field["noise"] for field in facts["model"]["fields"])
+    assert first["kinds"] == ["general"]
+    assert first["noises"][1] == {"name": "N", "process": "poisson", "entries": 1, "parameter": 2.0}
+    assert first["schemes"][0] == {"name": "euler_maruyama", "strong_order": 0.5, "weak_order": 1.0}
+    assert {"name": "stratonovich_heun", "strong_order": 1.0, "weak_order": 2.0} in second["schemes"]

@@ -60,6 +60,22 @@ KINDS = {
         "(t, s: real, v: real) { noise W: brownian; ds = v dt; dv = -s dt + s*v dW }", "s = s0, v = 1",
         {"scalar", "diagonal"},
     ),
+    "two of one": ("(t, s: real) { noise W: brownian[2]; ds = 0.3*s dW[0] + 0.2*s dW[1] }", "s = s0", {"commutative"}),
+    "two roots": (
+        "(t, s: real) { noise W: brownian; noise V: brownian; ds = sqrt(s) dW + 2*exp(-t)*sqrt(s) dV }", "s = s0",
+        {"commutative"},
+    ),
+    "turned": (  # in the coordinates a = 3/5 s + 4/5 v, b = 4/5 s - 3/5 v each noise drives its own
+        """(t, s: real, v: real) {
+  noise W: brownian[2]
+  ds = 0.6*(0.6*s + 0.8*v) dW[0] + 0.8*sin(0.8*s - 0.6*v) dW[1]
+  dv = 0.8*(0.6*s + 0.8*v) dW[0] - 0.6*sin(0.8*s - 0.6*v) dW[1]
+}""", "s = s0, v = 1", {"commutative"},
+    ),
+    "one of them is constant": (
+        "(t, s: real) { noise W: brownian[2]; ds = 0.3*s dW[0] + 0.2 dW[1] }", "s = s0", set(),
+    ),
+    "corners": ("(t, s: real) { noise W: brownian[2]; ds = relu(s) dW[0] + 2*relu(s) dW[1] }", "s = s0", set()),
     "matrix": ("(t, s: real[2]) { noise W: brownian[3]; ds = -s dt + ones(2, 3) @ dW }", "s = [1, s0]", {"additive"}),
 }  # fmt: skip
 

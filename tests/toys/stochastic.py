@@ -1,4 +1,4 @@
-"""A stochastic scheme, as one would be added: Euler and Maruyama's, which reads a row of standard normals."""
+"""A stochastic scheme, as one would be added: Euler and Maruyama's."""
 
 from __future__ import annotations
 
@@ -6,18 +6,14 @@ from dataclasses import dataclass
 
 from isocline_compiler.graph import Nodes
 from isocline_compiler.solvers.field import Field
-from isocline_compiler.solvers.schemes.scheme import Scheme
 from isocline_compiler.solvers.schemes.step import Memory, Step
+from isocline_compiler.solvers.schemes.stochastic_scheme import Stochastic
 
 
-@dataclass(frozen=True)
-class EulerMaruyama(Scheme):
-    """x' = x + f h + g sqrt(h) xi, for scalar noise. Strong order 1/2."""
+@dataclass(frozen=True, eq=False, kw_only=True)
+class EulerMaruyama(Stochastic):
+    """x' = x + f h + g dW."""
 
-    name: str = "toy_euler_maruyama"
-    order: float = 0.5
-    reference: str = "Kloeden, Platen (1992), 10.2"
-    normals: int = 1
     noise: float = 1.0
 
     def advance(self, memory: Memory, field: Field, step: Step, x: Nodes) -> tuple[Memory, Nodes]:
@@ -27,4 +23,9 @@ class EulerMaruyama(Scheme):
         return None, tuple(a if b is None else a + b for a, b in zip(moved, stirred, strict=True))
 
 
-TOYS = (EulerMaruyama(),)
+TOYS = (
+    EulerMaruyama(
+        name="toy_euler_maruyama", strong={"general": 0.5, "additive": 1.0}, weak={"general": 1.0}, calculi=("ito",),
+        reference="Kloeden, Platen (1992), 10.2",
+    ),
+)  # fmt: skip

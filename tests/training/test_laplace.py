@@ -18,8 +18,7 @@ from isocline_compiler.graph.solve import Interval, pick
 from isocline_compiler.graph.tensor_type import BATCH, TensorType
 from isocline_compiler.model import LOG_PRIOR, Likelihood, LogDensity, Model, Parameter
 from isocline_compiler.ops import OPS
-from isocline_compiler.training import curvature
-from isocline_compiler.training import laplace as laplace_module
+from isocline_compiler.training import objective as objective_module
 from isocline_compiler.training.fit import train
 from isocline_compiler.training.laplace import JOINT_LIMIT, laplace, standard_errors
 from isocline_compiler.training.least_squares import NotSquares, sum_of_squares
@@ -65,8 +64,7 @@ def test_linear_regression(name: str) -> None:
 
 def test_samples_may_come_in_chunks(monkeypatch: pytest.MonkeyPatch) -> None:
     """Of unequal sizes: each weighs as much as it holds."""
-    for module in (curvature, laplace_module):
-        monkeypatch.setattr(module, "CHUNK", 7)
+    monkeypatch.setattr(objective_module, "CHUNK", 7)
     found = laplace(regression(residual() ** 2.0), line_data().train, {"w": BEST})
     np.testing.assert_allclose(found.covariance, COVARIANCE, rtol=1e-9)
 

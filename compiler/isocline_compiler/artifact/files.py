@@ -11,15 +11,24 @@ from pathlib import Path
 from types import MappingProxyType
 
 from isocline_compiler.attribution.explain import ExplanationGraph
+from isocline_compiler.certify.stochastic.seeded import SeededNoise, seeded_noises
 from isocline_compiler.graph import Graph, Node
-from isocline_compiler.graph.solve import Solve
+from isocline_compiler.graph.solve import Process, Solve
 from isocline_compiler.graph.tensor_type import BATCH
 from isocline_compiler.model import DeploymentPlan, Model, Port
 from isocline_compiler.solvers.grid import Discretisation, Grid
 from isocline_compiler.solvers.unroll.forms import solves_of
 from isocline_compiler.solvers.unroll.time_span import steps_of
 from isocline_runtime.artifact import describe_file, write_atomic
-from isocline_runtime.manifest import MANIFEST_FILE, AttributionInfo, Manifest, SolveInfo, to_json
+from isocline_runtime.manifest import (
+    MANIFEST_FILE,
+    AttributionInfo,
+    Distribution,
+    Manifest,
+    NoiseInfo,
+    SolveInfo,
+    to_json,
+)
 from isocline_runtime.manifest import Port as ManifestPort
 
 REPORT_FILE = "report.html"
@@ -48,9 +57,30 @@ def manifest_of(
         files={path.name: describe_file(path.read_bytes()) for path in sorted(folder.iterdir())},
         source_sha256=hashlib.sha256(model.source.text.encode()).hexdigest(),
         attribution=None if explanations is None else attribution_info(model, explanations),
+        noises=noises_of(model.graph, choices, deployment.dtype),
     )
     write_atomic(folder / MANIFEST_FILE, to_json(manifest).encode())
     return manifest
+
+
+def noises_of(graph: Graph, choices: Mapping[str, Discretisation], dtype: str) -> tuple[NoiseInfo, ...]:
+    """The inputs of noise, which the runtime draws."""
+    driven = [solve for solve in solves_of(graph) if solve.spec.noises]
+    return tuple(_noise(item, dtype) for item in seeded_noises(driven, choices))
+
+
+def _noise(item: SeededNoise, dtype: str) -> NoiseInfo:
+    (samples, steps, channels), noise = item.shape, item.noise
+    rates = () if item.rates is None else tuple(item.rates.tolist())
+    return NoiseInfo(
+        item.name, item.stream, DISTRIBUTION[noise.process], samples, steps, channels, noise.size, dtype,
+        alpha=noise.parameter if noise.process == "stable" else None,
+        rates=rates[:1] if len(set(rates)) == 1 else rates,
+        ordering=item.solve.spec.ordering,
+    )  # fmt: skip
+
+
+DISTRIBUTION: Mapping[Process, Distribution] = {"brownian": "normal", "poisson": "poisson", "stable": "stable"}
 
 
 def _trained_on(port: ManifestPort, columns: Mapping[str, tuple[str, ...]]) -> ManifestPort:

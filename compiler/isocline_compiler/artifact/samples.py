@@ -25,7 +25,7 @@ def stored_samples(proving: Proving, choices: Choices, certificate: Certificate,
     rows = _chosen(measuring.samples, certificate)
     chosen = measuring.samples.taken(rows) if measuring.samples.inputs else measuring.samples
     batched = {name for name, node in measuring.graph.outputs.items() if node.type.batched}
-    reference = measuring.reference if measuring.open else {}
+    reference = proving.solution
     answers = {
         "input": chosen.inputs,
         "output": run_deployed(session, chosen),

@@ -13,6 +13,7 @@ from isocline_compiler.certify.measures import DEFINITION, Spread
 from isocline_compiler.certify.order import ObservedOrder
 from isocline_compiler.certify.posterior import Posterior
 from isocline_compiler.certify.stability import Stability
+from isocline_compiler.certify.stochastic.record import Stochastic
 from isocline_compiler.model import FittedParameter
 
 
@@ -94,7 +95,8 @@ class Certificate:
     is from the first, by output: no error can be known better. `largest_inputs` holds the largest magnitude
     of each real input that was measured: what rounding does to larger ones is not known. `finite` is whether every
     output is proved to be a finite number for every input within its bounds. `posterior` bounds how far a third
-    solution is from the exact one, and says how far the reference is from that.
+    solution is from the exact one, and says how far the reference is from that. `stochastic` is what is proved where
+    noise drives a solve: there is no reference then but finer grids on the same paths.
     """
 
     model: str
@@ -129,6 +131,7 @@ class Certificate:
     references_apart: Mapping[str, float] = field(default_factory=dict)
     dtype: str = "float32"
     definition: str = DEFINITION
+    stochastic: Stochastic | None = None
 
     def to_json(self) -> str:
         """Indented JSON; numbers that are not finite become null, since JSON has no other word for them."""

@@ -306,7 +306,7 @@ def discretisation(
     slots = intervals(solve)
     return discretise(
         solve.spec.interval, scheme, steps * slots, intervals=slots, span=solve.span, jumps=jumps,
-        compensated=compensated,
+        options={"compensated": compensated},
     )  # fmt: skip
 
 

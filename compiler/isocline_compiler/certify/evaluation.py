@@ -5,7 +5,7 @@ There is one walk of a grid, that of the unrolled graph; the torch back end runs
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from itertools import pairwise
@@ -55,7 +55,7 @@ def scheme_steps(solve: Solve, choice: Called, jumps: Jumps = NO_JUMPS) -> Discr
     place, steps = choice.span or solve.span, choice.options["steps"]
     return discretise(
         solve.spec.interval, choice.name, steps, intervals=intervals(solve), span=place, jumps=jumps,
-        compensated=bool(choice.options.get("compensated")),
+        options=choice.options,
     )  # fmt: skip
 
 
@@ -134,9 +134,10 @@ class Evaluator:
         """
         return self.outputs(self.stepped(choices), self.known, dtype)
 
-    def stepped(self, choices: Choices) -> Graph:
-        """The graph with these solves, and those that state their scheme, as loops of single steps."""
-        singly = {name: replace(choice, segment=1) for name, choice in {**self.stated, **choices}.items()}
+    def stepped(self, choices: Choices, leaving: Collection[str] = ()) -> Graph:
+        """The graph with these solves, and those that state their scheme, as loops of single steps; some are left."""
+        every = {name: choice for name, choice in {**self.stated, **choices}.items() if name not in leaving}
+        singly = {name: replace(choice, segment=1) for name, choice in every.items()}
         return prune(unroll(self.graph, singly).graph)
 
     def outputs(self, graph: Graph, integrator: Integrator, dtype: torch.dtype = torch.float64) -> dict[str, Array]:

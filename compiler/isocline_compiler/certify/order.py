@@ -18,6 +18,7 @@ import torch
 from isocline_compiler.backends.to_torch import TorchProgram
 from isocline_compiler.certify.evaluation import Choices, Evaluator
 from isocline_compiler.certify.measures import relative_errors
+from isocline_compiler.certify.stochastic.paths import coarsened, drawn_path, nodes
 from isocline_compiler.certify.trials import trial
 from isocline_compiler.graph import INPUT, Array, Graph, everything
 from isocline_compiler.graph.solve import Interval, pick
@@ -57,9 +58,14 @@ class ObservedOrder:
 def observed_orders(scheme: Scheme) -> tuple[ObservedOrder, ...]:
     """The order of a scheme on each of its problems, in loops: a step is emitted once."""
     return tuple(
-        ObservedOrder(scheme.name, problem.name, scheme.order, observed_order(scheme, problem))
+        ObservedOrder(scheme.name, problem.name, declared_order(scheme, problem), observed_order(scheme, problem))
         for problem in scheme.problems
     )
+
+
+def declared_order(scheme: Scheme, problem: OrderProblem) -> float:
+    """What the scheme says for the noise of this problem."""
+    return scheme.strong_order(problem.solve().spec.kinds)
 
 
 def observed_order(scheme: Scheme, problem: OrderProblem) -> float | None:
@@ -80,10 +86,12 @@ def observed_order(scheme: Scheme, problem: OrderProblem) -> float | None:
 
 
 def _strong_order(scheme: Scheme, problem: OrderProblem) -> float:
-    fine = COARSE * REFINED
-    normals = np.random.default_rng(0).standard_normal((PATHS, fine, 1))
-    errors = [trajectory_error(scheme, problem, n, _merged(normals, n)) for n in (COARSE, fine)]
-    return log2(errors[0] / errors[1]) / log2(REFINED)
+    steps = COARSE * REFINED
+    (noise,) = problem.solve().spec.noises
+    widths = np.full(steps, problem.end / steps)
+    fine = drawn_path(noise, (PATHS, 1, steps), widths, scheme.normals == 2, np.random.default_rng(0))
+    coarse = trajectory_error(scheme, problem, COARSE, coarsened(fine, noise, REFINED))
+    return log2(coarse / trajectory_error(scheme, problem, steps, fine)) / log2(REFINED)
 
 
 def trajectory_error(
@@ -91,7 +99,7 @@ def trajectory_error(
 ) -> float:
     """The root mean square error over the trajectory, where at one point the leading terms may cancel.
 
-    `normals`, (paths, steps, 1), drive the steps; the closed form is taken on the Brownian path that they make.
+    `normals`, (paths, 1, steps, channels), drive the steps; the closed form is taken on the path that they make.
     """
     end = problem.end
     times = (*(end * i / steps for i in range(steps)), end)
@@ -106,24 +114,14 @@ def trajectory_error(
     bound = {name: torch.tensor(array) for name, array in problem.start(paths).items()}
     brownian = None
     if normals is not None:
-        increments = normals[:, :, 0] * np.sqrt(end / steps)
-        brownian = np.concatenate([np.zeros((paths, 1)), np.cumsum(increments, axis=1)], axis=1)
-        bound["W"] = torch.tensor(normals[:, None])
+        (noise,) = solve.spec.noises
+        brownian = nodes(normals, noise, np.diff(times))[:, 0].transpose(2, 0, 1)
+        bound[noise.input] = torch.tensor(normals)
     with torch.no_grad():
         found = TorchProgram(stepped)(bound)
     exact = problem.exact(np.array(times), brownian)
     differences = [found[name].numpy() - x for name, x in zip(problem.states, exact, strict=True)]
     return float(np.sqrt(np.mean([np.mean(item**2) for item in differences])))
-
-
-def _merged(normals: Array | None, steps: int) -> Array | None:
-    """The standard normals of the same path on a coarser grid: sums of neighbours, scaled to variance one."""
-    if normals is None:
-        return None
-    paths, fine, size = normals.shape
-    count = fine // steps
-    merged: Array = normals.reshape(paths, steps, count, size).sum(axis=2) / np.sqrt(count)
-    return merged
 
 
 # ---------------------------------------------------------------------------------------------------- on the model

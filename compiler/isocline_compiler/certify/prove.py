@@ -82,6 +82,11 @@ class Proving:
     @cached_property
     def given(self) -> Samples:
         """The same as the user has them, in double precision."""
+        return self.own_inputs
+
+    @cached_property
+    def own_inputs(self) -> Samples:
+        """The inputs of the model, and the targets where there are data."""
         if self.dataset is None:
             draws, rare = self._draws, self.rare  # what rounds an input away from a zero is not the model's fault
             return draws if rare is None else draws.joined(rare.samples, f"{draws.origin}, and {rare.samples.origin}")
@@ -126,6 +131,11 @@ class Proving:
     def measuring(self) -> Evaluator:
         """The evaluator on all samples on which errors are measured; a search puts the worst of them here."""
         return self.evaluator(self.measured)
+
+    @property
+    def solution(self) -> dict[str, Array]:
+        """The outputs of the reference on the measured samples; nothing where no solve is open."""
+        return self.measuring.reference if self.measuring.open else {}
 
     @property
     def parity(self) -> float:
@@ -215,7 +225,7 @@ class Proving:
             reference=agreed.first,
             second_reference=agreed.second,
             references_apart=agreed.apart,
-            solves=tuple(_deployed(solve, choices[solve.spec.choice]) for solve in evaluator.solves),
+            solves=tuple(deployed_solve(solve, choices[solve.spec.choice]) for solve in evaluator.solves),
             work_precision=trials,
             step_halving=_halving(evaluator, exact, choices),
             stability=stability(self.evaluator(self.samples.first(8)), choices),
@@ -365,10 +375,12 @@ def _halving(evaluator: Evaluator, exact: Mapping[str, Array], choices: Choices)
     return {name: item.maximum for name, item in compare(exact, finer, evaluator.graph).items()}
 
 
-def _deployed(solve: Solve, choice: Discretisation) -> DeployedSolve:
+def deployed_solve(solve: Solve, choice: Discretisation) -> DeployedSolve:
+    """What is said of one solve as it is deployed."""
     steps, scheme = steps_of(solve, choice), choice.scheme
     declared = "continuous" if solve.spec.scheme is None else "discrete"
+    order = scheme.strong_order(solve.spec.kinds)
     return DeployedSolve(
-        solve.spec.choice, solve.spec.field, declared, scheme.name, scheme.order, steps, steps * scheme.evaluations,
+        solve.spec.choice, solve.spec.field, declared, scheme.name, order, steps, steps * scheme.evaluations,
         choice.segment,
     )  # fmt: skip

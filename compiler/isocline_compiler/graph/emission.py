@@ -25,6 +25,10 @@ class Emitter(Protocol):
         """The same, but not again for the same arguments."""
         ...
 
+    def results(self, operator: str, count: int, *inputs: str, **attrs: Any) -> tuple[str, ...]:
+        """Add an operator with several results, not again for the same arguments."""
+        ...
+
     def ints(self, values: Sequence[int]) -> str:
         """A vector of int64."""
         ...

@@ -6,8 +6,9 @@ from collections.abc import Callable, Iterator
 from datetime import date, datetime
 from typing import Any
 
-from isocline_compiler.graph import INPUT, Graph, Node, leaf
+from isocline_compiler.graph import INPUT, Graph, Node, everything, leaf
 from isocline_compiler.graph.called import Called
+from isocline_compiler.graph.solve import SOLVE, spec_of
 from isocline_compiler.graph.tensor_type import describe
 from isocline_compiler.lower.attribution import AttributionLowering
 from isocline_compiler.lower.called import scheme_called
@@ -135,9 +136,9 @@ class DeployLowering:
         attributions = lowering.lower(self.settings.items(Attribution), mistakes)
         checks = tuple(mistakes.attempt(self._check, item) for item in self.settings.all("check"))
         mistakes.settle()
-        solver, error, of = found.pop("solver")
+        solver, error, weak, of = found.pop("solver")
         return DeploymentPlan(
-            solver=solver, error=error, of=of, checks=tuple(item for item in checks if item is not None),
+            solver=solver, error=error, weak=weak, of=of, checks=tuple(item for item in checks if item is not None),
             attributions=attributions, span=self.settings.block.span, **found,
         )  # fmt: skip
 
@@ -175,10 +176,11 @@ class DeployLowering:
             raise LowerError(messages.opset_out_of_range(value.span if value else None, opset, 18, 21))
         return opset
 
-    def _solver(self) -> tuple[Called | None, float, tuple[str, ...] | None]:
+    def _solver(self) -> tuple[Called | None, float, float | None, tuple[str, ...] | None]:
+        """A scheme, the stated error, the stated weak error of a stochastic model, and the outputs they are of."""
         value = self.settings.value("solver")
         if value is None:
-            return None, 1e-3, None
+            return None, 1e-3, None, None
         name = value.name.text if isinstance(value, Call) else value.text if isinstance(value, Name) else ""
         if name == "auto":
             return None, *self._auto(value)
@@ -188,28 +190,35 @@ class DeployLowering:
             raise LowerError(messages.scheme_needs_steps(value.span, name or "solver"))
         if name in ADAPTIVE and not any(item.name.text == "steps" for item in value.keywords):
             raise LowerError(messages.adaptive_solver_in_deploy(value.span, name))
-        return scheme_called(value, self.values.numbers), 1e-3, None
+        return scheme_called(value, self.values.numbers), 1e-3, None, None
 
-    def _auto(self, value: Expression) -> tuple[float, tuple[str, ...] | None]:
-        error, of = 1e-3, None
+    def _auto(self, value: Expression) -> tuple[float, float | None, tuple[str, ...] | None]:
+        stated, of = {"error": 1e-3}, None
         if isinstance(value, Call) and value.arguments:
             usage = "auto(error=1e-3, of=output)"
             raise LowerError(calls.too_many_arguments(value.span, "auto", len(value.arguments), 0, usage))
         for keyword in value.keywords if isinstance(value, Call) else ():
             match keyword.name.text, keyword.value:
-                case "error", expression:
-                    error = float(self.values.numbers.real(expression))
+                case "error" | "weak" as key, expression:
+                    stated[key] = error = float(self.values.numbers.real(expression))
                     if not 0 < error < 1:
                         raise LowerError(
-                            messages.setting_value(expression.span, "error", f"{error:g}", "a number between 0 and 1")
+                            messages.setting_value(expression.span, key, f"{error:g}", "a number between 0 and 1")
                         )
                 case "of", Name(text=text):
                     if text not in self.outputs:
                         raise Poisoned  # unknown, or at fault: reported where names are resolved, or there
                     of = (text,)
                 case name, _:
-                    raise LowerError(calls.unknown_keyword(keyword.name.span, "auto", name, ("error", "of")))
-        return error, of
+                    raise LowerError(calls.unknown_keyword(keyword.name.span, "auto", name, ("error", "weak", "of")))
+        self._require_noise(value, "weak" in stated)
+        return stated["error"], stated.get("weak"), of
+
+    def _require_noise(self, value: Expression, weak: bool) -> None:
+        """A weak error is that of means over paths: it is one of stochastic models alone."""
+        nodes = everything(self.outputs.values())
+        if weak and not any(node.op is SOLVE and spec_of(node).noises for node in nodes):
+            raise LowerError(messages.weak_without_noise(value.span))
 
     def _check(self, setting: Setting) -> Check:
         values = setting.values

@@ -46,7 +46,7 @@ _ELEMENTWISE: Mapping[str, str] = {
     "==": "equal", "!=": "not_equal", "and": "and", "or": "or",
 }  # fmt: skip
 
-LATER = frozenset(["quantile", "jacobian_norm"])
+LATER = frozenset(["jacobian_norm"])
 """Functions of the language that this version does not compile."""
 
 

@@ -195,8 +195,6 @@ class TrainLowering:
         if kind != "field":
             return plain(value, kind, self.values.numbers)
         name = value.text if isinstance(value, Name) else self.values.excerpt(value)
-        if isinstance(value, Name) and name not in self.values.declared:
-            raise Poisoned  # reported where names are resolved
         if not isinstance(self.values.declared.get(name), Field):
             raise LowerError(calls.wrong_argument(value.span, callee, "field", "the name of a field", f"`{name}`"))
         return name

@@ -14,6 +14,7 @@ from isocline_compiler.ops.elementwise import ELEMENTWISE
 from isocline_compiler.ops.indexing import INDEXING
 from isocline_compiler.ops.linear import LINEAR_MAPS
 from isocline_compiler.ops.normalisation import NORMALISATION
+from isocline_compiler.ops.ordering import ORDERING
 from isocline_compiler.ops.points import POINTS
 from isocline_compiler.ops.reduction import REDUCTION
 from isocline_compiler.ops.shaping import SHAPING
@@ -27,6 +28,7 @@ OPS: Mapping[str, Op] = by_name(
     *LINEAR_MAPS,
     *SHAPING,
     *INDEXING,
+    *ORDERING,
     *CONVOLUTION,
     *NORMALISATION,
     *POINTS,

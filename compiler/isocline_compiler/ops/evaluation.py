@@ -50,6 +50,18 @@ def applied_by_row(roots: Sequence[Node], known: Mapping[Node, Array]) -> list[A
         return [_array(item) for item in torch.vmap(of_one)(*(torch.tensor(array) for array in known.values()))]
 
 
+def evaluated(roots: Sequence[Node], known: Mapping[Node, Array]) -> list[Array]:
+    """The values of `roots` where those of `known` are given; they reach nothing else but literals."""
+    values: dict[Node, Any] = {node: torch.tensor(array) for node, array in known.items()}
+    with torch.no_grad():
+        for node in topological(roots, tuple(known)):
+            if node.op is CONSTANT:
+                values[node] = torch.tensor(node.attrs["value"])
+            elif node not in values:
+                values[node] = _called(node.op, [values[item] for item in node.inputs], node.attrs)
+    return [_array(values[root]) for root in roots]
+
+
 def _called(op: Op, tensors: Sequence[Any], attrs: Attrs) -> Any:
     if isinstance(op.torch, str):
         return getattr(torch, op.torch)(*tensors)

@@ -20,8 +20,6 @@ Rule = Callable[[Node], Node | None]
 
 _SAFE = (1e-30, 1e30)
 """A product of two literals in here loses nothing when it is rounded to float32."""
-_MODERATE = (1e-4, 1e4)
-"""Literals in here move the range of what they multiply by little."""
 
 
 def simplify(graph: Graph) -> Graph:
@@ -103,7 +101,7 @@ def _mul(node: Node) -> Node | None:
             return -b
         if number == 0:
             return _zero_like(node)
-    return _scaled_twice(node) or _both_scaled(node)
+    return _scaled_twice(node)
 
 
 def _scaled_twice(node: Node) -> Node | None:
@@ -114,16 +112,6 @@ def _scaled_twice(node: Node) -> Node | None:
         return None
     product = outer * inner
     return x * product if _SAFE[0] < abs(product) < _SAFE[1] else None
-
-
-def _both_scaled(node: Node) -> Node | None:
-    """(a x) (b y) -> (x y) (a b) for single numbers that are neither large nor small: x y is then in range, too."""
-    (a, x), (b, y) = map(_scale, node.inputs)
-    if a is None or b is None or x is None or y is None or node.inputs[0] is node.inputs[1]:
-        return None
-    if not all(_MODERATE[0] < abs(number) < _MODERATE[1] for number in (a, b)):
-        return None
-    return (x * y) * (a * b)
 
 
 def _scale(node: Node) -> tuple[float | None, Node | None]:

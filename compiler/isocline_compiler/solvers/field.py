@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import cached_property
 from math import prod
 from typing import TypeAlias
 
 from isocline_compiler.derivatives.reverse_forward import dependent, jvp, push_forward
-from isocline_compiler.graph import ARGUMENT, Node, Nodes, Region, constant, leaf, substitute, topological
+from isocline_compiler.graph import ARGUMENT, Node, Nodes, Region, constant, leaf, substitute, topological, value_of
 from isocline_compiler.graph.solve import Solve, SolveSpec, Term
 from isocline_compiler.graph.tensor_type import TensorType
+from isocline_compiler.ops.arithmetic import MUL
+from isocline_compiler.ops.broadcasting import broadcast_like
 from isocline_compiler.ops.indexing import SELECT
 from isocline_compiler.ops.reduction import REDUCE_SUM
 from isocline_compiler.ops.shaping import RESHAPE, TRANSPOSE
@@ -24,9 +26,10 @@ def met(term: Term, g: Node, increment: Node, state: TensorType) -> Node:
     sizes = tuple(int(size) for size in state.sample)
     batch = increment.shape[0]
     if term.product == "each":
-        return g * RESHAPE(increment, shape=(batch, *sizes))
+        return _product(g, increment, lambda dw: RESHAPE(dw, shape=(batch, *sizes)))
     if term.product == "entry":
-        return g * RESHAPE(SELECT(increment, axis=1, index=term.entry), shape=(batch, *(1,) * len(sizes)))
+        shape = (batch, *(1,) * len(sizes))
+        return _product(g, increment, lambda dw: RESHAPE(SELECT(dw, axis=1, index=term.entry), shape=shape))
     if g.type.batched:
         wide = RESHAPE(increment, shape=(batch, *(1,) * len(sizes), increment.size(1)))
         return REDUCE_SUM(g * wide, axes=(len(sizes) + 1,), keepdims=False)
@@ -34,6 +37,28 @@ def met(term: Term, g: Node, increment: Node, state: TensorType) -> Node:
         g = RESHAPE(g, shape=(prod(sizes), increment.size(1)))
     column = TRANSPOSE(g, perm=(1, 0)) if sizes else RESHAPE(g, shape=(increment.size(1), 1))
     return RESHAPE(increment @ column, shape=(batch, *sizes))
+
+
+def _product(g: Node, increment: Node, part: Callable[[Node], Node]) -> Node:
+    """g times a part of the increments, and single numbers that scale both as one: (a s)(b xi) = (s xi)(a b)."""
+    (a, s), (b, x) = _scale(g), _scale(increment)
+    if b == 1.0 or not MODERATE[0] < abs(a) < MODERATE[1]:
+        return g * part(increment)
+    return (s * part(x)) * (a * b)
+
+
+MODERATE = (1e-4, 1e4)
+"""Numbers in here can be multiplied last: what they scale stays in the range of single precision."""
+
+
+def _scale(node: Node) -> tuple[float, Node]:
+    """(a, x) of a x for a single number a, else (1, x)."""
+    if node.op is MUL:
+        for number, x in (node.inputs, node.inputs[::-1]):
+            value = value_of(number)
+            if value is not None and value.shape == () and value_of(x) is None:
+                return float(value), x
+    return 1.0, node
 
 
 class Field:
@@ -47,6 +72,7 @@ class Field:
         self.rows = rows
         self.evaluations = 0
         self.diffusions = 0
+        self._evaluated: dict[tuple[Node | float, ...], Nodes] = {}
 
     @classmethod
     def of(cls, solve: Solve) -> Field:
@@ -82,19 +108,26 @@ class Field:
 
         `increments` hold (batch, m) for a noise, and need not be increments: g is what multiplies them.
         """
-        self.diffusions += 1
-        return self._met(self._filled(self._spread, t, x), increments)
+        return self._met(self._factors(t, x), increments)
 
     def stir_jvp(self, t: Node | float, x: Nodes, increments: Mapping[str, Node], v: Stirred) -> Stirred:
         """(dg/dx v) dW: how g(t, x) dW changes along v, the increments held; None where it does not."""
         self.diffusions += 1
-        arguments = self.solve.state_arguments
-        probes = tuple(leaf(ARGUMENT, f"v{i}", item.type) for i, item in enumerate(arguments))
+        probes = tuple(leaf(ARGUMENT, f"v{i}", item.type) for i, item in enumerate(self.solve.state_arguments))
         moving = [i for i, value in enumerate(v) if value is not None]
-        (moved,) = push_forward(self._spread, [arguments[i] for i in moving], [tuple(probes[i] for i in moving)])
-        known = {probes[i]: value for i in moving if (value := v[i]) is not None}
+        arguments = [self.solve.state_arguments[i] for i in moving]
+        (moved,) = push_forward(self._spread, arguments, [tuple(probes[i] for i in moving)])
+        known = {probes[i]: broadcast_like(value, x[i]) for i in moving if (value := v[i]) is not None}
         filled = iter(substitute(self._filled([g for g in moved if g is not None], t, x), known))
         return self._met([None if g is None else next(filled) for g in moved], increments)
+
+    def _factors(self, t: Node | float, x: Nodes) -> Nodes:
+        """What multiplies increments at (t, x): evaluated once, however many increments it meets there."""
+        place = (t, *x)
+        if place not in self._evaluated:
+            self.diffusions += 1
+            self._evaluated[place] = self._filled(self._spread, t, x)
+        return self._evaluated[place]
 
     @cached_property
     def _diffusions(self) -> tuple[tuple[Term, int, int], ...]:

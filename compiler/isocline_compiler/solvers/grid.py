@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from itertools import pairwise
 from math import isfinite, ulp
+from types import MappingProxyType
+from typing import Any
 
 from isocline_compiler.graph.solve import Interval
 from isocline_compiler.solvers.schemes import SCHEMES
@@ -184,12 +186,13 @@ def discretise(
     intervals: int = 1,
     span: Span | None = None,
     jumps: Jumps = NO_JUMPS,
-    compensated: bool = False,
+    options: Mapping[str, Any] = MappingProxyType({}),
 ) -> Discretisation:
     """`steps` steps of the named scheme in all, equally many in each interval, and more where the jumps inside of one
     are more than its steps: every jump is a node.
 
-    `intervals` is how many there are when the interval's times come with the input. Raises IsoclineError when
+    `options` are what a call of the scheme says besides. `intervals` is how many there are when the interval's times
+    come with the input. Raises IsoclineError when
     the scheme is unknown, or `steps` is not a positive multiple of the number of intervals; `span` is where
     the choice is written.
     """
@@ -199,7 +202,9 @@ def discretise(
     count = intervals if times is None else len(times) - 1
     if steps < 1 or steps % count:
         raise IsoclineError([messages.steps_not_a_multiple(span, steps, count, _nearest_multiples(steps, count))])
-    stepping = Compensated.of(SCHEMES[scheme]) if compensated else SCHEMES[scheme]
+    stepping = SCHEMES[scheme].with_options(options) if options else SCHEMES[scheme]
+    if options.get("compensated"):
+        stepping = Compensated.of(stepping)
     if times is None:
         return Discretisation(stepping, steps // count)
     grid = onto(times, steps // count, jumps)

@@ -4,24 +4,35 @@ r"""What holds of the noise of a solve, found from its expressions: which scheme
 
 additive: no b reads a state. scalar: there is one dW. diagonal: each dW_j drives one entry of one state, each entry is
 driven by one dW_j at most, and its factor reads, of all entries that are driven, none but that entry. commutative:
-L_i b_j = L_j b_i for all i, j, as in all of these. general: nothing of it.
+L_i b_j = L_j b_i for all i, j, as in all of these; where the expressions do not show it, both sides are computed
+at random points, as identities of analytic functions are tested. general: nothing of it.
 
 Kloeden, Platen (1992), 10.3; Rossler (2010), SIAM J. Numer. Anal. 48, 922-952.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from math import prod
 
-from isocline_compiler.derivatives.reverse_forward import dependent
-from isocline_compiler.graph import Node, topological
-from isocline_compiler.graph.solve import NoiseKind, Solve, Term
-from isocline_compiler.ops.activation import ACTIVATION
-from isocline_compiler.ops.arithmetic import ARITHMETIC
-from isocline_compiler.ops.comparison import COMPARISON
-from isocline_compiler.ops.elementwise import ELEMENTWISE
+import numpy as np
 
+from isocline_compiler.derivatives.reverse_forward import dependent
+from isocline_compiler.graph import ARGUMENT, CONSTANT, Array, Fault, Node, Nodes, leaf, topological
+from isocline_compiler.graph.solve import NoiseKind, Solve, Term
+from isocline_compiler.graph.tensor_type import BATCH, TensorType
+from isocline_compiler.ops.activation import ACTIVATION
+from isocline_compiler.ops.arithmetic import ARITHMETIC, POW
+from isocline_compiler.ops.comparison import COMPARISON
+from isocline_compiler.ops.elementwise import ELEMENTWISE, SQRT
+from isocline_compiler.solvers.field import Field
+
+POINTS = 16
+"""Points at which both sides of L_i b_j = L_j b_i are computed, with states and weights of their own each time."""
+DRAWS = 4
+"""Times that weights are drawn."""
+SAME = 1e-9
+"""The largest relative difference between two sides that are equal but for rounding."""
 _ENTRY_BY_ENTRY = frozenset((*ARITHMETIC, *ELEMENTWISE, *ACTIVATION, *COMPARISON))
 
 
@@ -37,7 +48,7 @@ def noise_kinds(solve: Solve) -> frozenset[NoiseKind]:
         found.add("scalar")
     if _is_diagonal(solve, diffusions):
         found.add("diagonal")
-    if found & {"additive", "scalar", "diagonal"}:
+    if found & {"additive", "scalar", "diagonal"} or _commutes(solve):
         found.add("commutative")
     return frozenset(found)
 
@@ -75,3 +86,64 @@ def _is_entrywise(g: Node, x: Node) -> bool:
         return True
     between = dependent(topological([g]), [x]) - {x}
     return all(node.op in _ENTRY_BY_ENTRY and node.type.sample == x.type.sample for node in between)
+
+
+def _commutes(solve: Solve) -> bool:
+    """Whether L_i b_j = L_j b_i for all i, j, by values.
+
+    With a, c random: sum_ij a_i c_j (L_i b_j - L_j b_i), the derivative of g c along g a less that of g a along g c,
+    is zero at random points. Half of the points are positive numbers, where roots and logarithms are. What has corners
+    may hold on one side of them alone, so that nothing is said of it.
+    """
+    if any(noise.process != "brownian" for noise in solve.spec.noises):
+        return False
+    along, across = (
+        {noise.name: leaf(ARGUMENT, f"{noise.name}_{i}", TensorType("real", (BATCH, noise.size)))
+         for noise in solve.spec.noises}
+        for i in range(2)
+    )  # fmt: skip
+    field, t, x = Field(solve, solve.row_arguments), solve.time, solve.state_arguments
+    try:
+        pairs = zip(
+            field.stir_jvp(t, x, across, field.stir(t, x, along)),
+            field.stir_jvp(t, x, along, field.stir(t, x, across)),
+            strict=True,
+        )
+    except Fault:
+        return False
+    factors = topological([g for _, _, g in _diffusions(solve)])
+    if not all(_is_plain(node) for node in factors):
+        return False
+    sides = [item for pair in pairs for item in pair]
+    order = topological([item for item in sides if item is not None])
+    leaves = [node for node in order if not node.inputs and node.op is not CONSTANT]
+    return all(_vanishes(sides, leaves, np.random.default_rng(seed)) for seed in range(DRAWS))
+
+
+def _is_plain(node: Node) -> bool:
+    """Whether it is an analytic operation on real numbers, in shapes whose one unknown is the number of points."""
+    sizes_known = all(isinstance(size, int) or size == BATCH for size in node.shape)
+    analytic = node.op.smooth or node.op in (SQRT, POW)  # where they have a value, but for zero
+    return analytic and len(node.types) == 1 and node.type.kind == "real" and sizes_known
+
+
+def _vanishes(sides: Sequence[Node | None], leaves: Nodes | list[Node], random: np.random.Generator) -> bool:
+    from isocline_compiler.ops.evaluation import evaluated  # torch is loaded where noise is not plain, not before
+
+    def drawn(node: Node) -> Array:
+        shape = tuple(POINTS if size == BATCH else int(size) for size in node.shape)
+        positive = random.uniform(0.1, 0.9, shape)
+        if not node.type.batched:
+            return positive if random.integers(2) else random.standard_normal(shape)
+        return np.where(
+            np.arange(POINTS).reshape(-1, *(1,) * (len(shape) - 1)) % 2, positive, random.standard_normal(shape)
+        )
+
+    values = evaluated([item for item in sides if item is not None], {node: drawn(node) for node in leaves})
+    found = iter(values)
+    both = [np.zeros(1) if item is None else next(found) for item in sides]
+    for left, right in zip(both[::2], both[1::2], strict=True):
+        difference, size = np.abs(left - right), np.abs(left) + np.abs(right)
+        if not np.isfinite(difference).mean() >= 0.25 or not np.nanmax(difference - SAME * size) <= 0:
+            return False
+    return True

@@ -13,6 +13,8 @@ from isocline_compiler.data import Split
 from isocline_compiler.graph import Array
 
 Batch = dict[str, Tensor]
+"""Arrays by port, and under `ROWS` which samples of the split they are."""
+ROWS = "rows of the split"
 
 
 @dataclass(frozen=True)
@@ -31,10 +33,11 @@ class Batches:
 
     def take(self, indices: Tensor | slice) -> Batch:
         """Some samples, on the device."""
-        return {
+        found = {
             name: (tensor if name in self.shared else tensor[indices]).to(self.device)
             for name, tensor in self.tensors.items()
         }
+        return {**found, ROWS: torch.arange(self.count)[indices].to(self.device)}
 
     def shuffled(self, size: int | None, seed: tuple[int, ...]) -> Iterator[tuple[Batch, int]]:
         """Every sample once, `size` at a time, in an order that `seed` decides; None: all at once, in order."""

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from isocline_compiler.model import LOG_PRIOR
 from isocline_compiler.training.batches import Batch, Batches
-from isocline_compiler.training.objective import CHUNK, Objective
+from isocline_compiler.training.objective import Objective
 
 SHARE = 0.1
 """The part of a unit direction from which on a weight is said to take part in it."""
@@ -39,7 +39,7 @@ class Curvature:
         flat = torch.cat([bound[name].reshape(-1) for name in names])
         hessian = torch.zeros(len(flat), len(flat), dtype=torch.float64)
         gradient = torch.zeros_like(flat)
-        for batch, count in batches.chunks(CHUNK):
+        for batch, count in batches.chunks(objective.chunk):
             share = count / batches.count
             slope, rows = _derivatives(objective, bound, names, sizes, flat, batch, scale)
             hessian += share * rows

@@ -162,7 +162,7 @@ class _Fitting:
     def run(self, progress: Progress, every: float) -> bool:
         """Train to the end or to Ctrl-C, telling `progress`; true when complete."""
         loop = self._loop(every)
-        for note in self.dataset.notes:
+        for note in (*self.dataset.notes, *self.objective.notes):
             progress.say(note)
         progress.begin(self.plan.epochs, self.state.epoch, self.dataset.train.count)
         loop.save()  # first of all: it says that the folder is ours, and waits for whoever interrupts at once

@@ -31,7 +31,7 @@ from isocline_compiler.model import Model, Parameter, TrainingPlan
 from isocline_compiler.training.batches import Batches
 from isocline_compiler.training.curvature import Curvature, jacobian_of
 from isocline_compiler.training.least_squares import NotSquares, Squares, sum_of_squares
-from isocline_compiler.training.objective import CHUNK, Objective
+from isocline_compiler.training.objective import Objective
 from isocline_compiler.training.whole_sample import NoDensity, entries_of, named_sizes
 
 JOINT_LIMIT = 300
@@ -183,10 +183,12 @@ def _scale(
 def _total(terms: Sequence[Squares], objective: Objective, bound: Mapping[str, Tensor], batches: Batches) -> float:
     """The sum of the squares of all residuals."""
     graph = Graph((), {str(i): term.node for i, term in enumerate(terms)})
-    program = TorchProgram(objective.solver.unrolled(graph))
+    stepped, noise = objective.solver.unrolled(graph)
+    program = TorchProgram(stepped)
     total = 0.0
-    for batch, _ in batches.chunks(CHUNK):
-        values = program({**bound, **batch}, integrator=objective.solver.integrator)
+    for batch, _ in batches.chunks(objective.chunk):
+        given = noise.filled({**bound, **batch}, training=False)
+        values = program(given, integrator=objective.solver.integrator)
         total += sum(float(value.sum()) for value in values.values())
     return total
 

@@ -75,14 +75,15 @@ def _moved(
     """
     if not names:
         return {}
-    program = TorchProgram(solver.unrolled(model.graph))
+    stepped, noise = solver.unrolled(model.graph)
+    program = TorchProgram(stepped)
     bound = {name: torch.tensor(value, dtype=torch.float64) for name, value in weights.items()}
 
     @torch.no_grad()
     def outputs(narrow: Sequence[str]) -> dict[str, Array]:
         arrays = {name: rounded(array) if name in narrow else array for name, array in split.arrays.items()}
         batch = Batches.of(Split(arrays, split.shared), torch.float64, torch.device("cpu")).take(slice(None))
-        found = program({**bound, **batch}, integrator=solver.integrator)
+        found = program(noise.filled({**bound, **batch}, training=False), integrator=solver.integrator)
         return {name: value.numpy() for name, value in found.items() if value.is_floating_point()}
 
     try:

@@ -42,7 +42,9 @@ class Objective:
         if self.prior is not None:
             outputs.update(self.prior.outputs())
         self.solver = solver
-        self.graph = optimise(solver.unrolled(Graph(losses.inputs, outputs, losses.name)), CLEANING)
+        stepped, self.noise = solver.unrolled(Graph(losses.inputs, outputs, losses.name))
+        self.notes = solver.notes(losses)
+        self.graph = optimise(stepped, CLEANING)
         self.program: TorchProgram = TorchProgram(self.graph)
 
     @classmethod
@@ -55,11 +57,19 @@ class Objective:
         prior = PriorWeight.of(plan, targets, train.count, sizes)
         return cls(plan.losses, training_solver(plan), prior)
 
+    def begin(self, seed: int, update: int) -> None:
+        """What is drawn while training from here on (random ends, noise) is a function of these two."""
+        self.solver.integrator.steering.begin((seed, update))
+        self.noise.begin(update)
+
     def __call__(self, weights: Mapping[str, Tensor], batch: Batch, training: bool = False) -> Loss:
-        """Evaluate. `training` turns on priors, dropout, statistics of the batch, and random ends of solves."""
+        """Evaluate. `training` turns on priors, dropout, statistics of the batch, random ends of solves, and new noise
+        for each update.
+        """
         integrator = self.solver.integrator
         integrator.steering.active = training and integrator.steering.width > 0
-        result = self.program.evaluate({**weights, **batch}, training=training, integrator=integrator)
+        bound = self.noise.filled({**weights, **batch}, training)
+        result = self.program.evaluate(bound, training=training, integrator=integrator)
         outputs = dict(result.outputs)
         total = outputs["loss"].mean()
         if self.prior is not None:
@@ -69,10 +79,15 @@ class Objective:
         means = {name: outputs[name].mean() for name in self.terms}
         return Loss(total, means, result.updates)
 
+    @property
+    def chunk(self) -> int:
+        """How many samples are evaluated at once where no gradient is needed: fewer where they have much noise."""
+        return min(CHUNK, self.noise.chunk)
+
     @torch.no_grad()
     def over(self, weights: Mapping[str, Tensor], batches: Batches) -> float:
-        """The mean loss over all samples, evaluated as deployed and without priors."""
+        """The mean loss over all samples, evaluated as deployed, without priors and on the same noise each time."""
         total = 0.0
-        for batch, count in batches.chunks(CHUNK):
+        for batch, count in batches.chunks(self.chunk):
             total += float(self(weights, batch).total) * count
         return total / batches.count

@@ -6,34 +6,45 @@ from dataclasses import dataclass
 
 from isocline_compiler.graph import Graph, Node, everything
 from isocline_compiler.graph.called import Called
-from isocline_compiler.graph.solve import SOLVE, choice_of, parts, spec_of
+from isocline_compiler.graph.solve import SOLVE, SolveSpec, choice_of, parts, spec_of
 from isocline_compiler.model import TrainingPlan
 from isocline_compiler.solvers.grid import Discretisation, discretise
+from isocline_compiler.solvers.schemes import SCHEMES
 from isocline_compiler.solvers.unroll import unroll
 from isocline_compiler.training.integrate import AdaptiveIntegrator
+from isocline_compiler.training.path_noise import PathNoise
 from isocline_compiler.training.steering import Steering
 from isocline_compiler.vocabulary.options import ADAPTIVE
 from isocline_dsl.diagnostics import IsoclineError
 from isocline_dsl.messages import fitting as messages
 
+STEPS, SUBSTEPS = 64, 2
+"""Of a solve with noise for which no solver is named: how many in all, and at least between two times."""
+
 
 @dataclass(frozen=True)
 class TrainingSolver:
-    """What steps the solves whose scheme is not part of the model: a fixed scheme, or else the integrator."""
+    """What steps the solves whose scheme is not part of the model: a fixed scheme where it is meant for them, or else
+    the integrator; solves with noise for which no solver is named, a scheme and a grid that fit.
+    """
 
     fixed: Called | None
     integrator: AdaptiveIntegrator
+    seed: int = 0
 
-    def unrolled(self, graph: Graph) -> Graph:
-        """The graph with every solve of fixed steps in place; those left belong to the integrator."""
-        solves = [node for node in everything(graph.outputs.values()) if node.op is SOLVE]
-        choices = {choice_of(node): self.choose(node) for node in solves}
-        return unroll(graph, {name: choice for name, choice in choices.items() if choice is not None}).graph
+    def unrolled(self, graph: Graph) -> tuple[Graph, PathNoise]:
+        """The graph with every solve of fixed steps in place, and what fills its noise; those left belong to the
+        integrator.
+        """
+        choices = {choice_of(node): self.choose(node) for node in solves_of(graph)}
+        known = {name: choice for name, choice in choices.items() if choice is not None}
+        found = unroll(graph, known)
+        return found.graph, PathNoise.of(graph, found.inputs, known, self.seed)
 
     def choose(self, node: Node) -> Discretisation | None:
         """The author's own scheme, else the training scheme, else None. Raises E455 or what the grid raises."""
         spec = spec_of(node)
-        choice = spec.scheme or self.fixed
+        choice = self.named(node)
         if choice is None:
             return None
         if spec.scheme is None and self.integrator.steering.width:
@@ -41,6 +52,64 @@ class TrainingSolver:
         return discretise(
             spec.interval, choice.name, _steps(choice), intervals=_intervals(node), span=choice.span or node.span
         )
+
+    def named(self, node: Node) -> Called | None:
+        """The scheme of a solve as it would be written."""
+        spec = spec_of(node)
+        if spec.scheme is not None:
+            return spec.scheme
+        if self.fixed is not None and takes(self.fixed, spec):
+            return self.fixed
+        return scheme_for_noise(node) if spec.noises else None
+
+    def notes(self, graph: Graph) -> tuple[str, ...]:
+        """Which solves are stepped by what nobody named, for the screen."""
+        found = {}
+        for node in solves_of(graph):
+            spec, named = spec_of(node), self.named(node)
+            if spec.noises and named not in (None, spec.scheme, self.fixed):
+                found[spec.choice] = (
+                    f"no solver is named for the noise of `{spec.field}`: training steps it as by `solver {named}`"
+                )
+        return tuple(found.values())
+
+    def require_fit(self, named: Called, graph: Graph) -> None:
+        """Raises E466, or the misfit of a scheme, where the solver named in `train` is not for what it should step."""
+        left = [node for node in solves_of(graph) if spec_of(node).scheme is None]
+        if not left or named.span is None:
+            return
+        if self.fixed is not None and self.fixed.name in SCHEMES:
+            own = [node for node in left if takes(self.fixed, spec_of(node))]
+            for node in own or left:
+                reason = SCHEMES[self.fixed.name].fits(spec_of(node))
+                if reason is not None:
+                    raise IsoclineError([reason(named.span)])
+        elif self.fixed is None and all(spec_of(node).noises for node in left):
+            scheme = str(scheme_for_noise(left[0]))
+            raise IsoclineError([messages.solver_without_noise(named.span, named.name, spec_of(left[0]).field, scheme)])
+
+
+def solves_of(graph: Graph) -> list[Node]:
+    """The solves of a graph, those in its regions too."""
+    return [node for node in everything(graph.outputs.values()) if node.op is SOLVE]
+
+
+def takes(choice: Called, spec: SolveSpec) -> bool:
+    """Whether a scheme is meant for such a solve: one for noise where there is noise, another where there is none."""
+    scheme = SCHEMES.get(choice.name)
+    return scheme is None or bool(scheme.normals) == bool(spec.noises)
+
+
+def scheme_for_noise(node: Node) -> Called:
+    """The first of the schemes that fits the noise of a solve; equally many steps in every interval."""
+    known = [scheme for scheme in SCHEMES.values() if scheme.normals]
+    fitting = [scheme for scheme in known if scheme.fits(spec_of(node)) is None]
+    if not fitting:
+        reason = known[0].fits(spec_of(node))
+        assert reason is not None
+        raise IsoclineError([reason(node.span)])
+    intervals = _intervals(node)
+    return Called(fitting[0].name, {"steps": intervals * max(SUBSTEPS, -(-STEPS // intervals))})
 
 
 def _steps(choice: Called) -> int:
@@ -51,19 +120,25 @@ def _steps(choice: Called) -> int:
 
 
 def _intervals(node: Node) -> int:
-    """How many intervals the times of a solve make, when they come with the data."""
-    times = parts(node).times
-    count = times.size(-1) if times is not None else 2
-    return count - 1 if isinstance(count, int) else 1
+    """How many intervals the times of a solve make."""
+    known, times = spec_of(node).interval.times, parts(node).times
+    count = times.size(-1) if times is not None else len(known or ())
+    return max(count - 1, 1) if isinstance(count, int) else 1
 
 
 def training_solver(plan: TrainingPlan) -> TrainingSolver:
-    """The solver of a `train` block. `dopri5(steps=20)` is a fixed scheme, `dopri5(rtol=1e-6)` an adaptive solver."""
+    """The solver of a `train` block. `dopri5(steps=20)` is a fixed scheme, `dopri5(rtol=1e-6)` an adaptive solver.
+
+    Raises E466, or the misfit of a scheme, where it can step nothing of the loss.
+    """
     option = plan.solver
     steering = Steering(plan.steer or 0.0)
     if option.name not in ADAPTIVE or "steps" in option.options:
-        return TrainingSolver(option, AdaptiveIntegrator(steering=steering))
-    return TrainingSolver(None, adaptive(option, plan.gradient == "adjoint", steering))
+        solver = TrainingSolver(option, AdaptiveIntegrator(steering=steering), plan.seed)
+    else:
+        solver = TrainingSolver(None, adaptive(option, plan.gradient == "adjoint", steering), plan.seed)
+    solver.require_fit(option, plan.losses)
+    return solver
 
 
 def adaptive(option: Called, adjoint: bool = False, steering: Steering | None = None) -> AdaptiveIntegrator:

@@ -76,11 +76,13 @@ def _fitting(value: Array, weight: Array) -> tuple[int, ...]:
 
 @torch.no_grad()
 def _moments(statistic: Statistic, weights: Mapping[str, Array], batches: Batches, solver: TrainingSolver) -> Moments:
-    program = TorchProgram(solver.unrolled(Graph((), {"source": statistic.source})))
+    stepped, noise = solver.unrolled(Graph((), {"source": statistic.source}))
+    program = TorchProgram(stepped)
     bound: dict[str, Tensor] = {name: torch.tensor(value) for name, value in weights.items()}
     moments: Moments | None = None
-    for batch, _ in batches.chunks(CHUNK if statistic.source.type.batched else batches.count):
-        values = program({**bound, **batch}, integrator=solver.integrator)["source"].numpy()
+    for batch, _ in batches.chunks(min(CHUNK, noise.chunk) if statistic.source.type.batched else batches.count):
+        given = noise.filled({**bound, **batch}, training=False)
+        values = program(given, integrator=solver.integrator)["source"].numpy()
         here = Moments.of(_observations(values, statistic))
         moments = here if moments is None else moments.joined(here)
     assert moments is not None

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 import math
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -28,7 +27,7 @@ from isocline_dsl.messages import fitting as messages
 class Stepper:
     """w <- optimizer(w, dL/dw), the gradient clipped to a norm first, and w then kept within its limits.
 
-    The draws of a step (dropout, random ends) depend on the seed and the number of the step alone. Raises
+    The draws of a step (dropout, random ends, noise) depend on the seed and the number of the step alone. Raises
     E451 when the loss or the gradient is not finite, and what the solvers raise, with the epoch and the step;
     `kept` then holds the last weights for which all was finite.
     """
@@ -97,7 +96,7 @@ class Stepper:
 
     def _draw(self, step: int) -> None:
         torch.manual_seed(int(np.random.SeedSequence([self.plan.seed, step]).generate_state(1)[0]))
-        self.objective.solver.integrator.steering.begin((self.plan.seed, step))
+        self.objective.begin(self.plan.seed, step)
 
     def _norm(self, state: RunState) -> Tensor:
         """The norm of the whole gradient, before it is clipped."""
@@ -114,7 +113,7 @@ class Stepper:
         if bool(torch.isfinite(value)):
             return
         self._draw(state.step)
-        bound: Mapping[str, Tensor] = {**state.weights, **batch}
+        bound = self.objective.noise.filled({**state.weights, **batch}, training=True)
         found = find_culprit(self.objective, bound, self.source) or Culprit("no single equation is at fault", None)
         span = found.span or self.plan.span
         where = (what, state.epoch + 1, state.step + 1, found.words, _before(state), self._keep())

@@ -173,3 +173,19 @@ def data_narrowed(span: Span | None, name: str, does: str) -> Draft:
         f"float32 cannot hold the data of `{name}`: rounding them {does}",
         "write `precision float64` in `train` and `dtype float64` in `deploy`, or subtract what they have in common",
     )
+
+
+@message("E466")
+def solver_without_noise(span: Span | None, solver: str, field: str, scheme: str) -> Draft:
+    """`train` names an adaptive solver for ordinary differential equations, and the field has noise.
+
+    It chooses its steps by the error of a smooth solution; a path that noise drives is smooth nowhere. Name a scheme
+    for noise, which steps on a grid, or leave `solver` out.
+
+        train { solver euler_maruyama(steps=64) }
+    """
+    return Draft(
+        span,
+        f"`{solver}` cannot step `{field}`: it is for smooth solutions, and a path that noise drives is smooth nowhere",
+        f"write `solver {scheme}`",
+    )

@@ -134,3 +134,103 @@ def no_stochastic_scheme(span: Span | None, scheme: str, reason: str, fitting: C
     check` shows what the noise of a field is.
     """
     return Draft(span, f"`{scheme}` cannot solve this field: {reason}", f"these can: {', '.join(fitting)}")
+
+
+@message("E379")
+def weak_without_noise(span: Span | None) -> Draft:
+    """A weak error for a model without noise.
+
+    deploy { solver auto(weak=1e-2) }
+
+    The weak error is that of means over paths, and there are none. State `auto(error=1e-3)`.
+    """
+    return Draft(span, "`weak` is stated, and no solve has noise", "write `auto(error=1e-3)`")
+
+
+@message("E680")
+def no_grid_for_paths(span: Span | None, kind: str, bound: str, nearest: str, scheme: str, steps: int) -> Draft:
+    """No grid that was tried meets the stated error on the paths of noise.
+
+    A strong error compares path by path, and falls with the square root of the step where noise is multiplied by the
+    state: a hundredth of the error takes ten thousand times the steps. Where means, quantiles or other statistics over
+    samples are what counts, state their weak error instead; it falls with the step itself. Or name the scheme and the
+    steps: the certificate then says how far they are, and promises nothing.
+
+        deploy { solver auto(weak=1e-2) }
+        deploy { solver milstein(steps=256) }
+    """
+    other = "`auto(weak=...)` bounds the means over paths, " if kind == "strong" else ""
+    hint = f"{other}`solver {scheme}(steps={steps})` takes what was nearest"
+    found = f"no grid has a {kind} error of {bound}; the nearest was {nearest}, {scheme} with {steps} steps"
+    return Draft(span, found, hint)
+
+
+@message("E681")
+def no_scheme_for_noise(span: Span | None, field: str) -> Draft:
+    """No scheme converges for this noise.
+
+    Jumps and heavy tails are taken by `euler_maruyama` in Ito's calculus alone; several noises of one field have one
+    calculus.
+    """
+    return Draft(span, f"no scheme converges for the noise of `{field}`")
+
+
+@message("E682")
+def walks_differ(span: Span | None, output: str, found: str, bound: str) -> Draft:
+    """The finest grid of the scheme and an independent walk on the same paths go apart.
+
+    Both converge to the equation, so that on thousands of steps they must agree as well as the walk agrees with itself
+    on half as many. They do not: the scheme solves another equation, or neither has converged, since what multiplies
+    the noise grows faster than its state, or is not smooth. Take shorter times, or `tamed_euler`; if neither helps,
+    this is a fault of the compiler, and worth a report.
+    """
+    return Draft(
+        span, f"`{output}` is {found} from an independent walk on the same paths; at most {bound} was expected"
+    )
+
+
+@message("E373")
+def no_ensemble(span: Span | None, callee: str, found: str) -> Draft:
+    """`over=samples` of a value that comes from no solve with samples.
+
+    paths = solve market from s = 1 over 0..1 samples 256
+    output price = mean(paths, over=samples)
+    output last  = mean(history, axis=0)      # along an axis of any other value
+
+    Only `samples` behind a stochastic solve adds that axis.
+    """
+    return Draft(
+        span, f"`{callee}` has no samples to go over: {found} comes from no solve with `samples`",
+        "write `axis=...` to go along another axis",
+    )  # fmt: skip
+
+
+@message("E374")
+def ensemble_axis_gone(span: Span | None, callee: str, found: str, counts: Collection[int]) -> Draft:
+    """`over=samples` of a value whose first axis does not hold the samples any more.
+
+    The samples of a solve are the first axis of its result, and of what is computed from it entry by entry. What has
+    been summed over them, indexed or reshaped has lost it.
+    """
+    stated = " or ".join(map(str, counts))
+    return Draft(
+        span, f"`{callee}` finds no axis of {stated} samples in {found}",
+        "they are the first axis of the result of the solve",
+    )  # fmt: skip
+
+
+@message("E375")
+def over_and_axis(span: Span | None, callee: str) -> Draft:
+    """An axis beside `over=samples`, which names one already. Reduce over the one, then over the other."""
+    return Draft(span, f"`{callee}` is given an axis and `over`", "`over=samples` is the axis of the samples")
+
+
+@message("E683")
+def noise_differs(span: Span | None, noise: str, what: str, found: str, expected: str, off: str) -> Draft:
+    """The noise that the runtime makes has not the moments of its distribution.
+
+    Numbers of a seed are looked at before they are trusted: their mean, variance and fourth moment, and whether those
+    of neighbouring rows, samples, steps and channels are independent. Chance misses by five standard deviations once in
+    two million. The runtime is at fault, or its files were changed.
+    """
+    return Draft(span, f"the noise `{noise}` has a {what} of {found}, not {expected}: {off} standard deviations off")

@@ -60,7 +60,7 @@ class ModelEmitter(Emitter):
         self._literals: dict[tuple[str, Any], str] = {}
         self._readers: dict[str, str] = {}
         self._copies: dict[tuple[str, str], str] = {}
-        self._memo: dict[tuple[Any, ...], str] = {}
+        self._memo: dict[tuple[Any, ...], tuple[str, ...]] = {}
 
     def node(self, operator: str, *inputs: str, **attrs: Any) -> str:
         """Add an operator with one result."""
@@ -90,9 +90,15 @@ class ModelEmitter(Emitter):
 
     def once(self, operator: str, *inputs: str, **attrs: Any) -> str:
         """The same, but not again for the same arguments."""
+        return self.results(operator, 1, *inputs, **attrs)[0]
+
+    def results(self, operator: str, count: int, *inputs: str, **attrs: Any) -> tuple[str, ...]:
+        """Add an operator with several results, not again for the same arguments."""
         key = (operator, inputs, tuple(sorted(attrs.items())))
         if key not in self._memo:
-            self._memo[key] = self.node(operator, *inputs, **attrs)
+            names = tuple(self._fresh("n") for _ in range(count))
+            self.nodes.append(Emitted(operator, inputs, names, key[-1], self.span))
+            self._memo[key] = names
         return self._memo[key]
 
     def ints(self, values: Sequence[int]) -> str:

@@ -33,24 +33,33 @@ def _stable(alpha: float, shape: tuple[int, ...], generator: np.random.Generator
     return found
 
 
-def coarsened(fine: Array, noise: Noise, factor: int) -> Array:
-    """The same path on a grid whose steps are `factor` equal steps of the finer one.
+def coarsened(fine: Array, noise: Noise, factor: int, widths: Array | None = None) -> Array:
+    """The same path on a grid whose steps are `factor` steps of the finer one each, equal ones without `widths`.
 
-    With the finer steps 1/k wide, W_i = W(i/k) and dW_i, H_i the increment and the area of step i,
-    int_0^1 W_s ds = (1/k) sum_i (W_i + dW_i/2 + H_i).
+    Of finer steps h_i wide with increments dW_i and areas H_i, beginning at W_i, over a step h = sum_i h_i:
+    int_0^h W_s ds = h (dW/2 + H) = sum_i h_i (W_i + dW_i/2 + H_i). Foster, Lyons, Oberhauser (2020), SIAM J. Numer.
+    Anal. 58, 1466-1492.
     """
     rows, samples, steps, channels = fine.shape
     parts = fine.reshape(rows, samples, steps // factor, factor, channels)
-    own = parts[..., : noise.size]
+    own: Array = parts[..., : noise.size]
     if noise.process == "poisson":
-        return own.sum(axis=3)
+        return np.asarray(own.sum(axis=3))
+    h = np.ones(steps) if widths is None else np.abs(widths)
+    share = (h.reshape(-1, factor) / h.reshape(-1, factor).sum(axis=1, keepdims=True))[..., None]
     if noise.process == "stable":
-        return own.sum(axis=3) / factor ** (1 / noise.parameter)
-    moves = own / np.sqrt(factor)
-    total = moves.sum(axis=3)
+        return np.asarray((own * share ** (1 / noise.parameter)).sum(axis=3))
+    moves = own * np.sqrt(share)
+    total: Array = moves.sum(axis=3)
     if channels == noise.size:
         return total
     before = np.cumsum(moves, axis=3) - moves
-    areas = parts[..., noise.size :] / np.sqrt(12 * factor)
-    integral = (before + moves / 2 + areas).mean(axis=3)
+    areas = parts[..., noise.size :] * np.sqrt(share / 12)
+    integral = (share * (before + moves / 2 + areas)).sum(axis=3)
     return np.concatenate([total, np.sqrt(12) * (integral - total / 2)], axis=-1)
+
+
+def nodes(fine: Array, noise: Noise, widths: Array) -> Array:
+    """W at every node of the grid, from zero: (rows, samples, steps + 1, m)."""
+    moves = fine[..., : noise.size] * np.sqrt(np.abs(widths))[:, None]
+    return np.concatenate([np.zeros_like(moves[..., :1, :]), np.cumsum(moves, axis=2)], axis=2)

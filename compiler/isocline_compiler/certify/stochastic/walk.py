@@ -87,7 +87,7 @@ class SecondWalk:
 
 
 def _many(x: Tensor, rows: int, samples: int, batched: bool) -> Tensor:
-    whole = x if batched else x.expand(rows, *x.shape)
+    whole: Tensor = x if batched else x.expand(rows, *x.shape)
     return whole.repeat_interleave(samples, dim=0)
 
 
@@ -95,7 +95,8 @@ def _increment(noise: Noise, standard: Tensor, h: float) -> Tensor:
     flat = standard.reshape(-1, standard.shape[-1])[:, : noise.size]
     if noise.process == "poisson":
         return flat
-    return flat * abs(h) ** (1 / noise.parameter if noise.process == "stable" else 0.5)
+    power = 1 / noise.parameter if noise.process == "stable" else 0.5
+    return flat * float(abs(h) ** power)
 
 
 def _stirred(spec: SolveSpec, results: Sequence[Tensor], x: States, increments: Mapping[str, Tensor]) -> States:

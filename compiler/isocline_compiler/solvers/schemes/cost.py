@@ -21,13 +21,14 @@ LONGEST_START = 32
 
 @dataclass(frozen=True)
 class Cost:
-    """Operations that depend on the state, and evaluations of the field, in each step once started; and the nanoseconds
-    of one core that the operations take for each sample, besides what calling them takes.
+    """Operations that depend on the state, evaluations of the field, and of its diffusion, in each step once started;
+    and the nanoseconds of one core that the operations take for each sample, besides what calling them takes.
     """
 
     nodes: int
     evaluations: int
     per_sample: float = 0.0
+    diffusions: int = 0
 
     def seconds(self, samples: int) -> float:
         """What a step is predicted to take on so many samples."""
@@ -53,7 +54,7 @@ def emitted_cost(scheme: Stepping, solve: Solve) -> Cost:
     leaves = [*solve.state_arguments, *slices, *step.rows.values()]
     leaves += [item for item in remembered if isinstance(item, Node)]
     moving = dependent(topological(results), leaves) - set(leaves)
-    return Cost(max(len(moving), 1), field.evaluations, sum(map(_price, moving)))
+    return Cost(max(len(moving), 1), field.evaluations, sum(map(_price, moving)), field.diffusions)
 
 
 def _price(node: Node) -> float:

@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from isocline_compiler.graph import ARGUMENT, INPUT, Array, Node, Nodes, Region, leaf
-from isocline_compiler.graph.solve import Interval, Noise, Solve, SolveSpec, State, Term
+from isocline_compiler.graph.solve import Calculus, Interval, Noise, NoiseKind, Solve, SolveSpec, State, Term
 from isocline_compiler.graph.tensor_type import BATCH, TensorType
 from isocline_compiler.ops.arithmetic import POW
 from isocline_compiler.ops.elementwise import COS, EXP, SIN
@@ -24,9 +24,11 @@ NUMBER = TensorType("real", (BATCH,))
 
 @dataclass(frozen=True)
 class OrderProblem:
-    """x' = `equation`(t, x), or dx = equation dt + `diffusion` dW, over 0..`end`, with its solution in closed form.
+    """x' = `equation`(t, x), or dx = equation dt + sum_j `diffusion`_j(t, x) dW_j, over 0..`end`, and its solution.
 
-    `exact`(times (n,), Brownian paths (paths, n) or None) gives the states, (paths, n) each.
+    `diffusion` gives, for each of the `channels`, a factor for each state, None where it drives none. `exact`(times
+    (n,), Brownian paths (channels, paths, n) or None) gives the states, (paths, n) each. `kinds` are those of its
+    noise, stated where the expressions alone do not show them.
     """
 
     name: str
@@ -34,30 +36,34 @@ class OrderProblem:
     equation: Callable[[Node, Nodes], Sequence[Node]]
     exact: Callable[[Array, Array | None], Sequence[Array]]
     end: float
-    diffusion: Callable[[Node, Nodes], Sequence[Node]] | None = None
+    diffusion: Callable[[Node, Nodes], Sequence[Sequence[Node | None]]] | None = None
+    channels: int = 1
+    calculus: Calculus = "ito"
+    kinds: frozenset[NoiseKind] | None = None
 
     def solve(self) -> Solve:
         """The solve of it from an input for each state, kept at the end."""
         t = leaf(ARGUMENT, "t", TensorType("real"))
         x = tuple(leaf(ARGUMENT, name, NUMBER) for name in self.states)
         terms = [Term("drift", tuple(range(len(x))))]
-        results = list(self.equation(t, x))
-        if self.diffusion is not None:
-            terms.append(Term("diffusion", tuple(range(len(x))), "W", "entry"))
-            results += self.diffusion(t, x)
-        noises = () if self.diffusion is None else (Noise("W", 1),)
+        results = [value if value.type.batched else SPREAD(value, x[0]) for value in self.equation(t, x)]
+        for channel, factors in enumerate(() if self.diffusion is None else self.diffusion(t, x)):
+            for state, factor in enumerate(factors):
+                if factor is not None:
+                    terms.append(Term("diffusion", (state,), "W", "entry", channel))
+                    results.append(factor)
+        noises = () if self.diffusion is None else (Noise("W", self.channels, calculus=self.calculus),)
         spec = SolveSpec(
             self.name, self.name, tuple(State(name) for name in self.states), Interval((0.0, self.end), False),
             terms=tuple(terms), noises=noises,
         )  # fmt: skip
-        spread = tuple(value if value.type.batched else SPREAD(value, x[0]) for value in results)
         initial = tuple(leaf(INPUT, f"{name}_0", NUMBER) for name in self.states)
-        solve = Solve(spec, Region((t, *x), spread), initial)
-        return solve.rebuilt(spec=replace(spec, kinds=noise_kinds(solve)))
+        solve = Solve(spec, Region((t, *x), tuple(results)), initial)
+        return solve.rebuilt(spec=replace(spec, kinds=noise_kinds(solve) if self.kinds is None else self.kinds))
 
     def start(self, paths: int) -> dict[str, Array]:
         """The inputs of `solve`, (paths,)."""
-        w = None if self.diffusion is None else np.zeros((paths, 1))
+        w = None if self.diffusion is None else np.zeros((self.channels, paths, 1))
         found = self.exact(np.zeros(1), w)
         return {f"{name}_0": np.full(paths, np.ravel(x)[0]) for name, x in zip(self.states, found, strict=True)}
 
@@ -86,12 +92,5 @@ SEPARABLE = OrderProblem(
 )  # fmt: skip
 """q' = p, p' = -q: each state is moved by the other alone, as schemes that move states in turn want it."""
 
-GEOMETRIC = OrderProblem(
-    "geometric", ("x",), lambda t, x: [0.5 * x[0]],
-    lambda t, w: [np.exp((0.5 - 0.3**2 / 2) * t + 0.3 * (0.0 if w is None else w))], 1.0,
-    diffusion=lambda t, x: [0.3 * x[0]],
-)  # fmt: skip
-"""dx = x/2 dt + 3/10 x dW (Ito), x(0) = 1: solved by exp((1/2 - 9/200) t + 3/10 W). Kloeden, Platen (1992), 4.2."""
-
-KNOWN = (COUPLED, DRIVEN, SEPARABLE, GEOMETRIC)
-"""Of these a scheme takes the ones whose equations suit it."""
+KNOWN = (COUPLED, DRIVEN, SEPARABLE)
+"""Of these, and of those with noise, a scheme takes the ones whose equations suit it."""

@@ -9,11 +9,12 @@ from types import MappingProxyType
 from typing import Any, ClassVar, TypeAlias
 
 from isocline_compiler.graph import Array, Nodes
-from isocline_compiler.graph.solve import Solve, SolveSpec
+from isocline_compiler.graph.solve import NoiseKind, Solve, SolveSpec
 from isocline_compiler.solvers.field import Field
 from isocline_compiler.solvers.schemes.cost import Cost, emitted_cost
 from isocline_compiler.solvers.schemes.problems import KNOWN, OrderProblem
 from isocline_compiler.solvers.schemes.step import Memory, Step
+from isocline_compiler.solvers.schemes.stochastic_problems import WITH_NOISE
 from isocline_dsl import messages
 from isocline_dsl.diagnostics import Diagnostic
 from isocline_dsl.tree import Span
@@ -34,7 +35,7 @@ class Scheme(ABC):
 
     name: str
     order: float
-    """p, when the global error is O(h^p); of a stochastic scheme the strong order."""
+    """p, when the global error is O(h^p); where noise decides, the least of the strong orders."""
     reference: str
     options: ClassVar[Mapping[str, Any]] = MappingProxyType({"steps": None})
     """What a call of it takes, with defaults; None: it must be said."""
@@ -63,6 +64,14 @@ class Scheme(ABC):
             return lambda span: messages.scheme_does_not_fit(span, self.name, "it is for a field with noise")
         return None
 
+    def with_options(self, options: Mapping[str, Any]) -> Scheme:
+        """The scheme as a call of it asks for: with the values of its own options."""
+        return self
+
+    def strong_order(self, kinds: frozenset[NoiseKind]) -> float:
+        """p on equations whose noise is of these kinds, where the order depends on it."""
+        return self.order
+
     def stability(self, z: Array) -> Array | None:
         """R(z): the growth over a step on x' = lambda x with z = h lambda; None where there is no such function."""
         return None
@@ -74,7 +83,8 @@ class Scheme(ABC):
     @cached_property
     def problems(self) -> tuple[OrderProblem, ...]:
         """Equations with known solutions, on which its order is measured."""
-        fitting = tuple(problem for problem in KNOWN if self.fits(problem.solve().spec) is None)
+        known = WITH_NOISE if self.normals else KNOWN
+        fitting = tuple(item for item in known if self.fits(item.solve().spec) is None)
         assert fitting, f"{self.name} fits no problem that its order could be measured on: it has to state one"
         return fitting
 

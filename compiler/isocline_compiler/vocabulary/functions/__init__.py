@@ -13,6 +13,7 @@ from isocline_compiler.vocabulary.functions.elementwise import ELEMENTWISE
 from isocline_compiler.vocabulary.functions.losses import LOSSES
 from isocline_compiler.vocabulary.functions.metrics import METRICS
 from isocline_compiler.vocabulary.functions.normalization import NORMALIZATION
+from isocline_compiler.vocabulary.functions.order_statistics import ORDER_STATISTICS
 from isocline_compiler.vocabulary.functions.pooling import POOLING
 from isocline_compiler.vocabulary.functions.record import Function
 from isocline_compiler.vocabulary.functions.recurrent import RECURRENT
@@ -26,6 +27,7 @@ FUNCTIONS: Mapping[str, Function] = by_name(
     *TRIGONOMETRY,
     *ACTIVATIONS,
     *REDUCTIONS,
+    *ORDER_STATISTICS,
     *SHAPING,
     *DENSE,
     *CONVOLUTION,

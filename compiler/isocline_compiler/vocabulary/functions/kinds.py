@@ -94,6 +94,13 @@ Probability: TypeAlias = Annotated[
     float,
     ArgumentKind("real", "a number from 0 to below 1", lambda v: is_number(v) and 0 <= v < 1, float),
 ]
+Levels: TypeAlias = Annotated[
+    "float | tuple[float, ...]",
+    ArgumentKind(
+        "levels", "a number from 0 to 1, or a list of them",
+        lambda v: v != () and all(is_number(item) and 0 <= item <= 1 for item in listed(v)),
+    ),
+]  # fmt: skip
 Word: TypeAlias = Annotated[WordCall, ArgumentKind("word", "a word", lambda v: isinstance(v, WordCall))]
 FieldName: TypeAlias = Annotated[str, ArgumentKind("field", "the name of a field", lambda v: isinstance(v, str))]
 Flag: TypeAlias = Annotated[bool, ArgumentKind("flag", "true or false", lambda v: isinstance(v, bool))]

@@ -16,22 +16,28 @@ from isocline_compiler.ops.elementwise import SQUARE
 from isocline_compiler.ops.normalisation import LOGSUMEXP
 from isocline_compiler.ops.reduction import ARGMAX, CUMSUM, REDUCE_SUM
 from isocline_compiler.vocabulary.functions.broadcasting import align, as_real, elementwise, graph_axes, graph_axis
-from isocline_compiler.vocabulary.functions.kinds import Axes, Axis, Flag, Value
+from isocline_compiler.vocabulary.functions.ensembles import ensemble_axis
+from isocline_compiler.vocabulary.functions.kinds import Axes, Axis, Flag, Value, Word, WordCall
 from isocline_compiler.vocabulary.functions.record import functions
 from isocline_compiler.vocabulary.functions.scope import Scope
-from isocline_dsl.messages import calls
+from isocline_dsl.messages import calls, noise
 
 
 def reduced_axes(
-    callee: str, x: Node, axes: Sequence[int] | None, scope: Scope | None, axis: Sequence[int] | None = None
-) -> tuple[int, ...]:
+    callee: str, x: Node, axes: Sequence[int] | None, scope: Scope | None, axis: Sequence[int] | None = None,
+    over: WordCall | None = None,
+) -> tuple[int, ...]:  # fmt: skip
     """The axes of the graph to reduce; all of a sample, and of the split where that is asked, for None.
 
-    `axis` and `axes` are two names of the same argument.
+    `axis` and `axes` are two names of the same argument; `over=samples` says the axis of an ensemble in their place.
     """
     if axes is not None and axis is not None:
         raise Fault(lambda span: calls.argument_given_twice(span, callee, "axes"))
     axes = axes if axis is None else axis
+    if over is not None:
+        if axes is not None:
+            raise Fault(lambda span: noise.over_and_axis(span, callee))
+        return (ensemble_axis(callee, x, over),)
     if axes is not None:
         return graph_axes(callee, x, axes)
     first = 0 if scope is not None and scope.whole_split else int(x.type.batched)
@@ -48,20 +54,29 @@ def average(x: Node, scope: Scope | None) -> Node:
     return reduce("reduce_mean", x, reduced_axes("mean", x, None, scope))
 
 
-def sum_(x: Value, axes: Axes | None = None, keep: Flag = False, *, axis: Axes | None = None, scope: Scope) -> Node:
+def sum_(
+    x: Value, axes: Axes | None = None, keep: Flag = False, *,
+    axis: Axes | None = None, over: Word | None = None, scope: Scope,
+) -> Node:  # fmt: skip
     """The sum. `keep=true` leaves the axes in place, with size 1.
 
     Example: sum(x^2)
     """
-    return reduce("reduce_sum", x, reduced_axes("sum", x, axes, scope, axis), keep)
+    return reduce("reduce_sum", x, reduced_axes("sum", x, axes, scope, axis, over), keep)
 
 
-def mean(x: Value, axes: Axes | None = None, keep: Flag = False, *, axis: Axes | None = None, scope: Scope) -> Node:
+def mean(
+    x: Value, axes: Axes | None = None, keep: Flag = False, *,
+    axis: Axes | None = None, over: Word | None = None, scope: Scope,
+) -> Node:  # fmt: skip
     """The mean. `keep=true` leaves the axes in place, with size 1.
+
+    As of `sum`, `min`, `max`, `var`, `std`, `median` and `quantile`, `over=samples` means the axis of samples of a
+    stochastic solve.
 
     Example: image |> mean(axes=[1, 2])
     """
-    return reduce("reduce_mean", x, reduced_axes("mean", x, axes, scope, axis), keep)
+    return reduce("reduce_mean", x, reduced_axes("mean", x, axes, scope, axis, over), keep)
 
 
 def prod(x: Value, axes: Axes | None = None, keep: Flag = False, *, axis: Axes | None = None, scope: Scope) -> Node:
@@ -73,50 +88,59 @@ def prod(x: Value, axes: Axes | None = None, keep: Flag = False, *, axis: Axes |
 
 
 def max_(
-    x: Value, *others: Value, axes: Axes | None = None, keep: Flag = False, axis: Axes | None = None, scope: Scope
-) -> Node:
+    x: Value, *others: Value, axes: Axes | None = None, keep: Flag = False,
+    axis: Axes | None = None, over: Word | None = None, scope: Scope,
+) -> Node:  # fmt: skip
     """The largest: of several values, entry by entry, or of one value along axes.
 
     Example: max(x, 0)
     """
     if others:
-        return _of_several("max", (x, *others), axes or axis)
-    return reduce("reduce_max", x, reduced_axes("max", x, axes, scope, axis), keep)
+        return _of_several("max", (x, *others), axes or axis, over)
+    return reduce("reduce_max", x, reduced_axes("max", x, axes, scope, axis, over), keep)
 
 
 def min_(
-    x: Value, *others: Value, axes: Axes | None = None, keep: Flag = False, axis: Axes | None = None, scope: Scope
-) -> Node:
+    x: Value, *others: Value, axes: Axes | None = None, keep: Flag = False,
+    axis: Axes | None = None, over: Word | None = None, scope: Scope,
+) -> Node:  # fmt: skip
     """The smallest: of several values, entry by entry, or of one value along axes.
 
     Example: min(image, axes=[1, 2])
     """
     if others:
-        return _of_several("min", (x, *others), axes or axis)
-    return reduce("reduce_min", x, reduced_axes("min", x, axes, scope, axis), keep)
+        return _of_several("min", (x, *others), axes or axis, over)
+    return reduce("reduce_min", x, reduced_axes("min", x, axes, scope, axis, over), keep)
 
 
-def _of_several(name: str, values: tuple[Node, ...], axes: Sequence[int] | None) -> Node:
+def _of_several(name: str, values: tuple[Node, ...], axes: Sequence[int] | None, over: WordCall | None) -> Node:
     """Entry by entry; there is no axis to go along."""
-    if axes is not None:
-        raise Fault(lambda span: calls.unknown_keyword(span, f"{name} of several values", "axis", ()))
+    if axes is not None or over is not None:
+        keyword = "over" if axes is None else "axis"
+        raise Fault(lambda span: calls.unknown_keyword(span, f"{name} of several values", keyword, ()))
     return functools.reduce(lambda a, b: elementwise(f"{name}imum", a, b), values)
 
 
-def var(x: Value, axes: Axes | None = None, keep: Flag = False, *, axis: Axes | None = None, scope: Scope) -> Node:
+def var(
+    x: Value, axes: Axes | None = None, keep: Flag = False, *,
+    axis: Axes | None = None, over: Word | None = None, scope: Scope,
+) -> Node:  # fmt: skip
     """The variance, mean((x - mean(x))^2).
 
     Example: var(series, axis=0)
     """
-    return variance(x, reduced_axes("var", x, axes, scope, axis), keep)
+    return variance(x, reduced_axes("var", x, axes, scope, axis, over), keep)
 
 
-def std(x: Value, axes: Axes | None = None, keep: Flag = False, *, axis: Axes | None = None, scope: Scope) -> Node:
+def std(
+    x: Value, axes: Axes | None = None, keep: Flag = False, *,
+    axis: Axes | None = None, over: Word | None = None, scope: Scope,
+) -> Node:  # fmt: skip
     """The standard deviation, sqrt(var(x)). Its derivative is infinite where all entries are equal.
 
     Example: std(series, axis=0)
     """
-    return elementwise("sqrt", variance(x, reduced_axes("std", x, axes, scope, axis), keep))
+    return elementwise("sqrt", variance(x, reduced_axes("std", x, axes, scope, axis, over), keep))
 
 
 def variance(x: Node, axes: tuple[int, ...], keep: bool = False) -> Node:

@@ -1,0 +1,29 @@
+"""The axis of an ensemble: what `solve ... samples m` adds, the first of a sample."""
+
+from __future__ import annotations
+
+from isocline_compiler.graph import Fault, Node, topological
+from isocline_compiler.graph.solve import SOLVE, spec_of
+from isocline_compiler.graph.tensor_type import describe
+from isocline_compiler.vocabulary.functions.broadcasting import offset
+from isocline_compiler.vocabulary.functions.kinds import WordCall
+from isocline_dsl.messages import calls, noise
+
+OVER = ("samples",)
+"""What `over` may say."""
+
+
+def ensemble_axis(callee: str, x: Node, over: WordCall) -> int:
+    """The axis of the graph that holds the samples of the solve that x comes from.
+
+    Raises `Fault` where x comes from no solve with samples, or its first axis is not theirs any more.
+    """
+    if over.name not in OVER:
+        raise Fault(lambda span: calls.unknown_word(over.span or span, callee, "over", over.name, OVER))
+    counts = {spec_of(node).samples for node in topological([x]) if node.op is SOLVE} - {None}
+    if not counts:
+        raise Fault(lambda span: noise.no_ensemble(span, callee, describe(x.type)))
+    if not x.type.sample or x.type.sample[0] not in counts:
+        known = sorted(count for count in counts if count is not None)
+        raise Fault(lambda span: noise.ensemble_axis_gone(span, callee, describe(x.type), known))
+    return offset(x)
