@@ -14,6 +14,7 @@ from numpy.typing import ArrayLike, NDArray
 from isocline_runtime import Session, load, read_inputs, write_outputs
 from isocline_runtime.artifact import write_atomic
 from isocline_runtime.manifest import AttributionInfo, Port
+from isocline_runtime.noises import Rows
 
 if TYPE_CHECKING:
     from isocline_compiler.report.explanations import Explanations
@@ -23,13 +24,17 @@ Arrays = Mapping[str, NDArray[Any]]
 
 @dataclass(frozen=True)
 class Attribution:
-    """The explanations of some samples: `results` by name, as `info` describes them; `index` is what was asked for."""
+    """The explanations of some samples: `results` by name, as `info` describes them; `index` is what was asked for.
+
+    `noise` is that of the model, by name, where it has some.
+    """
 
     session: Session
     info: AttributionInfo
     inputs: Mapping[str, ArrayLike]
     results: dict[str, NDArray[Any]]
     index: int | None = None
+    noise: Mapping[str, ArrayLike] | None = None
 
     def write(self, path: str | os.PathLike[str]) -> None:
         """Write the arrays: csv, parquet, json or npz by the name's ending. Raises InputError, ArtifactError.
@@ -70,7 +75,7 @@ class Attribution:
 
         session = self.session
         asked = {item.output: np.asarray(-1 if self.index is None else self.index) for item in self.info.explained}
-        outputs = session.run(self.inputs)
+        outputs = session.run(self.inputs, noise=self.noise)
         return Explanations(
             self.info,
             self._samples(session.inputs, self.inputs),
@@ -87,20 +92,25 @@ def attribute(
     *,
     index: int | None = None,
     seed: int = 0,
+    rows: Rows = None,
+    noise: Mapping[str, ArrayLike] | None = None,
     providers: Sequence[str] = ("cpu",),
     threads: int = 1,
 ) -> Attribution:
     """Ask an artifact why it answers what it does to some inputs: arrays by name, a data frame, or a file.
 
     `index` is the entry of the output that is explained; by default the predicted class, or the sum of all entries.
-    `seed` is that of the noise, where a method needs some. Raises RunError E782 when the file has no `attribute`.
+    `seed` is that of the noise, where a method needs some; a model with noise takes `seed`, `rows` and `noise` as
+    `Session.run` does. Raises RunError E782 when the file has no `attribute`.
     """
     session = load(path, providers, threads)
     given = read_inputs(inputs, session.inputs) if isinstance(inputs, str | Path) else session.named(inputs)
-    results = session.attribute(given, index=index, seed=seed)
+    if session.noises:
+        noise, rows = session.noise_of(given, seed=seed, rows=rows, noise=noise), None
+    results = session.attribute(given, index=index, seed=seed, rows=rows, noise=noise)
     assert session.manifest is not None
     assert session.manifest.attribution is not None
-    return Attribution(session, session.manifest.attribution, given, results, index)
+    return Attribution(session, session.manifest.attribution, given, results, index, noise)
 
 
 def _repeated(port: Port) -> Port:

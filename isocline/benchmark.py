@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import statistics
+import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,7 +14,10 @@ from isocline_runtime.manifest import MODEL_FILE
 
 @dataclass(frozen=True)
 class Benchmark:
-    """`latency` holds the times; `nodes` counts the operations of the graph, `bytes` the model file."""
+    """`latency` holds the times; `nodes` counts the operations of the graph, `bytes` the model file.
+
+    `noises` lists what a run draws, which its time includes; `noise_us` is how long that takes alone, the median.
+    """
 
     name: str
     provider: str
@@ -20,6 +25,8 @@ class Benchmark:
     nodes: int
     bytes: int
     latency: Latency
+    noises: tuple[str, ...] = ()
+    noise_us: float = 0.0
 
 
 def bench(
@@ -37,7 +44,20 @@ def bench(
     """
     session = load(path, providers, threads)
     latency = measure_latency(session, batch, repeats, sizes=sizes)
-    return Benchmark(session.name, session.providers[0], threads, session.facts.nodes, _model_bytes(session), latency)
+    facts = session.providers[0], threads, session.facts.nodes, _model_bytes(session)
+    noises = tuple(f"{info.name}: {info}" for info in session.noises)
+    return Benchmark(
+        session.name, *facts, latency, noises, _noise_us(session, batch, latency.repeats) if noises else 0.0
+    )
+
+
+def _noise_us(session: Session, batch: int, repeats: int) -> float:
+    times = []
+    for _ in range(repeats):
+        start = time.perf_counter_ns()
+        session.noise(range(batch))
+        times.append((time.perf_counter_ns() - start) / 1e3)
+    return statistics.median(times)
 
 
 def _model_bytes(session: Session) -> int:

@@ -173,7 +173,9 @@ def derivative_error(session: Session, file: str, inputs: Mapping[str, Array], r
     columns = {port.name: int(port.shape[-1]) for port in derived.inputs if port.name.startswith(prefix)}
     given, weights = (u, v) if prefix == "adj_" else (v, u)
     seeds = {prefix + name: array.reshape(-1, columns[prefix + name]) for name, array in given.items()}
-    answers = derived.run({**x, **seeds})
+    rows = range(len(next(iter(x.values()))))
+    noise = {name: array for name, array in session.noise(rows).items() if name in {p.name for p in derived.inputs}}
+    answers = derived.run({**x, **seeds, **noise})
     products = {name: answers[prefix + name].reshape(-1) * array.reshape(-1) for name, array in weights.items()}
     found = sum(float(product.sum()) for product in products.values())
     terms = {name: (u[name] * slope).reshape(-1) for name, slope in slopes.items()}

@@ -6,6 +6,7 @@ import hashlib
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -20,6 +21,7 @@ from isocline_runtime.named_arrays import read_npz
 
 Array = NDArray[Any]
 Arrays = Mapping[str, Array]
+NOTHING: Arrays = MappingProxyType({})
 SLACK = 1.1
 """How much larger than stated an error may be found here: other processors round otherwise."""
 COMPLETE = 1e-3
@@ -90,24 +92,34 @@ def verify(path: str | Path, *, trust: Trust = None) -> Verification:
     inputs = _of("input", stored)
     claims = (
         *_facts(session, manifest, certificate),
-        *_errors(certificate, run_in_parts(session, inputs), stored),
+        *_errors(certificate, run_in_parts(session, inputs, _of("noise", stored)), stored),
         *_explanations(session, certificate, inputs),
         *_latency(session, certificate, inputs),
     )
     return Verification(session.name, claims)
 
 
-def run_in_parts(session: Session, inputs: Arrays) -> dict[str, Array]:
-    """The outputs for any number of samples, also of a model whose batch is fixed: the last part is filled up."""
+def run_in_parts(session: Session, inputs: Arrays, noise: Arrays = NOTHING) -> dict[str, Array]:
+    """The outputs for any number of samples, also of a model whose batch is fixed: the last part is filled up.
+
+    The noise is that which is given, else that of rows counted from 0.
+    """
     size = next((port.shape[0] for port in session.inputs if port.shape and isinstance(port.shape[0], int)), None)
-    count = max((len(array) for array in inputs.values()), default=1)
+    count = max((len(array) for array in (*inputs.values(), *noise.values())), default=1)
+    asked: dict[str, Any] = {"noise": noise} if session.noises else {}
     if not inputs or size is None:
-        return session.run(inputs)
+        return session.run(inputs, **asked)
     parts = []
     for start in range(0, count, int(size)):
-        part = {name: array[start : start + int(size)] for name, array in inputs.items()}
-        parts.append(session.run({name: np.resize(a, (int(size), *a.shape[1:])) for name, a in part.items()}))
+        if session.noises:
+            asked = {"noise": _part(noise, start, int(size)), "rows": range(start, start + int(size))}
+        parts.append(session.run(_part(inputs, start, int(size)), **asked))
     return {name: np.concatenate([part[name] for part in parts])[:count] for name in parts[0]}
+
+
+def _part(arrays: Arrays, start: int, size: int) -> dict[str, Array]:
+    """So many samples from one on; the last ones are repeated where there are fewer."""
+    return {name: np.resize(a[start : start + size], (size, *a.shape[1:])) for name, a in arrays.items()}
 
 
 def _of(kind: str, stored: Arrays) -> dict[str, Array]:

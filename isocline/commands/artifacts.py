@@ -11,6 +11,7 @@ from typing import Annotated, Any
 import typer
 
 import isocline
+from isocline.commands.noise import NoiseFile, RowNumbers, SavedNoise, Seed, given_noise, row_numbers, save_noise
 from isocline.commands.options import ArtifactPath, AsJson
 
 Providers = Annotated[
@@ -46,6 +47,10 @@ def run(
     seconds: Annotated[
         float | None, typer.Option("--seconds", min=0, metavar="S", help="End the run after S; an hour if not given.")
     ] = None,
+    seed: Seed = None,
+    rows: RowNumbers = None,
+    noise: NoiseFile = None,
+    saved: SavedNoise = None,
 ) -> None:
     """Run an artifact on the samples of a file."""
     from isocline_runtime import read_inputs, write_outputs
@@ -53,7 +58,11 @@ def run(
 
     session = isocline.load(artifact, providers, threads, seconds=TIME_LIMIT if seconds is None else seconds)
     inputs = read_inputs(given, session.inputs) if given is not None else {}
-    outputs = session.run(inputs)
+    numbers, arrays = row_numbers(rows), given_noise(noise)
+    if saved is not None:
+        arrays = session.noise_of(inputs, seed=seed, rows=numbers, noise=arrays)
+        save_noise(saved, session.name, arrays)
+    outputs = session.run(inputs, seed=seed, rows=numbers, noise=arrays)
     if out is not None:
         write_outputs(out, outputs, session.outputs)
     else:
@@ -101,6 +110,8 @@ def bench(
     result = isocline.bench(artifact, batch=batch, repeats=repeats, providers=providers, threads=threads)
     facts: dict[str, Any] = asdict(result)
     facts |= facts.pop("latency")
+    if not result.noises:
+        del facts["noises"], facts["noise_us"]
     if as_json:
         print(json.dumps(facts, indent=2))
     else:

@@ -11,6 +11,7 @@ import typer
 import isocline
 from isocline.commands.artifacts import Providers, Threads
 from isocline.commands.boundary import tell
+from isocline.commands.noise import NoiseFile, RowNumbers, SavedNoise, given_noise, row_numbers, save_noise
 from isocline.commands.options import ArtifactPath
 
 
@@ -27,7 +28,12 @@ def attribute(
         int | None,
         typer.Option("--index", metavar="K", help="The entry of the output to explain, such as a class."),
     ] = None,
-    seed: Annotated[int, typer.Option("--seed", min=0, help="Of the noise, where a method needs some.")] = 0,
+    seed: Annotated[
+        int, typer.Option("--seed", min=0, help="Of the noise, of the model or where a method needs some.")
+    ] = 0,
+    rows: RowNumbers = None,
+    noise: NoiseFile = None,
+    saved: SavedNoise = None,
     picture: Annotated[
         Path | None, typer.Option("--picture", metavar="P.svg", help="Draw the first samples, in a way that fits them.")
     ] = None,
@@ -37,7 +43,12 @@ def attribute(
     """Why a model answers what it does: attributions of an artifact, as arrays and as a picture."""
     if picture is not None and picture.suffix.lower() != ".svg":
         raise typer.BadParameter(f"{picture} does not end in .svg", param_hint="--picture")
-    found = isocline.attribute(artifact, given, index=index, seed=seed, providers=providers, threads=threads)
+    found = isocline.attribute(
+        artifact, given, index=index, seed=seed, rows=row_numbers(rows), noise=given_noise(noise),
+        providers=providers, threads=threads,
+    )  # fmt: skip
+    if saved is not None:
+        save_noise(saved, found.session.name, found.noise)
     if out is not None:
         found.write(out)
     elif picture is None:

@@ -20,7 +20,8 @@ FEWEST = 10  # runs that a percentile needs
 
 @dataclass(frozen=True)
 class Latency:
-    """Times of one `Session.run`, checks included: percentiles in microseconds; loading in milliseconds."""
+    """Times of one `Session.run`, checks and drawing of noise included: percentiles in microseconds; loading in
+    milliseconds."""
 
     batch: int
     repeats: int
@@ -47,19 +48,20 @@ def measure_latency(
     `Session.run` raises.
     """
     inputs = inputs if inputs is not None else draw_inputs(session.inputs, batch, seed, sizes)
+    rows = session.open_rows(batch)
     for _ in range(WARM_UP):
-        session.run(inputs)
+        session.run(inputs, rows=rows)
     until = time.perf_counter() + seconds
     times = np.array(
-        [_time_run(session, inputs) for run in range(repeats) if run < FEWEST or time.perf_counter() < until]
+        [_time_run(session, inputs, rows) for run in range(repeats) if run < FEWEST or time.perf_counter() < until]
     )
     p50, p99 = (float(value) for value in np.percentile(times, (50, 99)))
     return Latency(batch, len(times), p50, p99, float(times.max()), session.load_ms, batch / p50 * 1e6)
 
 
-def _time_run(session: Session, inputs: Mapping[str, NDArray[Any]]) -> float:
+def _time_run(session: Session, inputs: Mapping[str, NDArray[Any]], rows: range | None) -> float:
     start = time.perf_counter_ns()
-    session.run(inputs)
+    session.run(inputs, rows=rows)
     return (time.perf_counter_ns() - start) / 1e3
 
 

@@ -191,6 +191,12 @@ class Session:
         arrays = self._noises.drawn(rows, seed, memory_limit(self._limits.memory))
         return {name: array[0] if is_one(rows) else array for name, array in arrays.items()}
 
+    def open_rows(self, count: int) -> range | None:
+        """So many rows where nothing but rows says how many samples there are; else None."""
+        counted = any(isinstance(noise.shape[0], int) for noise in self._noises.ports)
+        counted = counted or any(port.batched for port in self.inputs)
+        return range(count) if self.noises and not counted else None
+
     def noise_of(
         self,
         inputs: Inputs = None,

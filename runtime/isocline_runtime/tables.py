@@ -61,14 +61,25 @@ def read_inputs(path: str | os.PathLike[str], ports: Sequence[Port]) -> Arrays:
     """
     source = Path(path)
     file_type = _file_type(source)
+    return file_type.read(source, _content(source), ports)
+
+
+def read_arrays(path: str | os.PathLike[str]) -> Arrays:
+    """The arrays of an npz by name, whatever their names are. Raises InputError E750 or E751."""
+    source = Path(path)
+    if source.suffix.lower() != ".npz":
+        raise messages.unknown_type(source, (".npz",))
+    return read_npz(source, _content(source))
+
+
+def _content(source: Path) -> bytes:
     try:
         size = source.stat().st_size
         if size > INPUT_LIMIT:
             raise messages.unreadable_table(source, f"it has {size} bytes, the limit is {INPUT_LIMIT}")
-        content = source.read_bytes()
+        return source.read_bytes()
     except OSError as error:
         raise messages.unreadable_table(source, error.strerror or str(error)) from None
-    return file_type.read(source, content, ports)
 
 
 def write_outputs(path: str | os.PathLike[str], outputs: Mapping[str, NDArray[Any]], ports: Sequence[Port]) -> None:

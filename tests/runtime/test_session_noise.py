@@ -124,7 +124,7 @@ def test_a_row_is_replayed_from_javascript(session: Session) -> None:
         drawn = draw_noise(info, 7, [517])
         assert np.isfinite(drawn).all()
         assert (drawn == np.finfo(np.float32).max).any() == (info is flight)  # numbers that float32 cannot hold
-        np.testing.assert_allclose(np.reshape(numbers, drawn.shape), drawn, rtol=2e-6)
+        np.testing.assert_allclose(np.array(numbers, float).reshape(drawn.shape), drawn, rtol=2e-6)
     entries[0]["version"] = 2
     given = json.dumps({"noises": entries, "script": SCRIPT.as_uri()})
     done = subprocess.run([node, "-e", program], input=given, capture_output=True, text=True, timeout=60, check=False)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from time import monotonic
 
 from isocline_compiler.certify.choose import Trial
@@ -19,8 +19,13 @@ from isocline_compiler.solvers.unroll.time_span import steps_of
 from isocline_dsl import messages
 from isocline_dsl.diagnostics import Diagnostic, IsoclineError
 
-FINEST = (1 << 9, 1 << 11, 1 << 13)
-"""Steps of the finest grids that are tried in turn, over all intervals."""
+ROUNDS = {
+    "strong": ((1 << 9, 1), (1 << 11, 1), (1 << 13, 1), (1 << 15, 1)),
+    "weak": ((1 << 9, 1), (1 << 9, 8), (1 << 11, 2), (1 << 13, 2), (1 << 15, 1)),
+}
+"""Steps of the finest grids that are tried in turn, over all intervals, and how many times more rows: a strong error
+is hidden by coarse steps, a weak one by chance.
+"""
 FINER = 16
 """By how much a grid that is judged is coarser than the finest, at least."""
 BESIDE = "rk4"
@@ -54,10 +59,12 @@ def choose_stochastic(
     if not admitted:
         raise IsoclineError([_none_fits(nested)], evaluator.model.source)
     sharpest = max(admitted, key=lambda scheme: _order(scheme, nested))
-    for total in FINEST:
+    for total, more in ROUNDS[stated.kind]:
         most = max(total // slots // FINER, 1)
         most = 1 << (most.bit_length() - 1)
-        fresh = [(s, n) for s in admitted for n in _powers(most) if (s.name, n) not in trials]
+        nested = replace(nested, more=more)
+        known = trials if more == 1 else {}
+        fresh = [(s, n) for s in admitted for n in _powers(most) if (s.name, n) not in known]
         if not fresh:
             continue
         progress(f"walking {nested.rows} rows with {most * FINER * slots} steps, and {len(fresh)} coarser grids")

@@ -13,6 +13,7 @@ from math import sqrt
 
 import numpy as np
 
+from isocline_compiler.backends.to_torch import TorchProgram
 from isocline_compiler.certify.evaluation import Choices, Evaluator
 from isocline_compiler.certify.samples import Samples
 from isocline_compiler.certify.stochastic.errors import NORMAL, outputs_with
@@ -96,7 +97,7 @@ class Ensemble:
             for item in self.noises
         }
         walked = Evaluator(mine.model, mine.weights, Samples(inputs, {}, few.origin), mine.error, mine.by)
-        found = outputs_with(walked, self.choices, noise)
+        found = outputs_with(walked, TorchProgram(walked.stepped(self.choices)), noise)
         return {name: found[name].astype(np.float64).reshape(len(seeds), rows, -1) for name in names}
 
 

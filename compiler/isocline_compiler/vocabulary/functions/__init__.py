@@ -19,6 +19,7 @@ from isocline_compiler.vocabulary.functions.record import Function
 from isocline_compiler.vocabulary.functions.recurrent import RECURRENT
 from isocline_compiler.vocabulary.functions.reductions import REDUCTIONS
 from isocline_compiler.vocabulary.functions.scaling import SCALING
+from isocline_compiler.vocabulary.functions.scores import SCORES
 from isocline_compiler.vocabulary.functions.shaping import SHAPING
 from isocline_compiler.vocabulary.functions.trigonometry import TRIGONOMETRY
 
@@ -37,5 +38,6 @@ FUNCTIONS: Mapping[str, Function] = by_name(
     *SCALING,
     *DERIVATIVES,
     *LOSSES,
+    *SCORES,
     *METRICS,
 )

@@ -101,6 +101,13 @@ Levels: TypeAlias = Annotated[
         lambda v: v != () and all(is_number(item) and 0 <= item <= 1 for item in listed(v)),
     ),
 ]  # fmt: skip
+Bandwidths: TypeAlias = Annotated[
+    "float | tuple[float, ...]",
+    ArgumentKind(
+        "bandwidths", "a positive number known when compiling, or a list of them",
+        lambda v: v != () and all(is_number(item) and 0 < item < math.inf for item in listed(v)),
+    ),
+]  # fmt: skip
 Word: TypeAlias = Annotated[WordCall, ArgumentKind("word", "a word", lambda v: isinstance(v, WordCall))]
 FieldName: TypeAlias = Annotated[str, ArgumentKind("field", "the name of a field", lambda v: isinstance(v, str))]
 Flag: TypeAlias = Annotated[bool, ArgumentKind("flag", "true or false", lambda v: isinstance(v, bool))]
