@@ -50,6 +50,13 @@ field f(t, x: real[2]) {
   dx = a*(x0 - x) dt + b*[[1 + x[0], 0.3], [0.2*x[0]*x[1], x[1]]] @ dW + 0.3*x dV
 }
 """,
+    "entries": """
+field f(t, x: real[2]) {
+  noise V: brownian[1]
+  noise W: brownian[2]
+  dx = a*(x0 - x) dt + b*x dW[1] + [0.1, x[0]] dW[0] + 0.1*x dV
+}
+""",
     "scalar": """
 field f(t, x: real[2]) {
   noise V: brownian[1]
