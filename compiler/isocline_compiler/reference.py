@@ -187,6 +187,7 @@ TABLES: Mapping[str, Callable[[], str]] = {
     "schemes": schemes,
     "stochastic_schemes": stochastic_schemes,
     "adaptive": lambda: choices(options.ADAPTIVE),
+    "adaptive_with_noise": lambda: choices(options.ADAPTIVE_WITH_NOISE),
     "optimizers": lambda: choices(options.OPTIMIZERS),
     "schedules": lambda: choices(options.SCHEDULES),
     "splits": lambda: choices(options.SPLITS),

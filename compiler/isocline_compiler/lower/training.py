@@ -21,6 +21,7 @@ from isocline_compiler.passes.join import join
 from isocline_compiler.vocabulary.functions.record import Callee, bind, check
 from isocline_compiler.vocabulary.options import (
     ADAPTIVE,
+    ADAPTIVE_WITH_NOISE,
     EARLY_STOP,
     GRADIENTS,
     OPTIMIZERS,
@@ -114,7 +115,7 @@ class TrainLowering:
             return _default(ADAPTIVE["dopri5"])
         if isinstance(value, Call) and means_steps(value):
             return scheme_called(value, self.values.numbers)
-        known = {**FIXED, **ADAPTIVE}
+        known = {**FIXED, **ADAPTIVE, **ADAPTIVE_WITH_NOISE}
         return self.settings.option(value, "solver", known, messages.unknown_solver)
 
     # ----------------------------------------------------------------------------------------------- losses

@@ -19,7 +19,7 @@ import numpy as np
 
 from isocline_compiler.derivatives.reverse_forward import dependent
 from isocline_compiler.graph import ARGUMENT, CONSTANT, Array, Fault, Node, Nodes, leaf, topological
-from isocline_compiler.graph.solve import NoiseKind, Solve, Term
+from isocline_compiler.graph.solve import NoiseKind, Solve, SolveSpec, Term
 from isocline_compiler.graph.tensor_type import BATCH, TensorType
 from isocline_compiler.ops.activation import ACTIVATION
 from isocline_compiler.ops.arithmetic import ARITHMETIC, POW
@@ -147,3 +147,15 @@ def _vanishes(sides: Sequence[Node | None], leaves: Nodes | list[Node], random: 
         if not np.isfinite(difference).mean() >= 0.25 or not np.nanmax(difference - SAME * size) <= 0:
             return False
     return True
+
+
+def channels_apart(spec: SolveSpec) -> bool:
+    """Whether every entry that is driven has a channel of noise of its own, whatever its factor reads."""
+    driven = [(term, state) for term, state, _ in spec.by_term() if term.kind == "diffusion"]
+    channels: list[tuple[str | None, int]] = []
+    for term, state in driven:
+        entries = prod(int(size) for size in spec.states[state].shape)
+        if term.product == "matrix" or (term.product == "entry" and entries > 1):
+            return False
+        channels += [(term.noise, i) for i in (range(entries) if term.product == "each" else [term.entry])]
+    return len(set(channels)) == len(channels) and len({state for _, state in driven}) == len(driven)

@@ -16,6 +16,7 @@ from isocline_compiler.graph import Node
 from isocline_compiler.graph.solve import spec_of
 from isocline_compiler.training.breaks import Breaks
 from isocline_compiler.training.clock import Clock, Leg, States
+from isocline_compiler.training.integrate_noise import NoiseIntegrator
 from isocline_compiler.training.steering import Steering
 from isocline_compiler.training.watched_field import Halt, WatchedField
 
@@ -58,8 +59,8 @@ class AdaptiveIntegrator:
     for jumps, which no step crosses, and for narrow features, which none steps over. `allowed` bounds the evaluations
     of a solve, `longest` the steps, as a part of the horizon. With `adjoint` the gradient is the solution of
     a' = -(df/dx)^T a backwards in time (Chen et al. 2018), in constant memory and to the solver's own tolerance;
-    without, it is the derivative of the numerical solution. Raises E452 (the solution runs away), E453 (too many
-    evaluations), E457 (times out of order).
+    without, it is the derivative of the numerical solution. What noise drives is left to `driven`. Raises E452 (the
+    solution runs away), E453 (too many evaluations), E457 (times out of order).
     """
 
     method: str = "dopri5"
@@ -71,6 +72,7 @@ class AdaptiveIntegrator:
     longest: float | None = None
     known: dict[str, tuple[States, Breaks]] = dataclasses.field(default_factory=dict)
     look: Callable[[Halt], None] | None = None
+    driven: NoiseIntegrator | None = None
 
     def __call__(
         self,
@@ -82,6 +84,8 @@ class AdaptiveIntegrator:
         times: Tensor | None,
     ) -> States:
         """Each state at the end, or at all times on an axis after the batch axis."""
+        if self.driven is not None and spec_of(node).noises:
+            return self.driven(node, field, initial, captured, stacked, times)
         path = self.solve(node, field, initial, stacked, times).path
         if not spec_of(node).interval.everywhere:
             return tuple(states[-1] for states in path)

@@ -68,6 +68,8 @@ class Objective:
         """
         integrator = self.solver.integrator
         integrator.steering.active = training and integrator.steering.width > 0
+        if integrator.driven is not None:
+            integrator.driven.seed = self.noise.current(training)
         bound = self.noise.filled({**weights, **batch}, training)
         result = self.program.evaluate(bound, training=training, integrator=integrator)
         outputs = dict(result.outputs)

@@ -98,12 +98,15 @@ class PathNoise:
         """The draws that follow are those of this update."""
         self.update = update
 
+    def current(self, training: bool) -> int:
+        """The seed of what is drawn now."""
+        return seed_of(self.seed, _UPDATE, self.update) if training else seed_of(self.seed, _FIXED)
+
     def filled(self, bound: Mapping[str, Tensor], training: bool) -> Mapping[str, Tensor]:
         """The values of a batch with those of the noise, in the precision and on the device of the others."""
         if not self.inputs:
             return bound
-        setting, rows = namespace_of(bound), bound[ROWS]
-        seed = seed_of(self.seed, _UPDATE, self.update) if training else seed_of(self.seed, _FIXED)
+        setting, rows, seed = namespace_of(bound), bound[ROWS], self.current(training)
         return {**bound, **{item.name: item.draw(seed, rows).to(setting.working) for item in self.inputs}}
 
 

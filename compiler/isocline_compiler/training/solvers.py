@@ -11,10 +11,12 @@ from isocline_compiler.model import TrainingPlan
 from isocline_compiler.solvers.grid import Discretisation, discretise
 from isocline_compiler.solvers.schemes import SCHEMES
 from isocline_compiler.solvers.unroll import unroll
+from isocline_compiler.solvers.unroll.driven import side_by_side
 from isocline_compiler.training.integrate import AdaptiveIntegrator
+from isocline_compiler.training.integrate_noise import NoiseIntegrator
 from isocline_compiler.training.path_noise import PathNoise
 from isocline_compiler.training.steering import Steering
-from isocline_compiler.vocabulary.options import ADAPTIVE
+from isocline_compiler.vocabulary.options import ADAPTIVE, ADAPTIVE_WITH_NOISE
 from isocline_dsl.diagnostics import IsoclineError
 from isocline_dsl.messages import fitting as messages
 
@@ -39,7 +41,8 @@ class TrainingSolver:
         choices = {choice_of(node): self.choose(node) for node in solves_of(graph)}
         known = {name: choice for name, choice in choices.items() if choice is not None}
         found = unroll(graph, known)
-        return found.graph, PathNoise.of(graph, found.inputs, known, self.seed)
+        noise = PathNoise.of(graph, found.inputs, known, self.seed)
+        return side_by_side(found.graph), noise
 
     def choose(self, node: Node) -> Discretisation | None:
         """The author's own scheme, else the training scheme, else None. Raises E455 or what the grid raises."""
@@ -60,7 +63,9 @@ class TrainingSolver:
             return spec.scheme
         if self.fixed is not None and takes(self.fixed, spec):
             return self.fixed
-        return scheme_for_noise(node) if spec.noises else None
+        driven = self.integrator.driven
+        left = driven is not None and driven.misfit(spec) is None
+        return scheme_for_noise(node) if spec.noises and not left else None
 
     def notes(self, graph: Graph) -> tuple[str, ...]:
         """Which solves are stepped by what nobody named, for the screen."""
@@ -78,15 +83,17 @@ class TrainingSolver:
         left = [node for node in solves_of(graph) if spec_of(node).scheme is None]
         if not left or named.span is None:
             return
-        if self.fixed is not None and self.fixed.name in SCHEMES:
-            own = [node for node in left if takes(self.fixed, spec_of(node))]
-            for node in own or left:
-                reason = SCHEMES[self.fixed.name].fits(spec_of(node))
-                if reason is not None:
-                    raise IsoclineError([reason(named.span)])
-        elif self.fixed is None and all(spec_of(node).noises for node in left):
-            scheme = str(scheme_for_noise(left[0]))
-            raise IsoclineError([messages.solver_without_noise(named.span, named.name, spec_of(left[0]).field, scheme)])
+        own = [node for node in left if takes(named, spec_of(node))]
+        if self.fixed is None and self.integrator.driven is None:
+            if all(spec_of(node).noises for node in left):
+                scheme, field = str(scheme_for_noise(left[0])), spec_of(left[0]).field
+                raise IsoclineError([messages.solver_without_noise(named.span, named.name, field, scheme)])
+            return
+        fits = SCHEMES[named.name].fits if self.integrator.driven is None else self.integrator.driven.misfit
+        for node in own or left:
+            reason = fits(spec_of(node))
+            if reason is not None:
+                raise IsoclineError([reason(named.span)])
 
 
 def solves_of(graph: Graph) -> list[Node]:
@@ -132,11 +139,15 @@ def training_solver(plan: TrainingPlan) -> TrainingSolver:
     Raises E466, or the misfit of a scheme, where it can step nothing of the loss.
     """
     option = plan.solver
-    steering = Steering(plan.steer or 0.0)
-    if option.name not in ADAPTIVE or "steps" in option.options:
-        solver = TrainingSolver(option, AdaptiveIntegrator(steering=steering), plan.seed)
+    steering, adjoint = Steering(plan.steer or 0.0), plan.gradient == "adjoint"
+    if option.name in ADAPTIVE_WITH_NOISE and "steps" not in option.options:
+        integrator = AdaptiveIntegrator(steering=steering, adjoint=adjoint)
+        integrator.driven = with_noise(option, adjoint, steering, plan.seed)
+        solver = TrainingSolver(None, integrator, plan.seed)
+    elif option.name in ADAPTIVE and "steps" not in option.options:
+        solver = TrainingSolver(None, adaptive(option, adjoint, steering), plan.seed)
     else:
-        solver = TrainingSolver(None, adaptive(option, plan.gradient == "adjoint", steering), plan.seed)
+        solver = TrainingSolver(option, AdaptiveIntegrator(steering=steering), plan.seed)
     solver.require_fit(option, plan.losses)
     return solver
 
@@ -152,3 +163,11 @@ def adaptive(option: Called, adjoint: bool = False, steering: Steering | None = 
         adjoint,
         steering or Steering(0.0),
     )
+
+
+def with_noise(option: Called, adjoint: bool, steering: Steering, seed: int) -> NoiseIntegrator:
+    """A solver of torchsde with the defaults of its options filled in."""
+    at = {**ADAPTIVE_WITH_NOISE[option.name].defaults, **option.options}
+    allowed = int(at["evaluations"])
+    fixed = PathNoise((), seed).current(training=False)
+    return NoiseIntegrator(option.name, at.get("rtol"), at.get("atol"), at["dt"], allowed, adjoint, steering, fixed)

@@ -61,6 +61,16 @@ ADAPTIVE = by_name(
 )
 """Adaptive solvers, for training: `rtol`, `atol` are relative and absolute tolerances, `evaluations` bounds a solve."""
 
+ADAPTIVE_WITH_NOISE = by_name(
+    Choice("srk", {"rtol": 1e-3, "atol": 1e-4, "dt": None, "evaluations": 100_000},
+           summary="Rossler (2010), diagonal, additive or scalar noise in Ito's sense; steps by tolerance"),
+    Choice("reversible_heun", {"dt": None, "evaluations": 100_000},
+           summary="Kidger, Foster, Li, Lyons (2021), for Stratonovich's sense; its adjoint is exact"),
+)  # fmt: skip
+"""Solvers of equations with noise along a path that is refined as they ask, for training: `dt` is the step, or the
+first one where steps go by tolerances; a hundredth of the solve where it is not set.
+"""
+
 SPLITS = by_name(
     Choice("fraction", {"train": 0.8, "validation": 0.0, "seed": 0}, ("train", "validation"),
            summary="shuffled; what is left is the test"),
@@ -77,7 +87,7 @@ EARLY_STOP = by_name(
 )  # fmt: skip
 
 POSITIVE = frozenset(
-    {"lr", "rtol", "atol", "evaluations", "iterations", "history", "every", "peak", "patience", "epochs", "steps"}
+    {"lr", "rtol", "atol", "evaluations", "iterations", "history", "every", "peak", "patience", "epochs", "steps", "dt"}
 )
 """Options that cannot be 0. None can be negative, and what is counted (an integer by default) is whole."""
 

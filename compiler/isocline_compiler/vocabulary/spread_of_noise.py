@@ -19,6 +19,7 @@ from isocline_compiler.ops.indexing import SELECT
 from isocline_compiler.ops.reduction import REDUCE_SUM
 from isocline_compiler.ops.shaping import RESHAPE, SPREAD
 from isocline_compiler.solvers.field import Field
+from isocline_compiler.solvers.noise_kinds import channels_apart
 from isocline_compiler.vocabulary.gaussian import Factors, total
 from isocline_dsl.messages import noise as messages
 
@@ -61,8 +62,7 @@ def spread_of(callee: str, field: Field, t: Node, x: Nodes) -> Spread:
         if noise.process != "brownian":
             raise _without(callee, spec, f"is driven by `{noise.name}`, which is not Brownian")
     places = tuple(sorted({state for term, state, _ in spec.by_term() if term.kind == "diffusion"}))
-    own = _own_channels(spec)
-    if own:
+    if channels_apart(spec):
         ones = {item.name: SPREAD(constant(np.ones(item.size)), x[0]) for item in spec.noises}
         stirred = field.stir(t, x, ones)
         return Spread(places, tuple(ABS(_stirred(stirred[place])) for place in places))
@@ -79,21 +79,6 @@ def spread_of(callee: str, field: Field, t: Node, x: Nodes) -> Spread:
 
 def _without(callee: str, spec: SolveSpec, reason: str) -> Fault:
     return Fault(lambda span: messages.density_without_noise(span, callee, spec.field, reason))
-
-
-def _own_channels(spec: SolveSpec) -> bool:
-    """Whether every entry that is driven has a channel of noise of its own."""
-    seen: list[tuple[str | None, int]] = []
-    states: list[int] = []
-    for term, state, _ in spec.by_term():
-        if term.kind != "diffusion":
-            continue
-        entries = entries_of(spec, state)
-        if term.product == "matrix" or (term.product == "entry" and entries > 1):
-            return False
-        seen += [(term.noise, i) for i in (range(entries) if term.product == "each" else [term.entry])]
-        states.append(state)
-    return len(set(seen)) == len(seen) and len(set(states)) == len(states)
 
 
 def _columns(field: Field, t: Node, x: Nodes, places: Sequence[int]) -> list[list[Node]]:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from math import sqrt
 
 import numpy as np
 
-from isocline_compiler.graph import INPUT, Array, Node, Nodes, constant, leaf
-from isocline_compiler.graph.solve import Noise, Row, Solve, SolveSpec
+from isocline_compiler.graph import INPUT, Array, Graph, Node, Nodes, constant, leaf, topological, transform
+from isocline_compiler.graph.solve import PICK, SOLVE, Noise, Row, Solve, SolveSpec, pick, spec_of
 from isocline_compiler.graph.tensor_type import BATCH, TensorType
 from isocline_compiler.ops.arithmetic import POW
 from isocline_compiler.ops.elementwise import ABS
@@ -46,7 +47,7 @@ def driven(solve: Solve, scheme: Scheme, steps: int) -> Solve:
     like = next(iter(inputs.values()))
     solve = solve.rebuilt(initial=tuple(x if x.type.batched else SPREAD(x, like) for x in solve.initial))
     if solve.spec.samples is not None:
-        solve = _with_samples(solve, solve.spec.samples)
+        solve = with_samples(solve, solve.spec.samples)
     stacked = [_stacked(x, solve.spec.samples) for x in inputs.values()]
     return solve.with_rows([Row(name, "noise", "each") for name in inputs], stacked)
 
@@ -57,7 +58,9 @@ def _stacked(x: Node, samples: int | None) -> Node:
     return TRANSPOSE(merged, perm=(1, 0, 2))
 
 
-def _with_samples(solve: Solve, count: int) -> Solve:
+def with_samples(solve: Solve, count: int) -> Solve:
+    """The solve of a batch that holds `count` copies of each sample side by side."""
+
     def many(x: Node) -> Node:
         return MERGE_POINTS(repeated(x, count)) if x.type.batched else x
 
@@ -72,6 +75,35 @@ def _with_samples(solve: Solve, count: int) -> Solve:
 def split(results: Nodes, samples: int | None) -> Nodes:
     """The results of a solve with their axis of samples: (batch samples, ...) -> (batch, samples, ...)."""
     return results if samples is None else tuple(SPLIT_POINTS(x, count=samples) for x in results)
+
+
+def side_by_side(graph: Graph) -> Graph:
+    """solve with samples -> solve of a larger batch, its results split again: for a solver that is not ours.
+
+    Starts of solves with noise get their batch axis. The same graph comes back when there is none.
+    """
+    roots = tuple(graph.outputs.values())
+    batched = next((x for x in topological(roots) if x.op is INPUT and x.type.batched), None)
+    done: dict[Node, tuple[Node, int | None]] = {}
+
+    def visit(node: Node, inputs: tuple[Node, ...]) -> Node:
+        if node.op is PICK and node.inputs[0] in done:
+            larger, count = done[node.inputs[0]]
+            return split((pick(larger, node.attrs["index"]),), count)[0]
+        again = node.rebuilt(inputs)
+        if node.op is not SOLVE or not spec_of(node).noises:
+            return again
+        solve, count = Solve.of(again), spec_of(node).samples
+        like = next((x for x in (*solve.initial, *solve.captured) if x.type.batched), batched)
+        assert like is not None, "noise that drives no sample"
+        solve = solve.rebuilt(initial=tuple(x if x.type.batched else SPREAD(x, like) for x in solve.initial))
+        if count is not None:
+            solve = with_samples(solve.rebuilt(spec=replace(solve.spec, samples=None)), count)
+        done[node] = solve.node(), count
+        return done[node][0]
+
+    outputs = transform(roots, visit)
+    return graph.with_outputs(dict(zip(graph.outputs, outputs, strict=True))) if done else graph
 
 
 # ---------------------------------------------------------------------------------------------------- scales
