@@ -162,7 +162,8 @@ def differentiated(kind: str, proving: Proving, graph: Graph, staging: Path, pro
     prefix, derive = SEEDED[kind]
     progress(f"differentiating: {kind}")
     try:
-        derived = optimise(derive(graph))
+        held = {str(node.attrs["name"]) for node in graph.inputs} - {port.name for port in model.inputs}
+        derived = optimise(derive(graph, held))
     except Fault as fault:
         raise IsoclineError([fault.make(model.deployment.span)], model.source) from None
     file = staging / f"{prefix}{MODEL_FILE}"

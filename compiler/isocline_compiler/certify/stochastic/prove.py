@@ -8,6 +8,8 @@ from functools import cached_property
 from math import prod
 from pathlib import Path
 
+import numpy as np
+
 from isocline_compiler.certify.certificate import AttributionProof, Certificate
 from isocline_compiler.certify.choose import Trial
 from isocline_compiler.certify.deployed import (
@@ -131,6 +133,10 @@ class StochasticProving(Proving):
     def measuring(self) -> Evaluator:
         """The float64 model on the samples with their noise."""
         return self.evaluator(self.measured)
+
+    def row_numbers(self, places: Array) -> Array:
+        """Row i of the noise is that of sample i, of which some were measured."""
+        return np.asarray(self.samples.spread(MEASURED)[places])
 
     @property
     def solution(self) -> dict[str, Array]:
