@@ -22,8 +22,8 @@ def repeated(x: Node, count: int) -> Node:
 
 
 def at_points(x: Node, count: int) -> Node:
-    """(batch, ...) as (batch m, ...), the same for the m points of a sample; what has several paths of each sample keeps
-    them together: (n batch, ...) as (n m batch, ...).
+    """(batch, ...) as (batch m, ...), the same for the m points of a sample; what has several paths of each sample
+    keeps them together: (n batch, ...) as (n m batch, ...).
     """
     if x.shape[0] == BATCH:
         return MERGE_POINTS(repeated(x, count))
