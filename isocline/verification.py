@@ -109,8 +109,8 @@ def run_in_parts(session: Session, inputs: Arrays, rows: Array | None = None) ->
         return session.run(inputs, rows=rows)
     parts = []
     for start in range(0, count, int(size)):
-        drawn = {"rows": np.resize(numbers[start : start + int(size)], int(size))} if session.noises else {}
-        parts.append(session.run(_part(inputs, start, int(size)), **drawn))
+        mine = np.resize(numbers[start : start + int(size)], int(size)) if session.noises else None
+        parts.append(session.run(_part(inputs, start, int(size)), rows=mine))
     return {name: np.concatenate([part[name] for part in parts])[:count] for name in parts[0]}
 
 

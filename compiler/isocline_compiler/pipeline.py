@@ -128,7 +128,10 @@ def compile_model(
         certificate = replace(certificate, derivatives=derived)
 
         write_atomic(staging / CERTIFICATE_FILE, certificate.to_json().encode())
-        page = report_of(model, certificate, session, proving.samples, trained.metrics, explanations, explainer)
+        page = report_of(
+            model, certificate, session, proving.samples, trained.metrics, explanations, explainer,
+            proving.paths(session),
+        )  # fmt: skip
         write_atomic(staging / REPORT_FILE, page.encode())
         write_atomic(staging / SAMPLES_FILE, stored_samples(proving, choices, certificate, session))
         manifest = manifest_of(model, choices, staging, explanations, dataset.columns if dataset else {})
