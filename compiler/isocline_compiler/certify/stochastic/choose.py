@@ -8,7 +8,7 @@ from time import monotonic
 
 from isocline_compiler.certify.choose import Trial
 from isocline_compiler.certify.evaluation import Choices, Evaluator, intervals
-from isocline_compiler.certify.stochastic.errors import Difference, Nested, paths_of
+from isocline_compiler.certify.stochastic.errors import Nested, difference
 from isocline_compiler.graph import Array
 from isocline_compiler.graph.solve import Solve
 from isocline_compiler.solvers.grid import Discretisation, discretise
@@ -123,13 +123,11 @@ def _grids(evaluator: Evaluator, scheme: object, substeps: int) -> dict[str, Dis
 
 def _error(nested: Nested, coarse: Mapping[str, Array], fine: Mapping[str, Array], stated: Stated) -> float:
     """The largest error over the outputs that are promised, with what chance may hide of it."""
-    samples = max(solve.spec.samples or 0 for solve in nested.solves) or None
     worst = 0.0
     for name in stated.outputs:
         if coarse[name].dtype.kind != "f":
             continue
-        own, reference = (paths_of(name, nested.evaluator, found[name], samples) for found in (coarse, fine))
-        value, chance = getattr(Difference(own, reference), stated.kind)
+        value, chance = getattr(difference(nested, name, coarse[name], fine[name]), stated.kind)
         found = value + (CONFIDENT if stated.kind == "strong" else 1.0) * chance
         worst = max(worst, found if found == found else float("inf"))
     return worst
