@@ -7,19 +7,22 @@ from fractions import Fraction
 from itertools import product
 
 import numpy as np
+import onnxruntime
 import pytest
 import torch
 
+from isocline_compiler.backends.to_onnx import to_onnx
 from isocline_compiler.backends.to_torch import TorchProgram
 from isocline_compiler.certify.order import observed_orders
 from isocline_compiler.certify.stochastic.paths import coarsened, nodes
 from isocline_compiler.derivatives.reverse_forward import jvp
 from isocline_compiler.graph import INPUT, Graph, constant, leaf
-from isocline_compiler.graph.solve import Noise, pick
+from isocline_compiler.graph.solve import Interval, Noise, pick
 from isocline_compiler.graph.tensor_type import BATCH, TensorType
 from isocline_compiler.lower.check import model
 from isocline_compiler.ops.broadcasting import broadcast_like
 from isocline_compiler.ops.elementwise import COS, SIN, SQRT
+from isocline_compiler.passes import optimise
 from isocline_compiler.solvers.field import Field
 from isocline_compiler.solvers.grid import Discretisation, Grid
 from isocline_compiler.solvers.schemes.problems import OrderProblem
@@ -330,14 +333,43 @@ def test_the_reversible_scheme_goes_back_on_its_own_path() -> None:
         np.testing.assert_allclose(found[name].numpy(), begun, rtol=0, atol=1e-12)
 
 
-VARIED = [
+FITTING = [
     (name, kind)
     for name, kind in product(STOCHASTIC, FACTORS)
     if STOCHASTIC[name].fits(coupled(kind, STOCHASTIC[name].calculi[0]).solve().spec) is None
 ]
 
 
-@pytest.mark.parametrize(("name", "kind"), VARIED)
+@pytest.mark.parametrize(("name", "kind"), [item for item in FITTING if item[1] in ("diagonal", "additive", "general")])
+def test_times_that_come_with_a_sample_give_the_same_steps(name: str, kind: str) -> None:
+    """Widths that are values instead of numbers, unequal ones, of each sample its own; and all of it as a file."""
+    scheme = STOCHASTIC[name]
+    problem = coupled(kind, scheme.calculi[0])
+    solve, times = problem.solve(), leaf(INPUT, "times", TensorType("real", (BATCH, 7)))
+    spec = replace(solve.spec, interval=Interval(None, everywhere=True))
+    node = solve.rebuilt(spec=spec, times=times).node()
+    graph = Graph((*solve.initial, times), {"x": pick(node, 0), "y": pick(node, 1)})
+    graph = optimise(unroll(graph, {kind: Discretisation(scheme, 1, 2)}).graph)
+    rng = np.random.default_rng(11)
+    knots = np.concatenate([np.zeros((3, 1)), np.cumsum(rng.uniform(0.05, 0.25, (3, 6)), axis=1)], axis=1)
+    noise = rng.standard_normal((3, 1, 6, problem.channels * scheme.normals))
+    bound = {"x_0": np.full(3, 0.5), "y_0": np.full(3, -0.5), "times": knots, "W": noise}
+    found = TorchProgram(graph)({key: torch.tensor(value) for key, value in bound.items()})
+    for row, at in enumerate(knots):
+        known = solve.rebuilt(spec=replace(solve.spec, interval=Interval(tuple(at.tolist()), everywhere=True))).node()
+        alone = Graph(solve.initial, {"x": pick(known, 0), "y": pick(known, 1)})
+        choice = Discretisation(scheme, Grid(tuple(at.tolist()), tuple(range(7))))
+        own = {key: torch.tensor(bound[key][row : row + 1]) for key in ("x_0", "y_0", "W")}
+        expected = TorchProgram(unroll(alone, {kind: choice}).graph)(own)
+        for output in ("x", "y"):
+            np.testing.assert_allclose(found[output][row].numpy(), expected[output][0].numpy(), rtol=1e-12, atol=1e-13)
+    file = to_onnx(graph, {}, dtype="float64").SerializeToString()
+    answered = onnxruntime.InferenceSession(file, providers=["CPUExecutionProvider"]).run(["x", "y"], bound)
+    for output, array in zip(("x", "y"), answered, strict=True):
+        np.testing.assert_allclose(array, found[output].numpy(), rtol=1e-12, atol=1e-13)
+
+
+@pytest.mark.parametrize(("name", "kind"), FITTING)
 def test_a_varied_solve_has_the_derivative_of_the_steps(name: str, kind: str) -> None:
     """Discretising and differentiating commute, with every kind of noise: beside differences of the walked ends."""
     scheme = STOCHASTIC[name]
