@@ -96,7 +96,14 @@ def _of_solver(word: str) -> str | None:
 
 
 def _scheme_text(scheme: Any) -> str:
-    cost = f"order {scheme.order:g}, {scheme.evaluations} evaluations of the field a step"
+    orders = f"order {scheme.order:g}"
+    if scheme.normals:
+        strong, weak = (
+            ", ".join(f"{value:g} for {kind} noise" for kind, value in item.items())
+            for item in (scheme.strong, scheme.weak)
+        )
+        orders = f"strong order {strong}; weak order {weak}"
+    cost = f"{orders}; {scheme.evaluations} evaluations of the field a step"
     return f"{scheme.name}(steps=n)\n\nA scheme on a fixed grid: {cost}.\n\n{scheme.reference}"
 
 
