@@ -43,12 +43,13 @@ def _runtime_messages() -> Mapping[str, Any]:
 
 
 def _callables() -> Mapping[str, Any]:
-    """Records with a usage and a documentation: functions, layers, losses, regularizers, distributions."""
+    """Records with a usage and a documentation: functions, layers, losses, regularizers, distributions, draws."""
     from isocline_compiler.vocabulary.distributions import DISTRIBUTIONS
+    from isocline_compiler.vocabulary.draws import DRAWS
     from isocline_compiler.vocabulary.functions import FUNCTIONS
     from isocline_compiler.vocabulary.regularizers import REGULARIZERS
 
-    return {**DISTRIBUTIONS, **REGULARIZERS, **FUNCTIONS}
+    return {**DRAWS, **DISTRIBUTIONS, **REGULARIZERS, **FUNCTIONS}
 
 
 def _schemes() -> Mapping[str, Any]:

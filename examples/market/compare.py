@@ -2,9 +2,9 @@
 
     python -m examples.market.compare build/market
 
-The random walk has normal increments of one mean and one deviation, those of the training days; a second one has of each
-window the deviation of its own thirty days. Beside the shares stands the mean CRPS of an ensemble of 256, in percent:
-lower is better. The intervals are those of the mean over blocks of days, since windows overlap.
+The random walk has normal increments of one mean and one deviation, those of the training days; a second one has of
+each window the deviation of its own thirty days. Beside the shares stands the mean CRPS of an ensemble of 256, in
+percent: lower is better. The intervals are those of the mean over blocks of days, since windows overlap.
 """
 
 from __future__ import annotations

