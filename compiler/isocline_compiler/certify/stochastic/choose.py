@@ -59,7 +59,10 @@ def choose_stochastic(
     if not admitted:
         raise IsoclineError([_none_fits(nested)], evaluator.model.source)
     sharpest = max(admitted, key=lambda scheme: _order(scheme, nested))
+    elapsed = before = 0.0
     for total, more in ROUNDS[stated.kind]:
+        if elapsed * total * more > LONGEST * before:
+            break
         most = max(total // slots // FINER, 1)
         most = 1 << (most.bit_length() - 1)
         nested = replace(nested, more=more)
@@ -82,8 +85,7 @@ def choose_stochastic(
                 f"{trials[best].scheme} with {trials[best].steps} steps: {stated.kind} error {trials[best].error:.1e}"
             )
             return grids[best], tuple(trials.values())
-        if monotonic() - begun > LONGEST:
-            break
+        elapsed, before = monotonic() - begun, total * more
     nearest = min(trials.values(), key=lambda item: item.error)
     fault = messages.no_grid_for_paths(
         nested.solves[0].span, stated.kind, f"{stated.bound:.1e}", f"{nearest.error:.1e}", nearest.scheme, nearest.steps
@@ -91,8 +93,8 @@ def choose_stochastic(
     raise IsoclineError([fault], evaluator.model.source)
 
 
-LONGEST = 60.0
-"""Seconds of a round after which none with four times the steps is begun."""
+LONGEST = 45.0
+"""Seconds: a round that would take longer, by what the one before took, is not begun."""
 
 
 def _fits(scheme: object, nested: Nested) -> bool:
