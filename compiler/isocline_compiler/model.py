@@ -49,6 +49,14 @@ class Weight:
     role: Literal["trained", "statistic", "running"] = "trained"
     span: Span | None = None
 
+    def belongs_to(self, name: str) -> bool:
+        """Whether it is the declared parameter of this name, or stands in the net, the field or the value."""
+        return self.name == name or self.name.startswith(f"{name}.")
+
+    def trained_by(self, only: tuple[str, ...] | None) -> bool:
+        """Whether a block changes it that names these, or with None all that is trained."""
+        return self.role == "trained" and (only is None or any(map(self.belongs_to, only)))
+
 
 @dataclass(frozen=True)
 class Parameter:
@@ -175,6 +183,21 @@ class TrainingPlan:
     likelihood: Likelihood | None = None
     draws: tuple[RandomValue, ...] = ()
     span: Span | None = None
+    name: str = "train"
+    only: tuple[str, ...] | None = None
+    turns: tuple[Turn, ...] = ()
+
+    def trains(self, weight: Weight) -> bool:
+        """Whether the block changes a weight: all that are trained, or those of what `only` names."""
+        return weight.trained_by(self.only)
+
+
+@dataclass(frozen=True)
+class Turn:
+    """`alternate critic(updates=5)`: so many updates of another block before each of this one, on the same batch."""
+
+    plan: TrainingPlan
+    updates: int = 1
 
 
 @dataclass(frozen=True)
@@ -228,7 +251,9 @@ class DeploymentPlan:
 
 @dataclass(frozen=True, repr=False)
 class Model:
-    """A whole file, typed. `graph` is rolled: its solves are nodes."""
+    """A whole file, typed. `graph` is rolled: its solves are nodes. `training` is the last block that is trained,
+    `earlier` are those before it.
+    """
 
     source: Source
     program: Program
@@ -245,6 +270,7 @@ class Model:
     training: TrainingPlan | None
     deployment: DeploymentPlan
     expressions: Mapping[str, Expression] = field(default_factory=dict)
+    earlier: tuple[TrainingPlan, ...] = ()
 
     def __repr__(self) -> str:
         return f"<Model {self.name}: ({_listed(self.inputs)}) -> ({_listed(self.outputs)})>"

@@ -159,11 +159,19 @@ class _Layout:
         if word is None or second is None or word.type != "NAME":
             return False
         if word.value in BLOCKS:
-            return second.type == "LBRACE"
+            return self._begins_block(ahead)
         if word.value not in DECLARING or second.type != "NAME":
             return False
         settings = bool(self.brackets) and self.brackets[-1].settings
         return not settings or (third is not None and third.type in ("COLON", "EQUAL", "LPAR", "COMMA"))
+
+    def _begins_block(self, ahead: int = 0) -> bool:
+        """`data {`, `train {`, `train drift {`."""
+        word = self._next(ahead)
+        if word is None or word.value not in BLOCKS:
+            return False
+        named = word.value == "train" and self._next_is("NAME", ahead + 1)
+        return self._next_is("LBRACE", ahead + 1 + named)
 
     def _drop_line_end(self) -> None:
         while self.out and self.out[-1].type == "NL":
@@ -185,7 +193,8 @@ class _Layout:
         if len(self.brackets) == DEEPEST_BRACKETS and not self.too_deep:
             self.diagnostics.append(syntax.nested_too_deeply(span_of(token), DEEPEST_BRACKETS))
             self.too_deep = True
-        settings = token.type == "LBRACE" and self._previous == "BLOCK"
+        head = {item.type for item in self.out[-2:]} if self._previous == "NAME" else {self._previous}
+        settings = token.type == "LBRACE" and "BLOCK" in head
         self.brackets.append(_Open(token, settings))
         self.chains.append({})
         self.out.append(token)
@@ -296,7 +305,7 @@ class _Layout:
         return self._later_word(word)
 
     def _first_word(self, word: str) -> str:
-        if word in BLOCKS and self._next_is("LBRACE"):
+        if self._begins_block():
             return "BLOCK"
         if self.brackets and self.brackets[-1].settings:
             return word.upper() if word in ("draw", "attribute") and self._next_is("NAME") else "NAME"

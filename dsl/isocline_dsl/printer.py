@@ -78,7 +78,8 @@ class _Layout:
             case tree.Net():
                 yield from self._net(node)
             case tree.Block():
-                yield from self._braced(node.kind, node.items, node.span, self._item)
+                head = node.kind if node.name is None else f"{node.kind} {node.name.text}"
+                yield from self._braced(head, node.items, node.span, self._item)
             case tree.Assign() | tree.Equation() | tree.Differential() | tree.NoiseDeclaration():
                 yield from self._statement(node)
             case tree.Output(value=value):

@@ -63,13 +63,14 @@ def _declared(declaration: tree.Declaration) -> Iterator[tuple[tree.Identifier, 
 
 
 def _declare_all(program: tree.Program, file: Scope) -> Iterator[Diagnostic]:
-    blocks: dict[str, tree.Span] = {}
+    blocks: dict[tuple[str, str | None], tree.Span] = {}
     for declaration in program.declarations:
         if isinstance(declaration, tree.Block):
             word = tree.Span(declaration.span.start, declaration.span.start + len(declaration.kind))
-            if declaration.kind in blocks:
-                yield names.block_twice(word, declaration.kind, blocks[declaration.kind])
-            blocks.setdefault(declaration.kind, word)
+            head = declaration.kind, declaration.name.text if declaration.name else None
+            if head in blocks:
+                yield names.block_twice(word, " ".join(filter(None, head)), blocks[head])
+            blocks.setdefault(head, word)
         for name, kind in _declared(declaration):
             if name.text in BUILT_IN:
                 yield names.reserved_name(name.span, name.text)

@@ -29,6 +29,8 @@ SETTINGS = MappingProxyType(
                 "validation",
                 "seed",
                 "precision",
+                "only",
+                "alternate",
             ]
         ),
         "deploy": frozenset(
@@ -129,6 +131,8 @@ def _read_setting(item: tree.Setting, scope: Scope, uses: Uses) -> None:
                 uses.read(value, Place(scope, training=True))
             case "regularize":
                 uses.read(value, Place(scope, training=True, any_call=True))
+            case "only" | "alternate":
+                return  # names of what is trained, and of blocks: known when all is typed
             case "check":
                 uses.found += _comparison(value)
                 uses.read(value, Place(scope, training=True, any_call=True))

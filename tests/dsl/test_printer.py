@@ -114,6 +114,7 @@ declarations = st.one_of(
     st.builds(tree.Control, identifiers, calls(expressions)),
     st.builds(tree.Output, identifiers, st.none() | expressions, said, said),
     st.builds(tree.Block, st.sampled_from(["data", "train", "deploy"]), several(items)),
+    st.builds(tree.Block, st.just("train"), several(items), identifiers),
 )
 programs = st.builds(tree.Program, st.just(tree.Number("1")), identifiers, said, several(declarations, most=4))
 

@@ -10,6 +10,7 @@ from isocline_compiler.lower.expressions import LATER, Solution, room_to_nest
 from isocline_compiler.lower.faults import LowerError, Poisoned
 from isocline_compiler.lower.reach import by_use, check_inlined
 from isocline_compiler.lower.training import TrainLowering
+from isocline_compiler.lower.training_blocks import in_turn
 from isocline_compiler.lower.values import FileValues
 from isocline_compiler.model import DataPlan, DeploymentPlan, Model, Port, TrainingPlan
 from isocline_compiler.passes.join import join
@@ -52,7 +53,7 @@ class ProgramLowering:
         self.outputs: dict[str, Node] = {}
         self.ports: dict[str, Port] = {}
         self.data: DataPlan | None = None
-        self.training: TrainingPlan | None = None
+        self.training: tuple[TrainingPlan, ...] = ()
         self.deployment = DeploymentPlan()
 
     def model(self) -> Model | None:
@@ -87,8 +88,9 @@ class ProgramLowering:
         attempt = self.values.mistakes.attempt
         if "data" in blocks:
             self.data = attempt(DataLowering(blocks["data"], self.values.numbers, self.source).lower)
-        if "train" in blocks:
-            self.training = attempt(self._train, blocks["train"])
+        training = [item for item in self.program.declarations if isinstance(item, Block) and item.kind == "train"]
+        plans = {block: attempt(self._train, block) for block in training}
+        self.training = attempt(in_turn, plans, self.values.numbers) or ()
         deploy = DeployLowering(blocks.get("deploy"), self.values, self.outputs)
         self.deployment = attempt(deploy.lower) or self.deployment
 
@@ -110,7 +112,8 @@ class ProgramLowering:
             description=self.program.description, inputs=inputs, targets=self._of(Target),
             outputs=tuple(self.ports.values()), graph=graph, parameters=tuple(self.values.parameters.values()),
             weights=tuple(self.values.table.weights.values()), statistics=tuple(self.values.table.fitted),
-            data=self.data, training=self.training, deployment=self.deployment,
+            data=self.data, training=self.training[-1] if self.training else None, deployment=self.deployment,
+            earlier=self.training[:-1],
         )  # fmt: skip
 
     def _leaf(self, port: Port) -> Node:

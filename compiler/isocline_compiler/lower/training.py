@@ -61,9 +61,15 @@ class TrainLowering:
             key: mistakes.attempt(read) for key, read in self._readers([*inputs, *targets], targets).items()
         }
         mistakes.settle()
+<<<<<<< HEAD
+        self._require_weights(found["only"])  # last: where a weight is missing by another mistake, that one is told
+        name = self.block.name.text if self.block.name else "train"
+        return TrainingPlan(**found, steer=self.steer, likelihood=self.likelihood, span=self.block.span, name=name)
+=======
         self._require_weights()  # last: where a weight is missing by another mistake, that one is told
         draws = tuple(self.draws.values())
         return TrainingPlan(**found, steer=self.steer, likelihood=self.likelihood, draws=draws, span=self.block.span)
+>>>>>>> 27c2d1a15a3a89f8abb5bd7e82b20a54aa381431
 
     def _readers(self, ports: Sequence[Port], targets: Sequence[Port]) -> dict[str, Callable[[], Any]]:
         """How each part of the plan is read; each is tried for itself, so that all mistakes of the block are told."""
@@ -82,6 +88,7 @@ class TrainLowering:
             "validation": lambda: self._fraction("validation"),
             "seed": lambda: read.count("seed", 0, 0),
             "precision": lambda: read.word("precision", PRECISIONS, "float32"),
+            "only": self._only,
         }
 
     def _with_definitions(self) -> Callable[[str, Span], Value]:
@@ -165,9 +172,20 @@ class TrainLowering:
     def _term(self, expression: Expression, setting: Setting) -> Node:
         return _single(self.expressions.node(expression), expression)
 
-    def _require_weights(self) -> None:
-        """A gradient comes back from the loss to something that is trained. Raises LowerError."""
-        trained = {name for name, weight in self.values.table.weights.items() if weight.role == "trained"}
+    def _only(self) -> tuple[str, ...] | None:
+        """The names that `only` states."""
+        stated = (value for setting in self.settings.all("only") for value in setting.values)
+        return tuple(value.text if isinstance(value, Name) else self.values.excerpt(value) for value in stated) or None
+
+    def _require_weights(self, only: tuple[str, ...] | None) -> None:
+        """What `only` names has weights, and a gradient comes back to some of them. Raises LowerError."""
+        every = [weight for weight in self.values.table.weights.values() if weight.role == "trained"]
+        stated = [value for setting in self.settings.all("only") for value in setting.values]
+        for name, value in zip(only or (), stated, strict=True):
+            if not any(weight.belongs_to(name) for weight in every):
+                known = sorted({weight.name.split(".")[0] for weight in every})
+                raise LowerError(messages.only_nothing(value.span, name, known))
+        trained = {weight.name for weight in every if weight.trained_by(only)}
         flat = flat_operations(list(self.stated.values()), trained)
         if flat is not None:
             place = next(iter(self.stated))

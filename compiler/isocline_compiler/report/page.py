@@ -103,6 +103,7 @@ def _training_facts(plan: TrainingPlan | None) -> list[tuple[str, str]]:
     if plan is None:
         return []
     rows = [
+        ("trains", ", ".join(plan.only) if plan.only else ""),
         ("optimizer", str(plan.optimizer)),
         ("schedule", str(plan.schedule)),
         ("solver", str(plan.solver)),
@@ -110,6 +111,7 @@ def _training_facts(plan: TrainingPlan | None) -> list[tuple[str, str]]:
         ("epochs", str(plan.epochs)),
         ("batch", str(plan.batch) if plan.batch else "all samples"),
         ("clip", f"{plan.clip:g}" if plan.clip else ""),
+        ("alternate", ", ".join(f"{turn.plan.name}(updates={turn.updates})" for turn in plan.turns)),
         ("precision", plan.precision),
         ("seed", str(plan.seed)),
     ]

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import dataclasses
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -22,7 +23,7 @@ from isocline_compiler.training.doubts import loss_doubts, prior_doubts, unfelt
 from isocline_compiler.training.early_stop import EarlyStop
 from isocline_compiler.training.fitted import parameter_values
 from isocline_compiler.training.initial import initial_weights
-from isocline_compiler.training.loop import Loop
+from isocline_compiler.training.loop import Loop, Player
 from isocline_compiler.training.metrics import Metrics, read_history
 from isocline_compiler.training.narrowed import require_held
 from isocline_compiler.training.objective import Objective
@@ -34,7 +35,6 @@ from isocline_compiler.training.schedules import Schedule
 from isocline_compiler.training.statistics_fit import fit_statistics
 from isocline_compiler.training.step import Stepper
 from isocline_compiler.training.within_bounds import at_limits, limits_of
-from isocline_compiler.vocabulary.options import OPTIMIZERS
 from isocline_dsl.diagnostics import IsoclineError
 from isocline_dsl.messages import fitting as messages
 from isocline_dsl.tree import Block, Program
@@ -81,63 +81,105 @@ def train(
 
     The result is a function of the file, the data and the seed: a run that was killed and resumed ends with
     the same bits (on one CPU and the same number of threads). An earlier run in the folder that was completed moves to
-    `previous` in it. Raises E45x, E46x (E465 before anything is trained) and E640 to E642.
+    `previous` in it. Blocks before the last have folders `train-NAME` of their own. Raises E45x, E46x (E465 before
+    anything is trained) and E640 to E642.
     """
-    plan = _plan(model, epochs)
+    plans = _plans(model, epochs)
     progress = progress or Quiet()
-    if plan.validation:
-        dataset = dataset.with_validation(plan.validation, plan.seed)
-    _require_validation(plan, dataset)
+    for plan in plans:
+        _require_validation(plan, dataset)
+    places = [*(folder / f"train-{plan.name}" for plan in plans[:-1]), folder]
     with torch.random.fork_rng(), run_folder(folder):
-        fitting = _Fitting(model, plan, dataset, folder, device)
-        if resume:
-            fitting.resume()
-        else:
-            set_aside(folder)
-        complete = fitting.run(progress, checkpoint_every)
-        return fitting.result(complete)
+        resume = _require_checkpoint(places, resume)
+        start, doubts = None, list[str]()
+        for plan, place in zip(plans, places, strict=True):
+            if len(plans) > 1:
+                progress.say(f"train {plan.name}")
+            part = dataset.with_validation(plan.validation, plan.seed) if plan.validation else dataset
+            with run_folder(place) if place != folder else nullcontext():
+                fitting = _Fitting(model, plan, part, place, device, start)
+                done = fitting.resume() if resume and (place / CHECKPOINT).exists() else None
+                complete = fitting.run(progress, checkpoint_every)
+                result = fitting.result(complete)
+            doubts += [doubt for doubt in result.doubts if doubt not in doubts]
+            if not complete:
+                break
+            if resume and fitting.state.step != done:
+                _begin_again(places[places.index(place) + 1 :])
+            start = result.free_weights
+        return dataclasses.replace(result, folder=folder, doubts=tuple(doubts))
 
 
-def _plan(model: Model, epochs: int | None) -> TrainingPlan:
+def _require_checkpoint(places: Sequence[Path], resume: bool) -> bool:
+    """Room for a new run; or, where one is resumed, its checkpoint. Raises E458, E640."""
+    if not resume:
+        _begin_again(places)
+    elif not any((place / CHECKPOINT).exists() for place in places):
+        read_checkpoint(places[-1] / CHECKPOINT)
+    return resume
+
+
+def _begin_again(places: Sequence[Path]) -> None:
+    """What begins from other weights than before, begins anew."""
+    for place in places:
+        set_aside(place)
+
+
+def _plans(model: Model, epochs: int | None) -> list[TrainingPlan]:
     if model.training is None:
         raise IsoclineError([messages.nothing_to_train(None)], model.source)
-    return model.training if epochs is None else dataclasses.replace(model.training, epochs=epochs)
+    plans = [*model.earlier, model.training]
+    return plans if epochs is None else [dataclasses.replace(plan, epochs=epochs) for plan in plans]
 
 
 def _require_validation(plan: TrainingPlan, dataset: Dataset) -> None:
+    if plan.validation:
+        return
     watching = plan.early_stop or (plan.schedule if plan.schedule.name == "plateau" else None)
     if watching is not None and dataset.validation is None:
         raise IsoclineError([messages.stop_needs_validation(watching.span or plan.span)])
 
 
 class _Fitting:
-    """The parts of one run, put together."""
+    """The parts of one block's training, put together. `start`: the weights that the block before it ended with."""
 
-    def __init__(self, model: Model, plan: TrainingPlan, dataset: Dataset, folder: Path, device: str | None) -> None:
+    def __init__(
+        self,
+        model: Model,
+        plan: TrainingPlan,
+        dataset: Dataset,
+        folder: Path,
+        device: str | None,
+        start: Mapping[str, Array] | None = None,
+    ) -> None:
         self.model, self.plan, self.dataset, self.folder = model, plan, dataset, folder
         self.accelerator = make_accelerator(plan, device)
         self.working = torch.float64 if plan.precision == "float64" else torch.float32
         self.objective = Objective.of(model, plan, dataset.train)
-        start = initial_weights(model.weights, plan.seed)
-        self.start = fit_statistics(model.statistics, start, dataset.train, self.objective.solver)
-        require_held(model, plan, self.objective.solver, self.start, dataset.train)
-        self.trained = [weight.name for weight in model.weights if weight.role == "trained"]
-        self.state = self._state()
+        first = initial_weights(model.weights, plan.seed) if start is None else {}
+        solver = self.objective.solver
+        self.start = dict(start or fit_statistics(model.statistics, first, dataset.train, solver))
+        require_held(model, plan, solver, self.start, dataset.train)
+        weights = {name: self._tensor(value) for name, value in self.start.items()}
+        self.state = self._state(plan, weights)
         narrow = torch.float32 if model.deployment.dtype == "float32" else self.working
         self.said: set[str] = set()
         self.limits = limits_of(model.parameters, self.start, narrow)
 
-    def _state(self) -> RunState:
-        weights = {name: self._tensor(name, value) for name, value in self.start.items()}
-        optimizer = make_optimizer(self.plan.optimizer, [weights[name] for name in self.trained])
-        stop = self.plan.early_stop
+    def _state(self, plan: TrainingPlan, weights: dict[str, Tensor]) -> RunState:
+        """What changes with a plan; what takes turns with it changes the same weights."""
+        optimizer = make_optimizer(plan.optimizer, [weights[name].requires_grad_() for name in self._trained(plan)])
+        stop = plan.early_stop
         watch = EarlyStop(stop.get("epochs", 20), stop.get("least", 0.0)) if stop else EarlyStop()
+        others = {turn.plan.name: self._state(turn.plan, weights) for turn in plan.turns}
         prepared = self.accelerator.prepare(optimizer)
-        return RunState(weights, prepared, Schedule(self.plan.schedule, self.plan.epochs), watch)
+        return RunState(weights, prepared, Schedule(plan.schedule, plan.epochs), watch, others=others)
 
-    def _tensor(self, name: str, value: Array) -> Tensor:
-        tensor = torch.tensor(value, dtype=self.working, device=self.accelerator.device)
-        return tensor.requires_grad_(name in self.trained)
+    def _trained(self, plan: TrainingPlan) -> list[str]:
+        return [weight.name for weight in self.model.weights if plan.trains(weight)]
+
+    def _tensor(self, value: Array) -> Tensor:
+        return torch.tensor(value, dtype=self.working, device=self.accelerator.device)
 
     @property
     def checkpoint(self) -> Path:
@@ -147,14 +189,15 @@ class _Fitting:
     def identity(self) -> dict[str, str]:
         return {"text": text_digest(self.model.program), "data": self.dataset.digest}
 
-    def resume(self) -> None:
-        """Take up the checkpoint of the folder. Raises E458 to E461."""
+    def resume(self) -> int:
+        """Take up the checkpoint of the folder; the updates done there. Raises E458 to E461."""
         content = read_checkpoint(self.checkpoint)
         if content["identity"]["text"] != self.identity["text"]:
             raise IsoclineError([messages.resumed_other_file(self.plan.span, self.folder)], self.model.source)
         if content["identity"]["data"] != self.identity["data"]:
             raise IsoclineError([messages.resumed_other_data(self.plan.span, self.folder)], self.model.source)
         self.state.restore(content["state"])
+        return self.state.step
 
     def save(self) -> None:
         write_checkpoint(self.checkpoint, {"identity": self.identity, "state": self.state.content()})
@@ -167,7 +210,7 @@ class _Fitting:
         progress.begin(self.plan.epochs, self.state.epoch, self.dataset.train.count)
         loop.save()  # first of all: it says that the folder is ours, and waits for whoever interrupts at once
         try:
-            with Metrics(self.folder, self.objective.terms, self.state.epoch) as metrics:
+            with Metrics(self.folder, loop.terms, self.state.epoch) as metrics:
                 complete = loop.run(metrics, progress)
         finally:
             progress.end()
@@ -199,12 +242,21 @@ class _Fitting:
         validation = self.dataset.validation
         kept = self.folder / LAST_FINITE
         source = self.model.source
-        own = [parameter.name for parameter in self.model.parameters]
-        stepper = Stepper(self.plan, self.objective, self.accelerator, self.trained, self.limits, own, source, kept)
+        declared = {parameter.name for parameter in self.model.parameters}
+
+        def stepper(plan: TrainingPlan, objective: Objective) -> Stepper:
+            trained = self._trained(plan)
+            own = [name for name in trained if name in declared]
+            return Stepper(plan, objective, self.accelerator, trained, self.limits, own, source, kept)
+
+        turns = [
+            Player(stepper(turn.plan, Objective.of(self.model, turn.plan, self.dataset.train)), turn.updates, state)
+            for turn, state in zip(self.plan.turns, self.state.others.values(), strict=True)
+        ]
         train = Batches.of(self.dataset.train, self.working, device)
         held = Batches.of(validation, self.working, device) if validation else None
-        rate = float(self.plan.optimizer.get("lr", OPTIMIZERS[self.plan.optimizer.name].defaults["lr"]))
-        return Loop(self.plan, self.objective, stepper, train, held, self.state, rate, self.save, self.unsaid, every)
+        own = stepper(self.plan, self.objective)
+        return Loop(self.plan, own, train, held, self.state, self.save, self.unsaid, turns, every)
 
     def _say_end(self, complete: bool, progress: Progress) -> None:
         state = self.state

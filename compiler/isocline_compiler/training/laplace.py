@@ -111,6 +111,9 @@ def laplace(model: Model, train: Split, weights: Mapping[str, Array]) -> Standar
     plan = model.training
     if plan is None or not model.parameters:
         return StandardErrors(_without(model.parameters, weights), (), None if plan else "not trained")
+    held = _held(model, plan)
+    if held is not None:
+        return StandardErrors(_without(model.parameters, weights), (), held, doubts=(f"no standard errors: {held}",))
     batches = Batches.of(train, torch.float64, torch.device("cpu"))
     bound = {name: torch.tensor(value, dtype=torch.float64) for name, value in weights.items()}
     objective = Objective.of(model, plan, train, second_order=True)
@@ -120,15 +123,20 @@ def laplace(model: Model, train: Split, weights: Mapping[str, Array]) -> Standar
     except (NotSquares, NoDensity) as error:
         doubts = (f"no standard errors: {error}",)
         return StandardErrors(_without(model.parameters, weights), (), str(error), doubts=doubts)
-    return _from_curvature(model, scale, objective, bound, batches)
+    return _from_curvature(model, plan, scale, objective, bound, batches)
 
 
 def _from_curvature(
-    model: Model, scale: _Scale, objective: Objective, bound: dict[str, Tensor], batches: Batches
+    model: Model,
+    plan: TrainingPlan,
+    scale: _Scale,
+    objective: Objective,
+    bound: dict[str, Tensor],
+    batches: Batches,
 ) -> StandardErrors:
     """Jointly first; then given the weights of the networks."""
     reason, doubts = None, list[str]()
-    for names, sentence in _choices(model):
+    for names, sentence in _choices(model, plan):
         fitted = sum(bound[name].numel() for name in names)
         factor = scale.factor(fitted)
         if factor is None:
@@ -150,15 +158,24 @@ def _from_curvature(
     return StandardErrors(_without(model.parameters, values), (scale.sentence,), reason, doubts=tuple(doubts))
 
 
-def _choices(model: Model) -> list[tuple[list[str], str]]:
+def _held(model: Model, plan: TrainingPlan) -> str | None:
+    """Why the loss of the last block says nothing of how far the parameters may be off, if so."""
+    if plan.turns:
+        return f"`train {plan.name}` takes turns with another block, whose loss is not its own"
+    others = [weight.name for weight in model.weights if not plan.trains(weight)]
+    fixed = [f"`{item.name}`" for item in model.parameters if item.name in others]
+    return f"the last block, `train {plan.name}`, does not train {', '.join(fixed)}" if fixed else None
+
+
+def _choices(model: Model, plan: TrainingPlan) -> list[tuple[list[str], str]]:
     """The sets of weights that may vary, the larger first, with what that means."""
     own = [item.name for item in model.parameters]
-    every = [weight.name for weight in model.weights if weight.role == "trained"]
-    size = sum(math.prod(weight.shape) for weight in model.weights if weight.role == "trained")
+    moved = [weight for weight in model.weights if plan.trains(weight)]
+    every, size = [weight.name for weight in moved], sum(math.prod(weight.shape) for weight in moved)
     conditional = (own, "conditional on the weights of the networks, which are held fixed: the true errors are larger")
     if set(own) == set(every):
         return [(own, "all parameters together")]
-    joint = (every, "all trained weights together")
+    joint = (every, f"all {'trained weights' if plan.only is None else 'weights of the last block'} together")
     return [joint, conditional] if size <= JOINT_LIMIT else [conditional]
 
 

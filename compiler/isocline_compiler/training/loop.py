@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import islice
 
@@ -12,10 +12,28 @@ from isocline_compiler.model import TrainingPlan
 from isocline_compiler.training.batches import Batch, Batches
 from isocline_compiler.training.interrupt import Interrupt
 from isocline_compiler.training.metrics import Metrics, MetricsRow
-from isocline_compiler.training.objective import Objective
 from isocline_compiler.training.progress import Progress
 from isocline_compiler.training.run_state import EpochSums, RunState
 from isocline_compiler.training.step import Stepper
+
+
+@dataclass
+class Player:
+    """A block that takes turns: so many `updates` before each update of another, of the same weights."""
+
+    stepper: Stepper
+    updates: int
+    state: RunState
+
+    def __call__(self, batch: Batch, count: int, done: float) -> None:
+        for _ in range(self.updates):
+            self.stepper(self.state, batch, count, self.stepper.rate * self.state.schedule.factor(done))
+
+    def finish_epoch(self) -> float:
+        """Its mean loss, as it was met."""
+        sums, self.state.sums = self.state.sums, EpochSums()
+        self.state.epoch += 1
+        return sums.mean_loss
 
 
 @dataclass
@@ -27,14 +45,13 @@ class Loop:
     """
 
     plan: TrainingPlan
-    objective: Objective
     stepper: Stepper
     train: Batches
     validation: Batches | None
     state: RunState
-    rate: float
     write: Callable[[], None]
     doubts: Callable[[], Iterable[str]]
+    players: Sequence[Player] = ()
     every: float = 5.0
     saved: float = 0.0
 
@@ -61,7 +78,10 @@ class Loop:
         """The batches that are not done yet; true when all are. Writes a checkpoint whenever one is due."""
         for batch, count in self._rest_of_epoch():
             started = time.perf_counter()
-            self.stepper(self.state, batch, count, self._rate())
+            done = self.state.epoch + self.state.sums.batches / self._batches()
+            for player in self.players:
+                player(batch, count, done)
+            self.stepper(self.state, batch, count, self.stepper.rate * self.state.schedule.factor(done))
             self.state.seconds += time.perf_counter() - started
             if interrupt.wanted:
                 break
@@ -82,9 +102,10 @@ class Loop:
     def _batches(self) -> int:
         return math.ceil(self.train.count / min(self.plan.batch or self.train.count, self.train.count))
 
-    def _rate(self) -> float:
-        done = self.state.epoch + self.state.sums.batches / self._batches()
-        return self.rate * self.state.schedule.factor(done)
+    @property
+    def terms(self) -> tuple[str, ...]:
+        """What is told of an epoch besides its loss: the terms, and the losses of those who take turns."""
+        return (*self.stepper.objective.terms, *(player.stepper.plan.name for player in self.players))
 
     def _finish_epoch(self) -> MetricsRow:
         """Validate, remember the best weights, and begin the next epoch's sums."""
@@ -92,6 +113,7 @@ class Loop:
         state.epoch += 1
         validation = None if self.validation is None else self._validate(self.validation)
         sums, state.sums = state.sums, EpochSums()
+        losses = {player.stepper.plan.name: player.finish_epoch() for player in self.players}
         return MetricsRow(
             state.epoch,
             state.step,
@@ -100,7 +122,7 @@ class Loop:
             sums.mean_norm,
             state.seconds,
             validation,
-            sums.mean_terms,
+            sums.mean_terms | losses,
         )
 
     def _rate_used(self) -> float:
@@ -108,7 +130,7 @@ class Loop:
 
     def _validate(self, samples: Batches) -> float:
         state = self.state
-        loss = self.objective.over(state.weights, samples)
+        loss = self.stepper.objective.over(state.weights, samples)
         state.schedule.observe(loss)
         if state.stop.observe(loss, state.epoch):
             state.best = state.copy_weights()

@@ -54,7 +54,8 @@ class EpochSums:
 class RunState:
     """`epoch` epochs are done, and `sums.batches` batches of the next; `step` counts all updates.
 
-    `felt`: which numbers of the declared parameters had a gradient other than zero in the first epoch.
+    `others` are the states of blocks that take turns; their weights are the same. `felt`: which numbers of the
+    declared parameters had a gradient other than zero in the first epoch.
     """
 
     weights: dict[str, Tensor]
@@ -69,6 +70,7 @@ class RunState:
     last_loss: float = math.nan
     last_norm: float = math.nan
     felt: dict[str, Tensor] = field(default_factory=dict)
+    others: dict[str, RunState] = field(default_factory=dict)
 
     def content(self) -> dict[str, Any]:
         """For a checkpoint."""
@@ -84,13 +86,15 @@ class RunState:
             "best": self.best,
             "last": [self.last_loss, self.last_norm],
             "felt": dict(self.felt),
+            "others": {name: other.content() | {"weights": {}} for name, other in self.others.items()},
         }
 
     @torch.no_grad()
     def restore(self, content: Mapping[str, Any]) -> None:
         """Go on where `content` was taken."""
         for name, tensor in self.weights.items():
-            tensor.copy_(content["weights"][name])
+            if name in content["weights"]:
+                tensor.copy_(content["weights"][name])
         self.optimizer.load_state_dict(content["optimizer"])
         self.schedule.restore(content["schedule"])
         self.stop = EarlyStop.restored(content["stop"])
@@ -99,6 +103,8 @@ class RunState:
         self.best = content["best"]
         self.last_loss, self.last_norm = content["last"]
         self.felt = content["felt"]
+        for name, other in self.others.items():
+            other.restore(content["others"][name])
 
     def copy_weights(self) -> dict[str, Tensor]:
         return {name: tensor.detach().clone() for name, tensor in self.weights.items()}

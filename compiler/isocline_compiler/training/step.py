@@ -20,6 +20,7 @@ from isocline_compiler.training.doubts import feel
 from isocline_compiler.training.objective import Loss, Objective
 from isocline_compiler.training.run_state import RunState
 from isocline_compiler.training.within_bounds import Limits, keep_within
+from isocline_compiler.vocabulary.options import OPTIMIZERS
 from isocline_dsl.diagnostics import Diagnostic, IsoclineError, Note, Source
 from isocline_dsl.messages import fitting as messages
 
@@ -52,9 +53,12 @@ class Stepper:
         self.source = source
         self.kept = kept
         self.finite: dict[str, Tensor] = {}
+        self.rate = float(plan.optimizer.get("lr", OPTIMIZERS[plan.optimizer.name].defaults["lr"]))
 
     def __call__(self, state: RunState, batch: Batch, count: int, rate: float) -> None:
         """One update, in place."""
+        for name, weight in state.weights.items():
+            weight.requires_grad_(name in self.trained)  # whoever took a turn before has trained others
         for group in state.optimizer.param_groups:
             group["lr"] = rate
         losses: list[Loss] = []

@@ -87,7 +87,21 @@ EARLY_STOP = by_name(
 )  # fmt: skip
 
 POSITIVE = frozenset(
-    {"lr", "rtol", "atol", "evaluations", "iterations", "history", "every", "peak", "patience", "epochs", "steps", "dt"}
+    {
+        "lr",
+        "rtol",
+        "atol",
+        "evaluations",
+        "iterations",
+        "history",
+        "every",
+        "peak",
+        "patience",
+        "epochs",
+        "steps",
+        "dt",
+        "updates",
+    }
 )
 """Options that cannot be 0. None can be negative, and what is counted (an integer by default) is whole."""
 

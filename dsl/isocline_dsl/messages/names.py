@@ -179,8 +179,13 @@ def setting_twice(span: Span, key: str, first: Span | None) -> Draft:
 
 @message("E264")
 def block_twice(span: Span, block: str, first: Span | None) -> Draft:
-    """`data`, `train` and `deploy` stand once each in a file."""
-    return Draft(span, f"a second `{block}` block", "join the two", declared("the first begins", first))
+    """`data`, `train` and `deploy` stand once each in a file; several blocks `train` have a name each.
+
+    train drift { loss mse(mean_path, next); only drift_net }
+    train diffusion { loss energy_score(paths, next); only diffusion_net }
+    """
+    hint = "join the two, or give each a name: `train drift {`" if block == "train" else "join the two"
+    return Draft(span, f"a second `{block}` block", hint, declared("the first begins", first))
 
 
 @message("E265")

@@ -187,3 +187,40 @@ def repeated_term(span: Span | None, text: str) -> Draft:
     return Draft(
         span, f"`{text}` is a term of the loss already", f"write `2*({text})` to count it twice, or take it away"
     )
+
+
+@message("E434")
+def only_nothing(span: Span | None, name: str, known: Collection[str]) -> Draft:
+    """`only` names what a block trains: a net, a parameter, a field or a value with weights of its own.
+
+    train drift { loss mse(path, next); only drift_net, speed }
+    """
+    return Draft(span, f"nothing that is trained goes by `{name}`", did_you_mean(name, known))
+
+
+@message("E435")
+def unknown_train_block(span: Span | None, name: str, known: Collection[str]) -> Draft:
+    """`alternate` names another block `train` of the file, one that no further block takes turns with.
+
+    train critic { loss mean(score(made)) - mean(score(seen)); only score }
+    train generator { loss -mean(score(made)); only generator_net; alternate critic(updates=5); epochs 100 }
+    """
+    return Draft(span, f"there is no block `train {name}` to take turns with", did_you_mean(name, known))
+
+
+@message("E436")
+def setting_of_turns(span: Span | None, key: str, block: str) -> Draft:
+    """A block that another takes turns with is trained on the other's batches, as long as the other is.
+
+    train critic { loss mean(score(made)) - mean(score(seen)); only score; epochs 50 }    # the epochs of which?
+    """
+    return Draft(span, f"`{key}` in a block that takes turns", f"write it in `train {block}`, or leave it out")
+
+
+@message("E437")
+def turns_without_only(span: Span | None, block: str) -> Draft:
+    """Blocks that take turns share what they compute, so each says with `only` which weights are its own.
+
+    Without it the one would train the other's weights, in a game of two against their loss.
+    """
+    return Draft(span, f"`train {block}` takes turns, and does not say what it trains", "write `only NAME`")

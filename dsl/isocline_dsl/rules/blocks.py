@@ -13,7 +13,9 @@ class Blocks(Expressions):
     """Settings, and what stands beside them in a block."""
 
     def block(self, c: Children) -> tree.Block:
-        return tree.Block(str(c[0]), tuple(c[2].items()), span=span_over(c))
+        named = c[1].type == "NAME"
+        name = identifier(c[1]) if named else None
+        return tree.Block(str(c[0]), tuple(c[2 + named].items()), name, span=span_over(c))
 
     def setting(self, c: Children) -> tree.Setting:
         values: list[Any] = []

@@ -43,7 +43,8 @@ BlockItem: TypeAlias = Setting | Binding | Draw | Attribution
 
 @dataclass(frozen=True)
 class Block(Node):
-    """`data { ... }`, `train { ... }` or `deploy { ... }`: the kind and its items in order."""
+    """`data { ... }`, `train { ... }` or `deploy { ... }`: the kind and its items in order. `train` may have a name."""
 
     kind: str
     items: tuple[BlockItem, ...] = ()
+    name: Identifier | None = None
