@@ -61,15 +61,12 @@ class TrainLowering:
             key: mistakes.attempt(read) for key, read in self._readers([*inputs, *targets], targets).items()
         }
         mistakes.settle()
-<<<<<<< HEAD
         self._require_weights(found["only"])  # last: where a weight is missing by another mistake, that one is told
         name = self.block.name.text if self.block.name else "train"
-        return TrainingPlan(**found, steer=self.steer, likelihood=self.likelihood, span=self.block.span, name=name)
-=======
-        self._require_weights()  # last: where a weight is missing by another mistake, that one is told
         draws = tuple(self.draws.values())
-        return TrainingPlan(**found, steer=self.steer, likelihood=self.likelihood, draws=draws, span=self.block.span)
->>>>>>> 27c2d1a15a3a89f8abb5bd7e82b20a54aa381431
+        return TrainingPlan(
+            **found, steer=self.steer, likelihood=self.likelihood, draws=draws, span=self.block.span, name=name
+        )
 
     def _readers(self, ports: Sequence[Port], targets: Sequence[Port]) -> dict[str, Callable[[], Any]]:
         """How each part of the plan is read; each is tried for itself, so that all mistakes of the block are told."""
