@@ -1,9 +1,8 @@
-"""Schemes for equations with noise: their orders, and the same steps as torchsde's and diffrax's."""
+"""Schemes for equations with noise: their orders, and what is particular to each."""
 
 from __future__ import annotations
 
 from dataclasses import replace
-from fractions import Fraction
 from itertools import product
 
 import numpy as np
@@ -13,7 +12,6 @@ import torch
 
 from isocline_compiler.backends.to_onnx import to_onnx
 from isocline_compiler.backends.to_torch import TorchProgram
-from isocline_compiler.certify.order import observed_orders
 from isocline_compiler.certify.stochastic.paths import coarsened, nodes
 from isocline_compiler.derivatives.reverse_forward import jvp
 from isocline_compiler.graph import INPUT, Graph, constant, leaf
@@ -21,17 +19,14 @@ from isocline_compiler.graph.solve import Interval, Noise, pick
 from isocline_compiler.graph.tensor_type import BATCH, TensorType
 from isocline_compiler.lower.check import model
 from isocline_compiler.ops.broadcasting import broadcast_like
-from isocline_compiler.ops.elementwise import COS, SIN, SQRT
 from isocline_compiler.passes import optimise
 from isocline_compiler.solvers.field import Field
 from isocline_compiler.solvers.grid import Discretisation, Grid
 from isocline_compiler.solvers.schemes.problems import OrderProblem
-from isocline_compiler.solvers.schemes.rossler import SRI, StochasticTableau
 from isocline_compiler.solvers.schemes.step import Step
-from isocline_compiler.solvers.schemes.stochastic_problems import HYPERBOLIC
-from isocline_compiler.solvers.schemes.stochastic_tableaus import SRK, STOCHASTIC_TABLEAUS
 from isocline_compiler.solvers.unroll import unroll
 from isocline_dsl.diagnostics import IsoclineError
+from tests.noisy_equations import FACTORS, coupled, drift
 from tests.stochastic_orders import CASES, STOCHASTIC, ends, orders
 
 CASE = {case.problem.name: case for case in CASES}
@@ -138,169 +133,6 @@ def test_unequal_steps_become_one_on_the_same_path() -> None:
     np.testing.assert_allclose(
         coarsened(fine, noise, factor, widths), standard(inner * factor, wide), rtol=1e-9, atol=1e-9
     )
-
-
-# ---------------------------------------------------------------------------------------------------- torchsde
-
-STEPS, PATHS = 12, 6
-
-
-def _factor(t, x, root):
-    return 0.4 * (1.0 + 0.2 * t) * root(1.0 + x * x)
-
-
-def _drift(t, x, y, sin, cos):
-    return sin(y) - x + 0.3 * t, cos(x) * y - y * y * y
-
-
-FACTORS = {
-    "diagonal": lambda t, x, y, sin, root: [[_factor(t, x, root), None], [None, 0.5 * sin(y)]],
-    "scalar": lambda t, x, y, sin, root: [[_factor(t, y, root), 0.5 * x * sin(y)]],
-    "potential": lambda t, x, y, sin, root: [[0.6 * x * y, 0.3 * x * x]],
-    "additive": lambda t, x, y, sin, root: [[0.4 + 0.2 * t, 0.1 + 0.0 * t], [0.3 + 0.0 * t, 0.7 * t + 0.1]],
-    "general": lambda t, x, y, sin, root: [[_factor(t, y, root), 0.2 * x], [0.5 * y, 0.5 * sin(x)]],
-    "steady": lambda t, x, y, sin, root: [[0.4, 0.1], [0.3, 0.7]],
-    "steady general": lambda t, x, y, sin, root: [[0.4 * root(1.0 + y * y), 0.2 * x], [0.5 * y, 0.5 * sin(x)]],
-}
-TYPES = {"potential": "scalar", "steady": "additive", "steady general": "general"}
-"""How torchsde calls the noise, where it is not by the name above."""
-
-
-def coupled(kind: str, calculus: str) -> OrderProblem:
-    """x and y, coupled and nonlinear, from 1/2 and -1/2; there is no solution to compare with."""
-    return OrderProblem(
-        kind, ("x", "y"), lambda t, x: _drift(t, *x, SIN, COS), lambda t, w: [np.full(1, 0.5), np.full(1, -0.5)], 1.0,
-        diffusion=lambda t, x: [
-            [constant(item) if isinstance(item, float) else item for item in column]
-            for column in FACTORS[kind](t, *x, SIN, SQRT)
-        ],
-        channels=1 if kind in ("scalar", "potential") else 2,
-        calculus=calculus,
-    )  # fmt: skip
-
-
-def _like(y: torch.Tensor, value) -> torch.Tensor:
-    return torch.zeros_like(y) if value is None else torch.as_tensor(value, dtype=y.dtype).expand_as(y)
-
-
-class Theirs(torch.nn.Module):
-    """The same equation as torchsde reads it."""
-
-    def __init__(self, kind: str, calculus: str) -> None:
-        super().__init__()
-        self.kind, self.sde_type = kind, calculus
-        self.noise_type = TYPES.get(kind, kind)
-
-    def f(self, t, x):
-        return torch.stack(_drift(t, x[:, 0], x[:, 1], torch.sin, torch.cos), dim=1)
-
-    def g(self, t, x):
-        columns = FACTORS[self.kind](t, x[:, 0], x[:, 1], torch.sin, torch.sqrt)
-        whole = torch.stack([torch.stack([_like(x[:, 0], g) for g in column], dim=1) for column in columns], dim=2)
-        return torch.diagonal(whole, dim1=1, dim2=2) if self.noise_type == "diagonal" else whole
-
-
-def given_path(normals: np.ndarray, h: float):
-    """A Brownian motion of torchsde's that answers with these numbers."""
-    import torchsde
-
-    m = normals.shape[2] // 2
-    dw, area = (torch.tensor(x) for x in (np.sqrt(h) * normals[..., :m], np.sqrt(h / 12) * normals[..., m:]))
-
-    class Given(torchsde.BaseBrownian):
-        dtype, device, shape = dw.dtype, dw.device, (len(normals), m)
-        levy_area_approximation = "space-time"
-
-        def __repr__(self) -> str:
-            return "given"
-
-        def __call__(self, ta, tb=None, return_U=False, return_A=False):
-            i = round(float(ta) / h)
-            return (dw[:, i], h * (dw[:, i] / 2 + area[:, i])) if return_U else dw[:, i]
-
-    return Given()
-
-
-THEIRS = [
-    *(("euler_maruyama", "euler", kind, "ito", {}) for kind in FACTORS),
-    # of scalar noise with several states torchsde 0.2.6 takes the transpose of dg/dx: symmetric where g is a gradient
-    *(("milstein", "milstein", kind, "ito", {}) for kind in ("diagonal", "potential", "additive")),
-    *(("milstein", "milstein", kind, "stratonovich", {}) for kind in ("diagonal", "potential", "additive")),
-    *(("milstein_free", "milstein", kind, "ito", {"grad_free": True}) for kind in ("diagonal", "scalar")),
-    *(("srk", "srk", kind, "ito", {}) for kind in ("diagonal", "scalar")),
-    ("sra1", "srk", "additive", "ito", {}),
-    *(
-        (ours, theirs, kind, "stratonovich", {})
-        for (ours, theirs), kind in product(
-            (("euler_heun", "euler_heun"), ("stratonovich_heun", "heun"), ("stratonovich_midpoint", "midpoint"),
-             ("reversible_heun", "reversible_heun")),
-            FACTORS,
-        )
-    ),
-]  # fmt: skip
-
-
-@pytest.mark.parametrize(("ours", "theirs", "kind", "calculus", "options"), THEIRS)
-def test_a_step_is_that_of_torchsde(ours: str, theirs: str, kind: str, calculus: str, options: dict) -> None:
-    torchsde = pytest.importorskip("torchsde")
-    problem, scheme = coupled(kind, calculus), STOCHASTIC[ours]
-    normals = np.random.default_rng(4).standard_normal((PATHS, STEPS, 2 * problem.channels))
-    found = ends(scheme, problem, STEPS, normals[..., : problem.channels * scheme.normals])
-    start = torch.tensor([[0.5, -0.5]], dtype=torch.float64).expand(PATHS, 2)
-    times = torch.tensor([0.0, 1.0], dtype=torch.float64)
-    path = given_path(normals, 1 / STEPS)
-    expected = torchsde.sdeint(
-        Theirs(kind, calculus), start, times, bm=path, method=theirs, dt=1 / STEPS, options=options
-    )
-    np.testing.assert_allclose(found.T, expected[-1].detach().numpy(), rtol=1e-10, atol=1e-12)
-
-
-# ---------------------------------------------------------------------------------------------------- diffrax
-
-DIFFRAX = [
-    ("shark", "ShARK", "additive", "stratonovich"),
-    ("sra1", "SRA1", "steady", "stratonovich"),  # its stages have g(t) where Rossler has g(t + c1 h)
-    ("euler_heun", "EulerHeun", "steady general", "stratonovich"),  # both of its g are at t
-    ("stratonovich_heun", "Heun", "general", "stratonovich"),
-    ("stratonovich_midpoint", "Midpoint", "general", "stratonovich"),
-    ("reversible_heun", "ReversibleHeun", "general", "stratonovich"),
-    ("euler_maruyama", "Euler", "general", "ito"),
-]  # fmt: skip
-
-
-@pytest.mark.parametrize(("ours", "theirs", "kind", "calculus"), DIFFRAX)
-def test_a_step_is_that_of_diffrax(ours: str, theirs: str, kind: str, calculus: str) -> None:
-    """Where diffrax is installed: it is no dependency."""
-    diffrax, jax = pytest.importorskip("diffrax"), pytest.importorskip("jax")
-    jax.config.update("jax_enable_x64", True)
-    jnp, h = jax.numpy, 1 / STEPS
-    problem, scheme = coupled(kind, calculus), STOCHASTIC[ours]
-    normals = np.random.default_rng(5).standard_normal((1, STEPS, 2 * problem.channels))
-    dw, area = jnp.asarray(np.sqrt(h) * normals[0, :, :2]), jnp.asarray(np.sqrt(h / 12) * normals[0, :, 2:])
-
-    class Given(diffrax.AbstractBrownianPath):
-        levy_area: type = diffrax.SpaceTimeLevyArea
-        t0: float = 0.0
-        t1: float = 1.0
-
-        def evaluate(self, t0, t1=None, left=True, use_levy=False):
-            i = jnp.round(t0 / h).astype(int)
-            return diffrax.SpaceTimeLevyArea(dt=t1 - t0, W=dw[i], H=area[i]) if use_levy else dw[i]
-
-    def g(t, x, args):
-        columns = FACTORS[kind](t, x[0], x[1], jnp.sin, jnp.sqrt)
-        return jnp.stack([jnp.stack([jnp.asarray(item, dtype=x.dtype) for item in column]) for column in columns], 1)
-
-    terms = diffrax.MultiTerm(
-        diffrax.ODETerm(lambda t, x, args: jnp.stack(_drift(t, x[0], x[1], jnp.sin, jnp.cos))),
-        diffrax.ControlTerm(g, Given()),
-    )
-    solution = diffrax.diffeqsolve(
-        terms, getattr(diffrax, theirs)(), 0.0, 1.0, None, jnp.array([0.5, -0.5]),
-        stepsize_controller=diffrax.StepTo(jnp.linspace(0, 1, STEPS + 1)),
-    )  # fmt: skip
-    found = ends(scheme, problem, STEPS, normals[..., : problem.channels * scheme.normals])
-    np.testing.assert_allclose(found[:, 0], np.asarray(solution.ys[-1]), rtol=1e-10, atol=1e-12)
 
 
 # ---------------------------------------------------------------------------------------------------- each of them
@@ -429,7 +261,7 @@ def test_an_implicit_step_solves_its_equations() -> None:
         noise = np.array([0.4 * np.sqrt(1 + 0.25), 0.5 * np.sin(-0.5)]) * xi
 
         def left(x, known=start + noise):
-            return x - known - h * np.array(_drift(1.0, x[0], x[1], np.sin, np.cos))
+            return x - known - h * np.array(drift(1.0, x[0], x[1], np.sin, np.cos))
 
         np.testing.assert_allclose(row, root(left, row, tol=1e-13).x, rtol=1e-9)
 
@@ -464,71 +296,3 @@ output y = path.s
     assert scheme_steps(solve, solve.spec.scheme).scheme.iterations == 7
     with pytest.raises(IsoclineError, match="states that are numbers, and one of these is an array"):
         model(text.replace("s: real)", "s: real[2])").replace("s = s0", "s = [s0, 1]").replace("0.1*s dW", "s dW"))
-
-
-# ---------------------------------------------------------------------------------------------------- planted faults
-
-
-def coefficients(tableau: StochasticTableau) -> list[tuple[str, int, int | None]]:
-    """The places of all coefficients that are not zero."""
-    names = ["alpha", "c0", "c1", "beta1", "beta2", *(("beta3", "beta4") if isinstance(tableau, SRI) else ())]
-    found: list[tuple[str, int, int | None]] = []
-    for name in names:
-        found += [(name, i, None) for i, entry in enumerate(getattr(tableau, name)) if entry]
-    for name in ("a0", "b0", "a1", "b1", "w0"):
-        rows = getattr(tableau, name, ())
-        found += [(name, i, j) for i, row in enumerate(rows) for j, entry in enumerate(row) if entry]
-    return found
-
-
-def changed(tableau: StochasticTableau, name: str, i: int, j: int | None, by: Fraction) -> StochasticTableau:
-    """The tableau with one coefficient moved; a row of drift coefficients takes its node along."""
-    rows = [list(row) if isinstance(row, tuple) else row for row in getattr(tableau, name)]
-    if j is None:
-        rows[i] += by
-        return replace(tableau, **{name: tuple(rows)})
-    rows[i][j] += by
-    fields = {name: tuple(map(tuple, rows))}
-    node = {"a0": "c0", "a1": "c1"}.get(name)
-    if node is not None:
-        nodes = list(getattr(tableau, node))
-        nodes[i] += by
-        fields[node] = tuple(nodes)
-    return replace(tableau, **fields)
-
-
-PLACES = [(tableau, *place) for tableau in STOCHASTIC_TABLEAUS for place in coefficients(tableau)]
-
-
-@pytest.mark.parametrize(
-    ("tableau", "name", "i", "j"), PLACES, ids=[f"{tableau.name} {name}{i}{j}" for tableau, name, i, j in PLACES]
-)
-def test_a_tableau_with_a_wrong_coefficient_is_refused(
-    tableau: StochasticTableau, name: str, i: int, j: int | None
-) -> None:
-    with pytest.raises(ValueError, match="instead of"):
-        changed(tableau, name, i, j, Fraction(1, 50))
-
-
-def test_conditions_are_needed_for_the_order_and_not_only_stated(monkeypatch: pytest.MonkeyPatch) -> None:
-    """With the conditions off, a wrong weight of I_(1,1,1) or a wrong stage shows in the order."""
-    monkeypatch.setattr(StochasticTableau, "__post_init__", lambda self: None)
-    for name, i, j in (("beta4", 0, None), ("b1", 3, 0), ("beta2", 1, None)):
-        wrong = changed(SRK, name, i, j, Fraction(1, 2))
-        assert any(item.differs for item in observed_orders(wrong)), (name, i, j)
-    assert not any(item.differs for item in observed_orders(replace(SRK)))
-
-
-def test_a_table_of_another_project_that_misses_a_sign_is_refused() -> None:
-    """torchsde 0.2.6 has SRA2 and SRA3 with the sign of beta2 turned, and uses neither."""
-    for tableau in STOCHASTIC_TABLEAUS:
-        if tableau.name in ("sra2", "sra3"):
-            turned = tuple(-entry for entry in tableau.beta2)
-            with pytest.raises(ValueError, match=r"beta2 c1 is 1\.0 instead of -1\.0"):
-                replace(tableau, beta2=turned)
-
-
-def test_orders_of_a_problem_go_by_its_kinds() -> None:
-    scheme = STOCHASTIC["euler_maruyama"]
-    assert scheme.strong_order(HYPERBOLIC.solve().spec.kinds) == 0.5
-    assert scheme.strong_order(CASE["curved"].kinds) == 1.0

@@ -7,7 +7,10 @@ from tests.mutation.fault import Fault, area
 
 COMPILER = "compiler/isocline_compiler"
 T = "tests/compiler"
-STEPS = (f"{T}/test_stochastic_schemes.py", f"{T}/test_scheme_families.py")
+STEPS = (
+    f"{T}/test_stochastic_tableaus.py", f"{T}/test_stochastic_peers.py", f"{T}/test_stochastic_schemes.py",
+    f"{T}/test_scheme_families.py",
+)  # fmt: skip
 
 SCHEMES = area(
     f"{COMPILER}/solvers/schemes", "", STEPS,
