@@ -42,6 +42,7 @@ EXAMPLES = (
     Example("digits", fetch="examples.digits.fetch"),
     Example("resnet", fetch="examples.digits.fetch"),
     Example("pendulum", fetch="examples.pendulum.simulate"),
+    Example("market", fetch="examples.market.fetch"),
     Example("unconstrained", fetch="examples.pendulum.simulate", folder="pendulum"),
 )
 

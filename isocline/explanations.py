@@ -43,12 +43,13 @@ def _runtime_messages() -> Mapping[str, Any]:
 
 
 def _callables() -> Mapping[str, Any]:
-    """Records with a usage and a documentation: functions, layers, losses, regularizers, distributions."""
+    """Records with a usage and a documentation: functions, layers, losses, regularizers, distributions, draws."""
     from isocline_compiler.vocabulary.distributions import DISTRIBUTIONS
+    from isocline_compiler.vocabulary.draws import DRAWS
     from isocline_compiler.vocabulary.functions import FUNCTIONS
     from isocline_compiler.vocabulary.regularizers import REGULARIZERS
 
-    return {**DISTRIBUTIONS, **REGULARIZERS, **FUNCTIONS}
+    return {**DRAWS, **DISTRIBUTIONS, **REGULARIZERS, **FUNCTIONS}
 
 
 def _schemes() -> Mapping[str, Any]:
@@ -96,7 +97,14 @@ def _of_solver(word: str) -> str | None:
 
 
 def _scheme_text(scheme: Any) -> str:
-    cost = f"order {scheme.order:g}, {scheme.evaluations} evaluations of the field a step"
+    orders = f"order {scheme.order:g}"
+    if scheme.normals:
+        strong, weak = (
+            ", ".join(f"{value:g} for {kind} noise" for kind, value in item.items())
+            for item in (scheme.strong, scheme.weak)
+        )
+        orders = f"strong order {strong}; weak order {weak}"
+    cost = f"{orders}; {scheme.evaluations} evaluations of the field a step"
     return f"{scheme.name}(steps=n)\n\nA scheme on a fixed grid: {cost}.\n\n{scheme.reference}"
 
 

@@ -6,6 +6,8 @@ import math
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, TypeAlias
 
+from isocline.stochastic_lines import stochastic_lines
+
 Facts: TypeAlias = Mapping[str, Any]
 
 
@@ -16,6 +18,7 @@ def certificate_lines(certificate: Facts) -> list[str]:
         *(("solve", _solve(solve)) for solve in certificate["solves"]),
         *_orders(certificate),
         *_errors(certificate),
+        *stochastic_lines(certificate),
         ("parity", _parity(certificate)),
         *_posterior(certificate["posterior"]),
         ("finite", _finite(certificate["finite"])),

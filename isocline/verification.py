@@ -6,7 +6,6 @@ import hashlib
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -21,7 +20,6 @@ from isocline_runtime.named_arrays import read_npz
 
 Array = NDArray[Any]
 Arrays = Mapping[str, Array]
-NOTHING: Arrays = MappingProxyType({})
 SLACK = 1.1
 """How much larger than stated an error may be found here: other processors round otherwise."""
 COMPLETE = 1e-3
@@ -92,28 +90,27 @@ def verify(path: str | Path, *, trust: Trust = None) -> Verification:
     inputs = _of("input", stored)
     claims = (
         *_facts(session, manifest, certificate),
-        *_errors(certificate, run_in_parts(session, inputs, _of("noise", stored)), stored),
+        *_errors(certificate, run_in_parts(session, inputs, stored.get("rows")), stored),
         *_explanations(session, certificate, inputs),
         *_latency(session, certificate, inputs),
     )
     return Verification(session.name, claims)
 
 
-def run_in_parts(session: Session, inputs: Arrays, noise: Arrays = NOTHING) -> dict[str, Array]:
+def run_in_parts(session: Session, inputs: Arrays, rows: Array | None = None) -> dict[str, Array]:
     """The outputs for any number of samples, also of a model whose batch is fixed: the last part is filled up.
 
-    The noise is that which is given, else that of rows counted from 0.
+    The noise is that of the seed 0, of these rows or of rows counted from 0.
     """
     size = next((port.shape[0] for port in session.inputs if port.shape and isinstance(port.shape[0], int)), None)
-    count = max((len(array) for array in (*inputs.values(), *noise.values())), default=1)
-    asked: dict[str, Any] = {"noise": noise} if session.noises else {}
+    count = max((len(array) for array in inputs.values()), default=1)
+    numbers = np.arange(count) if rows is None else rows
     if not inputs or size is None:
-        return session.run(inputs, **asked)
+        return session.run(inputs, rows=rows)
     parts = []
     for start in range(0, count, int(size)):
-        if session.noises:
-            asked = {"noise": _part(noise, start, int(size)), "rows": range(start, start + int(size))}
-        parts.append(session.run(_part(inputs, start, int(size)), **asked))
+        mine = np.resize(numbers[start : start + int(size)], int(size)) if session.noises else None
+        parts.append(session.run(_part(inputs, start, int(size)), rows=mine))
     return {name: np.concatenate([part[name] for part in parts])[:count] for name in parts[0]}
 
 

@@ -102,6 +102,25 @@ def euler_maruyama(e: Noisy, t: float, h: float, x: Array, dw: Array, da: Array)
     return x + h * e.f(t, x) + e.stir(t, x, dw)
 
 
+def tamed_euler(e: Noisy, t: float, h: float, x: Array, dw: Array, da: Array):
+    """Hutzenthaler, Jentzen, Kloeden (2012), (4)."""
+    f = e.f(t, x)
+    return x + h * f / (1 + h * np.linalg.norm(f, axis=0)) + e.stir(t, x, dw)
+
+
+def implicit_euler_maruyama(e: Noisy, t: float, h: float, x: Array, dw: Array, da: Array):
+    """Kloeden, Platen (1992), (12.2.4), by two iterations of Newton's method from x + b dW, path by path."""
+    known = x + e.stir(t, x, dw)
+    y, unit = known, np.eye(len(x))
+    for _ in range(2):
+        # the complex step: df/dx_j is the imaginary part of f(x + i d e_j) / d, without cancellation
+        jacobian = np.array([np.imag(e.f(t + h, y + 1e-30j * column[:, None])) / 1e-30 for column in unit])
+        left = unit[None] - h * jacobian.transpose(2, 1, 0)
+        right = known + h * e.f(t + h, y) - y
+        y = y + np.linalg.solve(left, right.T[..., None])[..., 0].T
+    return y
+
+
 def milstein(e: Noisy, t: float, h: float, x: Array, dw: Array, da: Array):
     """Kloeden, Platen (1992), (10.3.3) and (10.3.16), with I_(i,j) = (dW_i dW_j - [i = j] h) / 2."""
     integrals = np.einsum("ip,jp->ijp", dw, dw) / 2
@@ -230,7 +249,8 @@ def reversible_heun(equation: Noisy, x: Array, times: Array, normals: Array):
 
 
 STEPS: Mapping[str, StepOf] = {
-    "euler_maruyama": euler_maruyama, "toy_euler_maruyama": euler_maruyama, "milstein": milstein,
+    "euler_maruyama": euler_maruyama, "toy_euler_maruyama": euler_maruyama, "tamed_euler": tamed_euler,
+    "implicit_euler_maruyama": implicit_euler_maruyama, "milstein": milstein,
     "milstein_free": milstein_free, "srk": rossler_sri, "sra1": rossler_sra(1), "sra2": rossler_sra(2),
     "sra3": rossler_sra(3), "shark": shark, "euler_heun": euler_heun, "stratonovich_heun": stratonovich_heun,
     "stratonovich_midpoint": stratonovich_midpoint,

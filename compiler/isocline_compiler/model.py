@@ -144,6 +144,17 @@ class Likelihood:
     pure: bool = True
 
 
+@dataclass(frozen=True)
+class RandomValue:
+    """`draw s: uniform(0.001, 1)[3]`: an input of the losses of this name, and what it is drawn from, new for each
+    sample and step. `shape` is of one sample.
+    """
+
+    name: str
+    shape: tuple[int, ...]
+    distribution: Called
+
+
 LOG_PRIOR = "log prior"
 """The output of a loss graph that holds the sum of the log densities of all priors: no term has such a text."""
 
@@ -170,6 +181,7 @@ class TrainingPlan:
     precision: Literal["float32", "float64", "bf16", "fp16"] = "float32"
     steer: float | None = None
     likelihood: Likelihood | None = None
+    draws: tuple[RandomValue, ...] = ()
     span: Span | None = None
     name: str = "train"
     only: tuple[str, ...] | None = None

@@ -128,7 +128,10 @@ def compile_model(
         certificate = replace(certificate, derivatives=derived)
 
         write_atomic(staging / CERTIFICATE_FILE, certificate.to_json().encode())
-        page = report_of(model, certificate, session, proving.samples, trained.metrics, explanations, explainer)
+        page = report_of(
+            model, certificate, session, proving.samples, trained.metrics, explanations, explainer,
+            proving.paths(session),
+        )  # fmt: skip
         write_atomic(staging / REPORT_FILE, page.encode())
         write_atomic(staging / SAMPLES_FILE, stored_samples(proving, choices, certificate, session))
         manifest = manifest_of(model, choices, staging, explanations, dataset.columns if dataset else {})
@@ -162,7 +165,8 @@ def differentiated(kind: str, proving: Proving, graph: Graph, staging: Path, pro
     prefix, derive = SEEDED[kind]
     progress(f"differentiating: {kind}")
     try:
-        derived = optimise(derive(graph))
+        held = {str(node.attrs["name"]) for node in graph.inputs} - {port.name for port in model.inputs}
+        derived = optimise(derive(graph, held))
     except Fault as fault:
         raise IsoclineError([fault.make(model.deployment.span)], model.source) from None
     file = staging / f"{prefix}{MODEL_FILE}"

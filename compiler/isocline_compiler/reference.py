@@ -20,6 +20,7 @@ from isocline_compiler.solvers.schemes.stochastic_scheme import CALCULUS, Stocha
 from isocline_compiler.solvers.schemes.tableau import Tableau
 from isocline_compiler.vocabulary import options
 from isocline_compiler.vocabulary.distributions import DISTRIBUTIONS
+from isocline_compiler.vocabulary.draws import DRAWS
 from isocline_compiler.vocabulary.functions import FUNCTIONS
 from isocline_compiler.vocabulary.functions.initializers import INITIALIZERS
 from isocline_compiler.vocabulary.functions.record import Callee
@@ -184,6 +185,7 @@ TABLES: Mapping[str, Callable[[], str]] = {
     "regularizers": lambda: callables(REGULARIZERS),
     "field_losses": lambda: callables(FIELD_LOSSES),
     "distributions": lambda: callables(DISTRIBUTIONS),
+    "draws": lambda: callables(DRAWS),
     "schemes": schemes,
     "stochastic_schemes": stochastic_schemes,
     "adaptive": lambda: choices(options.ADAPTIVE),

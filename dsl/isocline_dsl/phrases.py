@@ -179,12 +179,14 @@ def line(node: tree.Statement) -> str:
             return f"noise {name.text}: {process(node)}" + (f" {convention.text}" if convention else "")
 
 
-def process(node: tree.NoiseDeclaration) -> str:
-    """`brownian[2]`, `stable(1.5)[2]`."""
-    if not node.arguments:
+def process(node: tree.NoiseDeclaration | tree.Draw) -> str:
+    """`brownian[2]`, `stable(1.5)[2]`, `uniform(low=1, high=2)`."""
+    keywords = node.keywords if isinstance(node, tree.Draw) else ()
+    if not (node.arguments or keywords):
         return type_text(node.type)
+    given = call(tree.Call(node.type.kind, node.arguments, keywords))
     sizes = f"[{', '.join(map(phrase, node.type.sizes))}]" if node.type.sizes else ""
-    return f"{node.type.kind.text}({', '.join(map(phrase, node.arguments))}){sizes}"
+    return f"{given}{sizes}"
 
 
 def _terms(terms: Sequence[tree.Term]) -> str:

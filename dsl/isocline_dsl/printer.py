@@ -16,6 +16,7 @@ from isocline_dsl.phrases import (
     listed,
     phrase,
     pipeline,
+    process,
     quoted,
     scan_head,
     stage,
@@ -158,9 +159,8 @@ class _Layout:
                 yield Row(0, f"{key.text} {_values(values)}".rstrip(), node.span)
             case tree.Binding(name=name, value=value):
                 yield from self._with_value(f"{name.text} = ", value, "", node.span)
-            case tree.Draw(name=name, distribution=given):
-                text = type_text(given) if isinstance(given, tree.TypeName) else call(given)
-                yield Row(0, f"draw {name.text}: {text}", node.span)
+            case tree.Draw(name=name):
+                yield Row(0, f"draw {name.text}: {process(node)}", node.span)
             case tree.Attribution(output=output, wrt=wrt, methods=methods):
                 by = ", ".join(stage(method) for method in methods)
                 yield Row(0, f"attribute {output.text} wrt {words(wrt)} by {by}", node.span)

@@ -70,11 +70,9 @@ def read_block(block: tree.Block, file: Scope, uses: Uses) -> None:
                 scope.current = item.name.text
                 uses.read(item.value, Place(scope, training=True))
                 scope.current = None
-            case tree.Draw(distribution=tree.Call() as call):
-                uses.read(call, Place(scope, training=True, any_call=True))
-            case tree.Draw(distribution=tree.TypeName(sizes=sizes)):
-                for size in sizes:
-                    uses.read(size, Place(scope, words=True))
+            case tree.Draw(type=type_, arguments=arguments, keywords=keywords):
+                for number in (*type_.sizes, *arguments, *keywords):
+                    uses.read(number, Place(file, words=True))
             case tree.Attribution():
                 uses.found += _attributed(item, file)
     uses.found += _unused(scope)

@@ -154,7 +154,7 @@ def test_steps_that_do_not_divide_are_reported_with_the_nearest_that_do(steps, h
 
 def test_an_unknown_scheme_is_reported_with_the_nearest_name():
     with pytest.raises(IsoclineError) as caught:
-        discretise(Interval((0.0, 1.0), everywhere=False), "rk5", 4)
+        discretise(Interval((0.0, 1.0), everywhere=False), "rk45", 4)
     assert "`rk4`" in caught.value.diagnostics[0].hint
 
 

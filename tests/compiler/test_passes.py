@@ -49,6 +49,11 @@ def run(graph: Graph, bound) -> list[np.ndarray]:
     return [value.numpy() for value in evaluate(tuple(graph.outputs.values()), bound)]
 
 
+def noise(like: Node) -> Node:
+    """What dropout multiplies by."""
+    return OPS["noise_like"](like, law="kept", parameters=(0.5,), deployed=1.0)
+
+
 # ---------------------------------------------------------------------------------------------------- random graphs
 
 
@@ -348,7 +353,11 @@ DEFERRED = {
         lambda: OPS["spread"](MATRIX, X) @ OPS["reshape"](OPS["concat"](X, _column(Z), axis=1), shape=("batch", 4, 1)),
         ["select", "reshape", "concat", "reshape", "matmul"],
     ),
-    "two repeated, left alone": (lambda: OPS["spread"](ROW, X) * OPS["spread"](ROW, X), ["spread", "mul"]),
+    "two repeated alike": (lambda: OPS["spread"](ROW, X) * OPS["spread"](ROW, X), ["mul", "spread"]),
+    "numbers beside what is repeated": (
+        lambda: (1.0 - OPS["expand_like"](constant([0.1]), X)) * OPS["expand_like"](constant(3.0), X),
+        ["sub", "mul", "expand_like"],
+    ),
 }
 
 
@@ -389,7 +398,7 @@ def test_share_merges_leaves_of_one_weight():
 
 
 def test_share_leaves_what_draws_at_random():
-    graph = only(OPS["dropout"](X, p=0.5) + OPS["dropout"](X, p=0.5))
+    graph = only(noise(X) + noise(X))
     assert share(graph) is graph
 
 
@@ -451,7 +460,7 @@ def test_hoist_takes_out_what_depends_on_neither_time_nor_state():
 
 def test_freeze_gives_what_differs_in_training_its_deployed_form():
     statistics = [leaf(WEIGHT, name, real(3)) for name in ("gamma", "beta", "mean", "var")]
-    node = OPS["stop_gradient"](OPS["dropout"](OPS["batch_norm"](X, *statistics, eps=1e-3), p=0.3))
+    node = OPS["stop_gradient"](OPS["batch_norm"](X, *statistics, eps=1e-3) * noise(X))
     graph = only(node)
     weights = {"gamma": ONES * 2, "beta": ONES, "mean": ONES * 0.5, "var": ONES * 4}
     done = optimise(bind(graph, weights), check=True)
@@ -469,7 +478,7 @@ def test_bind_keeps_the_names_of_weights_that_are_used_as_they_are():
 
 
 def test_cleaning_keeps_what_training_needs():
-    graph = only(OPS["dropout"](X, p=0.5))
+    graph = only(noise(X))
     assert optimise(graph, CLEANING) is graph
 
 

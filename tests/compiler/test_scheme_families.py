@@ -64,12 +64,23 @@ def _linear(f: list[float], b: list[list[float]], ito: bool, diagonal: bool = Fa
     )  # fmt: skip
 
 
+def _kubo(ito: bool) -> steppers.Noisy:
+    turned = np.array([[0.0, -0.5], [0.5, 0.0]])
+    return steppers.Noisy(
+        lambda t, x: np.array([-x[1], x[0]]) - (x / 8 if ito else 0),
+        lambda t, x: (turned @ x)[:, None],
+        lambda t, x: turned[:, None, :, None],
+        ito,
+    )
+
+
 NOISY = {
     "shrinking": steppers.Noisy(
         lambda t, x: 2 / np.sqrt(1 + t) - x / 2 / (1 + t),
         lambda t, x: np.full((1, 1, 1), 0.4 / np.sqrt(1 + t)),
         lambda t, x: np.zeros((1, 1, 1, 1)),
     ),
+    **{f"kubo{name}": _kubo(ito) for name, ito in (("", True), ("_stratonovich", False))},
     **{f"hyperbolic{name}": _hyperbolic(ito) for name, ito in (("", True), ("_stratonovich", False))},
 }
 for name, ito in (("", True), ("_stratonovich", False)):

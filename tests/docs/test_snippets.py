@@ -12,6 +12,7 @@ import pytest
 from isocline_compiler.lower import lower
 from isocline_compiler.model import Model
 from isocline_compiler.vocabulary.distributions import DISTRIBUTIONS
+from isocline_compiler.vocabulary.draws import DRAWS
 from isocline_compiler.vocabulary.functions import FUNCTIONS
 from isocline_compiler.vocabulary.functions.record import EXAMPLE_TYPES, Callee
 from isocline_compiler.vocabulary.regularizers import REGULARIZERS
@@ -89,8 +90,8 @@ def of_function(example: str) -> str:
 
 def of_metric(example: str) -> str:
     """The example in a `check`, over the whole held-out split."""
-    inputs = "\n".join(f"input {name}: {EXAMPLE_TYPES[name]}" for name in ["x", "y", "label"])
-    outputs = "output kept = x + y + one_hot(label, 4)"
+    inputs = "\n".join(f"input {name}: {EXAMPLE_TYPES[name]}" for name in ["x", "y", "label", "m"])
+    outputs = "output kept = x + y + one_hot(label, 4) + mean(m)"
     return f"dyn 1\nmodel example\n{inputs}\n{outputs}\ndeploy {{ check {example} < 1 }}\n"
 
 
@@ -123,6 +124,18 @@ train {{ loss mse(h, y); regularize {example} }}
 """
 
 
+def of_draw(example: str) -> str:
+    name = example.split()[1].rstrip(":")
+    return f"""dyn 1
+model example
+input x: real
+target y: real
+param k: real
+output scaled = k*x
+train {{ {example}; drawn = {name} == {name}; loss mse(scaled, y) + mean(where(drawn, 1, 0)) }}
+"""
+
+
 def of_distribution(example: str) -> str:
     return f"dyn 1\nmodel example\ninput x: real\n{example}\noutput y = k*x\n"
 
@@ -148,6 +161,13 @@ def test_the_example_of_a_regularizer(record: Callee) -> None:
     plan = read(of_regularizer(record.example), record.name).training
     assert plan is not None
     assert plan.steer == 0.25 or record.example in " ".join(plan.losses.outputs)
+
+
+@pytest.mark.parametrize("record", examples(DRAWS), ids=lambda record: record.name)
+def test_the_example_of_a_draw(record: Callee) -> None:
+    plan = read(of_draw(record.example), record.name).training
+    assert plan is not None
+    assert [value.distribution.name for value in plan.draws] == [record.name]
 
 
 @pytest.mark.parametrize("record", examples(DISTRIBUTIONS), ids=lambda record: record.name)

@@ -90,7 +90,7 @@ values = several(expressions | ranges(expressions)) | counted
 items = st.one_of(
     st.builds(tree.Setting, identifiers, values),
     st.builds(tree.Binding, identifiers, expressions),
-    st.builds(tree.Draw, identifiers, types | calls(expressions)),
+    st.builds(lambda n, t, c: tree.Draw(n, t, c.arguments, c.keywords), identifiers, types, calls(expressions)),
     st.builds(tree.Attribution, identifiers, several(identifiers, 1, 2), several(calls(expressions), 1, 2)),
 )
 declarations = st.one_of(

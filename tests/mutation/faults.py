@@ -8,6 +8,7 @@ checks that are skipped, values remembered too long.
 from __future__ import annotations
 
 from tests.mutation.fault import Fault, area
+from tests.mutation.faults_of_noise import NOISE
 from tests.mutation.faults_of_proof import PROOF
 
 COMPILER = "compiler/isocline_compiler"
@@ -381,7 +382,7 @@ RUNNING = area(
 
 FAULTS: tuple[Fault, ...] = (
     *TABLEAUX, *STEPS, *GRIDS, *UNROLLED, *ROWS, *EMITTED, *EMITTER, *RULES, *DERIVATIVES, *PASSES, *WORDS,
-    *CERTIFICATE, *REQUIRED, *TRAINING, *DATA, *RUNNING, *PROOF,
+    *CERTIFICATE, *REQUIRED, *TRAINING, *DATA, *RUNNING, *PROOF, *NOISE,
 )  # fmt: skip
 
 __all__ = ["FAULTS"]

@@ -141,7 +141,6 @@ CLAIMS = area(
         ("certify/prove.py", "parity=compare(deployed, exact, graph)", "parity=compare(deployed, deployed, graph)", "rounding compared with itself", f"{PROVED}::test_the_error_of_what_is_deployed_holds_its_rounding"),
         ("certify/order.py", "if not isfinite(after) or after <= HIDDEN:", "if not isfinite(after) or after <= 1.0:", "every order is hidden by rounding", f"{PROVED}::test_the_order_on_a_smooth_model_is_that_of_the_scheme"),
         ("certify/order.py", "expected = min(declared, 1) if _has_corners(evaluator.graph) else declared", "expected = 0.0", "no order is expected of a model", f"{PROVED}::test_the_order_on_a_smooth_model_is_that_of_the_scheme"),
-        ("certify/order.py", "(paths, steps, count, size).sum(axis=2) / np.sqrt(count)", "(paths, steps, count, size).sum(axis=2) / count", "merged noise of the wrong variance", f"{T}/test_scheme_families.py::test_a_coarser_grid_is_walked_on_the_same_brownian_path"),
         ("certify/measures.py", "scale = np.abs(b).max(axis=1)", "scale = np.maximum(np.abs(a), np.abs(b)).max(axis=1)", "relative to the larger of both", MEASURES),
         ("certify/measures.py", "difference = np.abs(a - b).max(axis=1)", "difference = np.abs(a - b).max(axis=1) * (scale > 1e-6)", "an answer near zero counts as exact", MEASURES),
         ("certify/measures.py", "int(errors.argmax()))", "int(errors.argmin()))", "the best sample named as the worst", MEASURES),

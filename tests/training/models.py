@@ -95,7 +95,7 @@ def decay(**settings: Any) -> Model:
         x0, y = number("x", INPUT), number("y", INPUT)
         t, x = leaf(ARGUMENT, "t", TensorType("real", ())), leaf(ARGUMENT, "x", TensorType("real", (BATCH,)))
         region = Region((t, x), (-(OPS["exp"](number("k")) * x),))
-        start = OPS["dropout"](x0, p=0.1)
+        start = x0 * OPS["noise_like"](x0, law="kept", parameters=(0.9,), deployed=1.0)
         solve = solve_node(region, (start,), Interval((0.0, 1.0), False), field="decay")
         loss = (pick(solve, 0) - y) ** 2.0
     return model([weight("k")], plan(loss, **settings))

@@ -20,14 +20,16 @@ STORED = 16
 
 def stored_samples(proving: Proving, choices: Choices, certificate: Certificate, session: Session) -> bytes:
     """An npz with `input/NAME`, and of every output `output/NAME` as deployed, `exact/NAME` in float64 on the same
-    grid, and `reference/NAME`, the solution, where the model is a differential equation."""
+    grid, and `reference/NAME`, the solution, where the model is a differential equation. Of a stochastic model `rows`
+    are the numbers of the rows whose noise, of the seed 0, they have.
+    """
     measuring = proving.measuring
     rows = _chosen(measuring.samples, certificate)
     chosen = measuring.samples.taken(rows) if measuring.samples.inputs else measuring.samples
     batched = {name for name, node in measuring.graph.outputs.items() if node.type.batched}
     reference = proving.solution
     answers = {
-        "input": chosen.inputs,
+        "input": {port.name: chosen.inputs[port.name] for port in proving.model.inputs},
         "output": run_deployed(session, chosen),
         "exact": proving.evaluator(chosen).run(choices),
         "reference": {name: array[rows] if name in batched else array for name, array in reference.items()},
@@ -35,6 +37,9 @@ def stored_samples(proving: Proving, choices: Choices, certificate: Certificate,
     arrays: dict[str, Array] = {
         f"{kind}/{name}": array for kind, named in answers.items() for name, array in named.items()
     }
+    numbers = proving.row_numbers(rows)
+    if numbers is not None:
+        arrays["rows"] = numbers
     sink = io.BytesIO()
     np.savez_compressed(sink, allow_pickle=False, **arrays)
     return sink.getvalue()

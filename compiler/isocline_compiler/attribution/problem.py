@@ -28,7 +28,7 @@ from isocline_compiler.ops.indexing import ONE_HOT
 from isocline_compiler.ops.points import MERGE_POINTS, SPLIT_POINTS
 from isocline_compiler.ops.reduction import ARGMAX, REDUCE_SUM
 from isocline_compiler.ops.shaping import RESHAPE
-from isocline_compiler.solvers.points import enlarge, repeated
+from isocline_compiler.solvers.points import at_points, enlarge, repeated
 from isocline_compiler.solvers.trajectory import Trajectory
 from isocline_dsl import messages
 
@@ -131,7 +131,7 @@ class Problem:
         merged = {name: MERGE_POINTS(points[name]) for name in points}
         output = self.graph.outputs[self.output]
         moving = [self.inputs[name] for name in points]
-        known = {node: MERGE_POINTS(repeated(node, count)) for node in _beside(output, moving)}
+        known = {node: at_points(node, count) for node in _beside(output, moving)}
         known |= {self.inputs[name]: node for name, node in merged.items()}
         (moved,) = transform([output], enlarge(count), known)
         selector = MERGE_POINTS(repeated(self.selector, count))

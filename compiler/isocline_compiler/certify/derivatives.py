@@ -20,12 +20,12 @@ from isocline_runtime import Session
 def prove_derivative(model: Model, kind: str, graph: Graph, session: Session, samples: Samples) -> AttributionProof:
     """u^T J v three ways: by the file, and by central differences of the deployed graph in float64 along v.
 
-    v moves all real inputs, relative to their magnitude; u weighs all real outputs. The error is relative to the sum of
-    the magnitudes of the terms.
+    v moves all real inputs, relative to their magnitude, the noise held; u weighs all real outputs. The error is
+    relative to the sum of the magnitudes of the terms.
     """
     rows = model.deployment.batch or min(MEASURED, samples.count)
     x = {key: np.resize(a, (rows, *a.shape[1:])) for key, a in samples.first(rows).inputs.items()}
-    real = [name for name, array in x.items() if array.dtype.kind == "f"]
+    real = [port.name for port in model.inputs if x[port.name].dtype.kind == "f"]
     generator = np.random.default_rng(0)
     v: dict[str, Array] = {name: generator.normal(size=x[name].shape) * _size(x[name]) for name in real}
     above, below = (_outputs(graph, {**x, **{n: x[n] + s * STEP * v[n] for n in real}}) for s in (1, -1))

@@ -47,14 +47,15 @@ def fresh_samples(
     rare: Rare | None = None,
 ) -> FreshSamples:
     """`rows` samples behind the rare ones; a classifier's index is the class predicted in float64, any other's -1, all
-    entries together.
+    entries together. The noise of a model is no input to be moved: each sample keeps its own.
     """
     generator = np.random.default_rng(0)
     chosen = samples.first(rows)
     moved = {
         port.name: _moved(port, np.resize(a, (rows, *a.shape[1:])), generator) for port, a in _arrays(model, chosen)
     }
-    together = Samples(moved, {}, samples.origin)
+    held = {name: np.resize(a, (rows, *a.shape[1:])) for name, a in chosen.inputs.items() if name not in moved}
+    together = Samples({**moved, **held}, {}, samples.origin)
     if rare is not None:
         together, rows = Samples({**rare.samples.inputs}, {}, "").joined(together), rows + rare.samples.count
     inputs = together.rounded(model.deployment.dtype).inputs

@@ -6,7 +6,7 @@ that is made of differences.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -18,12 +18,12 @@ from isocline_compiler.attribution.problem import Background, Problem
 from isocline_compiler.backends.to_torch import TorchProgram, evaluate
 from isocline_compiler.certify.trials import WORTH, Runner, operations_of, runner
 from isocline_compiler.graph import INPUT, Array, Graph, Node, leaf, substitute
-from isocline_compiler.graph.tensor_type import BATCH
+from isocline_compiler.graph.tensor_type import is_batch
 
 STEP = 1e-5
 """Of a central difference, relative to the magnitude of what is moved: rounding and curvature both stay below 1e-9."""
-ROWS = 2048
-"""Points evaluated at a time."""
+ROWS, NUMBERS = 2048, 1 << 22
+"""Points evaluated at a time, and the numbers that they may hold of one input: noise is large."""
 MOVED = "moved value"
 """The name of a value inside of the graph, where it is an input."""
 
@@ -51,10 +51,13 @@ class DeployedOracle:
         """S at m points of each sample, (N, m)."""
         rows, count = next((len(array), array.shape[1]) for array in points.values())
         flat = {name: array.reshape(rows * count, *array.shape[2:]) for name, array in points.items()}
-        for name, array in self._everything.items():
-            if name not in flat:
-                flat[name] = np.repeat(array, count, axis=0)
-        found = [self._evaluated({name: array[part] for name, array in flat.items()}) for part in _parts(rows * count)]
+        held = {name: array for name, array in self._everything.items() if name not in flat}
+        each = max((array[:1].size for array in held.values()), default=1)
+        found = []
+        for start in range(0, rows * count, size := max(1, min(ROWS, NUMBERS // each))):
+            part = np.arange(start, min(start + size, rows * count))
+            kept = {name: array[part // count] for name, array in held.items()}
+            found.append(self._evaluated({**{name: array[part] for name, array in flat.items()}, **kept}))
         return np.concatenate(found).reshape(rows, count)
 
     def slopes(self, name: str, points: Mapping[str, Array]) -> Array:
@@ -72,11 +75,11 @@ class DeployedOracle:
         """dS/d(entry) of any value inside the graph, or of the part of it at a place on its first axes: (N, k).
 
         It moves relative to its own magnitude, or to that of `scale`. One without a batch axis moves for all samples at
-        once.
+        once, and one of several paths of each sample for all of these.
         """
         value, size = (self._values([item], {})[0].numpy() for item in (node, scale or node))
         part = value[place]
-        batched = node.shape[len(place) :][:1] == (BATCH,)
+        batched = any(map(is_batch, node.shape[len(place) :][:1]))
         flat = part.reshape(len(part), -1) if batched else part.reshape(1, -1)
         h = STEP * _magnitude(size)
 
@@ -168,10 +171,6 @@ def flat_output(problem: Problem, weights: Mapping[str, Array], arrays: Mapping[
 
 def _tensor(array: Array) -> Tensor:
     return torch.tensor(np.asarray(array, dtype=np.float64) if array.dtype.kind == "f" else array)
-
-
-def _parts(rows: int) -> Iterator[slice]:
-    return (slice(start, start + ROWS) for start in range(0, rows, ROWS))
 
 
 def _magnitude(values: Array) -> float:

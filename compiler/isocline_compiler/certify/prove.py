@@ -132,6 +132,14 @@ class Proving:
         """The evaluator on all samples on which errors are measured; a search puts the worst of them here."""
         return self.evaluator(self.measured)
 
+    def paths(self, session: Session) -> dict[str, Array]:
+        """Outputs for one input and many draws of the noise; none where there is no noise."""
+        return {}
+
+    def row_numbers(self, places: Array) -> Array | None:
+        """Which rows of noise the measured samples at these places have; None where no noise drives the model."""
+        return None
+
     @property
     def solution(self) -> dict[str, Array]:
         """The outputs of the reference on the measured samples; nothing where no solve is open."""

@@ -2,15 +2,15 @@
 
 `adj_model.onnx` computes adj_x = (dy/dx)^T adj_y and `fwd_model.onnx` fwd_y = (dy/dx) fwd_x. Both take the inputs and
 give the outputs of the model first, then one seed for each real output (or input) and one derivative for each real
-input (or output). Seeds are matrices: a vector is a column, higher ranks are flattened; there is one seed a call, so
-CasADi is told `max_num_dir` 1.
+input (or output). The noise of a stochastic model is held: a derivative is that along its paths. Seeds are matrices: a
+vector is a column, higher ranks are flattened; there is one seed a call, so CasADi is told `max_num_dir` 1.
 The names are those of the package onnx-ad and of CasADi's `FunctionInternal::diff_prefix`.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 
 from isocline_compiler.derivatives.reverse_forward import jvp, vjp
 from isocline_compiler.graph import INPUT, Graph, Node, leaf
@@ -19,9 +19,11 @@ from isocline_compiler.ops.points import MERGE_POINTS, SPLIT_POINTS
 from isocline_compiler.ops.shaping import RESHAPE
 
 
-def adjoint(graph: Graph) -> Graph:
-    """(x, adj_y) -> (y, adj_x). Raises `Fault` for an operation without a derivative."""
-    inputs, outputs = _real_inputs(graph), _real_outputs(graph)
+def adjoint(graph: Graph, held: Collection[str] = ()) -> Graph:
+    """(x, adj_y) -> (y, adj_x), for all inputs but those that are held. Raises `Fault` for an operation without a
+    derivative.
+    """
+    inputs, outputs = _real_inputs(graph, held), _real_outputs(graph)
     seeds = {name: _seed(f"adj_{name}", node.type) for name, node in outputs.items()}
     cotangents = [_unpacked(seeds[name], node.shape) for name, node in outputs.items()]
     found = vjp(list(outputs.values()), cotangents, list(inputs.values()))
@@ -29,9 +31,11 @@ def adjoint(graph: Graph) -> Graph:
     return Graph((*graph.inputs, *seeds.values()), {**graph.outputs, **derivatives}, f"adj_{graph.name}")
 
 
-def forward(graph: Graph) -> Graph:
-    """(x, fwd_x) -> (y, fwd_y). Raises `Fault` for an operation without a derivative."""
-    inputs, outputs = _real_inputs(graph), _real_outputs(graph)
+def forward(graph: Graph, held: Collection[str] = ()) -> Graph:
+    """(x, fwd_x) -> (y, fwd_y), for all inputs but those that are held. Raises `Fault` for an operation without a
+    derivative.
+    """
+    inputs, outputs = _real_inputs(graph, held), _real_outputs(graph)
     seeds = {name: _seed(f"fwd_{name}", node.type) for name, node in inputs.items()}
     tangents = [_unpacked(seeds[name], node.shape) for name, node in inputs.items()]
     found = jvp(list(outputs.values()), list(inputs.values()), tangents)
@@ -39,15 +43,16 @@ def forward(graph: Graph) -> Graph:
     return Graph((*graph.inputs, *seeds.values()), {**graph.outputs, **derivatives}, f"fwd_{graph.name}")
 
 
-SEEDED: Mapping[str, tuple[str, Callable[[Graph], Graph]]] = {
+SEEDED: Mapping[str, tuple[str, Callable[[Graph, Collection[str]], Graph]]] = {
     "adjoint": ("adj_", adjoint),
     "forward": ("fwd_", forward),
 }
 """What `derivatives` may name: the prefix of the file, and what makes its graph."""
 
 
-def _real_inputs(graph: Graph) -> dict[str, Node]:
-    return {str(node.attrs["name"]): node for node in graph.inputs if node.type.kind == "real"}
+def _real_inputs(graph: Graph, held: Collection[str]) -> dict[str, Node]:
+    named = {str(node.attrs["name"]): node for node in graph.inputs if node.type.kind == "real"}
+    return {name: node for name, node in named.items() if name not in held}
 
 
 def _real_outputs(graph: Graph) -> dict[str, Node]:

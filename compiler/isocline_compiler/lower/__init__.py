@@ -71,7 +71,7 @@ class ProgramLowering:
         self._blocks()
         if values.mistakes.found or values.mistakes.poisoned:
             values.rehearse()
-        return None if values.mistakes.found or values.mistakes.poisoned else self._assembled()
+        return None if values.mistakes.found or values.mistakes.poisoned else values.mistakes.attempt(self._assembled)
 
     def _output(self, output: Output) -> None:
         name = output.name.text

@@ -9,6 +9,7 @@ from isocline_compiler.graph import Fault, Graph, Node, at
 from isocline_compiler.graph.called import Called
 from isocline_compiler.lower.called import FIXED, means_steps, scheme_called
 from isocline_compiler.lower.calls import plain
+from isocline_compiler.lower.draws import drawn_leaf, random_value
 from isocline_compiler.lower.expressions import Expressions, Value
 from isocline_compiler.lower.faults import LowerError, Mistakes, Poisoned
 from isocline_compiler.lower.gradient_paths import flat_operations
@@ -16,7 +17,7 @@ from isocline_compiler.lower.likelihood import likelihood_of
 from isocline_compiler.lower.regularization import LossContext
 from isocline_compiler.lower.settings import Settings
 from isocline_compiler.lower.values import FileValues
-from isocline_compiler.model import LOG_PRIOR, Likelihood, Port, TrainingPlan
+from isocline_compiler.model import LOG_PRIOR, Likelihood, Port, RandomValue, TrainingPlan
 from isocline_compiler.passes.join import join
 from isocline_compiler.vocabulary.functions.record import Callee, bind, check
 from isocline_compiler.vocabulary.options import (
@@ -51,6 +52,7 @@ class TrainLowering:
         self.steered: Span | None = None
         self.likelihood: Likelihood | None = None
         self.stated: dict[Span, Node] = {}
+        self.draws: dict[str, RandomValue] = {}
 
     def lower(self, inputs: Sequence[Port], targets: Sequence[Port]) -> TrainingPlan:
         """The plan, with every default filled in. Raises LowerError."""
@@ -60,8 +62,11 @@ class TrainLowering:
         }
         mistakes.settle()
         self._require_weights(found["only"])  # last: where a weight is missing by another mistake, that one is told
+        draws = tuple(self.draws.values())
         name = self.block.name.text if self.block.name else "train"
-        return TrainingPlan(**found, steer=self.steer, likelihood=self.likelihood, span=self.block.span, name=name)
+        return TrainingPlan(
+            **found, steer=self.steer, likelihood=self.likelihood, draws=draws, span=self.block.span, name=name
+        )
 
     def _readers(self, ports: Sequence[Port], targets: Sequence[Port]) -> dict[str, Callable[[], Any]]:
         """How each part of the plan is read; each is tried for itself, so that all mistakes of the block are told."""
@@ -84,11 +89,17 @@ class TrainLowering:
         }
 
     def _with_definitions(self) -> Callable[[str, Span], Value]:
-        """Names mean what the block defines (`d = forecast - pelts`), or what the file does."""
+        """Names mean what the block defines (`d = forecast - pelts`) or draws, or what the file does."""
+        drawn = {item.name.text: item for item in self.settings.items(Draw)}
         definitions = {item.name.text: item.value for item in self.settings.items(Binding)}
         begun: list[str] = []
 
         def lookup(name: str, span: Span) -> Value:
+            if name in drawn:
+                if name not in self.draws:
+                    self.draws[name] = random_value(drawn[name], self.values.numbers)
+                    self.expressions.frame.names[name] = drawn_leaf(self.draws[name])
+                return self.expressions.frame.names[name]
             if name not in definitions:
                 return self.values.get(name, span)
             if name in begun:
@@ -123,8 +134,6 @@ class TrainLowering:
     # ----------------------------------------------------------------------------------------------- losses
 
     def _losses(self, ports: Sequence[Port], targets: frozenset[str]) -> Graph:
-        for item in self.settings.items(Draw):
-            raise LowerError(messages.not_available_yet(item.span, "`draw`"))
         stated = self.settings.all("loss")
         if not stated:
             raise Poisoned  # reported where names are resolved
@@ -141,11 +150,16 @@ class TrainLowering:
         weighted = self._regularizers(context, terms)
         outputs = dict(zip(terms, context.terms, strict=True)) | weighted
         total = _sum(list(outputs.values()))
-        leaves = tuple(self._leaf(port) for port in ports)
+        leaves = (*(self._leaf(port) for port in ports), *self._drawn())
         priors = [item.log_prior for item in self.values.parameters.values() if item.log_prior is not None]
         extra = {LOG_PRIOR: _sum(priors)} if priors else {}
         named = {text: node for text, node in outputs.items() if text != "loss"}
         return Graph(leaves, {"loss": total, **named, **extra}, "losses")
+
+    def _drawn(self) -> list[Node]:
+        """The inputs that the draws are, in the order they were met."""
+        found = [self.expressions.frame.names[name] for name in self.draws]
+        return [node for node in found if isinstance(node, Node)]
 
     def _leaf(self, port: Port) -> Node:
         node = self.values.get(port.name, port.span or self.block.span)

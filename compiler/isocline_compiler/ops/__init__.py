@@ -13,6 +13,7 @@ from isocline_compiler.ops.convolution import CONVOLUTION
 from isocline_compiler.ops.elementwise import ELEMENTWISE
 from isocline_compiler.ops.indexing import INDEXING
 from isocline_compiler.ops.linear import LINEAR_MAPS
+from isocline_compiler.ops.noise import NOISE
 from isocline_compiler.ops.normalisation import NORMALISATION
 from isocline_compiler.ops.ordering import ORDERING
 from isocline_compiler.ops.points import POINTS
@@ -31,6 +32,7 @@ OPS: Mapping[str, Op] = by_name(
     *ORDERING,
     *CONVOLUTION,
     *NORMALISATION,
+    *NOISE,
     *POINTS,
     kind="operations",
 )

@@ -1,4 +1,4 @@
-"""Softmax and its relatives, batch normalisation, dropout."""
+"""Softmax and its relatives, batch normalisation."""
 
 from __future__ import annotations
 
@@ -226,27 +226,4 @@ BATCH_NORM = Op(
     enclose=_enclose_batch_norm,
 )  # fmt: skip
 
-# ---------------------------------------------------------------------------------------------------- dropout
-
-
-def _dropped(x: TensorType, *, p: float) -> TensorType:
-    require("dropout", ("real",), x)
-    return x
-
-
-def _train_dropout(torch: Any, record: Callable[[int, Any], None], x: Any, p: float) -> Any:
-    return torch.nn.functional.dropout(x, p, training=True)
-
-
-def _emit_dropout(emitter: Emitter, node: Node, x: str) -> str:
-    return x
-
-
-DROPOUT = Op(
-    "dropout", _dropped, lambda torch, x, p: x, _emit_dropout, lambda g, y, x, p: (g,),
-    "x; while training each entry is 0 with probability p, else divided by 1 - p.",
-    _train_dropout, (Example((real("batch", 3),), {"p": 0.5}),),
-    enclose=lambda precision, x, p: x,
-)  # fmt: skip
-
-NORMALISATION = (SOFTMAX, LOG_SOFTMAX, LOGSUMEXP, BATCH_NORM, DROPOUT)
+NORMALISATION = (SOFTMAX, LOG_SOFTMAX, LOGSUMEXP, BATCH_NORM)

@@ -15,7 +15,8 @@ from isocline_compiler.passes.rewrite import rewrite
 
 
 def defer(graph: Graph) -> Graph:
-    """linear(x repeated) -> linear(x) repeated; f(x repeated, y) -> f(x, y) for an f that repeats it to the same shape.
+    """linear(x repeated) -> linear(x) repeated; f(x repeated, y) -> f(x, y) for an f that repeats it to the same shape;
+    f(x repeated, y repeated alike) -> f(x, y) repeated.
 
     What is the same for all samples or points is computed once, and folds where it is a literal: the seeds of
     gradients are of this kind. tract 0.23 stops at a product with a repeated argument, so that none may be left.
@@ -26,7 +27,7 @@ def defer(graph: Graph) -> Graph:
 def _deferred(node: Node, inputs: tuple[Node, ...]) -> Node:
     node = node.rebuilt(inputs)
     if node.op.broadcasts:
-        node = _bare(node)
+        node = _once(node) or _bare(node)
     if node.op in (LINEAR, MATMUL):
         later = _product(node)
         return node if later is None else later
@@ -41,6 +42,18 @@ def _bare(node: Node) -> Node:
             if bare is not None and bare.types == node.types:
                 return _bare(bare)
     return node
+
+
+def _once(node: Node) -> Node | None:
+    """Of arguments that are repeated in the shape of one value, or single numbers: the operation once, repeated."""
+    repeated = [item for item in node.inputs if item.op in (EXPAND_LIKE, SPREAD)]
+    alike = len({(item.op, item.inputs[1]) for item in repeated}) == 1
+    if not alike or any(item.shape for item in node.inputs if item not in repeated):
+        return None
+    inputs = tuple(item.inputs[0] if item in repeated else item for item in node.inputs)
+    bare = _applied(node, inputs)
+    found = None if bare is None else repeated[0].op(bare, repeated[0].inputs[1])
+    return found if found is not None and found.types == node.types else None
 
 
 def _applied(node: Node, inputs: tuple[Node, ...]) -> Node | None:

@@ -58,7 +58,9 @@ def _tabulated(node: Node, inputs: tuple[Node, ...]) -> Node:
 
 def _fits(term: Node, node: Node) -> bool:
     sizes = [size for size in term.shape if isinstance(size, int)]
-    return len(sizes) == len(term.shape) and prod(sizes) * int(node.attrs["length"]) <= LARGEST
+    if len(sizes) < len(term.shape) or prod(sizes) * int(node.attrs["length"]) > LARGEST:
+        return False
+    return all(item.op.training is None for item in topological([term]))
 
 
 def _tables(terms: list[Node], known: dict[Node, Array]) -> dict[Node, Node]:

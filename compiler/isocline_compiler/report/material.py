@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from types import MappingProxyType
 
 import numpy as np
 
@@ -15,6 +16,8 @@ from isocline_compiler.graph.solve import SOLVE, spec_of
 from isocline_compiler.model import Model
 from isocline_compiler.report.explanations import Explanations
 
+NO_PATHS: Mapping[str, Array] = MappingProxyType({})
+
 
 @dataclass(frozen=True)
 class ReportMaterial:
@@ -22,7 +25,8 @@ class ReportMaterial:
 
     `history` is the `metrics.csv` of the training run. `trajectories` holds outputs of the deployed model by name,
     samples first; `targets` and `inputs` belong to the same samples. `times` gives an output the times of its leading
-    axis. `explanations` are those of some samples.
+    axis. `explanations` are those of some samples. `paths` are outputs of a stochastic model for one input, paths
+    first.
     """
 
     model: Model
@@ -33,6 +37,7 @@ class ReportMaterial:
     inputs: Mapping[str, Array] = field(default_factory=dict)
     times: Mapping[str, tuple[float, ...]] = field(default_factory=dict)
     explanations: Explanations | None = None
+    paths: Mapping[str, Array] = field(default_factory=dict)
 
 
 def material_of(
@@ -42,6 +47,7 @@ def material_of(
     samples: Samples,
     metrics: Path | None,
     explanations: Explanations | None = None,
+    paths: Mapping[str, Array] = NO_PATHS,
 ) -> ReportMaterial:
     """The material of a compiled model: what it answered on some samples, and the training run if there was one.
 
@@ -51,7 +57,7 @@ def material_of(
     answers = {name: array if batched.get(name, True) else np.asarray(array)[None] for name, array in outputs.items()}
     history = metrics if metrics is not None and metrics.is_file() else None
     return ReportMaterial(
-        model, certificate, history, answers, samples.targets, samples.inputs, times_of(model), explanations
+        model, certificate, history, answers, samples.targets, samples.inputs, times_of(model), explanations, paths
     )
 
 

@@ -20,7 +20,8 @@ from isocline_compiler.report.highlight import highlight
 from isocline_compiler.report.history import read_history
 from isocline_compiler.report.ink import DARK, LIGHT, Picture, to_inline
 from isocline_compiler.report.material import ReportMaterial
-from isocline_compiler.report.samples import shown
+from isocline_compiler.report.paths import convergences, distributions
+from isocline_compiler.report.samples import Shown, shown
 from isocline_compiler.report.scalars import Scalar, scalars
 from isocline_compiler.report.verdict import headline, proofs
 from isocline_compiler.solvers.schemes import SCHEMES
@@ -65,6 +66,8 @@ def write_report(material: ReportMaterial) -> str:
             "explanations": list(_explanations(material)),
             "precision": list(_precision(certificate)),
             "stability": list(_stability(certificate)),
+            "paths": [_drawn(f"paths{i}", *_of(item)) for i, item in enumerate(distributions(material))],
+            "convergence": [_drawn(f"strong{i}", *_of(item)) for i, item in enumerate(convergences(material))],
         },
     )
 
@@ -128,6 +131,10 @@ def _curves(history: Path | None) -> Iterator[Drawn]:
     columns = read_history(history) if history is not None else {}
     if columns.get("epoch"):
         yield _drawn("curves", drawings.curves(columns), "", label="Loss and learning rate over epochs")
+
+
+def _of(item: Shown) -> tuple[Picture, str, str]:
+    return item.picture, item.title, item.caption
 
 
 def _samples(material: ReportMaterial) -> Iterator[Drawn]:

@@ -33,6 +33,8 @@ def shown(material: ReportMaterial) -> Iterator[Shown]:
     drew_images = False
     for port in material.model.outputs:
         values = material.trajectories.get(port.name)
+        if port.name in material.paths:
+            continue
         if values is None or port.kind != "real" or not len(values) or not np.isfinite(values).all():
             continue
         values = np.asarray(values, dtype=np.float64)
@@ -109,7 +111,7 @@ def _series(material: ReportMaterial, port: Port, values: Array) -> Iterator[Sho
     labels = component_labels(material.model, port.name, values.shape[2], target_port)
     unit = port.unit or (target_port.unit if target_port else None)
     y_label = f"{port.name} ({unit})" if unit else port.name
-    x_label = "step" if times is None else _time_name(material.model)
+    x_label = "step" if times is None else time_name(material.model)
     where = np.arange(values.shape[1], dtype=np.float64) if times is None else times
     picture = draw.trajectories(values, where, labels, target=target, x_label=x_label, y_label=y_label)
     yield Shown(port.name, _series_caption(values, target is not None), picture)
@@ -187,7 +189,7 @@ def _value_of(model: Model, name: str) -> tree.Expression | None:
     return None
 
 
-def _time_name(model: Model) -> str:
+def time_name(model: Model) -> str:
     names = {item.time.text for item in model.program.declarations if isinstance(item, tree.Field)}
     return names.pop() if len(names) == 1 else "t"
 

@@ -27,6 +27,8 @@ def proofs(certificate: Certificate, of: tuple[str, ...] | None = None) -> list[
     return [
         *_parity(certificate),
         *_discretisation(certificate, of),
+        *_paths(certificate, of),
+        *_seeds(certificate),
         *_stability(certificate),
         *_posterior(certificate),
         *_finite(certificate),
@@ -62,6 +64,49 @@ def _discretisation(certificate: Certificate, of: tuple[str, ...] | None) -> Ite
         "Measured on {} against {}.{}"
     ).format(number(worst.maximum), name, stated, certificate.samples, certificate.reference, _beyond(certificate))
     yield Proof("True to the equation", figure, sentence, not promised or worst.maximum <= certificate.stated_error)
+
+
+def _paths(certificate: Certificate, of: tuple[str, ...] | None) -> Iterator[Proof]:
+    """The error of a stochastic grid that is promised; the strong one where none is."""
+    found = certificate.stochastic
+    errors = {} if found is None else {k: item for k, item in found.errors.items() if of is None or k in of}
+    if found is None or not errors:
+        return
+    weak, promised = found.states == "weak", bool(found.states)
+    values = {name: item.weak if weak else item.strong for name, item in errors.items()}
+    name = max(values, key=lambda key: values[key])
+    item = errors[name]
+    kind = "Means over paths" if weak else "Path by path, fixed steps"
+    figure = _bounded(values[name], "≤", certificate.stated_error) if promised else number(values[name])
+    chance = item.weak_interval if weak else item.strong_error
+    yield Proof(
+        "True to the equation",
+        figure,
+        Markup(
+            "{} miss the equation by a relative {} (± {}{}) at most, at the output <code>{}</code>: measured against a "
+            "grid of {} times as many steps on the same {} paths of noise."
+        ).format(
+            kind, number(values[name]), number(chance), ", 95 %" if weak else ", standard error", name,
+            number(found.finer), number(found.paths),
+        ),
+        not promised or values[name] - 2 * chance <= certificate.stated_error,
+    )  # fmt: skip
+
+
+def _seeds(certificate: Certificate) -> Iterator[Proof]:
+    """How much another seed changes an output that is made of samples."""
+    spreads = {} if certificate.stochastic is None else certificate.stochastic.doubling.outputs
+    if certificate.stochastic is None or not spreads:
+        return
+    name = max(spreads, key=lambda key: spreads[key].spread)
+    yield Proof(
+        "From seed to seed",
+        number(spreads[name].spread),
+        Markup(
+            "With {} samples <code>{}</code> has this relative standard deviation from one seed to the next; with "
+            "twice as many it is {}."
+        ).format(number(certificate.stochastic.doubling.samples), name, number(spreads[name].doubled)),
+    )
 
 
 def _beyond(certificate: Certificate) -> Markup:

@@ -8,7 +8,8 @@ from typing import Any, TypeAlias
 from isocline_compiler.graph import ARGUMENT, Node, Region, leaf, transform
 from isocline_compiler.graph.scan import SCAN, row_of
 from isocline_compiler.graph.solve import PICK, pick
-from isocline_compiler.graph.tensor_type import Shape, TensorType, is_batch, points_of
+from isocline_compiler.graph.tensor_type import BATCH, Shape, TensorType, is_batch, points_of
+from isocline_compiler.ops.points import MERGE_POINTS, SPLIT_POINTS
 from isocline_compiler.ops.shaping import EXPAND, RESHAPE
 
 Visit: TypeAlias = "Callable[[Node, tuple[Node, ...]], Node]"
@@ -18,6 +19,16 @@ def repeated(x: Node, count: int) -> Node:
     """(batch, ...) as (batch, m, ...), the same m times."""
     single = RESHAPE(x, shape=(x.shape[0], 1, *x.type.sample))
     return EXPAND(single, shape=(x.shape[0], count, *x.type.sample))
+
+
+def at_points(x: Node, count: int) -> Node:
+    """(batch, ...) as (batch m, ...), the same for the m points of a sample; what has several paths of each sample
+    keeps them together: (n batch, ...) as (n m batch, ...).
+    """
+    if x.shape[0] == BATCH:
+        return MERGE_POINTS(repeated(x, count))
+    paths = int(str(x.shape[0]).partition("*")[0])
+    return MERGE_POINTS(at_points(SPLIT_POINTS(x, count=paths), count))
 
 
 def enlarge(count: int) -> Visit:
@@ -58,4 +69,5 @@ def _retyped(region: Region, types: Sequence[TensorType], visit: Visit) -> Regio
 
 
 def _renamed(shape: Shape, count: int) -> Shape:
-    return tuple(points_of(str(size), count) if is_batch(size) else size for size in shape)
+    larger = points_of(BATCH, count)
+    return tuple(str(size).removesuffix(BATCH) + larger if is_batch(size) else size for size in shape)

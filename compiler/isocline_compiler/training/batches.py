@@ -32,7 +32,7 @@ class Batches:
         return cls(tensors, split.shared, split.count, device)
 
     def take(self, indices: Tensor | slice) -> Batch:
-        """Some samples, on the device."""
+        """Some samples, on the device, and which rows they are."""
         found = {
             name: (tensor if name in self.shared else tensor[indices]).to(self.device)
             for name, tensor in self.tensors.items()

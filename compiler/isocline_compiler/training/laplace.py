@@ -32,7 +32,7 @@ from isocline_compiler.training.batches import Batches
 from isocline_compiler.training.curvature import Curvature, jacobian_of
 from isocline_compiler.training.least_squares import NotSquares, Squares, sum_of_squares
 from isocline_compiler.training.objective import Objective
-from isocline_compiler.training.whole_sample import NoDensity, entries_of, named_sizes
+from isocline_compiler.training.whole_sample import NoDensity, entries_of, named_sizes, require_no_draws
 
 JOINT_LIMIT = 300
 """Above this many trained weights, the networks' weights are held fixed."""
@@ -187,6 +187,7 @@ def _scale(
     batches: Batches,
     sizes: Mapping[str, int],
 ) -> _Scale:
+    require_no_draws(plan)
     if plan.likelihood is not None:
         return _Scale(entries_of(plan.likelihood, sizes), 0.0, 0, 1.0, "the loss is a negative log density")
     terms = sum_of_squares(plan.losses, frozenset(port.name for port in model.targets), sizes)

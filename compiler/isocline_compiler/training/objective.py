@@ -15,6 +15,7 @@ from isocline_compiler.graph import Graph
 from isocline_compiler.model import LOG_PRIOR, Model, TrainingPlan
 from isocline_compiler.passes import CLEANING, optimise
 from isocline_compiler.training.batches import Batch, Batches
+from isocline_compiler.training.draws import Drawing
 from isocline_compiler.training.priors import PriorWeight, terms_of
 from isocline_compiler.training.solvers import TrainingSolver, training_solver
 from isocline_compiler.training.whole_sample import named_sizes
@@ -35,7 +36,9 @@ class Loss:
 class Objective:
     """L(w): the mean loss of a batch, solves included; while training, less the weighted log prior."""
 
-    def __init__(self, losses: Graph, solver: TrainingSolver, prior: PriorWeight) -> None:
+    def __init__(
+        self, losses: Graph, solver: TrainingSolver, prior: PriorWeight, drawing: Drawing | None = None
+    ) -> None:
         outputs = dict(losses.outputs)
         self.terms = terms_of(outputs)
         self.prior = prior if LOG_PRIOR in outputs else None
@@ -44,6 +47,7 @@ class Objective:
         self.solver = solver
         stepped, self.noise = solver.unrolled(Graph(losses.inputs, outputs, losses.name))
         self.notes = solver.notes(losses)
+        self.drawing = drawing or Drawing((), 0)
         self.graph = optimise(stepped, CLEANING)
         self.program: TorchProgram = TorchProgram(self.graph)
 
@@ -55,22 +59,27 @@ class Objective:
         targets = frozenset(port.name for port in model.targets)
         sizes = named_sizes((*model.inputs, *model.targets), train)
         prior = PriorWeight.of(plan, targets, train.count, sizes)
-        return cls(plan.losses, training_solver(plan), prior)
+        return cls(plan.losses, training_solver(plan), prior, Drawing(plan.draws, plan.seed))
 
     def begin(self, seed: int, update: int) -> None:
-        """What is drawn while training from here on (random ends, noise) is a function of these two."""
+        """What is drawn while training from here on (random ends, noise, `draw`) is a function of these two."""
         self.solver.integrator.steering.begin((seed, update))
         self.noise.begin(update)
+        self.drawing.begin(update)
+
+    def filled(self, bound: Mapping[str, Tensor], training: bool) -> Mapping[str, Tensor]:
+        """Weights and samples with what is drawn for them."""
+        return self.drawing.filled(self.noise.filled(bound, training), training)
 
     def __call__(self, weights: Mapping[str, Tensor], batch: Batch, training: bool = False) -> Loss:
         """Evaluate. `training` turns on priors, dropout, statistics of the batch, random ends of solves, and new noise
-        for each update.
+        and draws for each update.
         """
         integrator = self.solver.integrator
         integrator.steering.active = training and integrator.steering.width > 0
         if integrator.driven is not None:
             integrator.driven.seed = self.noise.current(training)
-        bound = self.noise.filled({**weights, **batch}, training)
+        bound = self.filled({**weights, **batch}, training)
         result = self.program.evaluate(bound, training=training, integrator=integrator)
         outputs = dict(result.outputs)
         total = outputs["loss"].mean()
@@ -83,12 +92,12 @@ class Objective:
 
     @property
     def chunk(self) -> int:
-        """How many samples are evaluated at once where no gradient is needed: fewer where they have much noise."""
-        return min(CHUNK, self.noise.chunk)
+        """How many samples are evaluated at once where no gradient is needed: fewer where much is drawn for them."""
+        return min(CHUNK, self.noise.chunk, self.drawing.chunk)
 
     @torch.no_grad()
     def over(self, weights: Mapping[str, Tensor], batches: Batches) -> float:
-        """The mean loss over all samples, evaluated as deployed, without priors and on the same noise each time."""
+        """The mean loss over all samples, evaluated as deployed, without priors and on the same draws each time."""
         total = 0.0
         for batch, count in batches.chunks(self.chunk):
             total += float(self(weights, batch).total) * count

@@ -20,7 +20,7 @@ from torch import Tensor
 from isocline_compiler.graph import Node
 from isocline_compiler.model import TrainingPlan
 from isocline_compiler.training.least_squares import NotSquares, Squares, sum_of_squares
-from isocline_compiler.training.whole_sample import NoDensity, entries_of
+from isocline_compiler.training.whole_sample import NoDensity, entries_of, require_no_draws
 
 _SQUARES = "squares of residuals "
 
@@ -40,6 +40,7 @@ class PriorWeight:
     @classmethod
     def of(cls, plan: TrainingPlan, targets: frozenset[str], samples: int, sizes: Mapping[str, int]) -> PriorWeight:
         try:
+            require_no_draws(plan)
             if plan.likelihood is not None:
                 return cls(samples, entries=entries_of(plan.likelihood, sizes))
             return cls(samples, sum_of_squares(plan.losses, targets, sizes))

@@ -6,8 +6,9 @@ from dataclasses import dataclass
 
 from isocline_compiler.graph import Graph, Node, everything
 from isocline_compiler.graph.called import Called
-from isocline_compiler.graph.solve import SOLVE, SolveSpec, choice_of, parts, spec_of
+from isocline_compiler.graph.solve import SOLVE, Solve, SolveSpec, choice_of, parts, spec_of
 from isocline_compiler.model import TrainingPlan
+from isocline_compiler.ops.noise import NOISE_LIKE
 from isocline_compiler.solvers.grid import Discretisation, discretise
 from isocline_compiler.solvers.schemes import SCHEMES
 from isocline_compiler.solvers.unroll import unroll
@@ -79,8 +80,13 @@ class TrainingSolver:
         return tuple(found.values())
 
     def require_fit(self, named: Called, graph: Graph) -> None:
-        """Raises E466, or the misfit of a scheme, where the solver named in `train` is not for what it should step."""
+        """Raises E466, E467, or the misfit of a scheme, where the solver of `train` is not for what it should step."""
         left = [node for node in solves_of(graph) if spec_of(node).scheme is None]
+        for node in left:
+            noise = next((item for item in everything(Solve.of(node).region.results) if item.op is NOISE_LIKE), None)
+            if noise is not None and self.named(node) is None:
+                what = messages.training_noise_needs_steps(noise.span, spec_of(node).field, named.name)
+                raise IsoclineError([what])
         if not left or named.span is None:
             return
         own = [node for node in left if takes(named, spec_of(node))]
@@ -136,7 +142,7 @@ def _intervals(node: Node) -> int:
 def training_solver(plan: TrainingPlan) -> TrainingSolver:
     """The solver of a `train` block. `dopri5(steps=20)` is a fixed scheme, `dopri5(rtol=1e-6)` an adaptive solver.
 
-    Raises E466, or the misfit of a scheme, where it can step nothing of the loss.
+    Raises E466, E467, or the misfit of a scheme, where it can step nothing of the loss.
     """
     option = plan.solver
     steering, adjoint = Steering(plan.steer or 0.0), plan.gradient == "adjoint"

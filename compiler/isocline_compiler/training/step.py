@@ -28,8 +28,8 @@ from isocline_dsl.messages import fitting as messages
 class Stepper:
     """w <- optimizer(w, dL/dw), the gradient clipped to a norm first, and w then kept within its limits.
 
-    The draws of a step (dropout, random ends, noise) depend on the seed and the number of the step alone. Raises
-    E451 when the loss or the gradient is not finite, and what the solvers raise, with the epoch and the step;
+    The draws of a step (dropout, random ends, noise, `draw`) depend on the seed and the number of the step alone.
+    Raises E451 when the loss or the gradient is not finite, and what the solvers raise, with the epoch and the step;
     `kept` then holds the last weights for which all was finite.
     """
 
@@ -117,7 +117,7 @@ class Stepper:
         if bool(torch.isfinite(value)):
             return
         self._draw(state.step)
-        bound = self.objective.noise.filled({**state.weights, **batch}, training=True)
+        bound = self.objective.filled({**state.weights, **batch}, training=True)
         found = find_culprit(self.objective, bound, self.source) or Culprit("no single equation is at fault", None)
         span = found.span or self.plan.span
         where = (what, state.epoch + 1, state.step + 1, found.words, _before(state), self._keep())

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from isocline_compiler.data import Split
-from isocline_compiler.model import Likelihood, Port
+from isocline_compiler.model import Likelihood, Port, TrainingPlan
 
 
 class NoDensity(Exception):
@@ -26,6 +26,12 @@ def named_sizes(ports: Sequence[Port], split: Split) -> dict[str, int]:
             named = zip(port.shape, sample, strict=False)
             found |= {size: count for size, count in named if isinstance(size, str)}
     return found
+
+
+def require_no_draws(plan: TrainingPlan) -> None:
+    """Raises NoDensity: the mean over what a loss draws is not the log density of what was observed."""
+    if plan.draws:
+        raise NoDensity("the loss draws random values, so it is the log density of nothing")
 
 
 def entries_of(likelihood: Likelihood, sizes: Mapping[str, int]) -> float:

@@ -189,3 +189,21 @@ def solver_without_noise(span: Span | None, solver: str, field: str, scheme: str
         f"`{solver}` cannot step `{field}`: it is for smooth solutions, and a path that noise drives is smooth nowhere",
         f"write `solver {scheme}`",
     )
+
+
+@message("E467")
+def training_noise_needs_steps(span: Span | None, field: str, solver: str) -> Draft:
+    """A field with noise that regularizes, such as `dropout`, is to be stepped by an adaptive solver.
+
+    Such a solver chooses its steps by comparing values of the field, and here two values at one place differ. With
+    steps that are fixed, each step has its own draw, as each block of a residual network has.
+
+        h = solve f from h = h0 over 0..1 with euler(steps=16)
+        train { solver rk4(steps=16) }
+    """
+    return Draft(
+        span,
+        f"`{solver}` cannot step `{field}`: here it is random while training, and differs each time it is evaluated",
+        f"write `solver rk4(steps=16)` in `train`, put `with euler(steps=16)` behind the solve of `{field}`, or move "
+        "the noise out of the field",
+    )

@@ -35,7 +35,9 @@ class Blocks(Expressions):
         return tree.Binding(identifier(c[0]), c[-1], count_primes(c), span=span_over(c))
 
     def draw(self, c: Children) -> tree.Draw:
-        return tree.Draw(identifier(c[1]), c[3], span=span_over(c))
+        type_, call = c[3] if isinstance(c[3], tuple) else (c[3], None)
+        given = (call.arguments, call.keywords) if call is not None else ((), ())
+        return tree.Draw(identifier(c[1]), type_, *given, span=span_over(c))
 
     def attribution(self, c: Children) -> tree.Attribution:
         methods = tuple(called(stage) for stage in of_kind(c, tree.Pipe))

@@ -118,12 +118,12 @@ class Declarations(Transformer[Token, Any]):
 
     def noise(self, c: Children) -> tree.NoiseDeclaration:
         convention = identifier(c[4]) if len(c) == 5 else None
-        type_, arguments = c[3] if isinstance(c[3], tuple) else (c[3], ())
+        type_, call = c[3] if isinstance(c[3], tuple) else (c[3], None)
+        arguments = call.arguments if call is not None else ()
         return tree.NoiseDeclaration(identifier(c[1]), type_, convention, arguments, span=span_over(c))
 
-    def process(self, c: Children) -> tuple[tree.TypeName, tuple[tree.Expression, ...]]:
-        called = c[0]
-        return tree.TypeName(called.name, nodes_of(c[1:]), span=span_over(c)), called.arguments
+    def process(self, c: Children) -> tuple[tree.TypeName, tree.Call]:
+        return tree.TypeName(c[0].name, nodes_of(c[1:]), span=span_over(c)), c[0]
 
     def unit(self, c: Children) -> Clause:
         return Clause(unquoted(c[1]), span=span_over(c))

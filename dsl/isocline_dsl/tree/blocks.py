@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TypeAlias
 
-from isocline_dsl.tree.expressions import Binding, Call, Expression, Identifier, TypeName
+from isocline_dsl.tree.expressions import Binding, Call, Expression, Identifier, Keyword, TypeName
 from isocline_dsl.tree.node import Node
 
 
@@ -19,10 +19,14 @@ class Setting(Node):
 
 @dataclass(frozen=True)
 class Draw(Node):
-    """`draw z: normal[2]` or `draw t0: uniform(0.001, 1)` in `train`."""
+    """`draw z: normal[2]` or `draw t0: uniform(0.001, 1)[3]` in `train`: a distribution and its sizes, as a type, with
+    its arguments.
+    """
 
     name: Identifier
-    distribution: TypeName | Call
+    type: TypeName
+    arguments: tuple[Expression, ...] = ()
+    keywords: tuple[Keyword, ...] = ()
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,7 @@ from time import monotonic
 
 from isocline_compiler.certify.choose import Trial
 from isocline_compiler.certify.evaluation import Choices, Evaluator, intervals
-from isocline_compiler.certify.stochastic.errors import Difference, Nested, paths_of
+from isocline_compiler.certify.stochastic.errors import Nested, difference
 from isocline_compiler.graph import Array
 from isocline_compiler.graph.solve import Solve
 from isocline_compiler.solvers.grid import Discretisation, discretise
@@ -59,7 +59,10 @@ def choose_stochastic(
     if not admitted:
         raise IsoclineError([_none_fits(nested)], evaluator.model.source)
     sharpest = max(admitted, key=lambda scheme: _order(scheme, nested))
+    elapsed = before = 0.0
     for total, more in ROUNDS[stated.kind]:
+        if elapsed * total * more > LONGEST * before:
+            break
         most = max(total // slots // FINER, 1)
         most = 1 << (most.bit_length() - 1)
         nested = replace(nested, more=more)
@@ -82,8 +85,7 @@ def choose_stochastic(
                 f"{trials[best].scheme} with {trials[best].steps} steps: {stated.kind} error {trials[best].error:.1e}"
             )
             return grids[best], tuple(trials.values())
-        if monotonic() - begun > LONGEST:
-            break
+        elapsed, before = monotonic() - begun, total * more
     nearest = min(trials.values(), key=lambda item: item.error)
     fault = messages.no_grid_for_paths(
         nested.solves[0].span, stated.kind, f"{stated.bound:.1e}", f"{nearest.error:.1e}", nearest.scheme, nearest.steps
@@ -91,8 +93,8 @@ def choose_stochastic(
     raise IsoclineError([fault], evaluator.model.source)
 
 
-LONGEST = 60.0
-"""Seconds of a round after which none with four times the steps is begun."""
+LONGEST = 45.0
+"""Seconds: a round that would take longer, by what the one before took, is not begun."""
 
 
 def _fits(scheme: object, nested: Nested) -> bool:
@@ -123,13 +125,11 @@ def _grids(evaluator: Evaluator, scheme: object, substeps: int) -> dict[str, Dis
 
 def _error(nested: Nested, coarse: Mapping[str, Array], fine: Mapping[str, Array], stated: Stated) -> float:
     """The largest error over the outputs that are promised, with what chance may hide of it."""
-    samples = max(solve.spec.samples or 0 for solve in nested.solves) or None
     worst = 0.0
     for name in stated.outputs:
         if coarse[name].dtype.kind != "f":
             continue
-        own, reference = (paths_of(name, nested.evaluator, found[name], samples) for found in (coarse, fine))
-        value, chance = getattr(Difference(own, reference), stated.kind)
+        value, chance = getattr(difference(nested, name, coarse[name], fine[name]), stated.kind)
         found = value + (CONFIDENT if stated.kind == "strong" else 1.0) * chance
         worst = max(worst, found if found == found else float("inf"))
     return worst

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field
-from math import log2, sqrt
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
@@ -12,6 +11,7 @@ import torch
 from isocline_compiler.backends.to_torch import TorchProgram
 from isocline_compiler.certify.evaluation import Choices, Evaluator
 from isocline_compiler.certify.samples import Samples
+from isocline_compiler.certify.stochastic.differences import Difference, by_inputs
 from isocline_compiler.certify.stochastic.paths import coarsened, drawn_path
 from isocline_compiler.certify.stochastic.record import PathErrors
 from isocline_compiler.certify.stochastic.walk import SecondWalk
@@ -24,6 +24,8 @@ FINER = 32
 """By how much the finest grid is finer than that which is judged: of twice its steps it is sixteen times finer."""
 PATHS, FEWEST_ROWS = 1024, 16
 """Paths on which an error is measured, and rows where each has several."""
+INPUTS, TURNS = 8, 4
+"""Different inputs of these rows, each of which has so many rows at least."""
 ENTRIES = 1 << 24
 """Standard numbers of the finest grid that are held at once; more rows are walked in parts."""
 NORMAL = 1.96
@@ -51,7 +53,13 @@ class Nested:
     def rows(self) -> int:
         """Rows: as many as make enough paths."""
         samples = max(solve.spec.samples or 1 for solve in self.solves)
-        return self.more * max(PATHS // samples, FEWEST_ROWS)
+        return self.more * max(PATHS // samples, FEWEST_ROWS) // self.inputs * self.inputs
+
+    @property
+    def inputs(self) -> int:
+        """Different inputs, which take turns: a mean over paths is one for the same inputs."""
+        samples = max(solve.spec.samples or 1 for solve in self.solves)
+        return min(INPUTS, max(PATHS // samples, FEWEST_ROWS) // TURNS, self.evaluator.samples.count)
 
     def _parts(self, finest: Choices, areas: bool) -> Iterator[tuple[Evaluator, dict[str, Array]]]:
         """Rows in parts, each with its inputs repeated from the samples, and the noise of the finest grid."""
@@ -63,7 +71,8 @@ class Nested:
         each = max(1, min(self.rows, ENTRIES // entries))
         generator = np.random.default_rng([self.seed, 20_25])
         for start in range(0, self.rows, each):
-            places = np.arange(start, min(start + each, self.rows)) % self.evaluator.samples.count
+            turns = np.arange(start, min(start + each, self.rows)) % self.inputs
+            places = self.evaluator.samples.spread(self.inputs)[turns]
             yield self._part(places), self._noise(len(places), finest, areas, generator)
 
     def _part(self, places: Array) -> Evaluator:
@@ -154,84 +163,40 @@ def _joined(parts: list[dict[str, Array]], evaluator: Evaluator) -> dict[str, Ar
 # ---------------------------------------------------------------------------------------------------- numbers
 
 
-@dataclass(frozen=True)
-class Difference:
-    """How far an output on one grid is from that on another, row by row and path by path: (paths, entries) each."""
-
-    found: Array
-    fine: Array
-    size: float = field(init=False)
-
-    def __post_init__(self) -> None:
-        object.__setattr__(self, "size", float(np.sqrt(np.mean(self.fine**2))) or 1.0)
-
-    @property
-    def squares(self) -> Array:
-        """The mean square of the difference by path, relative to the size of the output."""
-        with np.errstate(over="ignore"):  # a grid that is too coarse may run away: its error is infinite
-            found: Array = np.mean((self.found - self.fine) ** 2, axis=1) / self.size**2
-        return found
-
-    @property
-    def strong(self) -> tuple[float, float]:
-        """The strong error and its standard error."""
-        value, error = _mean(self.squares)
-        return sqrt(value), error / (2 * sqrt(value)) if value > 0 else 0.0
-
-    @property
-    def weak(self) -> tuple[float, float]:
-        """The largest difference of means, and the half width of its 95 % interval."""
-        moved = (self.found - self.fine) / self.size
-        means, errors = moved.mean(axis=0), moved.std(axis=0, ddof=1) / sqrt(len(moved))
-        worst = int(np.argmax(np.abs(means) + NORMAL * errors))
-        return float(abs(means[worst])), float(NORMAL * errors[worst])
-
-
-def _mean(values: Array) -> tuple[float, float]:
-    return float(values.mean()), float(values.std(ddof=1) / sqrt(len(values)))
-
-
-def paths_of(name: str, evaluator: Evaluator, array: Array, samples: int | None) -> Array:
-    """(paths, entries): rows, and the paths of a row where the output still has them apart."""
-    node = evaluator.graph.outputs[name]
-    rows = array.astype(np.float64).reshape(len(array) if node.type.batched else 1, -1)
-    if samples is not None and node.type.sample[:1] == (samples,):
-        return rows.reshape(len(rows) * samples, -1)
-    return rows
+def difference(nested: Nested, name: str, found: Array, fine: Array) -> Difference:
+    """An output on two grids, by the inputs of its rows."""
+    samples = max(solve.spec.samples or 0 for solve in nested.solves) or None
+    apart = samples if nested.evaluator.graph.outputs[name].type.sample[:1] == (samples,) else None
+    return Difference(by_inputs(found, nested.inputs, apart), by_inputs(fine, nested.inputs, apart))
 
 
 def measured_errors(nested: Nested, choices: Choices) -> dict[str, PathErrors]:
     """The errors of every real output on a grid, its order, and how far the finest grid is from the second walk."""
     finest = {name: refined(choice, FINER) for name, choice in choices.items()}
-    half = {name: halved(choice) for name, choice in choices.items()}
+    grids = {f"cut in {factor}": {name: refined(choice, factor) for name, choice in choices.items()} for factor in CUTS}
     walk = all(isinstance(choices[solve.spec.choice].grid, Grid) for solve in nested.solves)
-    found = nested.outputs({"own": choices, "half": half}, finest, walk)
-    samples = max(solve.spec.samples or 0 for solve in nested.solves) or None
-    real = [name for name, array in found["own"].items() if array.dtype.kind == "f"]
+    found = nested.outputs(grids, finest, walk)
+    real = [name for name, array in found["finest"].items() if array.dtype.kind == "f"]
 
     def apart(name: str, grid: str, from_: str) -> Difference:
-        own, fine = (paths_of(name, nested.evaluator, found[kind][name], samples) for kind in (grid, from_))
-        return Difference(own, fine)
+        return difference(nested, name, found[grid][name], found[from_][name])
 
     return {name: _errors(name, apart, walk) for name in real}
 
 
 def _errors(name: str, apart: Callable[[str, str, str], Difference], walk: bool) -> PathErrors:
-    own, half = apart(name, "own", "finest"), apart(name, "half", "finest")
-    strong, strong_error = own.strong
-    weak, weak_interval = own.weak
-    after, after_error = half.strong
-    order = order_error = None
-    if strong > ROUNDED and after > ROUNDED:
-        order = log2(strong / after)
-        order_error = sqrt((strong_error / strong) ** 2 + (after_error / after) ** 2) / np.log(2)
+    own, half, *_ = cuts = [apart(name, f"cut in {factor}", "finest") for factor in CUTS]
+    seen = all(ROUNDED < item.strong[0] < float("inf") for item in (own, half))
+    order, order_error = own.order(half) if seen else (None, None)
+    errors = PathErrors(*own.strong, *own.weak, order, order_error, halvings=tuple(item.strong[0] for item in cuts))
     if not walk:
-        return PathErrors(strong, strong_error, weak, weak_interval, order, order_error)
+        return errors
     walked, walk_halved = apart(name, "finest", "walk"), apart(name, "half walk", "walk")
-    allowed = WALK * walk_halved.strong[0] + ROUNDED
-    return PathErrors(strong, strong_error, weak, weak_interval, order, order_error, walked.strong[0], allowed)
+    return replace(errors, walk=walked.strong[0], allowed=WALK * walk_halved.strong[0] + ROUNDED)
 
 
+CUTS = (1, 2, 4)
+"""Into how many parts the steps of a grid are cut to see its error fall."""
 ROUNDED = 1e-12
 """Differences below this are made of rounding."""
 WALK = 4.0

@@ -8,6 +8,8 @@ from functools import cached_property
 from math import prod
 from pathlib import Path
 
+import numpy as np
+
 from isocline_compiler.certify.certificate import AttributionProof, Certificate
 from isocline_compiler.certify.choose import Trial
 from isocline_compiler.certify.deployed import (
@@ -28,6 +30,7 @@ from isocline_compiler.certify.rare import Rare
 from isocline_compiler.certify.samples import Samples
 from isocline_compiler.certify.stochastic.choose import Stated, choose_stochastic
 from isocline_compiler.certify.stochastic.doubling import doubling
+from isocline_compiler.certify.stochastic.ensemble import ensemble
 from isocline_compiler.certify.stochastic.errors import FINER, Nested, measured_errors
 from isocline_compiler.certify.stochastic.moments import noise_moments
 from isocline_compiler.certify.stochastic.record import DrivenSolve, PathErrors, Stochastic
@@ -131,6 +134,14 @@ class StochasticProving(Proving):
     def measuring(self) -> Evaluator:
         """The float64 model on the samples with their noise."""
         return self.evaluator(self.measured)
+
+    def paths(self, session: Session) -> dict[str, Array]:
+        """Outputs of the deployed model for its first inputs and many draws of the noise."""
+        return ensemble(session, self.model.graph, self.plain.samples, self.seeded, SEED)
+
+    def row_numbers(self, places: Array) -> Array:
+        """Row i of the noise is that of sample i, of which some were measured."""
+        return np.asarray(self.samples.spread(MEASURED)[places])
 
     @property
     def solution(self) -> dict[str, Array]:

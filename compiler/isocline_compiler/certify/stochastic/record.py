@@ -9,11 +9,11 @@ from isocline_compiler.certify.stochastic.moments import NoiseMoments
 
 STRONG = (
     "root mean square, over rows, paths and entries, of the difference from the finer grid on the same paths of noise, "
-    "divided by the root mean square of the output"
+    "relative to the root mean square of the output of the same inputs"
 )
 WEAK = (
-    "largest difference of the mean over rows and paths of an entry from that of the finer grid on the same paths, "
-    "divided by the root mean square of the output, with its 95 % interval"
+    "largest difference, over inputs and entries, of a mean over paths from that of the finer grid on the same paths, "
+    "relative to the root mean square of the output of the same inputs, with its 95 % interval"
 )
 
 
@@ -21,7 +21,8 @@ WEAK = (
 class PathErrors:
     """The errors of one output. `strong` with its standard error; `weak` with the half width of its 95 % interval;
     `order`, log2 of the factor by which `strong` falls when the steps are halved, with its standard error; `walk`: how
-    far the finest grid is from a walk of its own kind, and `allowed`, what that may be.
+    far the finest grid is from a walk of its own kind, and `allowed`, what that may be. `halvings`: the strong error,
+    and with the steps halved once and twice.
     """
 
     strong: float
@@ -32,6 +33,7 @@ class PathErrors:
     order_error: float | None = None
     walk: float | None = None
     allowed: float | None = None
+    halvings: tuple[float, ...] = ()
 
 
 @dataclass(frozen=True)

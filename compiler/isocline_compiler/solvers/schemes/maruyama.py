@@ -32,8 +32,13 @@ class TamedEuler(Stochastic):
 
     Where the drift grows faster than x (-x^3), paths of the Euler-Maruyama scheme run away on every grid, and their
     moments with them; here a step moves x by less than 1 besides the noise. The norm is that of the states that the
-    author declared: what varies them, or is integrated along them, is tamed by the same factor and changes none.
+    author declared: what is integrated along them is tamed by the same factor and changes none of them.
     """
+
+    def _misfit(self, spec: SolveSpec) -> str | None:
+        if spec.places("tangent"):
+            return "the derivative of its steps is not a step of the varied equations"
+        return super()._misfit(spec)
 
     def advance(self, memory: Memory, field: Field, step: Step, x: Nodes) -> tuple[Memory, Nodes]:
         """One step; nothing is remembered."""

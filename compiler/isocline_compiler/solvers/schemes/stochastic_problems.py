@@ -54,6 +54,17 @@ HYPERBOLIC_STRATONOVICH = replace(
 )  # fmt: skip
 """The same in Stratonovich's sense, whose drift is sqrt(x^2 + 1)."""
 
+KUBO = OrderProblem(
+    "kubo", ("x", "y"), lambda t, x: [-x[1] - 0.125 * x[0], x[0] - 0.125 * x[1]],
+    lambda t, w: [np.cos(t + 0.5 * _w(w)), np.sin(t + 0.5 * _w(w))], 1.0,
+    diffusion=lambda t, x: [[-0.5 * x[1], 0.5 * x[0]]],
+)  # fmt: skip
+"""Kubo's oscillator, a rotation by t + W/2 (Ito): one noise drives two states, each by the other."""
+
+KUBO_STRATONOVICH = replace(
+    KUBO, name="kubo_stratonovich", equation=lambda t, x: [-x[1], x[0]], calculus="stratonovich",
+)  # fmt: skip
+
 SHRINKING = OrderProblem(
     "shrinking", ("x",), lambda t, x: [2 / SQRT(1.0 + t) - x[0] / (2.0 * (1.0 + t))],
     lambda t, w: [(1 + 2 * (t + 0.2 * _w(w))) / np.sqrt(1 + t)], 1.0,
@@ -90,6 +101,6 @@ COMMUTING_STRATONOVICH = replace(
 )  # fmt: skip
 
 WITH_NOISE = (
-    GEOMETRIC, GEOMETRIC_STRATONOVICH, HYPERBOLIC, HYPERBOLIC_STRATONOVICH, SHRINKING, SEPARATE, SEPARATE_STRATONOVICH,
-    COMMUTING, COMMUTING_STRATONOVICH,
+    GEOMETRIC, GEOMETRIC_STRATONOVICH, HYPERBOLIC, HYPERBOLIC_STRATONOVICH, KUBO, KUBO_STRATONOVICH, SHRINKING,
+    SEPARATE, SEPARATE_STRATONOVICH, COMMUTING, COMMUTING_STRATONOVICH,
 )  # fmt: skip

@@ -12,6 +12,7 @@ from isocline_compiler.vocabulary.functions.derivatives import DERIVATIVES
 from isocline_compiler.vocabulary.functions.elementwise import ELEMENTWISE
 from isocline_compiler.vocabulary.functions.losses import LOSSES
 from isocline_compiler.vocabulary.functions.metrics import METRICS
+from isocline_compiler.vocabulary.functions.noise import TRAINING_NOISE
 from isocline_compiler.vocabulary.functions.normalization import NORMALIZATION
 from isocline_compiler.vocabulary.functions.order_statistics import ORDER_STATISTICS
 from isocline_compiler.vocabulary.functions.pooling import POOLING
@@ -36,6 +37,7 @@ FUNCTIONS: Mapping[str, Function] = by_name(
     *NORMALIZATION,
     *RECURRENT,
     *SCALING,
+    *TRAINING_NOISE,
     *DERIVATIVES,
     *LOSSES,
     *SCORES,

@@ -1,12 +1,11 @@
-"""Layers without trained weights: standardization by what the training split shows, and dropout."""
+"""Standardization: layers whose weights are what the training split shows."""
 
 from __future__ import annotations
 
 from isocline_compiler.graph import Fault, Node
 from isocline_compiler.graph.tensor_type import describe
-from isocline_compiler.ops.normalisation import DROPOUT
 from isocline_compiler.vocabulary.functions.broadcasting import as_real, reshape_sample, sample_axes, sample_rank
-from isocline_compiler.vocabulary.functions.kinds import Axes, Probability, Value
+from isocline_compiler.vocabulary.functions.kinds import Axes, Value
 from isocline_compiler.vocabulary.functions.record import functions
 from isocline_compiler.vocabulary.functions.scope import Scope
 from isocline_dsl.messages import calls
@@ -50,14 +49,4 @@ def _statistic(callee: str, x: Node, of: Node, keep: Axes, scope: Scope) -> tupl
     return reshape_sample(mean, shape), reshape_sample(deviation, shape)
 
 
-def dropout(x: Value, p: Probability = 0.5) -> Node:
-    """In training, sets each entry to 0 with probability p and divides the others by 1 - p; x itself otherwise.
-
-    Example: x |> dense(16) |> relu |> dropout(0.2)
-
-    Srivastava et al. (2014).
-    """
-    return DROPOUT(as_real(x), p=p)
-
-
-SCALING = functions("layer", standardize, unstandardize, dropout)
+SCALING = functions("layer", standardize, unstandardize)
