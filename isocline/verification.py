@@ -36,6 +36,9 @@ NOT_HERE = (
 )
 """What needs the training data, or the model in float64."""
 
+OF_PATHS = ("strong and weak errors", "moments of the noise", "the spread from seed to seed")
+"""Besides, of a stochastic model."""
+
 
 @dataclass(frozen=True)
 class Claim:
@@ -94,7 +97,7 @@ def verify(path: str | Path, *, trust: Trust = None) -> Verification:
         *_explanations(session, certificate, inputs),
         *_latency(session, certificate, inputs),
     )
-    return Verification(session.name, claims)
+    return Verification(session.name, claims, (*(OF_PATHS if session.noises else ()), *NOT_HERE))
 
 
 def run_in_parts(session: Session, inputs: Arrays, rows: Array | None = None) -> dict[str, Array]:

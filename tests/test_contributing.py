@@ -189,7 +189,7 @@ RECIPES = {
     "a scheme": Recipe(
         edits=(Edit(SCHEMES, "EXPLICIT = (", HEUN3),),
         tests=("tests/compiler/test_schemes.py", "heun3"),
-        explained=("heun3", "order 3, 3 evaluations"),
+        explained=("heun3", "order 3; 3 evaluations"),
         program=SCHEME_PROGRAM,
     ),
     "a regularizer": Recipe(

@@ -40,7 +40,8 @@ SAMPLES = 3
 
 def chosen(solve: Solve) -> Discretisation:
     stated = solve.spec.scheme
-    return scheme_steps(solve, stated) if stated is not None else discretisation(solve, "rk4", 1)
+    usual = "euler_maruyama" if solve.spec.noises else "rk4"
+    return scheme_steps(solve, stated) if stated is not None else discretisation(solve, usual, 1)
 
 
 def unrolled(path: Path) -> tuple[Model, Graph]:

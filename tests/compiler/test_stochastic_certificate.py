@@ -11,7 +11,7 @@ import torch
 
 from isocline_compiler.certify.evaluation import Evaluator, scheme_steps
 from isocline_compiler.certify.samples import drawn
-from isocline_compiler.certify.stochastic import errors
+from isocline_compiler.certify.stochastic import choose, errors
 from isocline_compiler.certify.stochastic.errors import Nested, measured_errors
 from isocline_compiler.certify.stochastic.paths import coarsened, drawn_path
 from isocline_compiler.certify.stochastic.prove import StochasticProving
@@ -20,6 +20,7 @@ from isocline_compiler.graph.solve import Noise
 from isocline_compiler.lower.check import model
 from isocline_compiler.solvers.grid import Discretisation
 from isocline_compiler.solvers.schemes import SCHEMES
+from isocline_compiler.solvers.unroll import time_span
 from isocline_dsl.diagnostics import IsoclineError
 
 GEOMETRIC = "(t, s: real) { noise W: brownian; ds = 0.05*s dt + 0.2*s dW }"
@@ -108,7 +109,8 @@ def test_a_grid_that_was_chosen_holds_on_other_paths(solver: str) -> None:
         assert value <= stated.bound
 
 
-def test_what_no_grid_reaches_is_refused_with_the_line_to_write() -> None:
+def test_what_no_grid_reaches_is_refused_with_the_line_to_write(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(choose.ROUNDS, "strong", choose.ROUNDS["strong"][:2])  # all of them take minutes
     with pytest.raises(IsoclineError) as refused:
         proving(GEOMETRIC, "auto(error=1e-9)").choose(lambda words: None)
     (fault,) = refused.value.diagnostics
@@ -166,6 +168,41 @@ def test_another_path_is_no_coarser_grid_of_this_one(monkeypatch: pytest.MonkeyP
     monkeypatch.setattr(errors, "coarsened", strangers)
     found = proved(proving(GEOMETRIC, "euler_maruyama(steps=64)")).errors["y"]
     assert found.strong > 0.1
+    assert found.stands
+
+
+def test_noise_that_is_not_scaled_with_its_step_is_found_out(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(time_span, "scaled", lambda noise, scheme, x, h: x * 0.125)
+    found = proved(proving(GEOMETRIC, "euler_maruyama(steps=64)")).errors["y"]
+    assert found.walk is not None
+    assert found.allowed is not None
+    assert found.walk > 100 * found.allowed
+
+
+def test_a_grid_that_runs_away_is_not_taken_for_another_path() -> None:
+    """100 h = 12.5 and 6.3: both grids grow, the finer one more."""
+    found = proved(proving("(t, s: real) { noise W: brownian; ds = -100*s dt + 0.1*s dW }", "euler_maruyama(steps=8)"))
+    assert found.errors["y"].strong > 1
+    assert not found.errors["y"].stands
+
+
+def test_a_weak_error_of_one_input_is_not_made_up_for_by_another() -> None:
+    """Of dX = X dt + 0.2 X dW the mean after n steps is (1 + 1/n)^n X(0), too small above zero, too large below."""
+    field = "(t, s: real) { noise W: brownian; ds = s dt + 0.2*s dW }"
+    found = proved(proving(field, "euler_maruyama(steps=2)", inputs="in (-1, 1)")).errors["y"]
+    size = exp(1) * sqrt(exp(0.04))
+    exact = (exp(1) - (1 + 1 / 2) ** 2) / size
+    assert found.weak == pytest.approx(exact, abs=found.weak_interval + 0.05 * exact)
+    assert found.weak_interval < exact
+
+
+def test_small_outputs_count_as_much_as_large_ones() -> None:
+    """The error is relative to the output of the same input: it does not depend on how far inputs lie apart."""
+    near, far = (
+        proved(proving(GEOMETRIC, "euler_maruyama(steps=16)", inputs=inputs)).errors["y"].strong
+        for inputs in ("in (0.999, 1.001)", "in (0.001, 10)")
+    )
+    assert far == pytest.approx(near, rel=1e-6)
 
 
 def test_rounding_is_measured_on_the_noise_that_the_runtime_draws() -> None:

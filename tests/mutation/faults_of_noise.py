@@ -48,7 +48,7 @@ KINDS = area(
     [
         ("noise_kinds.py", "    if not all(_is_plain(node) for node in factors):", "    if False:", "corners taken for what they are on one side"),
         ("noise_kinds.py", "nanmax(difference - SAME * size) <= 0", "nanmax(difference - size) <= 0", "brackets that need not vanish"),
-        ("field.py", "place = (t, *x)", "place = (t, x[0])", "a diffusion remembered for another point"),
+        ("field.py", "place = (t, *x)", "place = (t,)", "a diffusion remembered for other states of the same time"),
         ("field.py", "known = {probes[i]: broadcast_like(value, x[i]) for i in moving if (value := v[i]) is not None}", "known = {probes[i]: 2.0 * broadcast_like(value, x[i]) for i in moving if (value := v[i]) is not None}", "a derivative along twice the direction"),
     ],
 )  # fmt: skip

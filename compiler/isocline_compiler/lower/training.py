@@ -62,8 +62,8 @@ class TrainLowering:
         }
         mistakes.settle()
         self._require_weights(found["only"])  # last: where a weight is missing by another mistake, that one is told
-        draws = tuple(self.draws.values())
         name = self.block.name.text if self.block.name else "train"
+        draws = tuple(self.draws.values())
         return TrainingPlan(
             **found, steer=self.steer, likelihood=self.likelihood, draws=draws, span=self.block.span, name=name
         )

@@ -24,17 +24,17 @@ def distributions(material: ReportMaterial) -> Iterator[Shown]:
         over_time = values.ndim == 3 or (values.ndim == 2 and (times is not None or values.shape[1] >= FEW))
         several = f"{len(values):,} paths" if _apart(port, values) else f"{len(values):,} draws of the noise"
         said = f"Answers of the deployed model to one input, over {several}"
+        unit = f" ({port.unit})" if port.unit else ""
         if over_time:
             whole = values.reshape(*values.shape[:2], -1)
             where = np.arange(whole.shape[1], dtype=np.float64) if times is None else times
-            labels = component_labels(material.model, port.name, whole.shape[2], None)
+            labels = [label + unit for label in component_labels(material.model, port.name, whole.shape[2], None)]
             x_label = "step" if times is None else time_name(material.model)
             yield Shown(port.name, f"{said}.", draw.fan_chart(whole, where, labels, x_label=x_label))
         else:
             whole = values.reshape(len(values), -1)
-            labels = component_labels(material.model, port.name, whole.shape[1], None)
-            unit = f" ({port.unit})" if port.unit else ""
-            yield Shown(port.name, f"{said}.", draw.histogram(whole, [label + unit for label in labels]))
+            labels = [label + unit for label in component_labels(material.model, port.name, whole.shape[1], None)]
+            yield Shown(port.name, f"{said}.", draw.histogram(whole, labels))
 
 
 def convergences(material: ReportMaterial) -> Iterator[Shown]:

@@ -188,13 +188,28 @@ def _errors(name: str, apart: Callable[[str, str, str], Difference], walk: bool)
     own, half, *_ = cuts = [apart(name, f"cut in {factor}", "finest") for factor in CUTS]
     seen = all(ROUNDED < item.strong[0] < float("inf") for item in (own, half))
     order, order_error = own.order(half) if seen else (None, None)
-    errors = PathErrors(*own.strong, *own.weak, order, order_error, halvings=tuple(item.strong[0] for item in cuts))
+    errors = PathErrors(
+        *own.strong, *own.weak, order, order_error,
+        halvings=tuple(item.strong[0] for item in cuts), stands=seen and _stands(own, cuts[-1]),
+    )  # fmt: skip
     if not walk:
         return errors
     walked, walk_halved = apart(name, "finest", "walk"), apart(name, "half walk", "walk")
     return replace(errors, walk=walked.strong[0], allowed=WALK * walk_halved.strong[0] + ROUNDED)
 
 
+def _stands(own: Difference, finer: Difference) -> bool:
+    """Whether the error is surely none that falls. A grid that runs away, or one of rounding alone, says nothing."""
+    if not LEAST < own.strong[0] < FOLLOWS or not finer.strong[0] > 0:
+        return False
+    fallen, chance = own.order(finer)
+    return fallen + SURE * chance < STANDS
+
+
+LEAST, FOLLOWS = 1e-9, 1.0
+"""Relative errors below which rounding has a part in them, and from which on a grid does not follow its paths."""
+STANDS, SURE = 0.2, 3.0
+"""An order of two halvings together that is none, and how many standard errors it has to be below it."""
 CUTS = (1, 2, 4)
 """Into how many parts the steps of a grid are cut to see its error fall."""
 ROUNDED = 1e-12

@@ -230,9 +230,15 @@ class StochasticProving(Proving):
             if not item.maximum <= certificate.parity_bound
         ]
         assert certificate.stochastic is not None
+        driven = certificate.stochastic.solves
+        names = {solve.name for solve in driven}
+        schemes = "+".join(dict.fromkeys(solve.scheme for solve in certificate.solves if solve.name in names))
         for name, item in certificate.stochastic.errors.items():
             if item.walk is not None and item.allowed is not None and not item.walk <= item.allowed:
                 missed.append(messages.walks_differ(spans[name], name, *figures(item.walk, item.allowed)))
+            if item.stands:
+                found, declared = f"{item.order:.2f}", f"{min(solve.strong_order for solve in driven):g}"
+                missed.append(messages.order_differs(spans[name], schemes, f"`{name}`", found, declared))
             if self._promised and name in self.stated.outputs:
                 missed += self._beyond_stated(name, item)
         missed += [

@@ -22,7 +22,8 @@ class PathErrors:
     """The errors of one output. `strong` with its standard error; `weak` with the half width of its 95 % interval;
     `order`, log2 of the factor by which `strong` falls when the steps are halved, with its standard error; `walk`: how
     far the finest grid is from a walk of its own kind, and `allowed`, what that may be. `halvings`: the strong error,
-    and with the steps halved once and twice.
+    and with the steps halved once and twice; `stands`: that brings the grid no nearer to the finer one, as if they were
+    not on the same path.
     """
 
     strong: float
@@ -34,6 +35,7 @@ class PathErrors:
     walk: float | None = None
     allowed: float | None = None
     halvings: tuple[float, ...] = ()
+    stands: bool = False
 
 
 @dataclass(frozen=True)
