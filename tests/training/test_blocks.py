@@ -12,6 +12,7 @@ import pytest
 from isocline_compiler.data import Dataset, Split
 from isocline_compiler.lower import lower
 from isocline_compiler.model import Model
+from isocline_compiler.training import fit
 from isocline_compiler.training.fit import train
 from isocline_compiler.training.laplace import laplace
 from isocline_compiler.training.loop import Loop
@@ -120,22 +121,43 @@ def test_training_goes_on_with_the_same_bits(
     ).read_bytes()
 
 
-def test_a_new_run_leaves_nothing_of_an_old_one_to_resume(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """An earlier run was completed; the first block of a new one is stopped, and resumed."""
-    known = model(IN_TURN)
+@pytest.mark.parametrize("begun", [1, 2, 3])
+def test_a_new_run_leaves_nothing_of_an_old_one_to_resume(
+    begun: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An earlier run was completed; a new one on other data is stopped where a block begins, and resumed."""
+    again = IN_TURN.strip().splitlines()[0].replace("slope", "again")
+    known = model(f"{IN_TURN}{again}")
     train(known, DATA, tmp_path, device="cpu")
     other = Dataset(Split({"x": X, "y": Y[::-1].copy()}))
     expected = train(known, other, tmp_path / "other", device="cpu")
+    make, left = fit._Fitting.__init__, [begun]
 
-    def stopped(loop: Loop) -> Iterator[Any]:
-        raise KeyboardInterrupt
+    def stopped(self: fit._Fitting, *given: Any) -> None:
+        left[0] -= 1
+        if not left[0]:
+            raise KeyboardInterrupt
+        make(self, *given)
 
     with monkeypatch.context() as patch:
-        patch.setattr(Loop, "_rest_of_epoch", stopped)
+        patch.setattr(fit._Fitting, "__init__", stopped)
         with pytest.raises(KeyboardInterrupt):
             train(known, other, tmp_path, device="cpu")
+    if begun == 1:
+        with pytest.raises(IsoclineError, match="no checkpoint"):
+            train(known, other, tmp_path, resume=True, device="cpu")
+        return
     found = train(known, other, tmp_path, resume=True, device="cpu")
     assert found.weights == expected.weights
+
+
+def test_more_epochs_of_a_block_begin_the_next_anew(tmp_path: Path) -> None:
+    """It starts from other weights than before; with no more epochs, all stays as it is."""
+    known = model(IN_TURN)
+    train(known, DATA, tmp_path / "part", device="cpu", epochs=2)
+    longer = train(known, DATA, tmp_path / "part", device="cpu", epochs=6, resume=True)
+    assert longer.weights == train(known, DATA, tmp_path / "whole", device="cpu", epochs=6).weights
+    assert longer.weights == train(known, DATA, tmp_path / "part", device="cpu", epochs=6, resume=True).weights
 
 
 def test_the_player_draws_noise_of_its_own(tmp_path: Path) -> None:

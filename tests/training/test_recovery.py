@@ -2,6 +2,9 @@
 
 Data come from exact transitions. The Euler density takes size^2 h for size^2 (1 - exp(-2 rate h)) / (2 rate), so that
 the `size` of the Ornstein-Uhlenbeck process is some 1.5 % too small at these times, half of its standard error.
+
+Within two standard errors, of the first 20 seeds and of 200: rate 1.00 and 0.96, level 1.00 and 0.95, mu 1.00 and 0.98,
+sigma 0.90 and 0.96; the biased size 0.75 and 0.91, on average 0.78 and 0.67 standard errors below the truth.
 """
 
 from __future__ import annotations
@@ -20,7 +23,7 @@ from isocline_compiler.training.laplace import laplace
 from isocline_dsl import Source, parse
 
 SEEDS = (1, 2)
-"""What every change is tried on; `python -m tests.training.test_recovery` counts over twenty."""
+"""What every change is tried on; `python -m tests.training.test_recovery` counts over twenty, `main(200)` over more."""
 ROWS, COUNT = 12, 60
 
 OU = f"""dyn 1
