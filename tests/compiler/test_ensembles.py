@@ -36,7 +36,7 @@ def test_several_levels_are_a_first_axis() -> None:
     found = bench(bench.build("quantile", x, LEVELS, axes=0)).numpy()
     np.testing.assert_allclose(found, np.moveaxis(np.quantile(bench.of(x).numpy(), LEVELS, axis=1), 0, 1), rtol=1e-12)
     np.testing.assert_allclose(
-        bench(bench.build("quantile", alone, LEVELS)), np.quantile(bench.of(alone).numpy(), LEVELS), rtol=1e-12
+        bench(bench.build("quantile", alone, list(LEVELS))), np.quantile(bench.of(alone).numpy(), LEVELS), rtol=1e-12
     )
 
 

@@ -98,14 +98,15 @@ Levels: TypeAlias = Annotated[
     "float | tuple[float, ...]",
     ArgumentKind(
         "levels", "a number from 0 to 1, or a list of them",
-        lambda v: v != () and all(is_number(item) and 0 <= item <= 1 for item in listed(v)),
+        lambda v: len(listed(v)) > 0 and all(is_number(item) and 0 <= item <= 1 for item in listed(v)),
+        lambda v: tuple(v) if isinstance(v, list) else v,
     ),
 ]  # fmt: skip
 Bandwidths: TypeAlias = Annotated[
     "float | tuple[float, ...]",
     ArgumentKind(
         "bandwidths", "a positive number known when compiling, or a list of them",
-        lambda v: v != () and all(is_number(item) and 0 < item < math.inf for item in listed(v)),
+        lambda v: len(listed(v)) > 0 and all(is_number(item) and 0 < item < math.inf for item in listed(v)),
     ),
 ]  # fmt: skip
 Word: TypeAlias = Annotated[WordCall, ArgumentKind("word", "a word", lambda v: isinstance(v, WordCall))]
