@@ -7,6 +7,7 @@ import math
 import re
 import shutil
 import subprocess
+import sys
 from dataclasses import asdict, replace
 from fractions import Fraction
 from pathlib import Path
@@ -18,8 +19,20 @@ import torch
 from scipy import special, stats
 
 from isocline_compiler.backends import noise as in_torch
-from isocline_runtime.randomness import Draws, normal_quantile, normals, philox4x32, poisson, stable, uniform, uniforms
+from isocline_runtime.randomness import (
+    Draws,
+    compiled,
+    normal,
+    normal_quantile,
+    normals,
+    philox4x32,
+    poisson,
+    stable,
+    uniform,
+    uniforms,
+)
 from isocline_runtime.randomness.bridge import bridge, cuts
+from isocline_runtime.randomness.compiled import Choice
 from isocline_runtime.randomness.counts import cumulative
 from isocline_runtime.randomness.lattice import DIMENSIONS, GENERATING_VECTOR
 
@@ -338,6 +351,61 @@ def test_beyond_its_dimensions_a_lattice_still_has_no_bias() -> None:
     bias, error = error_of(60, channels=5, rows=30, lattice=True)
     assert abs(bias) < SIGMAS
     assert error < 0.026
+
+
+# ------------------------------------------------------------------------------- compiled by numba
+
+
+@pytest.fixture
+def choice(monkeypatch: pytest.MonkeyPatch) -> Choice:
+    """A choice that is this test's own."""
+    found = Choice()
+    for module in (uniform, normal):
+        monkeypatch.setattr(module, "CHOICE", found)
+    return found
+
+
+@pytest.mark.parametrize("design", [{}, {"antithetic": True}, {"lattice": True}, {"lattice": True, "antithetic": True}])
+def test_compiled_functions_have_the_same_bits(choice: Choice, design: dict[str, bool]) -> None:
+    pytest.importorskip("numba", reason="numba is not installed, so nothing was compiled")
+    kinds: list[Any] = [
+        uniforms,
+        normals,
+        lambda *place: normals(*place, np.float32),
+        lambda *place: poisson(*place, 3),
+    ]
+    rows = [0, 5, 2**40 + 3, 2**64 - 1]
+    for sizes in ((4, 7, 3), (4096, 9, 1), (2, 2, 3000)):
+        draws = Draws(2**63 + 9, 2, *sizes, **design)
+        for draw in [*kinds, *([] if draws.lattice else [lambda *place: stable(*place, 1.3)])]:
+            choice.take(None)
+            expected = draw(draws, rows)
+            choice.take(compiled.load())
+            assert choice.found is not None
+            np.testing.assert_array_equal(draw(draws, rows), expected)
+
+
+def test_the_compiled_quantile_has_the_same_bits_in_the_tails() -> None:
+    pytest.importorskip("numba", reason="numba is not installed, so nothing was compiled")
+    u = (2 * np.unique(np.logspace(0, 52 * math.log10(2), 4000).astype(np.int64) // 2) + 1) * 2.0**-53
+    u = np.concatenate([u[u < 1], 1 - u[u < 1], [0.075, 0.925]])
+    functions = compiled.load()
+    assert functions is not None
+    assert (functions.quantile(u - 0.5, np.empty((3, u.size))) == normal_quantile(u)).all()
+
+
+def test_numba_is_loaded_when_it_is_worth_it(choice: Choice, monkeypatch: pytest.MonkeyPatch) -> None:
+    loaded = []
+    monkeypatch.setattr(compiled, "load", lambda: loaded.append(1))
+    monkeypatch.setattr(compiled, "WORTH", 2000)
+    for times in (0, 1, 1, 1):
+        uniforms(Draws(1, samples=500, steps=2), [0])
+        assert len(loaded) == times
+
+
+def test_without_numba_nothing_is_compiled(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "numba", None)
+    assert compiled.load() is None
 
 
 # ------------------------------------------------------------------------------- torch and JavaScript
