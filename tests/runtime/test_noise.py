@@ -397,7 +397,7 @@ def test_the_compiled_quantile_has_the_same_bits_in_the_tails() -> None:
 def test_numba_is_loaded_when_it_is_worth_it(choice: Choice, monkeypatch: pytest.MonkeyPatch) -> None:
     loaded = []
     monkeypatch.setattr(compiled, "load", lambda: loaded.append(1))
-    monkeypatch.setattr(compiled, "WORTH", 2000)
+    monkeypatch.setattr(compiled, "WORTH", 2 * (1000 + compiled.CALL))
     for times in (0, 1, 1, 1):
         uniforms(Draws(1, samples=500, steps=2), [0])
         assert len(loaded) == times

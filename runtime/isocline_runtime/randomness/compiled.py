@@ -20,7 +20,9 @@ from isocline_runtime.randomness.coefficients import CENTRAL, CENTRE, DISTANT, F
 
 Array: TypeAlias = NDArray[np.float64]
 WORTH = 2**24
-"""Numbers after which a process takes the compiled functions: half a second's without them."""
+"""Numbers after which a process takes the compiled functions: those of half a second without them."""
+CALL = 2**12
+"""Numbers that take as long as it takes to draw any at all."""
 FIRST, SECOND = np.uint64(0xD2511F53), np.uint64(0xCD9E8D57)
 WEYL_FIRST, WEYL_SECOND = np.uint64(0x9E3779B9), np.uint64(0xBB67AE85)
 MASK, WORD, HIGH, LOW = np.uint64(0xFFFFFFFF), np.uint64(32), np.uint64(20), np.uint64(12)
@@ -110,7 +112,7 @@ class Choice:
     def count(self, numbers: int) -> Compiled | None:
         """The compiled functions, where there are some and enough has been drawn."""
         if self.drawn < WORTH:
-            self.drawn += numbers
+            self.drawn += numbers + CALL
             if self.drawn >= WORTH:
                 self.take(load())
         return self.found
