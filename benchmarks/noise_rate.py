@@ -1,6 +1,6 @@
 """How fast the runtime draws, beside numpy's own generator of the same family, and what its designs of samples bring.
 
-    python -m benchmarks.noise_rate [--rounds 20]
+    python -m benchmarks.noise_rate [--rounds 20] [--compiled]
 
 Nanoseconds a number, the fastest of some rounds, with one thread. numpy's `Philox` (4x64-10, with a ziggurat in C) is
 the yardstick; it cannot be asked for one number without those before. Then the root mean square error of E exp(W(1)/2)
@@ -17,6 +17,7 @@ from collections.abc import Callable
 import numpy as np
 
 from isocline_runtime.randomness import Draws, normals, poisson, stable, uniforms
+from isocline_runtime.randomness.compiled import CHOICE, load
 
 SHAPES = ((100, 100, 64, 1), (1000, 1, 64, 5), (1, 256, 64, 5), (1, 1, 64, 1))
 DESIGNS = {
@@ -66,7 +67,12 @@ def error(design: dict[str, bool], rows: int = 400) -> float:
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--rounds", type=int, default=20)
-    rounds = parser.parse_args().rounds
+    parser.add_argument("--compiled", action="store_true", help="with the functions that numba compiles")
+    arguments = parser.parse_args()
+    rounds, compiled = arguments.rounds, load() if arguments.compiled else None
+    if arguments.compiled and compiled is None:
+        parser.error("numba is not installed: pip install 'isocline[fast]'")
+    CHOICE.take(compiled)
     print(
         "| (rows, samples, steps, channels) | numbers | ours, ns | numpy, ns | ratio |\n| --- | --- | --- | --- | --- |"
     )

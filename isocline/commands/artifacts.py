@@ -112,6 +112,8 @@ def bench(
     facts |= facts.pop("latency")
     if not result.noises:
         del facts["noises"], facts["noise_us"]
+    elif not as_json:
+        facts["noises"] = ", ".join(result.noises)
     if as_json:
         print(json.dumps(facts, indent=2))
     else:

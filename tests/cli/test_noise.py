@@ -124,7 +124,10 @@ def test_bench_shows_what_is_drawn(walk: Path) -> None:
     facts = json.loads(runner.invoke(app, ["bench", str(walk), "--json", "--repeats", "20", "--batch", "100"]).stdout)
     assert facts["noises"] == ["W: normal float32[batch, 1, 2, 1]"]
     assert 0 < facts["noise_us"] < facts["p99_us"]
-    assert "W: normal" in runner.invoke(app, ["bench", str(walk), "--repeats", "20"]).stdout
+    assert (
+        "noises              W: normal float32[batch, 1, 2, 1]\n"
+        in runner.invoke(app, ["bench", str(walk), "--repeats", "20"]).stdout
+    )
 
 
 def test_parts_of_a_fixed_batch_have_the_noise_of_their_rows(tmp_path: Path) -> None:

@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-import json
 import math
 import re
-import shutil
-import subprocess
-from dataclasses import asdict, replace
+from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
@@ -18,7 +15,16 @@ import torch
 from scipy import special, stats
 
 from isocline_compiler.backends import noise as in_torch
-from isocline_runtime.randomness import Draws, normal_quantile, normals, philox4x32, poisson, stable, uniform, uniforms
+from isocline_runtime.randomness import (
+    Draws,
+    normal_quantile,
+    normals,
+    philox4x32,
+    poisson,
+    stable,
+    uniform,
+    uniforms,
+)
 from isocline_runtime.randomness.bridge import bridge, cuts
 from isocline_runtime.randomness.counts import cumulative
 from isocline_runtime.randomness.lattice import DIMENSIONS, GENERATING_VECTOR
@@ -338,81 +344,3 @@ def test_beyond_its_dimensions_a_lattice_still_has_no_bias() -> None:
     bias, error = error_of(60, channels=5, rows=30, lattice=True)
     assert abs(bias) < SIGMAS
     assert error < 0.026
-
-
-# ------------------------------------------------------------------------------- torch and JavaScript
-
-
-DESIGNS = ({}, {"antithetic": True}, {"steps": 1}, {"steps": 8, "channels": 1})
-RATES = (0.0, 0.4, 5.0, 70.25, 1e5)
-ALPHAS = (0.5, 1.0, 1.7, 2.0)
-
-
-@pytest.mark.parametrize("design", DESIGNS)
-def test_torch_draws_the_same(design: dict[str, Any]) -> None:
-    draws, rows = small(2**63 + 9, **design), [0, 1, 2**40 + 3, 2**63 - 1]
-    fields = {name: value for name, value in asdict(draws).items() if name in in_torch.TorchDraws.__dataclass_fields__}
-    twin, at = in_torch.TorchDraws(**fields), torch.tensor(rows)
-    assert (twin.uniforms(at).numpy() == uniforms(draws, rows)).all()
-    np.testing.assert_allclose(twin.normals(at).numpy(), normals(draws, rows), rtol=1e-13)
-    for alpha in ALPHAS:
-        np.testing.assert_allclose(twin.stable(at, alpha).numpy(), stable(draws, rows, alpha), rtol=1e-12)
-    for rate in RATES:
-        assert (twin.poisson(at, rate).numpy() == poisson(draws, rows, rate)).all()
-
-
-RUN = """
-const { jobs, script } = JSON.parse(require("fs").readFileSync(0, "utf8"));
-import(script).then((noise) => {
-  const answers = jobs.map(({ name, draws, rows, rest }) =>
-    Array.from(noise[name]({ ...draws, seed: BigInt(draws.seed) }, rows.map(BigInt), ...rest)));
-  const known = ([counter, key]) => Array.from(noise.philox4x32(...counter, ...key));
-  console.log(JSON.stringify({ answers, known: KNOWN.map(known) }));
-});
-"""
-
-
-def in_javascript(jobs: list[dict[str, Any]]) -> dict[str, Any]:
-    """The answers of `noise.js`, and what it makes of the known counters."""
-    node = shutil.which("node")
-    if node is None:
-        pytest.skip("node is not installed, so noise.js was not run")
-    program = RUN.replace("KNOWN", json.dumps([case[:2] for case in ANSWERS]))
-    given = json.dumps({"jobs": jobs, "script": SCRIPT.as_uri()})
-    done = subprocess.run([node, "-e", program], input=given, capture_output=True, text=True, timeout=60, check=False)
-    assert done.returncode == 0, done.stderr
-    return json.loads(done.stdout)
-
-
-def test_javascript_draws_the_same() -> None:
-    rows = [0, 1, 2**40 + 3, 2**64 - 1]
-    every = [small(2**63 + 9, **design) for design in (*DESIGNS, {"first_step": 3, "first_sample": 2})]
-    lattices = [small(lattice=True, **more) for more in ({}, {"antithetic": True, "first_sample": 1}, {"channels": 40})]
-    cases: list[tuple[Any, Draws, tuple[float, ...]]] = [
-        *((draw, draws, ()) for draw in (uniforms, normals) for draws in (*every, *lattices, FAR)),
-        *((stable, draws, (alpha,)) for draws in every for alpha in ALPHAS),
-        *((poisson, draws, (rate,)) for draws in (*every, *lattices) for rate in RATES),
-    ]
-    jobs = [
-        {"name": draw.__name__, "draws": in_camel_case(draws), "rows": [str(row) for row in rows], "rest": rest}
-        for draw, draws, rest in cases
-    ]
-    found = in_javascript(jobs)
-    assert found["known"] == [answer for *_, answer in ANSWERS]
-    for (draw, draws, rest), answer in zip(cases, found["answers"], strict=True):
-        expected = draw(draws, rows, *rest).ravel()
-        if draw in (uniforms, poisson):
-            assert answer == expected.tolist()
-        else:
-            np.testing.assert_allclose(answer, expected, rtol=1e-12, atol=1e-14)
-
-
-def in_camel_case(draws: Draws) -> dict[str, Any]:
-    names = {"first_sample": "firstSample", "first_step": "firstStep"}
-    return {names.get(name, name): str(value) if name == "seed" else value for name, value in asdict(draws).items()}
-
-
-def test_the_script_is_shipped_beside_the_package() -> None:
-    from importlib.resources import files
-
-    assert "export function normals" in files("isocline_runtime").joinpath("noise.js").read_text("utf-8")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import json
+import re
 import shutil
 import subprocess
 from dataclasses import replace
@@ -23,6 +24,7 @@ from isocline_runtime.noises import draw_noise
 from isocline_runtime.randomness import Draws, normals, poisson, stable
 from isocline_runtime.session import Session, load
 
+PAGE = Path(__file__).parents[2] / "docs" / "noise.md"
 SCRIPT = Path(__file__).parents[2] / "runtime" / "isocline_runtime" / "noise.js"
 W = NoiseInfo("W", 0, "normal", 4, 6, 2, 2, "float32")
 N = NoiseInfo("N", 1, "poisson", 4, 6, 2, 2, "float32", rates=(0.5, 1.0, 2.0, 0.0, 3.0, 9.0), ordering="antithetic")
@@ -185,6 +187,21 @@ def test_of_a_bare_file_a_noise_is_an_input(write_artifact) -> None:
     session = load(write_artifact(driven(W), inputs=(START,), outputs=(PATH,), noises=(W,)) / "model.onnx")
     found = session.run(start=X[:2], W=normals(Draws(1, 0, 4, 6, 2), range(2)))
     np.testing.assert_allclose(found["end"], expected(X[:2], range(2), 1, W), rtol=1e-5, atol=1e-5)
+
+
+def test_the_example_of_the_page(write_artifact, tmp_path, monkeypatch: pytest.MonkeyPatch) -> None:
+    folder = write_artifact(driven(W, N), inputs=(START,), outputs=(PATH,), noises=(W, N))
+    (tmp_path / "build").mkdir()
+    folder.rename(tmp_path / "build" / "walk")
+    monkeypatch.chdir(tmp_path)
+    (code,) = re.findall(r'^```python title="in a run"\n(.*?)^```', PAGE.read_text("utf-8"), re.S | re.M)
+    found: dict[str, Any] = {"x": X}
+    exec(code, found)
+    whole = found["whole"]["end"]
+    np.testing.assert_allclose(found["alone"]["end"][0], whole[12], **CLOSE)
+    np.testing.assert_allclose(found["single"]["end"], whole[12], **CLOSE)
+    assert (found["again"]["end"] == whole).all()
+    np.testing.assert_allclose(found["quiet"]["end"], expected(X, range(1000), 0, N), rtol=1e-5, atol=1e-5)
 
 
 # ------------------------------------------------------------------------------- noise that is given

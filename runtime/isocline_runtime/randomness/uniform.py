@@ -17,6 +17,7 @@ from dataclasses import replace
 import numpy as np
 from numpy.typing import ArrayLike, DTypeLike, NDArray
 
+from isocline_runtime.randomness.compiled import CHOICE, Compiled
 from isocline_runtime.randomness.draws import Draws, counters, row_numbers
 from isocline_runtime.randomness.philox import MASK, WORD, Words, derive_key, scramble
 
@@ -61,11 +62,12 @@ def _of_blocks(
     key, shared, channels = derive_key(draws.seed, draws.stream), counters(draws, steps), draws.channels
     size = len(shared.positions)
     result = np.empty((len(rows), draws.samples * len(steps), each, channels), dtype)
+    compiled = CHOICE.count(result.size)
     if result.size:
         many = min(len(rows), max(1, round(BLOCKS / size)))
         parts = max(1, round(size / BLOCKS))
         most = -(-size // channels // parts) * channels
-        space = _Space(many * most)
+        space = _Space(many * most, compiled)
         for row, begin in itertools.product(range(0, len(rows), many), range(0, size, most)):
             part = slice(begin, begin + most)
             phases = None if shared.phases is None else shared.phases[:, part]
@@ -79,7 +81,8 @@ def _of_blocks(
 class _Space:
     """Memory that is used again for every block of rows: fresh memory costs more than the arithmetic."""
 
-    def __init__(self, blocks: int) -> None:
+    def __init__(self, blocks: int, compiled: Compiled | None) -> None:
+        self._compiled = compiled
         self._words = np.empty((3, 2 * blocks), np.uint64)
         self._scratch = np.empty((3, 2 * blocks))
 
@@ -89,6 +92,12 @@ class _Space:
     def uniforms(self, key: tuple[int, int], rows: Words, positions: Words, phases: Words | None) -> Array:
         """Two numbers of every row and position, (2, rows * positions)."""
         size = 2 * len(rows) * len(positions)
+        if self._compiled is not None:
+            numbers = self._words[0, :size].view(np.float64).reshape(2, -1)
+            added = np.zeros((2, len(positions)), np.uint64) if phases is None else phases
+            first, second = np.array(key, np.uint64)
+            self._compiled.uniforms(rows, positions, np.ascontiguousarray(added), first, second, numbers)
+            return numbers
         even, odd, product = (words[:size].reshape(2, len(rows), -1) for words in self._words)
         even[0], odd[0] = (rows & MASK)[:, None], (rows >> WORD)[:, None]
         even[1], odd[1] = positions & MASK, positions >> WORD
