@@ -19,15 +19,17 @@ import math
 from collections.abc import Iterator
 
 import numpy as np
+from numpy.typing import DTypeLike, NDArray
 
 from isocline_runtime.randomness.uniform import Array
 
 
-def bridge(numbers: Array) -> Array:
-    """Along the steps of (rows, samples, steps, channels)."""
+def bridge(numbers: Array, dtype: DTypeLike = np.float64) -> NDArray[np.floating]:
+    """Along the steps of (rows, samples, steps, channels), computed in float64 and rounded once."""
     rows, samples, steps, channels = numbers.shape
+    result = np.empty(numbers.shape, dtype)
     if steps == 0:
-        return numbers
+        return result
     given = np.moveaxis(numbers, 2, 0).reshape(steps, -1)  # a step is one piece of memory
     sums = np.empty_like(given)
     np.multiply(given[0], math.sqrt(steps), out=sums[0])
@@ -37,7 +39,8 @@ def bridge(numbers: Array) -> Array:
         part += given[number] * math.sqrt(left * right / (end - begin))
         np.subtract(sums[begin], part, out=sums[middle])
         sums[begin] = part
-    return np.ascontiguousarray(np.moveaxis(sums.reshape(steps, rows, samples, channels), 0, 2))
+    result[:] = np.moveaxis(sums.reshape(steps, rows, samples, channels), 0, 2)
+    return result
 
 
 def cuts(steps: int) -> Iterator[tuple[int, int, int]]:

@@ -34,7 +34,7 @@ def normals(draws: Draws, rows: ArrayLike, dtype: DTypeLike = np.float64) -> NDA
     if draws.first_step:
         raise ValueError("a lattice of normals begins at step 0: its steps are halves of longer ones")
     numbers: Array = of_pairs(draws, rows, _from_blocks, np.float64).astype(np.float64, copy=False)
-    return bridge(numbers).astype(dtype, copy=False)
+    return bridge(numbers, dtype)
 
 
 def normal_quantile(u: ArrayLike) -> Array:
