@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from isocline_compiler.graph.solve import Noise, SolveSpec
+    from isocline_compiler.graph.noise import Noise
+    from isocline_compiler.graph.solve import SolveSpec
     from isocline_compiler.model import Model
 
 CALCULI = {"ito": "Ito", "stratonovich": "Stratonovich"}

@@ -14,7 +14,7 @@ from types import ModuleType
 import numpy as np
 
 from isocline_compiler.attribution.methods import METHODS
-from isocline_compiler.graph.solve import NoiseKind
+from isocline_compiler.graph.noise import NoiseKind
 from isocline_compiler.solvers.schemes import SCHEMES
 from isocline_compiler.solvers.schemes.stochastic_scheme import CALCULUS, Stochastic
 from isocline_compiler.solvers.schemes.tableau import Tableau

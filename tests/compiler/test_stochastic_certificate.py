@@ -16,7 +16,7 @@ from isocline_compiler.certify.stochastic.errors import Nested, measured_errors
 from isocline_compiler.certify.stochastic.paths import coarsened, drawn_path
 from isocline_compiler.certify.stochastic.prove import StochasticProving
 from isocline_compiler.certify.stochastic.record import Stochastic
-from isocline_compiler.graph.solve import Noise
+from isocline_compiler.graph.noise import Noise
 from isocline_compiler.lower.check import model
 from isocline_compiler.solvers.grid import Discretisation
 from isocline_compiler.solvers.schemes import SCHEMES

@@ -15,7 +15,8 @@ from isocline_compiler.backends.to_torch import TorchProgram
 from isocline_compiler.certify.stochastic.paths import coarsened, nodes
 from isocline_compiler.derivatives.reverse_forward import jvp
 from isocline_compiler.graph import INPUT, Graph, constant, leaf
-from isocline_compiler.graph.solve import Interval, Noise, pick
+from isocline_compiler.graph.noise import Noise
+from isocline_compiler.graph.solve import Interval, pick
 from isocline_compiler.graph.tensor_type import BATCH, TensorType
 from isocline_compiler.lower.check import model
 from isocline_compiler.ops.broadcasting import broadcast_like

@@ -138,7 +138,7 @@ def test_the_gradient_is_that_of_the_unrolled_grid(
     weights = free()
     made = stepped.noise.filled(bound(weights), training=False)
     loss = stepped(weights, Batches.of(DATA, torch.float64, CPU).take(slice(None))).total
-    loss.backward()  # type: ignore[no-untyped-call]
+    torch.autograd.backward(loss)
 
     start, end = FORMS[how]
     noises = torch.cat([made[item.name] for item in stepped.noise.inputs], dim=-1)  # in the order of the field
@@ -150,7 +150,7 @@ def test_the_gradient_is_that_of_the_unrolled_grid(
     other = free()
     program = TorchProgram(side_by_side(plan.losses))
     found = program(bound(other), integrator=AdaptiveIntegrator(driven=given))["loss"].mean()
-    found.backward()  # type: ignore[no-untyped-call]
+    torch.autograd.backward(found)
     assert found.item() == pytest.approx(loss.item(), rel=1e-12)
     for name in weights:
         assert float(other[name].grad) == pytest.approx(float(weights[name].grad), rel=1e-6, abs=1e-9)
@@ -214,11 +214,11 @@ def test_values_and_gradients_along_the_path_against_the_closed_form(
     objective = Objective.of(model, plan, PATHS)
     seen, weights, other = recorded(objective), free(), free()
     found = objective(weights, Batches.of(PATHS, torch.float64, CPU).take(slice(None))).terms["(sum(x) - y)^2"]
-    found.backward()  # type: ignore[no-untyped-call]
+    torch.autograd.backward(found)
     ((motion, steps),) = seen
     whole = motion(0.0, steps) / steps**0.5
     expected = (closed(whole[:, 0], calculus, other) ** 2).mean()
-    expected.backward()  # type: ignore[no-untyped-call]
+    torch.autograd.backward(expected)
     assert found.item() == pytest.approx(expected.item(), rel=close)
     for name in weights:
         assert weights[name].grad.item() == pytest.approx(other[name].grad.item(), rel=5 * close)  # type: ignore[union-attr]

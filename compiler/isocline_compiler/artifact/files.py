@@ -13,7 +13,8 @@ from types import MappingProxyType
 from isocline_compiler.attribution.explain import ExplanationGraph
 from isocline_compiler.certify.stochastic.seeded import SeededNoise, seeded_noises
 from isocline_compiler.graph import Graph, Node
-from isocline_compiler.graph.solve import Process, Solve
+from isocline_compiler.graph.noise import Process
+from isocline_compiler.graph.solve import Solve
 from isocline_compiler.graph.tensor_type import BATCH
 from isocline_compiler.model import DeploymentPlan, Model, Port
 from isocline_compiler.solvers.grid import Discretisation, Grid

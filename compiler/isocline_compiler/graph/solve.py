@@ -14,6 +14,7 @@ from typing import Any, Literal, TypeAlias
 
 from isocline_compiler.graph import Node, Nodes, Op, Region, Stop, here
 from isocline_compiler.graph.called import Called
+from isocline_compiler.graph.noise import Calculus, Noise, NoiseKind, Ordering
 from isocline_compiler.graph.tensor_type import BATCH, Shape, Size, TensorType
 from isocline_dsl.tree import Span
 
@@ -74,32 +75,6 @@ class Term:
     noise: str | None = None
     product: Product = "each"
     entry: int = 0
-
-
-Process: TypeAlias = Literal["brownian", "poisson", "stable"]
-Calculus: TypeAlias = Literal["ito", "stratonovich"]
-NoiseKind: TypeAlias = Literal["additive", "scalar", "diagonal", "commutative", "general"]
-Ordering: TypeAlias = Literal["independent", "antithetic", "lattice", "antithetic_lattice"]
-
-
-@dataclass(frozen=True)
-class Noise:
-    """A random process of independent entries whose increments, in their standard form, are an input of the unrolled
-    graph: normals of a Brownian motion, the counts of a Poisson process of rate `parameter`, stable numbers of index
-    alpha = `parameter`. `source` is the name of that input, the noise's own when it is empty.
-    """
-
-    name: str
-    size: int
-    process: Process = "brownian"
-    calculus: Calculus = "ito"
-    parameter: float = 0.0
-    source: str = ""
-
-    @property
-    def input(self) -> str:
-        """The name of the input of the unrolled graph."""
-        return self.source or self.name
 
 
 @dataclass(frozen=True)

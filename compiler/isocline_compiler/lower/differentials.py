@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from math import prod
 
 from isocline_compiler.graph import Node, at
-from isocline_compiler.graph.solve import Calculus, Noise, Process, Product
+from isocline_compiler.graph.noise import Calculus, Noise, Process
+from isocline_compiler.graph.solve import Product
 from isocline_compiler.graph.tensor_type import Shape, TensorType, describe
 from isocline_compiler.lower.conform import conform
 from isocline_compiler.lower.expressions import Expressions

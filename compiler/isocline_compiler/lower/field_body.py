@@ -10,7 +10,8 @@ import numpy as np
 
 from isocline_compiler.graph import ARGUMENT, INPUT, Node, Region, at, constant, leaf, topological
 from isocline_compiler.graph.called import Called
-from isocline_compiler.graph.solve import SOLVE, Noise, State, Term
+from isocline_compiler.graph.noise import Noise
+from isocline_compiler.graph.solve import SOLVE, State, Term
 from isocline_compiler.graph.tensor_type import BATCH, TensorType, describe
 from isocline_compiler.lower.conform import conform, spread
 from isocline_compiler.lower.differentials import Declared, Diffusion, declared_noises, diffusion, drift, noise_of

@@ -9,7 +9,8 @@ from itertools import pairwise
 
 from isocline_compiler.graph import Node, at, here
 from isocline_compiler.graph.called import Called
-from isocline_compiler.graph.solve import Interval, Noise, Ordering, Row, SolveSpec, State, pick
+from isocline_compiler.graph.noise import Noise, Ordering
+from isocline_compiler.graph.solve import Interval, Row, SolveSpec, State, pick
 from isocline_compiler.graph.solve import Solve as SolveRecord
 from isocline_compiler.graph.tensor_type import Shape, TensorType, describe
 from isocline_compiler.lower.called import scheme_called
@@ -64,7 +65,11 @@ class SolveLowering:
             derived = body.lower(batched, False)
         if batched:
             initial = tuple(spread(node, _batch_source(initial, derived.captured, times)) for node in initial)
-        samples, ordering = self._samples(solve, driven)
+        samples, ordering = self._samples(solve, derived.noises)
+        jumping = any(noise.process == "poisson" for noise in derived.noises)
+        if jumping and interval.times is None:
+            what = "a Poisson process between times that come with each sample"
+            raise LowerError(messages.not_available_yet(solve.times.span, what))
         spec = SolveSpec(
             name, declaration.name.text, states, interval, scheme,
             terms=derived.terms,
@@ -94,10 +99,10 @@ class SolveLowering:
             found.append(replace(noise, source=source))
         return tuple(found)
 
-    def _samples(self, solve: Solve, driven: bool) -> tuple[int | None, Ordering]:
+    def _samples(self, solve: Solve, noises: Sequence[Noise]) -> tuple[int | None, Ordering]:
         if solve.samples is None:
             return None, "independent"
-        if not driven:
+        if not noises:
             raise LowerError(messages.samples_without_noise(solve.samples.span, solve.field.text))
         count = self.numbers.integer(solve.samples)
         if not 1 <= count <= MOST_SAMPLES:
@@ -105,7 +110,11 @@ class SolveLowering:
         word = solve.ordering
         if word is not None and word.text not in ORDERINGS:
             raise LowerError(messages.unknown_ordering(word.span, word.text, tuple(ORDERINGS)[1:]))
-        return count, "independent" if word is None else ORDERINGS[word.text]
+        ordering = "independent" if word is None else ORDERINGS[word.text]
+        heavy = next((noise.name for noise in noises if noise.process == "stable"), None)
+        if word is not None and heavy is not None and "lattice" in ordering:
+            raise LowerError(messages.no_lattice(word.span, ordering, heavy))
+        return count, ordering
 
     def _initial(self, solve: Solve, states: Sequence[State], expressions: Expressions) -> tuple[Node, ...]:
         given: dict[str, Binding] = {item.name.text + "'" * item.order: item for item in solve.initial}

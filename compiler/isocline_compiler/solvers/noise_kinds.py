@@ -19,7 +19,8 @@ import numpy as np
 
 from isocline_compiler.derivatives.reverse_forward import dependent
 from isocline_compiler.graph import ARGUMENT, CONSTANT, Array, Fault, Node, Nodes, leaf, topological
-from isocline_compiler.graph.solve import NoiseKind, Solve, SolveSpec, Term
+from isocline_compiler.graph.noise import NoiseKind
+from isocline_compiler.graph.solve import Solve, SolveSpec, Term
 from isocline_compiler.graph.tensor_type import BATCH, TensorType
 from isocline_compiler.ops.activation import ACTIVATION
 from isocline_compiler.ops.arithmetic import ARITHMETIC, POW

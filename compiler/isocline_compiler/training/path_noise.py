@@ -14,7 +14,8 @@ from torch import Tensor
 from isocline_compiler.backends.noise import TorchDraws
 from isocline_compiler.backends.to_torch import namespace_of
 from isocline_compiler.graph import Graph, Node, everything
-from isocline_compiler.graph.solve import SOLVE, Noise, choice_of, spec_of
+from isocline_compiler.graph.noise import Noise
+from isocline_compiler.graph.solve import SOLVE, choice_of, spec_of
 from isocline_compiler.solvers.grid import Discretisation
 from isocline_compiler.training.batches import ROWS
 from isocline_dsl import messages

@@ -118,6 +118,16 @@ def unknown_ordering(span: Span | None, name: str, known: Collection[str]) -> Dr
     return Draft(span, f"`{name}` is no way to draw samples", did_you_mean(name, known) or f"one of {', '.join(known)}")
 
 
+@message("E380")
+def no_lattice(span: Span | None, ordering: str, noise: str) -> Draft:
+    """Samples of a stable noise from a lattice.
+
+    A lattice spreads single numbers evenly, and a stable number is made of two. Draw its paths independently, or as
+    mirror images: `samples 256 antithetic`.
+    """
+    return Draft(span, f"`{ordering}` cannot draw the stable noise `{noise}`", "leave it out, or write `antithetic`")
+
+
 @message("E371")
 def noise_outside_field(span: Span | None, noise: str) -> Draft:
     """A noise that is declared outside of a field. Declare it in the field that it drives; each solve has its own."""

@@ -138,6 +138,10 @@ def side_by_side(span: Span, left: str, right: str) -> Draft:
     """
     product = "`*` between them" if right in ("(", "[") else f"`{left}*{right}`"
     hint = f"write {product}, or the operator that is missing"
+    if right.startswith("d") and right.isidentifier() and len(right) > 1:  # meant as a differential, most likely
+        hint = (
+            f"a differential ends a term of a sum, `dx = a dt + b {right}`; `x' = a` has none. A product is {product}"
+        )
     return Draft(span, f"`{left}` and `{right}` stand side by side", hint)
 
 

@@ -16,7 +16,8 @@ from isocline_compiler.certify.stochastic.paths import coarsened, drawn_path
 from isocline_compiler.certify.stochastic.record import PathErrors
 from isocline_compiler.certify.stochastic.walk import SecondWalk
 from isocline_compiler.graph import Array
-from isocline_compiler.graph.solve import Noise, Solve
+from isocline_compiler.graph.noise import Noise
+from isocline_compiler.graph.solve import Solve
 from isocline_compiler.solvers.grid import Discretisation, Grid, halved
 from isocline_compiler.solvers.unroll.time_span import steps_of
 

@@ -15,7 +15,7 @@ import numpy as np
 
 from isocline_compiler.certify.stochastic.seeded import SeededNoise
 from isocline_compiler.graph import Array
-from isocline_compiler.graph.solve import Noise
+from isocline_compiler.graph.noise import Noise
 
 NUMBERS = 1 << 18
 """Numbers that are looked at."""

@@ -10,7 +10,7 @@ from __future__ import annotations
 import numpy as np
 
 from isocline_compiler.graph import Array
-from isocline_compiler.graph.solve import Noise
+from isocline_compiler.graph.noise import Noise
 
 
 def drawn_path(

@@ -37,7 +37,8 @@ from isocline_compiler.certify.stochastic.record import DrivenSolve, PathErrors,
 from isocline_compiler.certify.stochastic.seeded import SeededNoise, seeded_noises
 from isocline_compiler.certify.versions import versions
 from isocline_compiler.graph import Array, Graph
-from isocline_compiler.graph.solve import Noise, Solve
+from isocline_compiler.graph.noise import Noise
+from isocline_compiler.graph.solve import Solve
 from isocline_compiler.model import FittedParameter, Port
 from isocline_compiler.solvers.grid import Discretisation
 from isocline_compiler.solvers.schemes.stochastic_scheme import Stochastic as StochasticScheme

@@ -9,7 +9,8 @@ import numpy as np
 
 from isocline_compiler.certify.evaluation import Choices
 from isocline_compiler.graph import Array
-from isocline_compiler.graph.solve import Noise, Solve
+from isocline_compiler.graph.noise import Noise
+from isocline_compiler.graph.solve import Solve
 from isocline_compiler.solvers.grid import Discretisation, Grid
 from isocline_compiler.solvers.unroll.driven import channels_of
 from isocline_compiler.solvers.unroll.time_span import steps_of

@@ -17,7 +17,8 @@ from torch import Tensor
 
 from isocline_compiler.backends.to_torch import FieldProgram, Integrator, TorchField
 from isocline_compiler.graph import Node
-from isocline_compiler.graph.solve import Noise, Solve, SolveSpec
+from isocline_compiler.graph.noise import Noise
+from isocline_compiler.graph.solve import Solve, SolveSpec
 from isocline_compiler.solvers.grid import Discretisation, Grid
 
 States = tuple[Tensor, ...]

@@ -7,7 +7,8 @@ from math import prod
 
 from isocline_compiler.derivatives.reverse_forward import dependent
 from isocline_compiler.graph import ARGUMENT, Node, leaf, topological
-from isocline_compiler.graph.solve import Noise, Solve
+from isocline_compiler.graph.noise import Noise
+from isocline_compiler.graph.solve import Solve
 from isocline_compiler.graph.tensor_type import BATCH, TensorType
 from isocline_compiler.solvers.field import Field
 from isocline_compiler.solvers.schemes.memory import replaced, same_form, values_of

@@ -12,7 +12,8 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from isocline_compiler.graph import ARGUMENT, INPUT, Array, Node, Nodes, Region, leaf
-from isocline_compiler.graph.solve import Calculus, Interval, Noise, NoiseKind, Solve, SolveSpec, State, Term
+from isocline_compiler.graph.noise import Calculus, Noise, NoiseKind
+from isocline_compiler.graph.solve import Interval, Solve, SolveSpec, State, Term
 from isocline_compiler.graph.tensor_type import BATCH, TensorType
 from isocline_compiler.ops.arithmetic import POW
 from isocline_compiler.ops.elementwise import COS, EXP, SIN

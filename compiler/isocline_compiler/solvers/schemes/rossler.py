@@ -49,6 +49,7 @@ class StochasticTableau(Stochastic):
     normals: int = 2
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         for name, found, expected in (*self._sums(), *self.conditions()):
             if not abs(found - expected) <= TOLERANCE:
                 raise ValueError(f"scheme {self.name}: {name} is {found!r} instead of {expected!r}")

@@ -9,7 +9,8 @@ from types import MappingProxyType
 from typing import Any, ClassVar, TypeAlias
 
 from isocline_compiler.graph import Array, Nodes
-from isocline_compiler.graph.solve import NoiseKind, Solve, SolveSpec
+from isocline_compiler.graph.noise import NoiseKind
+from isocline_compiler.graph.solve import Solve, SolveSpec
 from isocline_compiler.solvers.field import Field
 from isocline_compiler.solvers.schemes.cost import Cost, emitted_cost
 from isocline_compiler.solvers.schemes.problems import KNOWN, OrderProblem

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 from abc import ABC
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from math import sqrt
 from typing import TypeAlias
 
 import numpy as np
 
 from isocline_compiler.graph import Node, Nodes, Operand, constant
-from isocline_compiler.graph.solve import Calculus, Noise, NoiseKind, SolveSpec
+from isocline_compiler.graph.noise import Calculus, Noise, NoiseKind
+from isocline_compiler.graph.solve import SolveSpec
 from isocline_compiler.ops.elementwise import ABS, SQRT
 from isocline_compiler.ops.indexing import SLICE
 from isocline_compiler.ops.shaping import RESHAPE
@@ -41,11 +42,11 @@ class Stochastic(Scheme, ABC):
     reference: str
     normals: int = 1
     jumps: bool = False
+    order: float = field(init=False)
+    """The strong order for the most general noise it takes."""
 
-    @property
-    def order(self) -> float:  # type: ignore[override]
-        """The strong order for the most general noise it takes."""
-        return min(self.strong.values())
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "order", min(self.strong.values()))
 
     def strong_order(self, kinds: frozenset[NoiseKind]) -> float:
         """The strong order for a noise of these kinds."""

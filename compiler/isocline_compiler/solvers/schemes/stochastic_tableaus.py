@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from fractions import Fraction as Q
 
-from isocline_compiler.graph.solve import NoiseKind
+from isocline_compiler.graph.noise import NoiseKind
 from isocline_compiler.solvers.schemes.rossler import SRA, SRI
 
 # fmt: off

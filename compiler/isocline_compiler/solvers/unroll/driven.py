@@ -8,7 +8,8 @@ from math import sqrt
 import numpy as np
 
 from isocline_compiler.graph import INPUT, Array, Graph, Node, Nodes, constant, leaf, topological, transform
-from isocline_compiler.graph.solve import PICK, SOLVE, Noise, Row, Solve, SolveSpec, pick, spec_of
+from isocline_compiler.graph.noise import Noise
+from isocline_compiler.graph.solve import PICK, SOLVE, Row, Solve, SolveSpec, pick, spec_of
 from isocline_compiler.graph.tensor_type import BATCH, TensorType
 from isocline_compiler.ops.arithmetic import POW
 from isocline_compiler.ops.elementwise import ABS

@@ -8,7 +8,7 @@ from isocline_compiler.graph import Node, Nodes, constant
 from isocline_compiler.graph.solve import Solve
 from isocline_compiler.solvers.field import Field
 from isocline_compiler.vocabulary.functions.kinds import FieldName
-from isocline_compiler.vocabulary.regularizers.path_integral import augment, total
+from isocline_compiler.vocabulary.regularizers.path_integral import Integrand, augment, total
 from isocline_compiler.vocabulary.regularizers.record import Context, LossTerm, Regularizer
 from isocline_compiler.vocabulary.spread_of_noise import spread_of
 
@@ -31,12 +31,16 @@ def path_kl(posterior: FieldName, prior: FieldName) -> LossTerm:
             # asked again each time: a solve that starts where another ends is a new node when that one is replaced
             node = context.solves(posterior)[place]
             solve, slopes = context.beside(node, prior)
-            augmented, index = augment(solve.node(), lambda t, states, own: divergence(solve, slopes, own))  # noqa: B023
+            augmented, index = augment(solve.node(), _rate(solve, slopes))
             context.replace(node, augmented)
             found = found + total(augmented, index)
         return found
 
     return term
+
+
+def _rate(solve: Solve, prior: Nodes) -> Integrand:
+    return lambda t, states, own: divergence(solve, prior, own)
 
 
 def divergence(solve: Solve, prior: Nodes, own: Sequence[Node]) -> Node:

@@ -1,0 +1,31 @@
+"""What is said of a noise that drives a solve."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal, TypeAlias
+
+Process: TypeAlias = Literal["brownian", "poisson", "stable"]
+Calculus: TypeAlias = Literal["ito", "stratonovich"]
+NoiseKind: TypeAlias = Literal["additive", "scalar", "diagonal", "commutative", "general"]
+Ordering: TypeAlias = Literal["independent", "antithetic", "lattice", "antithetic_lattice"]
+
+
+@dataclass(frozen=True)
+class Noise:
+    """A random process of independent entries whose increments, in their standard form, are an input of the unrolled
+    graph: normals of a Brownian motion, the counts of a Poisson process of rate `parameter`, stable numbers of index
+    alpha = `parameter`. `source` is the name of that input, the noise's own when it is empty.
+    """
+
+    name: str
+    size: int
+    process: Process = "brownian"
+    calculus: Calculus = "ito"
+    parameter: float = 0.0
+    source: str = ""
+
+    @property
+    def input(self) -> str:
+        """The name of the input of the unrolled graph."""
+        return self.source or self.name
