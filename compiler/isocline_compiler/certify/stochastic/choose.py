@@ -13,7 +13,6 @@ from isocline_compiler.graph import Array
 from isocline_compiler.graph.solve import Solve
 from isocline_compiler.solvers.grid import Discretisation, discretise
 from isocline_compiler.solvers.schemes import SCHEMES
-from isocline_compiler.solvers.schemes.scheme import Scheme
 from isocline_compiler.solvers.schemes.stochastic_scheme import Stochastic
 from isocline_compiler.solvers.unroll.time_span import steps_of
 from isocline_dsl import messages
@@ -55,7 +54,7 @@ def choose_stochastic(
     slots = max(intervals(solve) for solve in evaluator.open)
     trials: dict[tuple[str, int], Trial] = {}
     grids: dict[tuple[str, int], dict[str, Discretisation]] = {}
-    admitted = [scheme for scheme in SCHEMES.values() if _fits(scheme, nested)]
+    admitted = _admitted(nested)
     if not admitted:
         raise IsoclineError([_none_fits(nested)], evaluator.model.source)
     sharpest = max(admitted, key=lambda scheme: _order(scheme, nested))
@@ -97,12 +96,14 @@ LONGEST = 45.0
 """Seconds: a round that would take longer, by what the one before took, is not begun."""
 
 
-def _fits(scheme: object, nested: Nested) -> bool:
-    driven = [solve for solve in nested.evaluator.open if solve.spec.noises]
-    return isinstance(scheme, Stochastic) and all(scheme.fits(solve.spec) is None for solve in driven)
+def _admitted(nested: Nested) -> list[Stochastic]:
+    """The schemes that converge for the noise of every open solve."""
+    driven = [solve.spec for solve in nested.evaluator.open if solve.spec.noises]
+    known = [scheme for scheme in SCHEMES.values() if isinstance(scheme, Stochastic)]
+    return [scheme for scheme in known if all(scheme.fits(spec) is None for spec in driven)]
 
 
-def _order(scheme: Scheme, nested: Nested) -> float:
+def _order(scheme: Stochastic, nested: Nested) -> float:
     """The least strong order over the noises that it is to walk."""
     return min(scheme.strong_order(solve.spec.kinds) for solve in nested.evaluator.open if solve.spec.noises)
 
@@ -111,9 +112,8 @@ def _powers(most: int) -> list[int]:
     return [1 << k for k in range(most.bit_length())]
 
 
-def _grids(evaluator: Evaluator, scheme: object, substeps: int) -> dict[str, Discretisation]:
+def _grids(evaluator: Evaluator, scheme: Stochastic, substeps: int) -> dict[str, Discretisation]:
     """So many steps in every interval of every open solve."""
-    assert isinstance(scheme, Stochastic)
     return {
         solve.spec.choice: discretise(
             solve.spec.interval, scheme.name if solve.spec.noises else BESIDE, substeps * intervals(solve),
