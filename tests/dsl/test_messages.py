@@ -60,6 +60,13 @@ def test_every_message_is_given_somewhere() -> None:
     assert [message.name for message in CATALOGUE.values() if message.name not in given] == []
 
 
+def test_every_module_of_messages_is_in_the_catalogue() -> None:
+    """A module that is not among the areas has codes that are printed, and that `explain` does not know."""
+    folder = Path(index.__file__).parent
+    having = {path.stem for path in folder.glob("*.py") if '\n@message("E' in path.read_text(encoding="utf-8")}
+    assert having == {area.__name__.rpartition(".")[2] for area in index.AREAS}
+
+
 def test_the_language_has_many_messages() -> None:
     assert len(CATALOGUE) >= 75
 

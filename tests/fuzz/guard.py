@@ -9,6 +9,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from types import FrameType
 
+import torch  # noqa: F401  some programs load it, once in a process: no part of the time of any
+
 from isocline_compiler.lower import lower
 from isocline_compiler.model import Model
 from isocline_dsl import CATALOGUE, IsoclineError, Source, parse, render_error

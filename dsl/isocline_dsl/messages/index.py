@@ -17,6 +17,7 @@ from isocline_dsl.messages import (
     fitting,
     folders,
     names,
+    noise,
     operations,
     shapes,
     syntax,
@@ -28,6 +29,7 @@ from isocline_dsl.messages.message import Message, did_you_mean
 AREAS: tuple[ModuleType, ...] = (
     syntax,
     names,
+    noise,
     shapes,
     operations,
     calls,
