@@ -182,7 +182,7 @@ STOCHASTIC = {name: scheme for name, scheme in SCHEMES.items() if isinstance(sch
 
 
 def suited(scheme: Stochastic) -> list[Case]:
-    return [case for case in CASES if scheme.fits(case.problem.solve().spec) is None]
+    return [case for case in CASES if scheme.fits(case.problem.solve()) is None]
 
 
 def table(names: Sequence[str], paths: int, batches: int) -> str:

@@ -114,8 +114,8 @@ def test_its_gradients_are_those_of_the_scheme(segment):
 
 def test_a_scheme_that_gives_states_alone_cannot_be_compensated():
     solve = SCHEMES["rk4"].problems[0].solve()
-    assert Compensated.of(SCHEMES["rk4"]).fits(solve.spec) is None
-    misfit = Compensated.of(Leapfrogged()).fits(solve.spec)
+    assert Compensated.of(SCHEMES["rk4"]).fits(solve) is None
+    misfit = Compensated.of(Leapfrogged()).fits(solve)
     assert misfit is not None
     assert "no increments" in misfit(None).message
 

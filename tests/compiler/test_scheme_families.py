@@ -148,7 +148,7 @@ def test_the_observed_order_is_the_declared_one(scheme: Scheme) -> None:
 def test_a_scheme_says_everything_about_itself(scheme: Scheme) -> None:
     assert scheme.reference
     assert scheme.options["steps"] is None
-    can_be_compensated = Compensated.of(scheme).fits(scheme.problems[0].solve().spec) is None
+    can_be_compensated = Compensated.of(scheme).fits(scheme.problems[0].solve()) is None
     assert ("compensated" in scheme.options) == can_be_compensated
     assert scheme.cost(scheme.problems[0].solve()).evaluations == scheme.evaluations >= 1
     assert scheme.cost(scheme.problems[0].solve()).nodes > 1

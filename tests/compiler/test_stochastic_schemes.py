@@ -169,7 +169,7 @@ def test_the_reversible_scheme_goes_back_on_its_own_path() -> None:
 FITTING = [
     (name, kind)
     for name, kind in product(STOCHASTIC, FACTORS)
-    if STOCHASTIC[name].fits(coupled(kind, STOCHASTIC[name].calculi[0]).solve().spec) is None
+    if STOCHASTIC[name].fits(coupled(kind, STOCHASTIC[name].calculi[0]).solve()) is None
 ]
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from isocline_compiler.graph import Nodes
-from isocline_compiler.graph.solve import SolveSpec
+from isocline_compiler.graph.solve import Solve
 from isocline_compiler.solvers.field import Field
 from isocline_compiler.solvers.schemes.scheme import Misfit, Scheme
 from isocline_compiler.solvers.schemes.step import Memory, Step
@@ -21,10 +21,10 @@ class ImplicitEuler1(Scheme):
     reference: str = "Hairer, Wanner (1996), IV.8"
     width: float = 1.0
 
-    def fits(self, spec: SolveSpec) -> Misfit | None:
-        if len(spec.states) != 1 or spec.states[0].shape != ():
+    def fits(self, solve: Solve) -> Misfit | None:
+        if len(solve.spec.states) != 1 or solve.spec.states[0].shape != ():
             return lambda span: messages.scheme_does_not_fit(span, self.name, "it is for one state that is a number")
-        return super().fits(spec)
+        return super().fits(solve)
 
     def stability(self, z):
         return 1 / (1 - z)

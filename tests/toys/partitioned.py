@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from isocline_compiler.graph import Nodes
-from isocline_compiler.graph.solve import SolveSpec
+from isocline_compiler.graph.solve import Solve
 from isocline_compiler.solvers.field import Field
 from isocline_compiler.solvers.schemes.scheme import Misfit, Scheme
 from isocline_compiler.solvers.schemes.step import Memory, Step
@@ -21,10 +21,10 @@ class SymplecticEuler(Scheme):
     reference: str = "Hairer, Lubich, Wanner (2006), I.1.2"
     width: float = 1.0
 
-    def fits(self, spec: SolveSpec) -> Misfit | None:
-        if len(spec.states) % 2:
+    def fits(self, solve: Solve) -> Misfit | None:
+        if len(solve.spec.states) % 2:
             return lambda span: messages.scheme_does_not_fit(span, self.name, "its states do not come in pairs")
-        return super().fits(spec)
+        return super().fits(solve)
 
     def advance(self, memory: Memory, field: Field, step: Step, x: Nodes) -> tuple[Memory, Nodes]:
         half = len(x) // 2

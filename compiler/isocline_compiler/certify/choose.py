@@ -98,7 +98,7 @@ class Sweep:
     def best(self) -> Trial | None:
         """The trial that meets the bounds and is predicted to be the fastest. None when there is none."""
         found: Trial | None = None
-        admitted = [scheme for scheme in SCHEMES.values() if scheme.fits(self.solve.spec) is None]
+        admitted = [scheme for scheme in SCHEMES.values() if scheme.fits(self.solve) is None]
         for scheme in sorted(admitted, key=lambda item: -item.order):  # what these cost bounds the search
             candidate = self._fewest(scheme, found)
             self._tell(self._told(scheme, candidate))
@@ -200,7 +200,7 @@ class Sweep:
         if self._rounds(trial) <= self.rounding:
             return trial
         summed = Compensated.of(scheme)
-        if self.rounding == float("inf") or summed.fits(self.solve.spec) is not None:
+        if self.rounding == float("inf") or summed.fits(self.solve) is not None:
             return None
         again = self._try(summed, steps)
         return again if again.error <= self.bound and self._rounds(again) <= self.rounding else None

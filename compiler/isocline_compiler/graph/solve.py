@@ -53,9 +53,9 @@ class State:
     group: str | None = None
 
 
-TermKind: TypeAlias = Literal["drift", "stiff", "linear", "diffusion"]
+TermKind: TypeAlias = Literal["drift", "stiff", "diffusion"]
 
-DETERMINISTIC: tuple[TermKind, ...] = ("drift", "stiff", "linear")
+DETERMINISTIC: tuple[TermKind, ...] = ("drift", "stiff")
 """The kinds of terms that add up to x'."""
 
 
@@ -66,7 +66,7 @@ Product: TypeAlias = Literal["each", "matrix", "entry"]
 class Term:
     """What some results of the region are: one for each of the `states` (their places), in that order.
 
-    "drift", "stiff" and "linear" parts add up to x'; a "diffusion" is what multiplies the increments of a `noise`.
+    "drift" and "stiff" parts add up to x'; a "diffusion" is what multiplies the increments of a `noise`.
     `product` says how: "each" entry by its own, "entry" by the one of that number, "matrix" along its last axis.
     """
 
@@ -317,13 +317,19 @@ class Solve:
 
     def slopes(self, places: Sequence[int] | None = None) -> Nodes:
         """x' of the states at these places, or of all: the sum of their terms, noise aside."""
-        found = []
-        for place in range(len(self.initial)) if places is None else places:
-            terms = [i for kind in DETERMINISTIC for i in self.spec.results(kind).get(place, ())]
-            total = self.region.results[terms[0]]
-            for i in terms[1:]:
-                total = total + self.region.results[i]
-            found.append(total)
+        found = self.parts(*DETERMINISTIC)
+        chosen = [found[i] for i in (range(len(found)) if places is None else places)]
+        assert all(item is not None for item in chosen), "every equation has a term that is no noise"
+        return tuple(item for item in chosen if item is not None)
+
+    def parts(self, *kinds: TermKind) -> tuple[Node | None, ...]:
+        """The sum of the terms of these kinds, for every state; None where it has none."""
+        found: list[Node | None] = [None] * len(self.initial)
+        for kind in kinds:
+            for place, terms in self.spec.results(kind).items():
+                for i in terms:
+                    total, result = found[place], self.region.results[i]
+                    found[place] = result if total is None else total + result
         return tuple(found)
 
     def rebuilt(self, **changed: Any) -> Solve:

@@ -15,6 +15,7 @@ from isocline_compiler.lower.calls import Evaluation, call_function
 from isocline_compiler.lower.faults import LowerError, Poisoned
 from isocline_compiler.lower.indexing import index_node
 from isocline_compiler.lower.known_numbers import NAMED, Numbers
+from isocline_compiler.lower.marked import STIFF
 from isocline_compiler.lower.products import product
 from isocline_compiler.lower.weights import LayerScope
 from isocline_compiler.ops import OPS
@@ -246,6 +247,8 @@ class Expressions:
             return self.call_net(name, tuple(self.node(item) for item in arguments), call.span)
         if name in self.frame.states:
             raise LowerError(messages.not_available_yet(call.span, f"the delayed state `{name}(...)`"))
+        if name == STIFF:
+            raise LowerError(messages.stiff_inside(call.name.span))
         if name in LATER:
             raise LowerError(messages.not_available_yet(call.span, f"`{name}`"))
         if name in FIELD_LOSSES and not self.regularizing:

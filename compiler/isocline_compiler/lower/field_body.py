@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 
@@ -12,11 +12,12 @@ from isocline_compiler.graph import ARGUMENT, INPUT, Node, Region, at, constant,
 from isocline_compiler.graph.called import Called
 from isocline_compiler.graph.noise import Noise
 from isocline_compiler.graph.solve import SOLVE, State, Term
-from isocline_compiler.graph.tensor_type import BATCH, TensorType, describe
+from isocline_compiler.graph.tensor_type import BATCH, Shape, TensorType, describe
 from isocline_compiler.lower.conform import conform, spread
 from isocline_compiler.lower.differentials import Declared, Diffusion, declared_noises, diffusion, drift, noise_of
 from isocline_compiler.lower.expressions import Expressions, Frame, NetCall, Solution, Value
 from isocline_compiler.lower.faults import LowerError, Mistakes, Poisoned
+from isocline_compiler.lower.marked import Summand, apart
 from isocline_compiler.lower.known_numbers import Numbers
 from isocline_compiler.lower.reach import by_use
 from isocline_compiler.lower.weights import LayerScope, WeightTable
@@ -37,9 +38,10 @@ class Around:
 
 @dataclass
 class Equations:
-    """The right sides of a field: the drift of every state, and what of it noise drives, by state."""
+    """The right sides of a field: the drift of every state, what of it is marked as stiff, and what noise drives."""
 
     drifts: dict[str, Node] = field(default_factory=dict)
+    stiff: dict[str, Node] = field(default_factory=dict)
     diffusions: list[tuple[str, Diffusion]] = field(default_factory=list)
 
 
@@ -105,14 +107,16 @@ class FieldBody:
         expressions = Expressions(frame, self.around.numbers, self.around.nets, self.around.call_net)
         equations = self._equations(frame, expressions)
         results = tuple(equations.drifts[state.name] for state in self.states)
+        marked = tuple(equations.stiff.values())
         diffused = tuple(item.node for _, item in equations.diffusions)
-        touches = any(node.type.batched for node in (*results, *diffused)) and not batched
+        touches = any(node.type.batched for node in (*results, *marked, *diffused)) and not batched
         if batched:
             results = tuple(
                 spread(node, arguments[state.name]) for node, state in zip(results, self.states, strict=True)
             )
+            marked = tuple(spread(node, arguments[name]) for name, node in equations.stiff.items())
         slices = [pair[0] for pair in scope.slices.values()]
-        region = Region((time, *arguments.values(), *captures.found.values(), *slices), (*results, *diffused))
+        region = Region((time, *arguments.values(), *captures.found.values(), *slices), (*results, *marked, *diffused))
         stacked = tuple(pair[1] for pair in scope.slices.values())
         noises = tuple(item.noise for item in self.noises.values())
         return Derived(region, tuple(captures.found), stacked, touches, self._terms(equations), noises)
@@ -122,6 +126,7 @@ class FieldBody:
         drifts = Term("drift", tuple(places.values()))
         return (
             drifts,
+            *((Term("stiff", tuple(places[name] for name in equations.stiff)),) if equations.stiff else ()),
             *(
                 Term("diffusion", (places[state],), item.noise, item.product, item.entry)
                 for state, item in equations.diffusions
@@ -147,7 +152,7 @@ class FieldBody:
         for item in self.declaration.body:
             with mistakes.noted():
                 if isinstance(item, Equation):
-                    found.drifts.update(self._equation(item, frame, expressions))
+                    found.drifts.update(self._equation(item, found, frame, expressions))
                 elif isinstance(item, Differential):
                     self._differential(item, found, frame, expressions, mistakes)
         mistakes.settle()
@@ -174,13 +179,15 @@ class FieldBody:
                     declared = noise_of(term, self.noises)
                     found.diffusions.append((state, diffusion(term, state, shape, declared, expressions, numbers)))
 
-    def _equation(self, item: Equation, frame: Frame, expressions: Expressions) -> dict[str, Node]:
+    def _equation(
+        self, item: Equation, found: Equations, frame: Frame, expressions: Expressions
+    ) -> dict[str, Node]:
         """The derivative of a state; with a second-order equation also that of the state's position, the velocity."""
         state = item.state.text
         if state not in frame.states:
             raise Poisoned  # an equation without a state: reported where names are resolved
         below = {state + "'" * order: _node(frame.names[state + "'" * (order + 1)]) for order in range(item.order - 1)}
-        return below | {state + "'" * (item.order - 1): self._right_side(item, frame, expressions)}
+        return below | {state + "'" * (item.order - 1): self._right_side(item, found, frame, expressions)}
 
     def _with_definitions(
         self,
@@ -207,17 +214,28 @@ class FieldBody:
 
         return lookup
 
-    def _right_side(self, equation: Equation, frame: Frame, expressions: Expressions) -> Node:
+    def _right_side(self, equation: Equation, found: Equations, frame: Frame, expressions: Expressions) -> Node:
         state = equation.state.text
         shape = next(item.shape for item in self.states if item.name == state)
         frame.scope = replace_path(frame.scope, f"{self.declaration.name.text}.{state}")
-        node = expressions.node(equation.value)
-        with at(equation.value.span):
-            fitted = conform(node, shape)
-        if fitted is None:
-            expected = describe(TensorType("real", shape))
-            raise LowerError(messages.equation_shape(equation.value.span, state, describe(node.type), expected))
-        return fitted
+        plain, marked = apart(equation.value)
+        total, stiff = (self._sum(items, state, shape, expressions) for items in (plain, marked))
+        if stiff is not None:
+            found.stiff[state + "'" * (equation.order - 1)] = stiff
+        return constant(np.zeros([int(size) for size in shape])) if total is None else total
+
+    def _sum(self, items: Sequence[Summand], state: str, shape: Shape, expressions: Expressions) -> Node | None:
+        total: Node | None = None
+        for item in items:
+            node = expressions.node(item.value)
+            with at(item.value.span):
+                fitted = conform(node, shape)
+                if fitted is None:
+                    expected = describe(TensorType("real", shape))
+                    raise LowerError(messages.equation_shape(item.value.span, state, describe(node.type), expected))
+                signed = -fitted if item.negative else fitted
+                total = signed if total is None else total + signed
+        return total
 
 
 def replace_path(scope: LayerScope, path: str) -> LayerScope:

@@ -79,8 +79,8 @@ class SolveLowering:
         record = SolveRecord(spec, derived.region, initial, derived.captured, derived.stacked, times, here())
         if driven:
             record = record.rebuilt(spec=replace(spec, kinds=noise_kinds(record)))
-            if scheme is not None:
-                _check_fit(scheme, record.spec)
+        if scheme is not None:
+            _check_fit(scheme, record)
         node = record.node()
         return Solution({state.name: pick(node, index) for index, state in enumerate(states)})
 
@@ -205,12 +205,12 @@ def _too_fine(times: Sequence[float], substeps: int) -> bool:
     return any(abs(b - a) / substeps <= math.ulp(max(abs(a), abs(b))) for a, b in pairwise(times))
 
 
-def _check_fit(scheme: Called, spec: SolveSpec) -> None:
-    """A scheme in the model that does not converge for this noise, and the ones that do. Raises LowerError."""
-    misfit = SCHEMES[scheme.name].fits(spec)
+def _check_fit(scheme: Called, solve: SolveRecord) -> None:
+    """A scheme in the model that cannot solve these equations, and the ones that do. Raises LowerError."""
+    misfit = SCHEMES[scheme.name].fits(solve)
     if misfit is not None:
         fault = misfit(scheme.span)
-        fitting = [name for name, item in SCHEMES.items() if item.fits(spec) is None]
+        fitting = [name for name, item in SCHEMES.items() if item.fits(solve) is None]
         reason = fault.message.split(": ", 1)[-1]
         raise LowerError(messages.no_stochastic_scheme(scheme.span, scheme.name, reason, fitting))
 

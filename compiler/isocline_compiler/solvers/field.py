@@ -7,9 +7,9 @@ from functools import cached_property
 from math import prod
 from typing import TypeAlias
 
-from isocline_compiler.derivatives.reverse_forward import dependent, jvp, push_forward
-from isocline_compiler.graph import ARGUMENT, Node, Nodes, Region, constant, leaf, substitute, topological, value_of
-from isocline_compiler.graph.solve import Solve, SolveSpec, Term
+from isocline_compiler.derivatives.reverse_forward import jvp, push_forward
+from isocline_compiler.graph import ARGUMENT, Node, Nodes, Region, constant, leaf, substitute, value_of
+from isocline_compiler.graph.solve import Solve, SolveSpec, Term, TermKind
 from isocline_compiler.graph.tensor_type import TensorType
 from isocline_compiler.ops.arithmetic import MUL
 from isocline_compiler.ops.broadcasting import broadcast_like
@@ -70,7 +70,7 @@ class Field:
     def __init__(self, solve: Solve, rows: Nodes = ()) -> None:
         self.solve = solve
         self.rows = rows
-        self.evaluations = 0
+        self.slopes_taken = 0
         self.diffusions = 0
         self._evaluated: dict[tuple[Node | float, ...], Nodes] = {}
 
@@ -89,19 +89,37 @@ class Field:
     def spec(self) -> SolveSpec:
         return self.solve.spec
 
+    @property
+    def evaluations(self) -> int:
+        """Evaluations of the field: as many slopes as it has states are one."""
+        return -(-self.slopes_taken // len(self.spec.states))
+
     @cached_property
     def _slopes(self) -> Nodes:
         return self.solve.slopes()
 
     def __call__(self, t: Node | float, x: Nodes) -> Nodes:
-        """x' of every state: drift, stiff and linear parts together, noise aside."""
-        self.evaluations += 1
-        return self._filled(self._slopes, t, x)
+        """x' of every state: drift and stiff part together, noise aside."""
+        return self.part(range(len(self.spec.states)), t, x)
 
     def part(self, places: Sequence[int], t: Node | float, x: Nodes) -> Nodes:
         """x' of the states at these places alone."""
-        self.evaluations += 1
-        return self._filled([self._slopes[place] for place in places], t, x)
+        self.slopes_taken += len(places)
+        return self.filled([self._slopes[place] for place in places], t, x)
+
+    def stiff(self, t: Node | float, x: Nodes) -> Stirred:
+        """What the author marked as stiff of x', one entry a state; None where nothing is."""
+        return self._term("stiff", t, x)
+
+    def rest(self, t: Node | float, x: Nodes) -> Stirred:
+        """x' without what is marked as stiff; None where all of it is."""
+        self.slopes_taken += len(x)
+        return self._term("drift", t, x)
+
+    def _term(self, kind: TermKind, t: Node | float, x: Nodes) -> Stirred:
+        found = self.solve.parts(kind)
+        filled = iter(self.filled([item for item in found if item is not None], t, x))
+        return tuple(None if item is None else next(filled) for item in found)
 
     def stir(self, t: Node | float, x: Nodes, increments: Mapping[str, Node]) -> Stirred:
         """g(t, x) dW, summed over the noises, one entry a state; None where no noise reaches.
@@ -118,7 +136,7 @@ class Field:
         arguments = [self.solve.state_arguments[i] for i in moving]
         (moved,) = push_forward(self._spread, arguments, [tuple(probes[i] for i in moving)])
         known = {probes[i]: broadcast_like(value, x[i]) for i in moving if (value := v[i]) is not None}
-        filled = iter(substitute(self._filled([g for g in moved if g is not None], t, x), known))
+        filled = iter(substitute(self.filled([g for g in moved if g is not None], t, x), known))
         return self._met([None if g is None else next(filled) for g in moved], increments)
 
     def _factors(self, t: Node | float, x: Nodes) -> Nodes:
@@ -126,7 +144,7 @@ class Field:
         place = (t, *x)
         if place not in self._evaluated:
             self.diffusions += 1
-            self._evaluated[place] = self._filled(self._spread, t, x)
+            self._evaluated[place] = self.filled(self._spread, t, x)
         return self._evaluated[place]
 
     @cached_property
@@ -146,18 +164,12 @@ class Field:
                 found[state] = found[state] + moved if state in found else moved
         return tuple(found.get(place) for place in range(len(self.spec.states)))
 
-    def reads(self, place: int) -> frozenset[int]:
-        """The places of the states that x' of one state depends on."""
-        order = topological([self._slopes[place]])
-        arguments = self.solve.state_arguments
-        return frozenset(i for i, x in enumerate(arguments) if self._slopes[place] in dependent(order, [x]))
-
     def jvp(self, t: Node | float, x: Nodes, v: Nodes) -> Nodes:
         """(df/dx) v: how x' changes along v."""
-        self.evaluations += 1
+        self.slopes_taken += len(v)
         probes = tuple(leaf(ARGUMENT, f"v{i}", item.type) for i, item in enumerate(self.solve.state_arguments))
         moved = jvp(self._slopes, self.solve.state_arguments, probes)
-        return substitute(self._filled(moved, t, x), dict(zip(probes, v, strict=True)))
+        return substitute(self.filled(moved, t, x), dict(zip(probes, v, strict=True)))
 
     def jacobian(self, t: Node | float, x: Nodes) -> tuple[tuple[Node, ...], ...]:
         """df_i/dx_j for states that are numbers: rows of numbers, one for each sample."""
@@ -166,7 +178,8 @@ class Field:
         columns = [self.jvp(t, x, unit) for unit in units]
         return tuple(tuple(column[i] for column in columns) for i in range(count))
 
-    def _filled(self, results: Sequence[Node], t: Node | float, x: Nodes) -> Nodes:
+    def filled(self, results: Sequence[Node], t: Node | float, x: Nodes) -> Nodes:
+        """Nodes of the region at (t, x): with the slices of this step's rows, too."""
         time = t if isinstance(t, Node) else constant(float(t))
         known = {self.solve.time: time, **dict(zip(self.solve.state_arguments, x, strict=True))}
         known |= dict(zip(self.solve.row_arguments, self.rows, strict=True))

@@ -65,9 +65,9 @@ class NoiseIntegrator:
     brownian: Brownian | None = None
     programs: dict[Node, FieldProgram] = field(default_factory=dict)
 
-    def misfit(self, spec: SolveSpec) -> Callable[[Span | None], Diagnostic] | None:
+    def misfit(self, solve: Solve) -> Callable[[Span | None], Diagnostic] | None:
         """Why it cannot solve these equations; None where it can."""
-        reason = self._reason(spec)
+        reason = self._reason(solve.spec)
         return None if reason is None else lambda span: language.scheme_does_not_fit(span, self.method, reason)
 
     def _reason(self, spec: SolveSpec) -> str | None:

@@ -65,7 +65,7 @@ class TrainingSolver:
         if self.fixed is not None and takes(self.fixed, spec):
             return self.fixed
         driven = self.integrator.driven
-        left = driven is not None and driven.misfit(spec) is None
+        left = driven is not None and driven.misfit(Solve.of(node)) is None
         return scheme_for_noise(node) if spec.noises and not left else None
 
     def notes(self, graph: Graph) -> tuple[str, ...]:
@@ -97,7 +97,7 @@ class TrainingSolver:
             return
         fits = SCHEMES[named.name].fits if self.integrator.driven is None else self.integrator.driven.misfit
         for node in own or left:
-            reason = fits(spec_of(node))
+            reason = fits(Solve.of(node))
             if reason is not None:
                 raise IsoclineError([reason(named.span)])
 
@@ -116,9 +116,9 @@ def takes(choice: Called, spec: SolveSpec) -> bool:
 def scheme_for_noise(node: Node) -> Called:
     """The first of the schemes that fits the noise of a solve; equally many steps in every interval."""
     known = [scheme for scheme in SCHEMES.values() if scheme.normals]
-    fitting = [scheme for scheme in known if scheme.fits(spec_of(node)) is None]
+    fitting = [scheme for scheme in known if scheme.fits(Solve.of(node)) is None]
     if not fitting:
-        reason = known[0].fits(spec_of(node))
+        reason = known[0].fits(Solve.of(node))
         assert reason is not None
         raise IsoclineError([reason(node.span)])
     intervals = _intervals(node)

@@ -237,6 +237,31 @@ def scheme_does_not_fit(span: Span | None, scheme: str, reason: str) -> Draft:
     return Draft(span, f"`{scheme}` cannot solve this field: {reason}")
 
 
+@message("E332")
+def stiff_inside(span: Span | None) -> Draft:
+    """`stiff(...)` marks a summand of the right side of an equation, and stands nowhere else.
+
+    x' = f(x) + stiff(-1000*x)
+
+    Implicit-explicit schemes solve what is marked implicitly, exponential ones exactly. Inside of a product, a function
+    or a definition there is no summand to mark: write `stiff(2*x)` in place of `2*stiff(x)`.
+    """
+    return Draft(
+        span,
+        "`stiff` marks a summand of an equation's right side",
+        "write it around a whole summand, as in `x' = f(x) + stiff(-1000*x)`",
+    )
+
+
+@message("E333")
+def stiff_takes_one(span: Span | None) -> Draft:
+    """`stiff(...)` holds one expression, the part of the equation that it marks.
+
+    x' = f(x) + stiff(A @ x - k*x)
+    """
+    return Draft(span, "`stiff` takes one expression", "join several with `+`, as in `stiff(A @ x - k*x)`")
+
+
 @message("E325")
 def adaptive_scheme_in_model(span: Span | None, scheme: str) -> Draft:
     """`with` names an adaptive solver.

@@ -98,9 +98,9 @@ LONGEST = 45.0
 
 def _admitted(nested: Nested) -> list[Stochastic]:
     """The schemes that converge for the noise of every open solve."""
-    driven = [solve.spec for solve in nested.evaluator.open if solve.spec.noises]
+    driven = [solve for solve in nested.evaluator.open if solve.spec.noises]
     known = [scheme for scheme in SCHEMES.values() if isinstance(scheme, Stochastic)]
-    return [scheme for scheme in known if all(scheme.fits(spec) is None for spec in driven)]
+    return [scheme for scheme in known if all(scheme.fits(solve) is None for solve in driven)]
 
 
 def _order(scheme: Stochastic, nested: Nested) -> float:

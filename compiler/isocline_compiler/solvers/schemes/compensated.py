@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from isocline_compiler.graph import Array, Nodes, constant
-from isocline_compiler.graph.solve import SolveSpec
+from isocline_compiler.graph.solve import Solve
 from isocline_compiler.ops.arithmetic import ROUNDED_OFF
 from isocline_compiler.ops.broadcasting import broadcast_like
 from isocline_compiler.solvers.field import Field
@@ -56,13 +56,13 @@ class Compensated(Scheme):
         )
         return (inner, too_much), after
 
-    def fits(self, spec: SolveSpec) -> Misfit | None:
+    def fits(self, solve: Solve) -> Misfit | None:
         """What the other scheme says; and it has to give increments."""
         if "compensated" not in self.inner.options:
             return lambda span: messages.scheme_does_not_fit(
                 span, self.inner.name, "it has no increments to compensate"
             )
-        return self.inner.fits(spec)
+        return self.inner.fits(solve)
 
     def stability(self, z: Array) -> Array | None:
         """That of the other scheme."""

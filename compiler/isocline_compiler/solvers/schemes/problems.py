@@ -41,6 +41,8 @@ class OrderProblem:
     channels: int = 1
     calculus: Calculus = "ito"
     kinds: frozenset[NoiseKind] | None = None
+    stiff: Callable[[Node, Nodes], Sequence[Node | None]] | None = None
+    """What of the equation is marked as stiff; `equation` is the rest then."""
 
     def solve(self) -> Solve:
         """The solve of it from an input for each state, kept at the end."""
@@ -48,6 +50,10 @@ class OrderProblem:
         x = tuple(leaf(ARGUMENT, name, NUMBER) for name in self.states)
         terms = [Term("drift", tuple(range(len(x))))]
         results = [value if value.type.batched else SPREAD(value, x[0]) for value in self.equation(t, x)]
+        for state, marked in enumerate(() if self.stiff is None else self.stiff(t, x)):
+            if marked is not None:
+                terms.append(Term("stiff", (state,)))
+                results.append(marked)
         for channel, factors in enumerate(() if self.diffusion is None else self.diffusion(t, x)):
             for state, factor in enumerate(factors):
                 if factor is not None:
@@ -92,6 +98,42 @@ SEPARABLE = OrderProblem(
     "separable", ("q", "p"), lambda t, x: [x[1], -x[0]], lambda t, _: [np.sin(t), np.cos(t)], 5.0,
 )  # fmt: skip
 """q' = p, p' = -q: each state is moved by the other alone, as schemes that move states in turn want it."""
+
+
+def _swung(t: Node, x: Nodes) -> list[Node]:
+    """The forces are -q^3 and p^3 but for what makes q = sin t, p = cos 2t their solution."""
+    q, p = x
+    fast = COS(2.0 * t)
+    return [POW(p, 3.0) + COS(t) - fast * fast * fast, -POW(q, 3.0) - 2.0 * SIN(2.0 * t) + POW(SIN(t), 3.0)]
+
+
+SWUNG = OrderProblem(
+    "swung", ("q", "p"), _swung, lambda t, _: [np.sin(t), np.cos(2 * t)], 2.0,
+)  # fmt: skip
+"""q' = p^3 + a(t), p' = -q^3 + b(t): nonlinear forces on both sides that change with time, for states moved in turn."""
+
+FORCED_DECAY = OrderProblem(
+    "forced_decay", ("x",), lambda t, x: [COS(t) + 2.0 * SIN(t) - x[0] * x[0] + SIN(t) * SIN(t)],
+    lambda t, _: [np.sin(t)], 3.0, stiff=lambda t, x: [-2.0 * x[0]],
+)  # fmt: skip
+"""x' = -2 x + n(t, x), solved by x = sin t: a linear part that is a number, and a rest that is not linear."""
+
+ROTATED = OrderProblem(
+    "rotated", ("u", "v"),
+    lambda t, x: [
+        COS(t) - 0.5 * COS(2.0 * t) + SIN(t) * SIN(t) - x[0] * x[0],
+        SIN(t) - 2.0 * SIN(2.0 * t) + x[0] * x[1] - SIN(t) * COS(2.0 * t),
+    ],
+    lambda t, _: [np.sin(t), np.cos(2 * t)], 3.0, stiff=lambda t, x: [0.5 * x[1], -1.0 * x[0]],
+)  # fmt: skip
+"""u' = v/2 + a(t, u, v), v' = -u + b(t, u, v): a linear part that is a matrix."""
+
+GATED = OrderProblem(
+    "gated", ("v", "m"),
+    lambda t, x: [2.0 * COS(t) - x[1], (1.0 + x[0] * x[0]) * COS(t) - SIN(t)],
+    lambda t, _: [np.sin(t), np.cos(t)], 3.0, stiff=lambda t, x: [None, -(1.0 + x[0] * x[0]) * x[1]],
+)  # fmt: skip
+"""m' = -(1 + v^2) m + n(t, v): a rate that depends on another state, as that of a gate does."""
 
 KNOWN = (COUPLED, DRIVEN, SEPARABLE)
 """Of these, and of those with noise, a scheme takes the ones whose equations suit it."""

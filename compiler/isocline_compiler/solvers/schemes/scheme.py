@@ -10,7 +10,7 @@ from typing import Any, ClassVar, TypeAlias
 
 from isocline_compiler.graph import Array, Nodes
 from isocline_compiler.graph.noise import NoiseKind
-from isocline_compiler.graph.solve import Solve, SolveSpec
+from isocline_compiler.graph.solve import Solve
 from isocline_compiler.solvers.field import Field
 from isocline_compiler.solvers.schemes.cost import Cost, emitted_cost
 from isocline_compiler.solvers.schemes.problems import KNOWN, OrderProblem
@@ -57,8 +57,9 @@ class Scheme(ABC):
         """
         return None
 
-    def fits(self, spec: SolveSpec) -> Misfit | None:
+    def fits(self, solve: Solve) -> Misfit | None:
         """Why it cannot take these equations; None where it can."""
+        spec = solve.spec
         if spec.noises and not self.normals:
             return lambda span: messages.scheme_does_not_fit(span, self.name, "the field has noise, and it knows none")
         if self.normals and not spec.noises:
@@ -85,7 +86,7 @@ class Scheme(ABC):
     def problems(self) -> tuple[OrderProblem, ...]:
         """Equations with known solutions, on which its order is measured."""
         known = WITH_NOISE if self.normals else KNOWN
-        fitting = tuple(item for item in known if self.fits(item.solve().spec) is None)
+        fitting = tuple(item for item in known if self.fits(item.solve()) is None)
         assert fitting, f"{self.name} fits no problem that its order could be measured on: it has to state one"
         return fitting
 

@@ -43,6 +43,14 @@ class Step:
         return self.end if c == 1 else self.t + c * self.h
 
 
+def width_ratio(before: Operand, h: Operand) -> Operand:
+    """The width of an earlier step in that of this one.
+
+    A loop carries what is remembered as values; where the step itself has a number, all steps of the loop have the same.
+    """
+    return 1.0 if isinstance(before, Node) and not isinstance(h, Node) else before / h
+
+
 class Stepping(Protocol):
     """What steps: all that a solve, and a count of its cost, need of a scheme."""
 

@@ -12,7 +12,7 @@ import numpy as np
 
 from isocline_compiler.graph import Node, Nodes, Operand, constant
 from isocline_compiler.graph.noise import Calculus, Noise, NoiseKind
-from isocline_compiler.graph.solve import SolveSpec
+from isocline_compiler.graph.solve import Solve, SolveSpec
 from isocline_compiler.ops.elementwise import ABS, SQRT
 from isocline_compiler.ops.indexing import SLICE
 from isocline_compiler.ops.shaping import RESHAPE
@@ -56,9 +56,9 @@ class Stochastic(Scheme, ABC):
         """The weak order for a noise of these kinds."""
         return max(order for kind, order in self.weak.items() if kind in kinds)
 
-    def fits(self, spec: SolveSpec) -> Misfit | None:
+    def fits(self, solve: Solve) -> Misfit | None:
         """Why it does not converge to the solution of these equations; None where it does."""
-        reason = self._misfit(spec)
+        reason = self._misfit(solve.spec)
         return None if reason is None else lambda span: messages.scheme_does_not_fit(span, self.name, reason)
 
     def _misfit(self, spec: SolveSpec) -> str | None:

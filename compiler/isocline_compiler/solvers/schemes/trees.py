@@ -77,3 +77,26 @@ def failed_condition(a: Array, b: Array, order: int, tolerance: float = 1e-12) -
             condition = f"order {vertices(tree)} condition of the tree {show(tree)}"
             return f"{condition}: {found!r} instead of 1/{density(tree)}"
     return None
+
+
+def failed_partitioned_condition(
+    a: Array, weights: Array, b: Array, moment_weights: Array, order: int, tolerance: float = 1e-12
+) -> str | None:
+    r"""The first order condition that does not hold of a partitioned scheme for q' = f(p), p' = g(q), in words.
+
+    The slopes of one group read the other alone, so the colours of a tree's vertices alternate, and the colour of the
+    root decides: Phi_q(tree) = prod_i B Phi_p(tree_i), Phi_p(tree) = prod_i A Phi_q(tree_i). Hairer, Lubich, Wanner
+    (2006), III.2.
+    """
+    known: dict[tuple[str, Tree], Array] = {}
+    for size in range(1, order + 1):
+        for tree in trees(size):
+            for root, below, matrix in (("q", "p", b), ("p", "q", a)):
+                parts = [matrix @ known[below, child] for child in tree]
+                known[root, tree] = np.prod(parts, axis=0) * np.ones(len(a))
+            for root, chosen in (("q", weights), ("p", moment_weights)):
+                found, expected = float(chosen @ known[root, tree]), 1 / density(tree)
+                if abs(found - expected) > tolerance:
+                    condition = f"order {size} condition of the tree {show(tree)} with the root {root}"
+                    return f"{condition}: {found!r} instead of 1/{density(tree)}"
+    return None

@@ -82,7 +82,7 @@ class _Unrolling:
         return Node(node.op, node.inputs, {**node.attrs, **changed}, node.types, node.span) if changed else node
 
     def _steps(self, solve: Solve, choice: Discretisation, observed: bool) -> Nodes:
-        misfit = choice.scheme.fits(solve.spec)
+        misfit = choice.scheme.fits(solve)
         if misfit is not None:
             raise IsoclineError([misfit(solve.span)])
         observed = observed and bool(solve.spec.own)

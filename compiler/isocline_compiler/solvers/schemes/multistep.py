@@ -1,0 +1,175 @@
+"""Linear multistep schemes: what earlier steps have shown of the field is used again."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property, reduce
+from itertools import accumulate
+from operator import add, mul
+
+import numpy as np
+
+from isocline_compiler.graph import Array, Nodes, Operand
+from isocline_compiler.solvers.field import Field
+from isocline_compiler.solvers.schemes.explicit import HEUN, KUTTA3, RK4
+from isocline_compiler.solvers.schemes.scheme import Scheme
+from isocline_compiler.solvers.schemes.step import Memory, Step, width_ratio
+from isocline_compiler.solvers.schemes.tableau import TOLERANCE, Tableau, runge_kutta_step
+
+STARTERS: dict[int, Tableau] = {1: HEUN, 2: HEUN, 3: KUTTA3, 4: RK4}
+"""For the first steps of a scheme of that order: their errors are not multiplied by the number of steps."""
+
+
+@dataclass(frozen=True)
+class Past:
+    """One step before: its slopes (of a two-step midpoint its states), and its width, once a state."""
+
+    values: Nodes
+    widths: tuple[Operand, ...]
+
+
+def _adams_weights(nodes: Sequence[Operand]) -> list[Operand]:
+    r"""beta_j = int_0^1 prod_{i != j} (s - tau_i)/(tau_j - tau_i) ds, for slopes at times tau_j from the step's begin, in
+    its width.
+    """
+    found: list[Operand] = []
+    for j, tau in enumerate(nodes):
+        others = [other for i, other in enumerate(nodes) if i != j]
+        powers: list[Operand] = [1.0]  # of prod (s - tau_i), the lowest first
+        for other in others:
+            shifted: list[Operand] = [0.0, *powers]
+            powers = [a - other * b for a, b in zip(shifted, [*powers, 0.0], strict=True)]
+        integral = reduce(add, (p * (1 / (k + 1)) for k, p in enumerate(powers)))
+        found.append(integral / reduce(mul, (tau - other for other in others), 1.0))
+    return found
+
+
+@dataclass(frozen=True)
+class Adams(Scheme):
+    r"""Adams's schemes of k steps: x' = x + h sum_j beta_j f_{n-j}, exact where the slopes are polynomials in time.
+
+    `corrected`: predicted so, the slope there is evaluated, and x' is x + h sum_j beta*_j f_{n+1-j} with that slope in
+    place of the oldest (predict, evaluate, correct; then once more evaluated). Steps may differ in width. `polynomials`
+    are rho and sigma of equal steps, rising powers. The first k - 1 steps are a Runge-Kutta scheme's of the same order.
+    Hairer, Norsett, Wanner (1993), III.1, III.5.
+    """
+
+    name: str
+    steps: int
+    reference: str
+    corrected: bool = False
+    order: float = 0
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "order", float(self.steps))
+
+    def advance(self, memory: Memory, field: Field, step: Step, x: Nodes) -> tuple[Memory, Nodes]:
+        """One step; what is remembered are the slopes of the steps before, the latest first."""
+        past: tuple[Past, ...] = memory or ()
+        slopes = field(step.t, x)
+        kept = (Past(slopes, step.widths), *past)[: self.steps - 1]
+        if len(past) < self.steps - 1:
+            return kept, runge_kutta_step(STARTERS[self.steps], field, step, x)
+        history = [slopes, *(item.values for item in past)]
+        moved = self._moved(x, step, past, history, ahead=None)
+        if self.corrected:
+            moved = self._moved(x, step, past[:-1], history[:-1], ahead=field(step.end, moved))
+        return kept, moved
+
+    def _moved(self, x: Nodes, step: Step, past: Sequence[Past], history: list[Nodes], ahead: Nodes | None) -> Nodes:
+        """x + h times the Adams sum of these slopes; of one `ahead`, too, where there is one."""
+        found = []
+        for i, h in enumerate(step.widths):
+            back = accumulate((width_ratio(item.widths[i], h) for item in past), add)
+            nodes = [*(() if ahead is None else (1.0,)), 0.0, *(-1.0 * tau for tau in back)]
+            slopes = [*(() if ahead is None else (ahead[i],)), *(item[i] for item in history)]
+            terms = [_times(h, beta) * k for beta, k in zip(_adams_weights(nodes), slopes, strict=True)]
+            found.append(x[i] + reduce(add, terms))
+        return tuple(found)
+
+    @cached_property
+    def polynomials(self) -> tuple[Array, Array, Array]:
+        """rho of both, sigma of the predictor, sigma of the corrector, for equal steps; rising powers of the shift."""
+        k = self.steps
+        rho = np.zeros(k + 1)
+        rho[k], rho[k - 1] = 1, -1
+        explicit = _adams_weights([-float(j) for j in range(k)])
+        implicit = _adams_weights([1.0 - j for j in range(k)])
+        sigma, star = np.zeros(k + 1), np.zeros(k + 1)
+        sigma[:k] = [float(b) for b in explicit[::-1]]  # type: ignore[arg-type]
+        star[1:] = [float(b) for b in implicit[::-1]]  # type: ignore[arg-type]
+        return rho, sigma, star
+
+    def stability(self, z: Array) -> Array:
+        """The largest root of the characteristic polynomial: the growth over a step on x' = lambda x, z = h lambda."""
+        rho, sigma, star = self.polynomials
+        flat = np.asarray(z, dtype=np.complex128)
+        if not self.corrected:
+            return largest_root(rho - flat[..., None] * sigma)
+        shifted = flat[..., None] * (star - np.eye(len(rho))[-1] * star[-1])
+        # x' = x + z (star without its last) + z star_k (x + z sigma)
+        predicted = np.eye(len(rho))[-2] + flat[..., None] * sigma
+        return largest_root(rho - shifted - flat[..., None] * star[-1] * predicted)
+
+
+def _times(h: Operand, beta: Operand) -> Operand:
+    return h * beta
+
+
+def largest_root(coefficients: Array) -> Array:
+    """Of polynomials, (..., powers rising), the root of largest modulus, by the companion matrix."""
+    leading = coefficients[..., -1:]
+    rest = -coefficients[..., :-1] / leading
+    count = rest.shape[-1]
+    companion = np.zeros((*rest.shape[:-1], count, count), dtype=np.complex128)
+    companion[..., np.arange(1, count), np.arange(count - 1)] = 1
+    companion[..., :, -1] = rest
+    roots = np.linalg.eigvals(companion)
+    return np.asarray(np.take_along_axis(roots, np.abs(roots).argmax(-1)[..., None], -1)[..., 0])
+
+
+@dataclass(frozen=True)
+class TwoStepMidpoint(Scheme):
+    r"""The two-step midpoint rule: x_{n+1} = x_{n-1} + 2 h f(t_n, x_n).
+
+    Time-symmetric, weakly unstable on what decays: its second root is -1. For widths whose ratio is r = h / h_{n-1}, it is
+    (1 - r^2) x_n + r^2 x_{n-1} + (1 + r) h f_n. The first step is Heun's. Hairer, Norsett, Wanner (1993), II.9, III.3.
+    """
+
+    name: str
+    order: float
+    reference: str
+
+    def advance(self, memory: Memory, field: Field, step: Step, x: Nodes) -> tuple[Memory, Nodes]:
+        """One step; what is remembered are the states before."""
+        kept = Past(x, step.widths)
+        if memory is None:
+            return kept, runge_kutta_step(HEUN, field, step, x)
+        slopes, found = field(step.t, x), []
+        for i, (value, before, h) in enumerate(zip(x, memory.values, step.widths, strict=True)):
+            ratio = 1.0 / width_ratio(memory.widths[i], h)
+            if isinstance(ratio, float) and abs(ratio - 1) < TOLERANCE:
+                found.append(before + (2.0 * h) * slopes[i])
+            else:
+                square = ratio * ratio
+                found.append((1.0 - square) * value + square * before + ((1.0 + ratio) * h) * slopes[i])
+        return kept, tuple(found)
+
+    def stability(self, z: Array) -> Array:
+        """The larger root of r^2 - 2 z r - 1."""
+        flat = np.asarray(z, dtype=np.complex128)
+        return largest_root(np.stack([-np.ones_like(flat), -2 * flat, np.ones_like(flat)], axis=-1))
+
+
+# fmt: off
+MULTISTEP = (
+    TwoStepMidpoint(
+        name="midpoint2", order=2,
+        reference="Gragg (1965), SIAM J. Numer. Anal. 2, 384-403: two-step midpoint, explicit; leapfrog of one group",
+    ),
+    Adams("ab2", 2, "Bashforth, Adams (1883); Hairer, Norsett, Wanner (1993), III.1"),
+    Adams("ab3", 3, "Bashforth, Adams (1883); Hairer, Norsett, Wanner (1993), III.1"),
+    Adams("ab4", 4, "Bashforth, Adams (1883); Hairer, Norsett, Wanner (1993), III.1"),
+    Adams("abm", 4, "Moulton (1926); Hairer, Norsett, Wanner (1993), III.1: PECE of four steps", corrected=True),
+)
