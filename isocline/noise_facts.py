@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from isocline_compiler.graph.noise import Noise
-    from isocline_compiler.graph.solve import SolveSpec
+    from isocline_compiler.graph.solve import Solve
     from isocline_compiler.model import Model
 
 CALCULI = {"ito": "Ito", "stratonovich": "Stratonovich"}
@@ -21,28 +21,28 @@ def noise_facts(model: Model) -> dict[str, dict[str, Any]]:
     from isocline_compiler.solvers.schemes.stochastic_scheme import Stochastic, kind_of
     from isocline_compiler.solvers.unroll.forms import solves_of
 
-    specs: dict[str, list[SolveSpec]] = {}
+    driven: dict[str, list[Solve]] = {}
     for solve in solves_of(model.graph):
         if solve.spec.noises and solve.spec.varies is None:
-            specs.setdefault(solve.spec.field, []).append(solve.spec)
+            driven.setdefault(solve.spec.field, []).append(solve)
     schemes = [scheme for scheme in SCHEMES.values() if isinstance(scheme, Stochastic)]
     return {
         field: {
-            "kind": kind_of(same[0].kinds),
-            "kinds": sorted(same[0].kinds),
-            "calculus": same[0].calculus,
-            "noises": [_noise(noise) for noise in same[0].noises],
+            "kind": kind_of(same[0].spec.kinds),
+            "kinds": sorted(same[0].spec.kinds),
+            "calculus": same[0].spec.calculus,
+            "noises": [_noise(noise) for noise in same[0].spec.noises],
             "schemes": [
                 {
                     "name": scheme.name,
-                    "strong_order": scheme.strong_order(same[0].kinds),
-                    "weak_order": scheme.weak_order(same[0].kinds),
+                    "strong_order": scheme.strong_order(same[0].spec.kinds),
+                    "weak_order": scheme.weak_order(same[0].spec.kinds),
                 }
                 for scheme in schemes
-                if all(scheme.fits(spec) is None for spec in same)
+                if all(scheme.fits(solve) is None for solve in same)
             ],
         }
-        for field, same in specs.items()
+        for field, same in driven.items()
     }
 
 

@@ -26,7 +26,7 @@ def _square(a: TensorType) -> TensorType:
 
 def _emit(emitter: Emitter, node: Node, a: str) -> str:
     """(sum_k B^k / k!)^(2^s) with B = A / 2^s, by Horner's rule and repeated squares."""
-    one = emitter.real(np.eye(int(node.size(0))))
+    one = emitter.node("EyeLike", a)
     scaled = emitter.node("Mul", a, emitter.real(2.0**-HALVINGS))
     found = one
     for k in range(TERMS, 0, -1):
@@ -42,7 +42,11 @@ def _gradient(g: Node, y: Node, a: Node) -> tuple[Node]:
     size = int(a.size(0))
     turned = TRANSPOSE(a, perm=(1, 0))
     upper, lower = CONCAT(turned, g, axis=1), CONCAT(constant(np.zeros((size, size))), turned, axis=1)
-    return (SLICE(SLICE(MATRIX_EXP(CONCAT(upper, lower, axis=0)), axis=0, start=0, stop=size), axis=1, start=size, stop=None),)
+    return (
+        SLICE(
+            SLICE(MATRIX_EXP(CONCAT(upper, lower, axis=0)), axis=0, start=0, stop=size), axis=1, start=size, stop=None
+        ),
+    )
 
 
 MATRIX_EXP = Op(

@@ -68,7 +68,9 @@ def _in_two(found: Sequence[frozenset[int]], names: Sequence[str]) -> Split:
                     waiting.append(there)
                 elif sides[there] != other:
                     pair = f"`{names[here]}` and `{names[there]}`"
-                    return Split((), f"its states do not move in turn: {pair} would be in one group, and one reads the other")
+                    return Split(
+                        (), f"its states do not move in turn: {pair} would be in one group, and one reads the other"
+                    )
     for i in range(count):
         if i not in sides:
             met = {sides[j] for j in found[i]}
@@ -83,5 +85,7 @@ def _with_friction(found: Sequence[frozenset[int]], names: Sequence[str]) -> Spl
         alone = i not in read and not read & positions and not any(i in found[j] for j in positions)
         sides.append("position" if alone else "momentum")
     if "position" not in sides:
-        return Split((), f"every equation reads its own state, as that of `{names[0]}`: none is moved by the others alone")
+        return Split(
+            (), f"every equation reads its own state, as that of `{names[0]}`: none is moved by the others alone"
+        )
     return Split(tuple(sides))

@@ -20,8 +20,8 @@ from isocline_dsl import messages
 class Exponential(Scheme, ABC):
     r"""An exponential scheme: sums of phi_k(c h L) over values of n, with L what the author marked as stiff.
 
-    x(t + h) = e^{hL} x + h int_0^1 e^{(1-s)hL} n ds, phi_k(z) = int_0^1 e^{(1-s)z} s^{k-1}/(k-1)! ds. Where L is constant
-    its functions are numbers by the time the model is deployed. Hochbruck, Ostermann (2010), Acta Numerica 19.
+    x(t + h) = e^{hL} x + h int_0^1 e^{(1-s)hL} n ds, phi_k(z) = int_0^1 e^{(1-s)z} s^{k-1}/(k-1)! ds. Where L is
+    constant its functions are numbers by the time the model is deployed. Hochbruck, Ostermann (2010), Acta Numerica 19.
     """
 
     name: str
@@ -37,7 +37,9 @@ class Exponential(Scheme, ABC):
         """The marked part must be linear; but for the scheme of first order, it must not change on the way."""
         part, fault = linear_part(solve), linear_part(solve).fault
         if fault is None and part.varies and self.order > 1:
-            fault = "its rates change with a state or the time, so that `exponential_euler` alone, which freezes them, fits"
+            fault = (
+                "its rates change with a state or the time, so that `exponential_euler` alone, which freezes them, fits"
+            )
         if fault is None and part.varies and solve.spec.places("tangent"):
             fault = "the derivative of its steps is not a step of the varied equations where rates depend on states"
         if fault is None and part.matrix is not None and solve.times is not None:
@@ -89,7 +91,7 @@ class ExponentialEuler(Exponential):
 
 
 class ExponentialMidpoint(Exponential):
-    """The exponential midpoint scheme: a = e^{hL/2} x + h/2 phi_1(hL/2) n(t, x), x' = e^{hL} x + h phi_1(hL) n(t + h/2, a).
+    """The exponential midpoint scheme: x' = e^{hL} x + h phi_1(hL) n(t + h/2, e^{hL/2} x + h/2 phi_1(hL/2) n(t, x)).
 
     In log-SNR it is DPM-Solver-2.
     """

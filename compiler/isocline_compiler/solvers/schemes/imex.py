@@ -28,8 +28,9 @@ class Imex(Solved):
     r"""Y_i = x + h sum_{j<i} a^_ij n(Y_j) + h sum_{j<=i} a_ij g(Y_j), x' = x + h sum_i b^_i n(Y_i) + b_i g(Y_i).
 
     g is what is marked as stiff, n the rest. Each stage is solved for by Newton's method with the Jacobian of g at the
-    begin of the step: by one iteration where g is linear, else by as many as are asked for. Raises ValueError where the
-    rows of the two tableaus do not sum to the same times. Ascher, Ruuth, Spiteri (1997), Appl. Numer. Math. 25, 151-167.
+    begin of the step: by one iteration where g is linear, else by as many as are asked for. Raises ValueError where
+    the rows of the two tableaus do not sum to the same times. Ascher, Ruuth,
+    Spiteri (1997), Appl. Numer. Math. 25, 151-167.
     """
 
     name: str
@@ -43,7 +44,7 @@ class Imex(Solved):
 
     def __post_init__(self) -> None:
         sums = [[sum(row) for row in rows] for rows in (self.explicit, self.implicit)]
-        if not np.allclose(*sums, rtol=0, atol=1e-12):
+        if not np.allclose(sums[0], sums[1], rtol=0, atol=1e-12):
             raise ValueError(f"scheme {self.name}: its stages are at {sums[0]} and at {sums[1]}")
         b, c = np.array(self.weights), np.array(sums[0])
         for power in range(1, int(self.order) + 1):
@@ -97,7 +98,9 @@ class Imex(Solved):
                     y = plus(y, (1.0, factors[own].solve(rest)))
             later = [*self.weights, *(r for rows_ in (self.explicit, self.implicit) for r in rows_[i + 1 :])]
             if any(len(r) > i and r[i] for r in later):
-                stiff.append([shift * (v - k) for v, k in zip(y, known, strict=True)] if own else _stiff(field, time, y, x))
+                stiff.append(
+                    [shift * (v - k) for v, k in zip(y, known, strict=True)] if own else _stiff(field, time, y, x)
+                )
                 free.append(_free(field, time, y, x))
         moves = [(b * h, n) for b, n in zip(self.weights[0], free, strict=False) if b]
         moves += [(b * h, g) for b, g in zip(self.weights[1], stiff, strict=False) if b]

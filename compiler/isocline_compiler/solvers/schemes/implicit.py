@@ -30,7 +30,11 @@ class Solved(Scheme):
     def fits(self, solve: Solve) -> Misfit | None:
         """They are as many as are solved for entry by entry, and their equations have a Jacobian."""
         count = systems.entries_of(solve)
-        fault = None if count <= systems.MOST else f"it solves for {systems.MOST} numbers at most, and its states are {count}"
+        fault = (
+            None
+            if count <= systems.MOST
+            else f"it solves for {systems.MOST} numbers at most, and its states are {count}"
+        )
         if fault is None and not solve.spec.noises:
             try:
                 systems.jacobian(Field.of(solve), 0.0, solve.state_arguments, solve.slopes())
@@ -165,7 +169,10 @@ class ImplicitRungeKutta(Solved):
             stages = [list(numbers) if z is None else plus(numbers, (1.0, item)) for item in z or [None] * len(basis)]  # type: ignore[list-item]
             found = [self._slopes(field, step, i, y, x) for i, y in enumerate(stages)]
             if z is not None:
-                found = [plus(f, *((-float(c) * per, item) for c, item in zip(row, z, strict=True))) for f, row in zip(found, inverse, strict=True)]
+                found = [
+                    plus(f, *((-float(c) * per, item) for c, item in zip(row, z, strict=True)))
+                    for f, row in zip(found, inverse, strict=True)
+                ]
             turned = [_combined(row, found) for row in back]
             moves: list[list[Node]] = []
             for (_, place), factor in zip(blocks, factors, strict=True):

@@ -5,12 +5,24 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
+from itertools import pairwise
 from math import factorial, prod
 
 import numpy as np
 
 from isocline_compiler.derivatives.reverse_forward import dependent, push_forward
-from isocline_compiler.graph import ARGUMENT, Array, Node, Nodes, Operand, constant, leaf, substitute, topological, value_of
+from isocline_compiler.graph import (
+    ARGUMENT,
+    Array,
+    Node,
+    Nodes,
+    Operand,
+    constant,
+    leaf,
+    substitute,
+    topological,
+    value_of,
+)
 from isocline_compiler.graph.solve import Solve
 from isocline_compiler.ops.arithmetic import ADD, DIV, MUL, NEG, SUB
 from isocline_compiler.ops.broadcasting import broadcast_like
@@ -175,9 +187,11 @@ class StepOperators:
         joined = LINEAR(sides[0] if len(sides) == 1 else CONCAT(*sides, axis=sides[0].type.rank - 1), acting)
         starts = np.cumsum([0, *sizes])
         axis = joined.type.rank - 1
-        apart = [joined] if len(v) == 1 else [
-            SLICE(joined, axis=axis, start=int(a), stop=int(b)) for a, b in zip(starts, starts[1:], strict=False)
-        ]
+        apart = (
+            [joined]
+            if len(v) == 1
+            else [SLICE(joined, axis=axis, start=int(a), stop=int(b)) for a, b in pairwise(starts)]
+        )
         return [RESHAPE(y, shape=x.shape) if y.shape != x.shape else y for x, y in zip(v, apart, strict=True)]
 
     def rest(self, t: Operand, x: Nodes) -> Nodes:

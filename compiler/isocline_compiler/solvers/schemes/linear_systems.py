@@ -1,8 +1,9 @@
 """Systems (shift I - J) d = r of the numbers in a sample's states, factored once and solved often.
 
-The entries are nodes of their own, so that what is zero in the Jacobian is never computed: the order of elimination is the
-one that fills in least (Markowitz's count, along the diagonal). Rows are not exchanged: the diagonal holds 1/(gamma h), and
-what makes equations stiff, decay, adds to it. Hairer, Wanner (1996), IV.8; Duff, Erisman, Reid (2017), 7.
+The entries are nodes of their own, so that what is zero in the Jacobian is never computed: the order of elimination is
+the one that fills in least (Markowitz's count, along the diagonal). Rows are not exchanged: the diagonal holds
+1/(gamma h), and what makes equations stiff, decay, adds to it. Hairer, Wanner (1996), IV.8; Duff, Erisman, Reid
+(2017), 7.
 """
 
 from __future__ import annotations

@@ -30,8 +30,8 @@ class Past:
 
 
 def _adams_weights(nodes: Sequence[Operand]) -> list[Operand]:
-    r"""beta_j = int_0^1 prod_{i != j} (s - tau_i)/(tau_j - tau_i) ds, for slopes at times tau_j from the step's begin, in
-    its width.
+    r"""beta_j = int_0^1 prod_{i != j} (s - tau_i)/(tau_j - tau_i) ds, tau_j the times of the slopes from the step's
+    begin, in its width.
     """
     found: list[Operand] = []
     for j, tau in enumerate(nodes):
@@ -133,8 +133,8 @@ def largest_root(coefficients: Array) -> Array:
 class TwoStepMidpoint(Scheme):
     r"""The two-step midpoint rule: x_{n+1} = x_{n-1} + 2 h f(t_n, x_n).
 
-    Time-symmetric, weakly unstable on what decays: its second root is -1. For widths whose ratio is r = h / h_{n-1}, it is
-    (1 - r^2) x_n + r^2 x_{n-1} + (1 + r) h f_n. The first step is Heun's. Hairer, Norsett, Wanner (1993), II.9, III.3.
+    Time-symmetric, weakly unstable on what decays: its second root is -1. Of widths whose ratio is r = h / h_{n-1} it
+    is (1 - r^2) x_n + r^2 x_{n-1} + (1 + r) h f_n. The first step is Heun's. Hairer, Norsett, Wanner (1993), II.9.
     """
 
     name: str

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import pairwise
 from math import cbrt, sqrt
 
 import numpy as np
@@ -11,7 +12,7 @@ import numpy as np
 from isocline_compiler.graph import Array, Nodes
 from isocline_compiler.graph.solve import Solve
 from isocline_compiler.solvers.field import Field
-from isocline_compiler.solvers.schemes.problems import SEPARABLE, SWUNG, OrderProblem
+from isocline_compiler.solvers.schemes.problems import DAMPED, SEPARABLE, SWUNG, OrderProblem
 from isocline_compiler.solvers.schemes.scheme import Misfit, Scheme
 from isocline_compiler.solvers.schemes.step import Memory, Step
 from isocline_compiler.solvers.schemes.tableau import TOLERANCE
@@ -27,7 +28,7 @@ class Splitting(Scheme):
     p <- p + b_i h g(t + h sum_{j<i} a_j, q),   q <- q + a_i h f(t + h sum_{j<=i} b_j, p)
 
     Each of the moves is the exact flow of a part of the equations, in which the time that a kick reads moves with the
-    positions, and that of a drift with the momenta. So the map is symplectic where the field is Hamiltonian, and is undone
+    positions, and that of a drift with the momenta. So the map is symplectic where the field is Hamiltonian, and undone
     by the same moves in the other order. Where the last kick of a step and the first of the next are at one place it is
     evaluated once. Raises ValueError when an order condition fails. Hairer, Lubich, Wanner (2006), II.5, III.3.
     """
@@ -50,7 +51,7 @@ class Splitting(Scheme):
 
     @property
     def _as_tableaus(self) -> tuple[Array, Array, Array, Array]:
-        """(A, a) of the positions, (B, b) of the momenta: drift i sees the kicks up to i, kick i the drifts before it."""
+        """(A, a) of the positions, (B, b) of the momenta: drift i sees the kicks up to i, kick i the drifts before."""
         a, b = np.array(self.drifts), np.array(self.kicks)
         count = len(a)
         return np.tril(np.ones((count, count)), -1) * a, a, np.tril(np.ones((count, count))) * b, b
@@ -128,6 +129,11 @@ class Momentum(Scheme):
     order: float
     reference: str
 
+    @cached_property
+    def problems(self) -> tuple[OrderProblem, ...]:
+        """Without friction and with it."""
+        return SEPARABLE, DAMPED
+
     def fits(self, solve: Solve) -> Misfit | None:
         """No position may read a position."""
         fault = split(solve, friction=True).fault
@@ -145,7 +151,7 @@ class Momentum(Scheme):
 
 def composed(parts: tuple[float, ...]) -> tuple[tuple[float, ...], tuple[float, ...]]:
     """The kicks and drifts of leapfrog steps of these lengths one after another; neighbouring kicks are one."""
-    kicks = [parts[0] / 2, *((a + b) / 2 for a, b in zip(parts, parts[1:], strict=False)), parts[-1] / 2]
+    kicks = [parts[0] / 2, *((a + b) / 2 for a, b in pairwise(parts)), parts[-1] / 2]
     return tuple(kicks), (*parts, 0.0)
 
 

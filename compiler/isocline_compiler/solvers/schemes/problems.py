@@ -112,6 +112,13 @@ SWUNG = OrderProblem(
 )  # fmt: skip
 """q' = p^3 + a(t), p' = -q^3 + b(t): nonlinear forces on both sides that change with time, for states moved in turn."""
 
+DAMPED = OrderProblem(
+    "damped", ("q", "p"),
+    lambda t, x: [x[1] + COS(t) - COS(2.0 * t), COS(2.0 * t) * SIN(t) - 2.0 * SIN(2.0 * t) - x[0] * x[1]],
+    lambda t, _: [np.sin(t), np.cos(2 * t)], 3.0,
+)  # fmt: skip
+"""q' = p + a(t), p' = -q p + b(t): a friction that depends on the position."""
+
 FORCED_DECAY = OrderProblem(
     "forced_decay", ("x",), lambda t, x: [COS(t) + 2.0 * SIN(t) - x[0] * x[0] + SIN(t) * SIN(t)],
     lambda t, _: [np.sin(t)], 3.0, stiff=lambda t, x: [-2.0 * x[0]],

@@ -12,12 +12,12 @@ import numpy as np
 
 from isocline_compiler.derivatives.reverse_forward import push_forward
 from isocline_compiler.graph import Array, Node, Nodes, constant
+from isocline_compiler.ops.broadcasting import broadcast_like
 from isocline_compiler.solvers.field import Field
 from isocline_compiler.solvers.schemes import linear_systems as systems
 from isocline_compiler.solvers.schemes.implicit import Solved, plus
 from isocline_compiler.solvers.schemes.step import Memory, Step
 from isocline_compiler.solvers.schemes.trees import density, show, trees, vertices
-from isocline_compiler.ops.broadcasting import broadcast_like
 
 Rows: TypeAlias = "tuple[tuple[float, ...], ...]"
 TOLERANCE = 1e-9
@@ -32,8 +32,8 @@ class Rosenbrock(Solved):
     x' = x + sum_i m_i u_i
 
     Raises ValueError when a condition of order fails: with alpha_ij and beta_ij = alpha_ij + gamma_ij, made of a and c,
-    those of Runge-Kutta schemes with beta where a vertex has one branch, and alpha where it has more. Hairer, Wanner (1996),
-    IV.7, (7.25), table 7.1.
+    those of Runge-Kutta schemes with beta where a vertex has one branch, and alpha where it has more. Hairer, Wanner
+    (1996), IV.7, (7.25), table 7.1.
     """
 
     name: str
@@ -101,7 +101,9 @@ class Rosenbrock(Solved):
             right = plus(known[place], *((c * (1.0 / step.h), u) for c, u in zip(self.c[i], moves, strict=True) if c))
             total = float(spread[i].sum())
             if abs(total) > 1e-12:
-                right = [r if f_t is None else r + (total * step.h) * f_t for r, f_t in zip(right, changes, strict=True)]
+                right = [
+                    r if f_t is None else r + (total * step.h) * f_t for r, f_t in zip(right, changes, strict=True)
+                ]
             moves.append(factors.solve(right))
         return memory, systems.shaped(plus(numbers, *zip(self.m, moves, strict=True)), x)
 

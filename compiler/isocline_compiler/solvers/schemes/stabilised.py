@@ -36,7 +36,7 @@ class RungeKuttaChebyshev(Scheme):
 
     Y_1 = x + mu~_1 h f_0,   Y_j = (1 - mu_j - nu_j) x + mu_j Y_{j-1} + nu_j Y_{j-2} + mu~_j h f_{j-1} + gamma~_j h f_0
 
-    with the coefficients of Chebyshev polynomials, damped by 2/13, so that R(z) = a_s + b_s T_s(w_0 + w_1 z). Sommeijer,
+    with the coefficients of Chebyshev polynomials, damped by 2/13: R(z) = a_s + b_s T_s(w_0 + w_1 z). Sommeijer,
     Shampine, Verwer (1998); Verwer, Hundsdorfer, Sommeijer (1990).
     """
 
@@ -55,7 +55,12 @@ class RungeKuttaChebyshev(Scheme):
         """w_0, w_1, a_j and b_j."""
         w0 = 1 + DAMPING / self.stages**2
         t, first, second = (
-            np.array([chebyshev.chebval(w0, chebyshev.chebder(np.eye(self.stages + 1)[j], m)) for j in range(self.stages + 1)])
+            np.array(
+                [
+                    chebyshev.chebval(w0, chebyshev.chebder(np.eye(self.stages + 1)[j], m))
+                    for j in range(self.stages + 1)
+                ]
+            )
             for m in range(3)
         )
         b = np.zeros(self.stages + 1)

@@ -46,7 +46,7 @@ class Step:
 def width_ratio(before: Operand, h: Operand) -> Operand:
     """The width of an earlier step in that of this one.
 
-    A loop carries what is remembered as values; where the step itself has a number, all steps of the loop have the same.
+    A loop carries what is remembered as values; where the step itself has a number, all steps of the loop have it.
     """
     return 1.0 if isinstance(before, Node) and not isinstance(h, Node) else before / h
 
