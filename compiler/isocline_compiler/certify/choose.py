@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from math import ceil, log
@@ -13,12 +13,15 @@ import torch
 
 from isocline_compiler.certify.evaluation import Evaluator, intervals
 from isocline_compiler.certify.measures import figures, relative_errors
+from isocline_compiler.certify.stiffness import pace, stiffness
 from isocline_compiler.certify.trials import trial as run_trial
 from isocline_compiler.graph.solve import Solve
-from isocline_compiler.solvers.grid import NO_JUMPS, Discretisation, Jumps, discretise
+from isocline_compiler.solvers.grid import NO_JUMPS, Discretisation, Jumps, at_pace, discretise, evenly
 from isocline_compiler.solvers.schemes import SCHEMES
 from isocline_compiler.solvers.schemes.compensated import Compensated
 from isocline_compiler.solvers.schemes.cost import Cost
+from isocline_compiler.solvers.schemes.exponential import Exponential
+from isocline_compiler.solvers.schemes.imex import Imex
 from isocline_compiler.solvers.schemes.scheme import Scheme
 from isocline_compiler.solvers.unroll.time_span import steps_of
 from isocline_dsl import messages
@@ -40,6 +43,10 @@ HOPELESS = 0.5
 """An error that says nothing of the solution."""
 FASTER = 2
 """How many orders faster than a scheme's own an error may fall before its steps resolve the solution."""
+NEAR, FAR = 200.0, 4000.0
+"""Decay times horizon from which on implicit schemes are tried, and explicit ones are not: they need a third as many
+steps at least.
+"""
 SHARES = 6
 QUIET = 2.0
 """Seconds without a word of a search."""
@@ -84,11 +91,17 @@ class Sweep:
         self.jumps = self.evaluator.jumps(self.solve)
         self.name = self.solve.spec.choice
         self.told = monotonic()
+        self.pace: np.ndarray | None = None
 
     @cached_property
     def costs(self) -> dict[str, Cost]:
         """What a step takes, by scheme."""
         return {}
+
+    @cached_property
+    def stiffness(self) -> float:
+        """The fastest decay times the horizon."""
+        return stiffness(self.evaluator, self.solve)
 
     @cached_property
     def batch(self) -> int:
@@ -97,16 +110,37 @@ class Sweep:
 
     def best(self) -> Trial | None:
         """The trial that meets the bounds and is predicted to be the fastest. None when there is none."""
-        found: Trial | None = None
         admitted = [scheme for scheme in SCHEMES.values() if scheme.fits(self.solve) is None]
-        for scheme in sorted(admitted, key=lambda item: -item.order):  # what these cost bounds the search
+        found: Trial | None = None
+        if self.stiffness < FAR:
+            found = self._fastest([scheme for scheme in admitted if scheme.search == "always"], None)
+        if self.stiffness > NEAR:
+            implicit = [item for scheme in admitted if scheme.search == "stiff" for item in scheme.variants()]
+            marked = [item for item in admitted if isinstance(item, Exponential | Imex)]
+            self.pace = pace(self.evaluator, self.solve, self._tell)
+            found = self._fastest([*implicit, *(marked if self.stiffness >= FAR else ())], found)
+        return self._with_less(found) if found is not None else self._last_resort()
+
+    def _with_less(self, found: Trial) -> Trial:
+        """The same grid with the scheme's options at their least that are exact enough, and round no more."""
+        scheme = self.grids[found].scheme
+        for cheaper in scheme.cheaper():
+            trial = self._try(cheaper, found.steps // self.slots)
+            if trial.error <= self.bound and self._rounds(trial) <= self.rounding:
+                return trial
+        return found
+
+    def _fastest(self, schemes: Sequence[Scheme], found: Trial | None) -> Trial | None:
+        tried: list[Trial] = []
+        for scheme in sorted(schemes, key=lambda item: -item.order):  # what these cost bounds the search
             candidate = self._fewest(scheme, found)
             self._tell(self._told(scheme, candidate))
             if candidate is not None and (found is None or _cost(candidate) < _cost(found)):
                 found = candidate
-            if min(trial.error for trial in self.trials.values()) > HOPELESS:
+            tried = [trial for trial in self.trials.values() if trial.scheme in {item.title for item in schemes}]
+            if self.pace is None and tried and min(trial.error for trial in tried) > HOPELESS:
                 break  # the scheme of the highest order saw nothing of the solution, with all the steps there are
-        return found or self._last_resort()
+        return found
 
     def _last_resort(self) -> Trial | None:
         """A grid that uses up what is kept back of the bound on rounding: the certificate decides."""
@@ -119,10 +153,10 @@ class Sweep:
 
     def _told(self, scheme: Scheme, candidate: Trial | None) -> str:
         """A line for each scheme: what it takes, or that it takes too much."""
-        place = f"{self.name}: {scheme.name}"
+        place = f"{self.name}: {scheme.title}"
         if candidate is not None:
             return f"{place} needs {candidate.steps} steps, {candidate.evaluations} evaluations"
-        tried = [trial for (name, _), trial in self.trials.items() if name == scheme.name]
+        tried = [trial for (name, _), trial in self.trials.items() if name == scheme.title]
         if not tried:
             return f"{place} would take more"
         last = f"{tried[-1].error:.0e} at {tried[-1].steps} steps"
@@ -241,9 +275,9 @@ class Sweep:
         return self.rounded[trial]
 
     def _step_cost(self, scheme: Scheme) -> Cost:
-        if scheme.name not in self.costs:
-            self.costs[scheme.name] = scheme.cost(self.solve)
-        return self.costs[scheme.name]
+        if scheme.title not in self.costs:
+            self.costs[scheme.title] = scheme.cost(self.solve)
+        return self.costs[scheme.title]
 
     def _nodes(self, scheme: Scheme, steps: int) -> int:
         return self.slots * steps * self._step_cost(scheme).nodes
@@ -252,20 +286,26 @@ class Sweep:
         return self.slots * steps * self._step_cost(scheme).seconds(self.batch)
 
     def _try(self, scheme: Scheme, steps: int) -> Trial:
-        key = (scheme.name, steps)
+        key = (scheme.title, steps)
         if key not in self.trials:
             if monotonic() - self.told > QUIET:
-                self._tell(f"{self.name}: trying {scheme.name} with {steps * self.slots} steps")
-            plain = scheme.inner if isinstance(scheme, Compensated) else scheme
-            choice = discretisation(self.solve, plain.name, steps, self.jumps, plain is not scheme)
+                self._tell(f"{self.name}: trying {scheme.title} with {steps * self.slots} steps")
+            choice = self._grid(scheme, steps)
             error = worst_error(self.evaluator, {**self.chosen, self.name: choice}, self.outputs)
             total = steps_of(self.solve, choice)
             trial = Trial(
-                self.name, scheme.name, scheme.order, total, total * scheme.evaluations,
+                self.name, scheme.title, scheme.order, total, total * scheme.evaluations,
                 total * self._step_cost(scheme).nodes, error, total * self._step_cost(scheme).seconds(self.batch),
             )  # fmt: skip
             self.trials[key], self.grids[trial] = trial, choice
         return self.trials[key]
+
+    def _grid(self, scheme: Scheme, steps: int) -> Discretisation:
+        """So many steps an interval, equal ones unless the pace of an implicit method is known."""
+        interval, count = self.solve.spec.interval, steps * self.slots
+        if self.pace is not None:
+            return at_pace(interval, scheme, count, self.pace, self.jumps)
+        return evenly(interval, scheme, count, intervals=self.slots, span=self.solve.span, jumps=self.jumps)
 
 
 def choose(

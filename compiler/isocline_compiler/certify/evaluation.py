@@ -27,6 +27,7 @@ from isocline_compiler.certify.reference import (
     goes_on,
 )
 from isocline_compiler.certify.samples import Samples
+from isocline_compiler.certify.stiff_reference import AdaptiveImplicit
 from isocline_compiler.graph import Array, Graph, Region
 from isocline_compiler.graph.called import Called
 from isocline_compiler.graph.solve import SOLVE, Solve
@@ -41,6 +42,7 @@ from isocline_dsl.diagnostics import Diagnostic, IsoclineError
 
 AGREED = 0.1
 """The part of the stated error by which two references may differ."""
+STIFF = "E672"
 ATTEMPTS, HOPELESS = 3, 0.5
 """How often both are tightened, and by how much they have to come nearer each time."""
 MOST_CHECKED, MOST_ENTRIES = 64, 4096
@@ -87,7 +89,7 @@ class Evaluator:
     def __post_init__(self) -> None:
         self._solve_by(self.by or AdaptiveExplicit.to(self.error))
 
-    def _solve_by(self, reference: AdaptiveExplicit | Multistep) -> None:
+    def _solve_by(self, reference: AdaptiveExplicit | AdaptiveImplicit | Multistep) -> None:
         """Solve what is open by this reference from now on."""
         if isinstance(reference, AdaptiveExplicit):
             self.by = reference
@@ -163,18 +165,25 @@ class Evaluator:
         tolerance, longest = self.by.tolerance, Multistep.longest
         few = Evaluator(self.model, self.weights, self.samples.first(self._checked), self.error)
         before = inf
+        first: AdaptiveExplicit | AdaptiveImplicit
+        stiff = False
         for _ in range(ATTEMPTS):
-            explicit = AdaptiveExplicit(tolerance)
-            self._solve_by(explicit)
+            first = AdaptiveImplicit(tolerance) if stiff else AdaptiveExplicit(tolerance)
+            self._solve_by(first)
             try:
                 outputs = self.referred()
-            except IsoclineError:
-                if before == inf:
+            except IsoclineError as error:
+                if before == inf and not stiff and error.diagnostics[0].code == STIFF:
+                    stiff, first = True, AdaptiveImplicit(tolerance)
+                    self._solve_by(first)
+                    outputs = self.referred()
+                elif before == inf:
                     raise
-                break  # it went on with a looser tolerance: what is wrong is that both differed then
+                else:
+                    break  # it went on with a looser tolerance: what is wrong is that both differed then
             if not self.open:
                 return Agreed(outputs, "", "", {}, {})
-            multistep = Multistep(tolerance, longest, explicit.breaks)
+            multistep = Multistep(tolerance, longest, first.breaks)
             few._solve_by(multistep)
             try:
                 apart = self._apart(outputs, few.referred())
@@ -183,7 +192,8 @@ class Evaluator:
                     raise
                 break
             checked = f"{multistep.words}, on {few.samples.count} of the samples"
-            found = Agreed(outputs, explicit.words, checked, apart, explicit.breaks)
+            paces = first.paces if isinstance(first, AdaptiveImplicit) else {}
+            found = Agreed(outputs, first.words, checked, apart, first.breaks, paces)
             if found.largest <= self.error * AGREED:
                 return found
             if found.largest > before * HOPELESS:
@@ -282,6 +292,8 @@ class Agreed:
     second: str
     apart: Mapping[str, float]
     breaks: Mapping[str, Breaks]
+    paces: Mapping[str, Array] = field(default_factory=dict)
+    """Of stiff solves, by their choice, the times to which an implicit method stepped."""
 
     @property
     def worst(self) -> str:

@@ -30,8 +30,8 @@ from isocline_compiler.graph.solve import spec_of
 from isocline_compiler.training.breaks import Breaks
 from isocline_compiler.training.clock import Clock, FieldFunction, Leg
 
-MOST_STATES, MOST_STEPS = 64, 4000
-"""Numbers of a state, and steps, beyond which nothing is bounded."""
+MOST_STATES, MOST_STEPS, STAGES = 64, 4000, 12
+"""Numbers of a state, and steps of so many evaluations, beyond which nothing is bounded."""
 TOLERANCE, LOOSE = 1e-10, 1e-6
 """Of a step, relative to each state; and where its size is sought."""
 RESTING = 1e-12
@@ -170,10 +170,17 @@ class _Walk:
 
     def solved(self, x: Array, relative: float, absolute: Array) -> Any:
         """The dense output of DOP853, no step longer than an eighth of the leg."""
-        longest = abs(self.leg.end - self.leg.start) / 8
+        longest, taken = abs(self.leg.end - self.leg.start) / 8, [0]
+
+        def counted(t: float, y: Array) -> Array:
+            taken[0] += 1
+            if taken[0] > MOST_STEPS * STAGES:
+                raise Unbounded(f"DOP853 takes more than {MOST_STEPS} steps")
+            return self.f(t, y)
+
         with np.errstate(all="ignore"):
             found = solve_ivp(
-                self.f, (self.leg.start, self.leg.end), x, "DOP853", rtol=relative, atol=absolute,
+                counted, (self.leg.start, self.leg.end), x, "DOP853", rtol=relative, atol=absolute,
                 dense_output=True, max_step=longest,
             )  # fmt: skip
         if not found.success or not np.isfinite(found.y).all():

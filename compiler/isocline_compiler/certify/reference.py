@@ -180,24 +180,33 @@ class Multistep:
         if len(clock.stops) == 1:
             return kept(node, flat.apart(start[None]))
 
-        def stop(t: float, x: Array, before: Sequence[tuple[float, Array]], spent: bool) -> IsoclineError:
-            way = tuple((s, flat.apart(y)) for s, y in before)
-            halt = Halt(t, flat.apart(x), way, self.allowed - evaluations[0], spent)
-            stuck = Stuck(node, field, initial, stacked, times, halt)
-            return Unsolved(_unfinished(stuck), stuck)
-
         evaluations = [self.allowed]
+        stop = self._stopping(node, field, initial, stacked, times, flat, evaluations)
         legs = [
             (leg, flat.function(clock.slopes(node, field, stacked, leg, clamped=False), evaluations, stop))
             for leg in clock.legs(node, stacked, self._cuts(node))
         ]
-        walk = _Walk(flat, legs, clock.horizon, stop)
+        walk = Walk(flat, legs, clock.horizon, stop)
         size = walk.guessed(start)
         windows = np.linspace(clock.stops[0], clock.stops[-1], 4 * WINDOWS + 1)
         for _ in range(2):
             size = walk.sizes(walk.through(start, windows, LOOSE, size, LONGEST))
         path = walk.through(start, np.asarray(clock.stops[1:]), self.tolerance, size, self.longest)
         return kept(node, flat.apart(np.stack([start, *path])))
+
+    def _stopping(
+        self, node: Node, field: TorchField, initial: Tensors, stacked: Tensors, times: Tensor | None,
+        flat: FlatStates, evaluations: list[int],
+    ) -> Stop:  # fmt: skip
+        """What makes the error of a walk that does not arrive."""
+
+        def stop(t: float, x: Array, before: Sequence[tuple[float, Array]], spent: bool) -> IsoclineError:
+            way = tuple((s, flat.apart(y)) for s, y in before)
+            halt = Halt(t, flat.apart(x), way, self.allowed - evaluations[0], spent)
+            stuck = Stuck(node, field, initial, stacked, times, halt)
+            return Unsolved(_unfinished(stuck), stuck)
+
+        return stop
 
 
 class FlatField(Protocol):
@@ -249,18 +258,24 @@ class FlatStates:
         return sum(sizes) // max(self.rows, 1) - 1
 
     def joined(self, states: Tensors) -> Array:
+        return self.joined_tensor(states).numpy()
+
+    def joined_tensor(self, states: Tensors) -> Tensor:
         if not all(self.batched):
-            return np.concatenate([x.reshape(-1).numpy() for x in states])
-        return np.concatenate([x.reshape(self.rows, -1).numpy() for x in states], axis=1).reshape(-1)
+            return torch.cat([x.reshape(-1) for x in states])
+        return torch.cat([x.reshape(self.rows, -1) for x in states], dim=1).reshape(-1)
 
     def apart(self, x: Array) -> Tensors:
         """(..., B n) as the states, (..., *shape) each."""
+        return self.apart_tensor(torch.from_numpy(np.ascontiguousarray(x)))
+
+    def apart_tensor(self, x: Tensor) -> Tensors:
         lead, found, place = x.shape[:-1], [], 0
         if all(self.batched):
             x = x.reshape(*lead, self.rows, -1)
         for shape in self.shapes:
             size = int(np.prod(shape, dtype=int)) // (self.rows if all(self.batched) else 1)
-            found.append(torch.from_numpy(np.ascontiguousarray(x[..., place : place + size]).reshape((*lead, *shape))))
+            found.append(x[..., place : place + size].reshape((*lead, *shape)))
             place += size
         return tuple(found)
 
@@ -286,7 +301,7 @@ class FlatStates:
 
 
 @dataclass(frozen=True)
-class _Walk:
+class Walk:
     """The way of LSODA along legs, each with its field."""
 
     flat: FlatStates
@@ -366,4 +381,14 @@ def _same(left: tuple[Tensor | None, ...], right: tuple[Tensor | None, ...]) -> 
     )
 
 
-__all__ = ["AdaptiveExplicit", "Multistep", "Reference", "Remembered", "goes_on", "reference_tolerance"]
+__all__ = [
+    "AdaptiveExplicit",
+    "FlatField",
+    "FlatStates",
+    "Multistep",
+    "Reference",
+    "Remembered",
+    "Walk",
+    "goes_on",
+    "reference_tolerance",
+]

@@ -10,6 +10,9 @@ from math import isfinite, ulp
 from types import MappingProxyType
 from typing import Any
 
+import numpy as np
+
+from isocline_compiler.graph import Array
 from isocline_compiler.graph.solve import Interval
 from isocline_compiler.solvers.schemes import SCHEMES
 from isocline_compiler.solvers.schemes.compensated import Compensated
@@ -198,17 +201,59 @@ def discretise(
     """
     if scheme not in SCHEMES:
         raise IsoclineError([messages.unknown_scheme(span, scheme, tuple(SCHEMES))])
+    stepping = SCHEMES[scheme].with_options(options) if options else SCHEMES[scheme]
+    if options.get("compensated"):
+        stepping = Compensated.of(stepping)
+    return evenly(interval, stepping, steps, intervals=intervals, span=span, jumps=jumps)
+
+
+def evenly(
+    interval: Interval, scheme: Scheme, steps: int, *, intervals: int = 1, span: Span | None = None,
+    jumps: Jumps = NO_JUMPS,
+) -> Discretisation:  # fmt: skip
+    """The same with a scheme as it is."""
     times = interval.times
     count = intervals if times is None else len(times) - 1
     if steps < 1 or steps % count:
         raise IsoclineError([messages.steps_not_a_multiple(span, steps, count, _nearest_multiples(steps, count))])
-    stepping = SCHEMES[scheme].with_options(options) if options else SCHEMES[scheme]
-    if options.get("compensated"):
-        stepping = Compensated.of(stepping)
     if times is None:
-        return Discretisation(stepping, steps // count)
-    grid = onto(times, steps // count, jumps)
-    return Discretisation(stepping, grid if interval.everywhere else replace(grid, keep=grid.keep[-1:]))
+        return Discretisation(scheme, steps // count)
+    return _keeping(interval, scheme, onto(times, steps // count, jumps))
+
+
+def at_pace(interval: Interval, scheme: Scheme, steps: int, pace: Array, jumps: Jumps = NO_JUMPS) -> Discretisation:
+    """About so many steps of a scheme, dense where those of another method are: the nodes divide `pace` evenly.
+
+    Every kept time and every jump is a node. Steps so differ in width; where the other method kept its error the same
+    at every step, so do these.
+    """
+    times = interval.times
+    assert times is not None, "the times are known"
+    forwards = times[-1] > times[0]
+    near = 4 * jumps.margin
+    extra = [t for t in jumps.times if min(times) < t < max(times) and min(abs(t - kept) for kept in times) > near]
+    points = sorted((*times, *extra), reverse=not forwards)
+    passed = np.array(sorted({*pace, times[0], times[-1]}, reverse=not forwards))
+    sign = 1.0 if forwards else -1.0
+    numbers = np.interp(sign * np.array(points), sign * passed, np.arange(len(passed), dtype=np.float64))
+    shares = np.diff(numbers)
+    counts = np.maximum(1, np.rint(shares * steps / shares.sum()).astype(int))
+    nodes: list[float] = []
+    places = [0]
+    for (here, there), first, share, count in zip(pairwise(points), numbers, shares, counts, strict=False):
+        inner = first + share * np.arange(1, count) / count
+        found = sign * np.interp(inner, np.arange(len(passed)), sign * passed)
+        nodes += [here, *(float(t) for t in found if (t - here) * sign > 0 and (there - t) * sign > 0)]
+        places.append(len(nodes))
+    at = frozenset(
+        place for place, t in zip(places, points, strict=True) if any(abs(t - jump) <= near for jump in jumps.times)
+    )
+    keep = tuple(place for place, t in zip(places, points, strict=True) if t in times)
+    return _keeping(interval, scheme, Grid((*nodes, points[-1]), keep, at, jumps.margin))
+
+
+def _keeping(interval: Interval, scheme: Scheme, grid: Grid) -> Discretisation:
+    return Discretisation(scheme, grid if interval.everywhere else replace(grid, keep=grid.keep[-1:]))
 
 
 def onto(times: Sequence[float], substeps: int, jumps: Jumps) -> Grid:

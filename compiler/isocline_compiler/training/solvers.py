@@ -54,7 +54,12 @@ class TrainingSolver:
         if spec.scheme is None and self.integrator.steering.width:
             raise IsoclineError([messages.steer_needs_adaptive(node.span, spec.field, choice.name)])
         return discretise(
-            spec.interval, choice.name, _steps(choice), intervals=_intervals(node), span=choice.span or node.span
+            spec.interval,
+            choice.name,
+            _steps(choice),
+            intervals=_intervals(node),
+            span=choice.span or node.span,
+            options=choice.options,
         )
 
     def named(self, node: Node) -> Called | None:

@@ -51,6 +51,10 @@ class Imex(Solved):
             if not np.allclose(b @ c ** (power - 1), 1 / power, rtol=0, atol=1e-12):
                 raise ValueError(f"scheme {self.name}: its weights are not of order {power}")
 
+    def cheaper(self) -> tuple[Scheme, ...]:
+        """With fewer iterations: of what is nearly linear one is enough."""
+        return tuple(replace(self, iterations=count) for count in range(1, self.iterations))
+
     def with_options(self, options: Mapping[str, Any]) -> Scheme:
         """With as many iterations as are asked for."""
         return replace(self, iterations=int(options.get("iterations", self.iterations)))

@@ -16,7 +16,7 @@ from isocline_compiler.graph import Array, Fault, Node, Nodes, Operand
 from isocline_compiler.graph.solve import Solve
 from isocline_compiler.solvers.field import Field
 from isocline_compiler.solvers.schemes import linear_systems as systems
-from isocline_compiler.solvers.schemes.scheme import Misfit, Scheme
+from isocline_compiler.solvers.schemes.scheme import Misfit, Scheme, Search
 from isocline_compiler.solvers.schemes.step import Memory, Step
 from isocline_compiler.solvers.schemes.tableau import Tableau
 from isocline_dsl import messages
@@ -69,6 +69,11 @@ class ImplicitRungeKutta(Solved):
     tableau: Tableau
     iterations: int = 3
     options: ClassVar[Mapping[str, Any]] = MappingProxyType({"steps": None, "iterations": 3})
+    search: ClassVar[Search] = "stiff"
+
+    def cheaper(self) -> tuple[Scheme, ...]:
+        """With fewer iterations: of what is nearly linear one is enough."""
+        return tuple(replace(self, iterations=count) for count in range(1, self.iterations))
 
     @property
     def name(self) -> str:  # type: ignore[override]

@@ -7,13 +7,14 @@ from dataclasses import dataclass
 from functools import cached_property, reduce
 from itertools import accumulate
 from operator import add, mul
+from typing import ClassVar
 
 import numpy as np
 
 from isocline_compiler.graph import Array, Nodes, Operand
 from isocline_compiler.solvers.field import Field
 from isocline_compiler.solvers.schemes.explicit import HEUN, KUTTA3, RK4
-from isocline_compiler.solvers.schemes.scheme import Scheme
+from isocline_compiler.solvers.schemes.scheme import Scheme, Search
 from isocline_compiler.solvers.schemes.step import Memory, Step, width_ratio
 from isocline_compiler.solvers.schemes.tableau import TOLERANCE, Tableau, runge_kutta_step
 
@@ -140,6 +141,7 @@ class TwoStepMidpoint(Scheme):
     name: str
     order: float
     reference: str
+    search: ClassVar[Search] = "named"
 
     def advance(self, memory: Memory, field: Field, step: Step, x: Nodes) -> tuple[Memory, Nodes]:
         """One step; what is remembered are the states before."""

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from itertools import pairwise
 from math import cbrt, sqrt
+from typing import ClassVar
 
 import numpy as np
 
@@ -13,7 +14,7 @@ from isocline_compiler.graph import Array, Nodes
 from isocline_compiler.graph.solve import Solve
 from isocline_compiler.solvers.field import Field
 from isocline_compiler.solvers.schemes.problems import DAMPED, SEPARABLE, SWUNG, OrderProblem
-from isocline_compiler.solvers.schemes.scheme import Misfit, Scheme
+from isocline_compiler.solvers.schemes.scheme import Misfit, Scheme, Search
 from isocline_compiler.solvers.schemes.step import Memory, Step
 from isocline_compiler.solvers.schemes.tableau import TOLERANCE
 from isocline_compiler.solvers.schemes.trees import failed_partitioned_condition
@@ -128,6 +129,7 @@ class Momentum(Scheme):
     name: str
     order: float
     reference: str
+    search: ClassVar[Search] = "named"
 
     @cached_property
     def problems(self) -> tuple[OrderProblem, ...]:

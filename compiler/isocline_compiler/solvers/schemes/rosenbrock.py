@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from math import sqrt
-from typing import TypeAlias
+from typing import ClassVar, TypeAlias
 
 import numpy as np
 
@@ -16,6 +16,7 @@ from isocline_compiler.ops.broadcasting import broadcast_like
 from isocline_compiler.solvers.field import Field
 from isocline_compiler.solvers.schemes import linear_systems as systems
 from isocline_compiler.solvers.schemes.implicit import Solved, plus
+from isocline_compiler.solvers.schemes.scheme import Search
 from isocline_compiler.solvers.schemes.step import Memory, Step
 from isocline_compiler.solvers.schemes.trees import density, show, trees, vertices
 
@@ -43,6 +44,7 @@ class Rosenbrock(Solved):
     c: Rows
     m: tuple[float, ...]
     reference: str
+    search: ClassVar[Search] = "stiff"
 
     def __post_init__(self) -> None:
         for size in range(1, int(self.order) + 1):

@@ -6,7 +6,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
 from functools import cached_property
 from types import MappingProxyType
-from typing import Any, ClassVar, TypeAlias
+from typing import Any, ClassVar, Literal, TypeAlias
 
 from isocline_compiler.graph import Array, Nodes
 from isocline_compiler.graph.noise import NoiseKind
@@ -22,6 +22,11 @@ from isocline_dsl.tree import Span
 
 Misfit: TypeAlias = "Callable[[Span | None], Diagnostic]"
 """Why a scheme cannot solve something, for a place in the file."""
+
+
+Search: TypeAlias = Literal["always", "stiff", "named"]
+COMMON = ("steps", "compensated")
+"""Options that say how a scheme is used, not which it is."""
 
 
 class Scheme(ABC):
@@ -42,6 +47,24 @@ class Scheme(ABC):
     """What a call of it takes, with defaults; None: it must be said."""
     normals: int = 0
     """Standard normals that a step reads of every entry of a noise."""
+
+    search: ClassVar[Search] = "always"
+    """Whether `auto` tries it: where a solve is stiff, everywhere, or only where its name stands in the file."""
+
+    @property
+    def title(self) -> str:
+        """Its name, with the options that are not as they are by default."""
+        said = {key: getattr(self, key, value) for key, value in self.options.items() if key not in COMMON}
+        told = [f"{key}={value}" for key, value in said.items() if value != self.options[key]]
+        return f"{self.name}({', '.join(told)})" if told else self.name
+
+    def variants(self) -> tuple[Scheme, ...]:
+        """The scheme with the options that `auto` tries."""
+        return (self,)
+
+    def cheaper(self) -> tuple[Scheme, ...]:
+        """The scheme with options that cost less, the least first: what `auto` tries on the grid that it has found."""
+        return ()
 
     def start(self, field: Field, x: Nodes) -> Memory:
         """What is remembered before the first step."""

@@ -13,7 +13,7 @@ from numpy.polynomial import chebyshev
 
 from isocline_compiler.graph import Array, Nodes
 from isocline_compiler.solvers.field import Field
-from isocline_compiler.solvers.schemes.scheme import Scheme
+from isocline_compiler.solvers.schemes.scheme import Scheme, Search
 from isocline_compiler.solvers.schemes.step import Memory, Step
 
 DAMPING = 2 / 13
@@ -45,6 +45,11 @@ class RungeKuttaChebyshev(Scheme):
     order: float = 2
     reference: str = "Sommeijer, Shampine, Verwer (1998), J. Comput. Appl. Math. 88, 315-326: RKC"
     options: ClassVar[Mapping[str, Any]] = MappingProxyType({"steps": None, "stages": 10})
+    search: ClassVar[Search] = "stiff"
+
+    def variants(self) -> tuple[Scheme, ...]:
+        """With more stages the longer, the stiffer the equations."""
+        return tuple(replace(self, stages=count) for count in (10, 30))
 
     def with_options(self, options: Mapping[str, Any]) -> Scheme:
         """With as many stages as are asked for, two at least."""
