@@ -9,6 +9,9 @@ import numpy as np
 import pytest
 
 from isocline_compiler import driver
+from isocline_compiler.certify.evaluation import Evaluator
+from isocline_compiler.certify.samples import drawn
+from isocline_compiler.lower.check import check
 from isocline_dsl.diagnostics import Diagnostic, IsoclineError, Source
 
 
@@ -114,8 +117,15 @@ STIFF = {
 
 @pytest.mark.parametrize("name", STIFF)
 def test_a_stiff_field_is_told_with_its_rate(name: str, tmp_path: Path) -> None:
+    """By the explicit reference, in whose place an implicit one is taken then."""
     text, (least, most) = STIFF[name]
-    fault, _ = refused(tmp_path, text)
+    file = tmp_path / "case.dyn"
+    file.write_text(f"dyn 1\nmodel case\n{text}\ndeploy {{ solver auto(error=1e-3) }}\n")
+    model = check(file)
+    evaluator = Evaluator(model, {}, drawn(model.inputs, model.source), 1e-3)
+    with pytest.raises(IsoclineError) as caught:
+        evaluator.referred()
+    (fault,) = caught.value.diagnostics
     assert fault.code == "E672"
     (rate,) = numbers(fault.message.partition("at a rate of ")[2])[:1]
     assert least <= rate <= most
