@@ -11,6 +11,7 @@ from isocline_compiler.vocabulary.functions.dense import DENSE
 from isocline_compiler.vocabulary.functions.derivatives import DERIVATIVES
 from isocline_compiler.vocabulary.functions.elementwise import ELEMENTWISE
 from isocline_compiler.vocabulary.functions.losses import LOSSES
+from isocline_compiler.vocabulary.functions.matrices import MATRICES
 from isocline_compiler.vocabulary.functions.metrics import METRICS
 from isocline_compiler.vocabulary.functions.noise import TRAINING_NOISE
 from isocline_compiler.vocabulary.functions.normalization import NORMALIZATION
@@ -31,6 +32,7 @@ FUNCTIONS: Mapping[str, Function] = by_name(
     *REDUCTIONS,
     *ORDER_STATISTICS,
     *SHAPING,
+    *MATRICES,
     *DENSE,
     *CONVOLUTION,
     *POOLING,

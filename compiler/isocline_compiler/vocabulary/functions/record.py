@@ -13,7 +13,9 @@ from isocline_compiler.vocabulary.functions.kinds import ArgumentKind, WordCall,
 from isocline_compiler.vocabulary.functions.scope import Scope
 from isocline_dsl.messages import calls
 
-FunctionKind: TypeAlias = Literal["elementwise", "reduction", "shaping", "layer", "derivative", "loss", "metric"]
+FunctionKind: TypeAlias = Literal[
+    "elementwise", "reduction", "shaping", "matrix", "layer", "derivative", "loss", "metric"
+]
 Given = TypeVar("Given")
 
 
