@@ -24,6 +24,7 @@ from isocline_compiler.vocabulary.functions.scaling import SCALING
 from isocline_compiler.vocabulary.functions.scores import SCORES
 from isocline_compiler.vocabulary.functions.shaping import SHAPING
 from isocline_compiler.vocabulary.functions.trigonometry import TRIGONOMETRY
+from isocline_compiler.vocabulary.functions.volumes import VOLUMES
 
 FUNCTIONS: Mapping[str, Function] = by_name(
     *ELEMENTWISE,
@@ -41,6 +42,7 @@ FUNCTIONS: Mapping[str, Function] = by_name(
     *SCALING,
     *TRAINING_NOISE,
     *DERIVATIVES,
+    *VOLUMES,
     *LOSSES,
     *SCORES,
     *METRICS,
