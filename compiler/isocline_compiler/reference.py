@@ -174,6 +174,7 @@ def _first_sentence(text: str) -> str:
 TABLES: Mapping[str, Callable[[], str]] = {
     "elementwise": lambda: callables(FUNCTIONS, "elementwise"),
     "reductions": lambda: callables(FUNCTIONS, "reduction"),
+    "matrices": lambda: callables(FUNCTIONS, "matrix"),
     "derivatives": lambda: callables(FUNCTIONS, "derivative"),
     "shaping": lambda: callables(FUNCTIONS, "shaping"),
     "layers": lambda: callables(FUNCTIONS, "layer"),

@@ -189,3 +189,22 @@ def test_a_jump_at_the_start_or_the_end_is_read_from_inside() -> None:
 def test_around_a_pulse_every_stretch_has_as_many_steps() -> None:
     grid = onto((0.0, 100.0), 8, Jumps((), 1e-6, around=(59.0, 60.0, 61.0)))
     assert grid.times == (0.0, 29.5, 59.0, 59.5, 60.0, 60.5, 61.0, 80.5, 100.0)
+
+
+def test_a_net_of_the_time_is_read_where_the_weights_are_in_single_precision(tmp_path: Path) -> None:
+    """relu(w t + b) has its corner at -b/w, found to a neighbour although w and b are of 32 bits."""
+    file = tmp_path / "forced.dyn"
+    file.write_text(MODEL.format(forcing="sum([t] |> dense(1) |> relu)", times="0..100"))
+    model = check(file)
+    weights = {item.name: torch.tensor(0.3) if "weight" in item.name else torch.tensor(-7.7) for item in model.weights}
+    given = {item.name: weights[item.name].expand(item.shape) for item in model.weights}
+    assert {value.dtype for value in given.values()} == {torch.float32}
+    found: list[Breaks] = []
+
+    def look(node: Node, field: TorchField, initial: tuple, *_: object) -> tuple:
+        found.append(find_breaks(field.bound, node.attrs["spec"].interval.times))
+        return initial
+
+    TorchProgram(model.graph)({"a": torch.tensor([0.5]), **given}, integrator=look)
+    (jump,) = found[0].jumps
+    assert jump.after == pytest.approx(np.float32(7.7) / np.float64(np.float32(0.3)), rel=1e-14)

@@ -9,23 +9,23 @@ import pytest
 import torch
 
 from isocline_compiler.backends.to_torch import TorchProgram
+from isocline_compiler.certify.choose import discretisation
 from isocline_compiler.lower import lower
 from isocline_compiler.model import Model
 from isocline_compiler.vocabulary.distributions import DISTRIBUTIONS
 from isocline_compiler.vocabulary.distributions.record import Distribution
 from isocline_compiler.vocabulary.functions import FUNCTIONS
-from isocline_compiler.vocabulary.functions.record import EXAMPLE_TYPES, Function
+from isocline_compiler.vocabulary.functions.record import Function, example_declarations
 from isocline_compiler.vocabulary.regularizers import REGULARIZERS
 from isocline_compiler.vocabulary.regularizers.record import Regularizer
 from isocline_dsl.diagnostics import IsoclineError, Source
 from isocline_dsl.parse import parse
+from tests.solves import unrolled
 
 
 def program(example: str) -> str:
-    """The example as the one output of a model whose inputs are the names it uses."""
-    used = [name for name in EXAMPLE_TYPES if re.search(rf"\b{name}\b", example)]
-    inputs = "\n".join(f"input {name}: {EXAMPLE_TYPES[name]}" for name in used)
-    return f"dyn 1\nmodel example\n{inputs}\noutput result = {example}\n"
+    """The example as the one output of a model that declares the names it uses."""
+    return f"dyn 1\nmodel example\n{example_declarations(example)}\noutput result = {example}\n"
 
 
 def typed(text: str) -> Model:
@@ -52,7 +52,8 @@ def test_the_example_is_a_program(function: Function) -> None:
         model = typed(program(function.example))
     except IsoclineError as mistake:
         pytest.fail(f"{program(function.example)}\n{mistake}")
-    result = TorchProgram(model.graph)(arrays(model))["result"]
+    graph = unrolled(model.graph, lambda solve: discretisation(solve, "rk4", 4))
+    result = TorchProgram(graph)(arrays(model))["result"]
     declared = tuple(3 if size == "batch" else size for size in model.graph.outputs["result"].shape)
     assert tuple(result.shape) == declared
     assert torch.isfinite(result.double()).all()

@@ -244,4 +244,4 @@ def test_a_constant_may_stand_beside_an_array() -> None:
 
 def test_the_table_holds_every_name_of_the_language_once() -> None:
     kinds = {item.kind for item in FUNCTIONS.values()}
-    assert kinds == {"elementwise", "reduction", "shaping", "layer", "derivative", "loss", "metric"}
+    assert kinds == {"elementwise", "reduction", "shaping", "matrix", "layer", "derivative", "loss", "metric"}

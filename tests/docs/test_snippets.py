@@ -14,7 +14,7 @@ from isocline_compiler.model import Model
 from isocline_compiler.vocabulary.distributions import DISTRIBUTIONS
 from isocline_compiler.vocabulary.draws import DRAWS
 from isocline_compiler.vocabulary.functions import FUNCTIONS
-from isocline_compiler.vocabulary.functions.record import EXAMPLE_TYPES, Callee
+from isocline_compiler.vocabulary.functions.record import EXAMPLE_TYPES, Callee, example_declarations
 from isocline_compiler.vocabulary.regularizers import REGULARIZERS
 from isocline_dsl import CATALOGUE, IsoclineError, Source, parse, render_error
 
@@ -76,16 +76,11 @@ def test_blocks_are_found() -> None:
 # ------------------------------------------------------------------------------- examples in docstrings
 
 
-def mentioned(text: str) -> list[str]:
-    return [name for name in EXAMPLE_TYPES if re.search(rf"\b{name}\b", text)]
-
-
 def of_function(example: str) -> str:
     """The example as an output of a model with the inputs that it uses."""
-    used = mentioned(example) or ["x"]
-    inputs = "\n".join(f"input {name}: {EXAMPLE_TYPES[name]}" for name in used)
-    keep = "" if mentioned(example) else "\noutput kept = x"
-    return f"dyn 1\nmodel example\n{inputs}\noutput result = {example}{keep}\n"
+    declared = example_declarations(example)
+    kept = "" if declared else "\ninput x: real[4]\noutput kept = x"
+    return f"dyn 1\nmodel example\n{declared}\noutput result = {example}{kept}\n"
 
 
 def of_metric(example: str) -> str:

@@ -139,6 +139,24 @@ def test_gradients_agree_with_differences(adjoint: bool, times: tuple[float, ...
     assert moved
 
 
+@pytest.mark.parametrize("adjoint", [False, True])
+def test_a_weight_beside_a_function_of_it_counts_once(adjoint: bool) -> None:
+    """x' = k x - e^k x^2, whose e^k is computed once a solve: what goes through it is not part of the slope by k.
+
+    x(1) = k x0 e^k/(k + x0 e^k (e^k - 1)), differentiated by autograd.
+    """
+    x0, k = leaf(INPUT, "x0", SCALAR), leaf(WEIGHT, "k", TensorType("real", ()))
+    t, x = leaf(ARGUMENT, "t", TensorType("real", ())), leaf(ARGUMENT, "x", SCALAR)
+    region = Region((t, x), (k * x - OPS["exp"](k) * x * x,))
+    end = pick(solve_node(region, (x0,), Interval((0.0, 1.0), False), field="logistic"), 0)
+    start = torch.tensor([0.3, 1.7], dtype=torch.float64)
+    rate = torch.tensor(0.4, dtype=torch.float64, requires_grad=True)
+    grown = rate * start * rate.exp() / (rate + start * rate.exp() * (rate.exp() - 1))
+    (found,) = run((end,), {"x0": start, "k": rate}, AdaptiveIntegrator("dopri5", 1e-9, 1e-10, adjoint=adjoint))
+    ours, theirs = (torch.autograd.grad(value.sum(), rate)[0] for value in (found, grown))
+    torch.testing.assert_close(ours, theirs, rtol=1e-7, atol=1e-8)
+
+
 def explosive(power: float) -> Callable[[], Node]:
     """x' = x^power from 1: for power 2 the solution is 1/(1 - t)."""
 

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property, lru_cache
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from isocline_compiler.backends.to_torch import Bound, StraightLineProgram
+from isocline_compiler.backends.to_torch import Bound, Run, StraightLineProgram
 from isocline_compiler.derivatives.reverse_forward import dependent
 from isocline_compiler.graph import INPUT, WEIGHT, Array, Node, Region, topological
 from isocline_compiler.graph.solve import SOLVE
@@ -64,10 +64,14 @@ class Forcing:
         return (*(bound.captured[i] for i in self._held), *(bound.run.bound[name] for name in self._named))
 
     def reading(self, bound: Bound, times: Array, clock: Callable[[Tensor], Tensor]) -> Reading:
-        """All of it at these times of the solver; `clock` turns one into the time of the file, one a sample or one."""
+        """All of it at these times of the solver; `clock` turns one into the time of the file, one a sample or one.
+
+        In float64, whatever the model is trained in: jumps are found between neighbouring times.
+        """
+        run, captured = self._wide(bound)
 
         def at(s: Tensor) -> tuple[Sequence[Tensor], Sequence[Tensor], Sequence[Tensor]]:
-            found = self._program(bound.run, (clock(s), *bound.captured))
+            found = self._program(run, (clock(s), *captured))
             values = dict(zip(self._roots, found, strict=True))
             pieces = [_piece(node, values) for node in self.switching]
             signs = [torch.sign(values[node]) for node in self.nodes if node.type.kind == "real"]
@@ -83,6 +87,17 @@ class Forcing:
             _joined(pieces, len(times)), np.concatenate(shared) if shared else np.zeros(0, dtype=bool),
             _joined(signs, len(times)), _joined(values, len(times)),
         )  # fmt: skip
+
+    def _wide(self, bound: Bound) -> tuple[Run, Sequence[Tensor]]:
+        """What it reads besides the time, in float64: matrices are not multiplied in two precisions."""
+        named = {name: _widened(bound.run.bound[name]) for name in self._named}
+        run = replace(bound.run, bound=named, setting=replace(bound.run.setting, working=torch.float64))
+        captured = [_widened(item) if i in self._held else item for i, item in enumerate(bound.captured)]
+        return run, captured
+
+
+def _widened(value: Tensor) -> Tensor:
+    return value.double() if value.is_floating_point() else value
 
 
 def _piece(node: Node, values: dict[Node, Tensor]) -> Tensor:

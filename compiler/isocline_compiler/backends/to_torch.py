@@ -278,7 +278,12 @@ class FieldProgram:
     def bind(self, run: Run, captured: Sequence[Tensor]) -> TorchField:
         """The field for these captured values, ready to be evaluated."""
         bound = Bound(self.region, self.states, tuple(captured), run)
-        return _BoundField(self._each, self._once(run, captured), bound)
+        return _BoundField(self._each, tuple(map(_set_apart, self._once(run, captured))), bound)
+
+
+def _set_apart(value: Any) -> Any:
+    """The same tensor as a variable of its own: a derivative by k does not count what goes through exp(k), another."""
+    return value.view_as(value) if isinstance(value, Tensor) and value.requires_grad else value
 
 
 class _BoundField:

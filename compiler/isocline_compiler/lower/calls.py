@@ -26,6 +26,8 @@ class Evaluation:
     """How arguments become values where a call stands, and where the weights that the call makes are kept."""
 
     node: Callable[[Expression], Node]
+    solution: Callable[[Expression], Node]
+    """A state of a solution, any of them where it has several; of another value the value itself."""
     numbers: Numbers
     scope: LayerScope
 
@@ -70,6 +72,8 @@ def argument(expression: Expression, parameter: Parameter, function: Function, p
     kind = parameter.kind.name
     if kind == "value":
         return place.node(expression)
+    if kind == "solution":
+        return place.solution(expression)
     if kind == "word":
         return word(expression, function.name, place.numbers)
     return plain(expression, kind, place.numbers)

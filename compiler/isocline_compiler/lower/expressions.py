@@ -130,6 +130,11 @@ class Expressions:
             raise LowerError(messages.solution_needs_state(expression.span, sorted(value.states)))
         return only
 
+    def _any_state(self, expression: Expression) -> Node:
+        """A state of a solution, which leads to all of it."""
+        value = self.value(expression)
+        return value if isinstance(value, Node) else next(iter(value.states.values()))
+
     def value(self, expression: Expression) -> Value:
         """The value of an expression. Raises LowerError with the narrowest place that is known."""
         depth = _DEPTH.get()
@@ -255,7 +260,9 @@ class Expressions:
             raise LowerError(noise.loss_function_outside(call.name.span, name))
         if name not in FUNCTIONS:
             raise self._unknown(call)
-        return call_function(FUNCTIONS[name], call, arguments, Evaluation(self.node, self.numbers, self.frame.scope))
+        return call_function(
+            FUNCTIONS[name], call, arguments, Evaluation(self.node, self._any_state, self.numbers, self.frame.scope)
+        )
 
     def _unknown(self, call: Call) -> Exception:
         """Names in `regularize` and `check` are looked up here, all others where names are resolved."""

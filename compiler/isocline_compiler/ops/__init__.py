@@ -13,6 +13,7 @@ from isocline_compiler.ops.convolution import CONVOLUTION
 from isocline_compiler.ops.elementwise import ELEMENTWISE
 from isocline_compiler.ops.indexing import INDEXING
 from isocline_compiler.ops.linear import LINEAR_MAPS
+from isocline_compiler.ops.linear_algebra import LINEAR_ALGEBRA
 from isocline_compiler.ops.matrix import MATRIX
 from isocline_compiler.ops.noise import NOISE
 from isocline_compiler.ops.normalisation import NORMALISATION
@@ -29,6 +30,7 @@ OPS: Mapping[str, Op] = by_name(
     *REDUCTION,
     *LINEAR_MAPS,
     *MATRIX,
+    *LINEAR_ALGEBRA,
     *SHAPING,
     *INDEXING,
     *ORDERING,

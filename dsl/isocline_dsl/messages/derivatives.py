@@ -74,3 +74,17 @@ def derivative_of_too_much(span: Span | None, function: str, count: int, most: i
         f"`{function}` is of an expression of {count} operations, more than {most}",
         "nest fewer derivatives: each makes the expression two to three times as large",
     )
+
+
+@message("E356")
+def not_a_solution(span: Span | None, function: str) -> Draft:
+    """The Jacobian of a solve is that of its end with respect to its start, so it is asked for by the name of a solve.
+
+        z = solve flow from x = data over 1..0
+        volume = logdet_jacobian(z)              # not of z[0], or of what was computed from z
+
+    Of any other value take `logdet(jacobian(y, x))`.
+    """
+    return Draft(
+        span, f"`{function}` is of a solution", "give the name of a solve; of other values `logdet(jacobian(y, x))`"
+    )

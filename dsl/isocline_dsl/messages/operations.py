@@ -40,6 +40,40 @@ def size_not_known(span: Span | None, operation: str, size: str) -> Draft:
     return Draft(span, f"`{operation}` needs the size of axis {size}, which is not known when compiling")
 
 
+@message("E255")
+def matrix_not_square(span: Span | None, callee: str, found: str) -> Draft:
+    """Equations are solved, and determinants taken, of square matrices: as many equations as unknowns.
+
+        x = solve_linear(A, b)           # A: real[3, 3], b: real[3] or real[3, 2]
+
+    Of more equations than unknowns `solve_linear(transpose(A) @ A, transpose(A) @ b)` is the least squares.
+    """
+    return Draft(span, f"`{callee}` takes a square matrix, found {found}", "it is `real[n, n]`")
+
+
+@message("E256")
+def matrix_too_large(span: Span | None, callee: str, rows: int, most: int) -> Draft:
+    """An elimination is written out, a column at a time, so that it runs wherever ONNX does: for small matrices.
+
+    The operators grow with the rows, the work with their cube. Where a large matrix has structure (blocks, a diagonal
+    and a few columns), solve for its parts.
+    """
+    return Draft(
+        span, f"`{callee}` takes matrices of at most {most} rows, found {rows}", "solve for its blocks one by one"
+    )
+
+
+@message("E257")
+def singular_matrix(span: Span | None, callee: str) -> Draft:
+    """A matrix that is known when compiling, and has no inverse: some of its rows are a combination of the others.
+
+        const A = [[1, 2], [2, 4]]       # the second row is twice the first
+
+    A matrix that becomes singular where the model runs gives values that are not finite there, for that sample alone.
+    """
+    return Draft(span, f"`{callee}` of a matrix that is singular", "its rows depend on each other: check its entries")
+
+
 @message("E651")
 def no_float64_kernel(span: Span | None, operation: str) -> Draft:
     """The model asks to be deployed in float64, but onnxruntime computes this operation in float32 only.

@@ -11,6 +11,7 @@ from isocline_compiler.vocabulary.functions.dense import DENSE
 from isocline_compiler.vocabulary.functions.derivatives import DERIVATIVES
 from isocline_compiler.vocabulary.functions.elementwise import ELEMENTWISE
 from isocline_compiler.vocabulary.functions.losses import LOSSES
+from isocline_compiler.vocabulary.functions.matrices import MATRICES
 from isocline_compiler.vocabulary.functions.metrics import METRICS
 from isocline_compiler.vocabulary.functions.noise import TRAINING_NOISE
 from isocline_compiler.vocabulary.functions.normalization import NORMALIZATION
@@ -23,6 +24,7 @@ from isocline_compiler.vocabulary.functions.scaling import SCALING
 from isocline_compiler.vocabulary.functions.scores import SCORES
 from isocline_compiler.vocabulary.functions.shaping import SHAPING
 from isocline_compiler.vocabulary.functions.trigonometry import TRIGONOMETRY
+from isocline_compiler.vocabulary.functions.volumes import VOLUMES
 
 FUNCTIONS: Mapping[str, Function] = by_name(
     *ELEMENTWISE,
@@ -31,6 +33,7 @@ FUNCTIONS: Mapping[str, Function] = by_name(
     *REDUCTIONS,
     *ORDER_STATISTICS,
     *SHAPING,
+    *MATRICES,
     *DENSE,
     *CONVOLUTION,
     *POOLING,
@@ -39,6 +42,7 @@ FUNCTIONS: Mapping[str, Function] = by_name(
     *SCALING,
     *TRAINING_NOISE,
     *DERIVATIVES,
+    *VOLUMES,
     *LOSSES,
     *SCORES,
     *METRICS,

@@ -75,7 +75,7 @@ def vjp(y: Value, x: Value, u: Value) -> Node:
     _require_dependence("vjp", y, x)
     _require_same("vjp", y, u)
     if _by_columns(y, x) or (u.type.batched and not y.type.batched):
-        return _joined([_inner(column, u) for column in _pushed("vjp", y, x)], x.type.sample)
+        return _joined([inner(column, u) for column in _pushed("vjp", y, x)], x.type.sample)
     return pull([y], [broadcast_like(u, y)], [x])[0]
 
 
@@ -98,7 +98,7 @@ def divergence(y: Value, x: Value) -> Node:
     """
     _require_dependence("divergence", y, x)
     _require_same("divergence", y, x)
-    return _trace("divergence", y, x)
+    return trace_of("divergence", y, x)
 
 
 def hessian(y: Value, x: Value) -> Node:
@@ -114,7 +114,7 @@ def laplacian(y: Value, x: Value) -> Node:
 
     Example: laplacian(sum(x^3), x)
     """
-    return _trace("laplacian", grad(y, x), x)
+    return trace_of("laplacian", grad(y, x), x)
 
 
 # ---------------------------------------------------------------------------------------------------- passes
@@ -141,7 +141,7 @@ def _along_each(y: Node, x: Node, v: Node) -> Node:
     """sum_i (dy/dx_i) v_i where every sample has a direction v of its own and x is common to all."""
     total = constant(0.0)
     for column, unit in zip(_pushed("jvp", y, x), _units(x), strict=True):
-        total = total + elementwise("mul", column, _inner(v, unit))
+        total = total + elementwise("mul", column, inner(v, unit))
     return total
 
 
@@ -150,18 +150,18 @@ def _units(like: Node) -> list[Node]:
     return [_unit(like, index) for index in range(_count("jvp", like, like))]
 
 
-def _trace(function: str, y: Node, x: Node) -> Node:
+def trace_of(function: str, y: Node, x: Node) -> Node:
     """sum_i dy_i/dx_i: a pass each, forwards where there is a solve between."""
     count = _count(function, x, y)
     units = [_unit(y, index) for index in range(count)]
     passes = _pushed(function, y, x) if _by_columns(y, x) else [pull([y], [unit], [x])[0] for unit in units]
     total = constant(0.0)
     for part, unit in zip(passes, units, strict=True):
-        total = total + _inner(part, unit)
+        total = total + inner(part, unit)
     return total
 
 
-def _inner(left: Node, right: Node) -> Node:
+def inner(left: Node, right: Node) -> Node:
     """The sum of the products of entries: one number for each sample."""
     product = left * right
     axes = tuple(range(int(product.type.batched), product.type.rank))

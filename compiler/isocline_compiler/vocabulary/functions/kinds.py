@@ -60,6 +60,7 @@ def _is_size(value: Any) -> bool:
 Value: TypeAlias = Annotated[
     Node, ArgumentKind("value", "a value", lambda v: isinstance(v, Node) or is_number(v), as_node)
 ]
+SolutionValue: TypeAlias = Annotated[Node, ArgumentKind("solution", "a solution", lambda v: isinstance(v, Node))]
 Count: TypeAlias = Annotated[
     int, ArgumentKind("count", "a positive whole number", lambda v: is_whole(v) and 1 <= v <= MOST)
 ]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -13,7 +14,9 @@ from isocline_compiler.vocabulary.functions.kinds import ArgumentKind, WordCall,
 from isocline_compiler.vocabulary.functions.scope import Scope
 from isocline_dsl.messages import calls
 
-FunctionKind: TypeAlias = Literal["elementwise", "reduction", "shaping", "layer", "derivative", "loss", "metric"]
+FunctionKind: TypeAlias = Literal[
+    "elementwise", "reduction", "shaping", "matrix", "layer", "derivative", "loss", "metric"
+]
 Given = TypeVar("Given")
 
 
@@ -100,6 +103,19 @@ EXAMPLE_TYPES: Mapping[str, str] = {
     "labels": "class[4]",
 }
 """The names that the examples in the docstrings use, and their types."""
+
+EXAMPLE_SOLVES: Mapping[str, str] = {
+    "path": "field flow(t, q: real[4]) { q' = tanh(q*y) }\npath = solve flow from q = x over 0..1",
+}
+"""What else they use, as it is declared."""
+
+
+def example_declarations(example: str) -> str:
+    """What must stand before an example in a file: its inputs, and what is solved."""
+    solves = [text for name, text in EXAMPLE_SOLVES.items() if re.search(rf"\b{name}\b", example)]
+    read = " ".join([example, *(re.sub(r"field \w+\(t", "", text) for text in solves)])
+    used = [name for name in EXAMPLE_TYPES if re.search(rf"\b{name}\b", read)]
+    return "\n".join([*(f"input {name}: {EXAMPLE_TYPES[name]}" for name in used), *solves])
 
 
 def callees(*builds: Callable[..., Any]) -> tuple[Callee, ...]:
