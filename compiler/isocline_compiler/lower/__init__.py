@@ -6,7 +6,7 @@ from typing import Literal
 
 from isocline_compiler.graph import Graph, Node
 from isocline_compiler.lower.blocks import DataLowering, DeployLowering
-from isocline_compiler.lower.expressions import LATER, Solution, room_to_nest
+from isocline_compiler.lower.expressions import Solution, room_to_nest
 from isocline_compiler.lower.faults import LowerError, Poisoned
 from isocline_compiler.lower.reach import by_use, check_inlined
 from isocline_compiler.lower.training import TrainLowering
@@ -21,7 +21,7 @@ from isocline_dsl.diagnostics import IsoclineError, Source
 from isocline_dsl.resolve import resolve
 from isocline_dsl.tree import Block, Field, Input, Net, Output, Program, Target
 
-CALLABLE = frozenset({*FUNCTIONS, *FIELD_LOSSES, *LATER})
+CALLABLE = frozenset({*FUNCTIONS, *FIELD_LOSSES})
 """The names that may be called in an expression without being declared; `regularize` has its own."""
 
 

@@ -48,9 +48,6 @@ _ELEMENTWISE: Mapping[str, str] = {
     "==": "equal", "!=": "not_equal", "and": "and", "or": "or",
 }  # fmt: skip
 
-LATER = frozenset(["jacobian_norm"])
-"""Functions of the language that this version does not compile."""
-
 
 @dataclass(frozen=True)
 class Solution:
@@ -246,8 +243,6 @@ class Expressions:
             return self.call_net(name, tuple(self.node(item) for item in arguments), call.span)
         if name in self.frame.states:
             raise LowerError(messages.not_available_yet(call.span, f"the delayed state `{name}(...)`"))
-        if name in LATER:
-            raise LowerError(messages.not_available_yet(call.span, f"`{name}`"))
         if name in FIELD_LOSSES and not self.regularizing:
             raise LowerError(noise.loss_function_outside(call.name.span, name))
         if name not in FUNCTIONS:

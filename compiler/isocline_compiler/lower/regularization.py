@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from typing import Any
 
 from isocline_compiler.graph import ARGUMENT, Fault, Node, Nodes, Region, leaf, substitute, topological
@@ -10,8 +10,7 @@ from isocline_compiler.graph.solve import SOLVE, Solve, choice_of, spec_of
 from isocline_compiler.lower.field_values import FieldValues
 from isocline_compiler.lower.weights import WeightTable
 from isocline_compiler.passes.share import shared
-from isocline_dsl import messages
-from isocline_dsl.messages import noise
+from isocline_dsl.messages import noise, regularizers
 
 
 class LossContext:
@@ -23,11 +22,13 @@ class LossContext:
         table: WeightTable,
         parameters: Collection[str],
         fields: FieldValues | None = None,
+        drawing: Callable[[str, tuple[int, ...]], Node] | None = None,
     ) -> None:
         self.terms = tuple(terms)
         self._table = table
         self._parameters = parameters
         self._fields = fields
+        self._drawing = drawing or _no_draws
         self._replaced: list[tuple[Node, Node]] = []
 
     @property
@@ -36,20 +37,25 @@ class LossContext:
         trained = [name for name, weight in self._table.weights.items() if weight.role == "trained"]
         return [self._table.leaves[name] for name in trained if name not in self._parameters]
 
-    def solves(self, field: str) -> Sequence[Node]:
-        """The solves of a field that the loss depends on, as they are now. Raises `Fault` when there is none.
+    def solves(self, name: str) -> Sequence[Node]:
+        """The solves of a field that the loss depends on, or that of one solution, as they are now. Raises `Fault` when
+        there is none.
 
         A solve and its variations are one: what varies it goes along the same solution.
         """
         found: dict[str, Node] = {}
         for node in topological(self.terms):
-            if node.op is SOLVE and spec_of(node).field == field:
+            if node.op is SOLVE and name in (spec_of(node).field, choice_of(node)):
                 known = found.get(choice_of(node))
                 if known is None or spec_of(known).varies is not None:
                     found[choice_of(node)] = node
         if not found:
-            raise Fault(lambda span: messages.field_not_solved(span, field))
+            raise Fault(lambda span: regularizers.solution_not_in_loss(span, name))
         return list(found.values())
+
+    def draw(self, name: str, shape: tuple[int, ...]) -> Node:
+        """Random signs, (batch, *shape), new for each sample and each step of training."""
+        return self._drawing(name, shape)
 
     def beside(self, node: Node, field: str) -> tuple[Solve, Nodes]:
         """A solve that has captured what another field reads, and the slopes that field gives its states.
@@ -82,6 +88,10 @@ class LossContext:
         for old, new in self._replaced:
             (node,) = substitute((node,), {old: new})
         return node
+
+
+def _no_draws(name: str, shape: tuple[int, ...]) -> Node:
+    raise AssertionError("nothing is drawn outside of a block `train`")
 
 
 def _captured(solve: Solve, pairs: Iterable[tuple[Node, Node]]) -> tuple[Solve, dict[Node, Node]]:

@@ -19,8 +19,17 @@ class Context(Protocol):
         """The trained weights of layers: leaves, named by their paths. Declared parameters are not among them."""
         ...
 
-    def solves(self, field: str) -> Sequence[Node]:
-        """The solve nodes of a field, as they are now. Raises `Fault` when the field is unknown or never solved."""
+    def solves(self, name: str) -> Sequence[Node]:
+        """The solve nodes that a solution, or all solutions of a field, are found by, as they are now.
+
+        Raises `Fault` when no loss reads any.
+        """
+        ...
+
+    def draw(self, name: str, shape: tuple[int, ...]) -> Node:
+        """Random signs (batch, *shape), new for each sample and each step of training; they stay on samples that are
+        not trained on.
+        """
         ...
 
     def beside(self, node: Node, field: str) -> tuple[Solve, Nodes]:
