@@ -156,3 +156,30 @@ def test_a_path_at_rest_has_no_length_and_its_gradient_is_zero() -> None:
     length = lengths(0.0, k)["path_length(f)"].sum()
     (gradient,) = torch.autograd.grad(length, [k])
     assert (float(length), float(gradient)) == (0.0, 0.0)
+
+
+DEEP = """dyn 1
+model deep
+input x: real[3]
+target y: real[3]
+field block(t, h: real[3]) weights per step { h' = h |> dense(4) |> tanh |> dense(3) }
+first = solve block from h = x over 0..1 with euler(steps=5)
+output y0 = first
+train { loss mse(y0, y); regularize weight_smoothness(block); precision float64; epochs 1 }
+"""
+
+
+def test_the_smoothness_of_weights_is_that_of_their_differences_in_numpy() -> None:
+    source = Source(DEEP)
+    made = lower(parse(source), source)
+    plan = made.training
+    assert plan is not None
+    stepped, _ = training_solver(plan).unrolled(plan.losses)
+    generator = np.random.default_rng(2)
+    values = {weight.name: generator.normal(size=weight.shape) for weight in made.weights}
+    assert {array.shape for array in values.values()} == {(5, 3, 4), (5, 4), (5, 4, 3), (5, 3)}
+    given = {name: torch.as_tensor(array) for name, array in values.items()}
+    given |= {"x": torch.zeros(2, 3).double(), "y": torch.zeros(2, 3).double()}
+    found = TorchProgram(stepped)(given)["weight_smoothness(block)"]
+    expected = sum(float(np.square(np.diff(array, axis=0)).sum()) for array in values.values())
+    assert float(found) == pytest.approx(expected, rel=1e-12)

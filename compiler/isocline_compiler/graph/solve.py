@@ -8,7 +8,7 @@ of, and what a step reads besides its state. Everything that looks at a solve go
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Literal, TypeAlias
 
@@ -33,7 +33,7 @@ class Interval:
 
 # ---------------------------------------------------------------------------------------------------- the record
 
-Role: TypeAlias = Literal["own", "tangent", "integral", "log_density"]
+Role: TypeAlias = Literal["own", "tangent", "integral", "measure", "log_density"]
 
 
 @dataclass(frozen=True)
@@ -41,8 +41,9 @@ class State:
     """One state of a solve. `shape` is that of a sample.
 
     `role`: "own" (the author declared it), "tangent" (how the state `of` varies along a `direction`), "integral" (of a
-    function along the solution, read by nothing), "log_density". States of one `group` move together in a scheme that
-    moves states in turn.
+    function along the solution, read by nothing), "measure" (a sum over the steps: the equation leaves it at rest, and
+    each step of a scheme adds what its `measure` says), "log_density". States of one `group` move together in a scheme
+    that moves states in turn.
     """
 
     name: str
@@ -51,6 +52,7 @@ class State:
     of: str | None = None
     direction: tuple[int, ...] = ()
     group: str | None = None
+    measure: Callable[..., Node] | None = None
 
 
 TermKind: TypeAlias = Literal["drift", "stiff", "linear", "diffusion"]

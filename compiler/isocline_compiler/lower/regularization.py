@@ -6,11 +6,13 @@ from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from typing import Any
 
 from isocline_compiler.graph import ARGUMENT, Fault, Node, Nodes, Region, leaf, substitute, topological
+from isocline_compiler.graph.called import Called
 from isocline_compiler.graph.solve import SOLVE, Solve, choice_of, spec_of
 from isocline_compiler.lower.field_values import FieldValues
 from isocline_compiler.lower.weights import WeightTable
 from isocline_compiler.passes.share import shared
-from isocline_dsl.messages import noise, regularizers
+from isocline_dsl import messages
+from isocline_dsl.messages import noise
 
 
 class LossContext:
@@ -23,12 +25,14 @@ class LossContext:
         parameters: Collection[str],
         fields: FieldValues | None = None,
         drawing: Callable[[str, tuple[int, ...]], Node] | None = None,
+        solver: Callable[[], Called] | None = None,
     ) -> None:
         self.terms = tuple(terms)
         self._table = table
         self._parameters = parameters
         self._fields = fields
         self._drawing = drawing or _no_draws
+        self._solver = solver
         self._replaced: list[tuple[Node, Node]] = []
 
     @property
@@ -50,7 +54,7 @@ class LossContext:
                 if known is None or spec_of(known).varies is not None:
                     found[choice_of(node)] = node
         if not found:
-            raise Fault(lambda span: regularizers.solution_not_in_loss(span, name))
+            raise Fault(lambda span: messages.solution_not_in_loss(span, name))
         return list(found.values())
 
     def draw(self, name: str, shape: tuple[int, ...]) -> Node:
@@ -77,6 +81,14 @@ class LossContext:
         if reason is not None:
             raise Fault(lambda span: noise.prior_of_other_states(span, solve.spec.field, field, reason))
         return solve, other.slopes()
+
+    def scheme(self, node: Node) -> Called:
+        """What steps a solve in training: its own scheme, or the solver of the block."""
+        own = spec_of(node).scheme
+        if own is not None:
+            return own
+        assert self._solver is not None
+        return self._solver()
 
     def replace(self, old: Node, new: Node) -> None:
         """Let every term use `new` where it used `old`."""

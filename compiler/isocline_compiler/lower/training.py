@@ -149,8 +149,9 @@ class TrainLowering:
         self.likelihood = likelihood_of(terms.values(), self.values.table.densities, targets)
         terms = dict(join(Graph((), terms, "losses")).outputs)  # a solve and its variations are one solution
         context = LossContext(
-            list(terms.values()), self.values.table, self.values.parameters, self.values.fields(), self._signs
-        )
+            list(terms.values()), self.values.table, self.values.parameters, self.values.fields(), self._signs,
+            self._solver,
+        )  # fmt: skip
         weighted = self._regularizers(context, terms)
         outputs = dict(zip(terms, context.terms, strict=True)) | weighted
         total = _sum(list(outputs.values()))

@@ -18,7 +18,7 @@ def regularizer_of_noise(span: Span | None, callee: str, field: str) -> Draft:
     return Draft(
         span,
         f"`{callee}` is of smooth paths, and `{field}` is driven by noise",
-        "`kinetic_energy` is of the drift alone",
+        "`kinetic_energy` and `jacobian_norm` are of the drift alone",
     )
 
 

@@ -16,7 +16,7 @@ from isocline_compiler.vocabulary.functions.broadcasting import known_sample
 from isocline_compiler.vocabulary.functions.kinds import Count, SolutionName
 from isocline_compiler.vocabulary.regularizers.path_integral import augment, square, summed
 from isocline_compiler.vocabulary.regularizers.record import Context, LossTerm, Regularizer
-from isocline_dsl.messages import regularizers as messages
+from isocline_dsl import messages
 
 MOST_COLUMNS = 256
 """More entries than this are not differentiated by one by one."""

@@ -16,15 +16,15 @@ from isocline_compiler.ops.shaping import SPREAD
 from isocline_compiler.vocabulary.functions.broadcasting import known_sample
 from isocline_compiler.vocabulary.functions.reductions import reduce
 from isocline_compiler.vocabulary.regularizers.record import Context
-from isocline_dsl.messages import regularizers as messages
+from isocline_dsl import messages
 
 Integrand: TypeAlias = Callable[[Node, Sequence[Node], Sequence[Node]], Node]
 """(t, states, derivatives) -> one number for each sample. The states are those that the author declared."""
 
 
-def summed(context: Context, name: str, extend: Callable[[Node], tuple[Node, int]]) -> Node:
+def summed(context: Context, name: str, extend: Callable[[Node], tuple[Node, int]], of_steps: bool = False) -> Node:
     """The integrals along every solution that `name` means, added: `extend` gives a solve one more state, and its
-    index.
+    index. With `of_steps` the states are sums over steps, which know no direction.
     """
     found = constant(0.0)
     for place in range(len(context.solves(name))):
@@ -32,7 +32,7 @@ def summed(context: Context, name: str, extend: Callable[[Node], tuple[Node, int
         node = context.solves(name)[place]
         augmented, index = extend(node)
         context.replace(node, augmented)
-        found = found + total(augmented, index)
+        found = found + (at_the_end(augmented, index) if of_steps else total(augmented, index))
     return found
 
 
@@ -61,15 +61,19 @@ def total(solve: Node, index: int) -> Node:
     samples.
     """
     interval = spec_of(solve).interval
-    value = pick(solve, index)
-    if interval.everywhere:
-        value = SELECT(value, axis=value.type.rank - 1, index=-1)
-    if spec_of(solve).samples is not None:
-        value = REDUCE_MEAN(value, axes=(1,), keepdims=False)
+    value = at_the_end(solve, index)
     if interval.times is None:
         # where the times are values their order is not known; the integrand is of one sign
         return ABS(value)
     return -value if interval.times[-1] < interval.times[0] else value
+
+
+def at_the_end(solve: Node, index: int) -> Node:
+    """A state that is one number, at the end of the solve; the mean over its samples."""
+    value = pick(solve, index)
+    if spec_of(solve).interval.everywhere:
+        value = SELECT(value, axis=value.type.rank - 1, index=-1)
+    return value if spec_of(solve).samples is None else REDUCE_MEAN(value, axes=(1,), keepdims=False)
 
 
 def square(callee: str, values: Sequence[Node]) -> Node:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any, Protocol, TypeAlias
 
 from isocline_compiler.graph import Node, Nodes
+from isocline_compiler.graph.called import Called
 from isocline_compiler.graph.solve import Solve
 from isocline_compiler.vocabulary.functions.record import Callee, call
 
@@ -37,6 +38,10 @@ class Context(Protocol):
 
         Raises `Fault` unless both have the same states and the same noise, of which the other may have none.
         """
+        ...
+
+    def scheme(self, node: Node) -> Called:
+        """What steps a solve in training: a scheme with its `steps`, or an adaptive solver."""
         ...
 
     def replace(self, old: Node, new: Node) -> None:

@@ -11,8 +11,8 @@ from isocline_compiler.ops.broadcasting import broadcast_like
 from isocline_compiler.vocabulary.functions.kinds import Count, SolutionName
 from isocline_compiler.vocabulary.regularizers.path_integral import augment, require_smooth, square, summed
 from isocline_compiler.vocabulary.regularizers.record import LossTerm, Regularizer
+from isocline_dsl import messages
 from isocline_dsl.diagnostics import Diagnostic
-from isocline_dsl.messages import regularizers as messages
 from isocline_dsl.tree import Span
 
 MOST_OPERATIONS = 3_000
