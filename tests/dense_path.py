@@ -34,11 +34,11 @@ output end = {end}
 train {{ loss mse(end, seen); regularize {terms}; solver {solver}; precision float64; seed 5 }}
 """
 BOUND = {
-    "start": torch.tensor([[1.0, 2.0], [0.5, -1.0]]).double(),
-    "push": torch.tensor([0.2, -0.4]).double(),
+    "start": torch.tensor([[1.0, 2.0], [0.5, -1.0]], dtype=torch.float64),
+    "push": torch.tensor([0.2, -0.4], dtype=torch.float64),
     "seen": torch.zeros(2).double(),
-    "rate": torch.tensor(0.7).double(),
-    "turn": torch.tensor(1.3).double(),
+    "rate": torch.tensor(0.7, dtype=torch.float64),
+    "turn": torch.tensor(1.3, dtype=torch.float64),
 }
 TIGHT = "dopri5(rtol=1e-10, atol=1e-11)"
 

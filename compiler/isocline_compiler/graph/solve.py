@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Literal, TypeAlias
 
-from isocline_compiler.graph import Node, Nodes, Op, Region, Stop, here
+from isocline_compiler.graph import ARGUMENT, Node, Nodes, Op, Region, Stop, here, leaf
 from isocline_compiler.graph.called import Called
 from isocline_compiler.graph.noise import Calculus, Noise, NoiseKind, Ordering
 from isocline_compiler.graph.tensor_type import BATCH, Shape, Size, TensorType
@@ -352,6 +352,19 @@ class Solve:
         old = self.region.arguments
         region = Region((*old[:place], *arguments, *old[place:]), self.region.results)
         return replace(self, region=region, captured=(*self.captured, *values))
+
+    def capturing(self, pairs: Sequence[tuple[Node, Node]]) -> tuple[Solve, dict[Node, Node]]:
+        """With captured values that an argument each stands for elsewhere, and which argument of its own is which's: a
+        value that it has captured already stays one.
+        """
+        places = dict(zip(self.captured, self.captured_arguments, strict=True))
+        known: dict[Node, Node] = {}
+        fresh: dict[Node, Node] = {}
+        for value, argument in pairs:
+            if value not in places:
+                places[value] = fresh[value] = leaf(ARGUMENT, str(argument.attrs["name"]), value.type)
+            known[argument] = places[value]
+        return self.with_captured(list(fresh), list(fresh.values())), known
 
     def with_rows(self, rows: Sequence[Row], stacked: Sequence[Node], arguments: Sequence[Node] = ()) -> Solve:
         """With further rows; those that the field reads have an argument each."""

@@ -15,13 +15,14 @@ from isocline_compiler.lower.values import FileValues
 from isocline_compiler.model import DataPlan, DeploymentPlan, Model, Port, TrainingPlan
 from isocline_compiler.passes.join import join
 from isocline_compiler.vocabulary.functions import FUNCTIONS
+from isocline_compiler.vocabulary.integral import INTEGRAL
 from isocline_compiler.vocabulary.transition_nll import FIELD_LOSSES
 from isocline_dsl import messages
 from isocline_dsl.diagnostics import IsoclineError, Source
 from isocline_dsl.resolve import resolve
 from isocline_dsl.tree import Block, Field, Input, Net, Output, Program, Target
 
-CALLABLE = frozenset({*FUNCTIONS, *FIELD_LOSSES})
+CALLABLE = frozenset({*FUNCTIONS, *FIELD_LOSSES, INTEGRAL.name})
 """The names that may be called in an expression without being declared; `regularize` has its own."""
 
 

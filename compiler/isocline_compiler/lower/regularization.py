@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Any
 
-from isocline_compiler.graph import ARGUMENT, Fault, Node, Nodes, Region, leaf, substitute, topological
+from isocline_compiler.graph import Fault, Node, Nodes, Region, substitute, topological
 from isocline_compiler.graph.called import Called
 from isocline_compiler.graph.solve import SOLVE, Solve, choice_of, spec_of
 from isocline_compiler.lower.field_values import FieldValues
@@ -72,7 +72,8 @@ class LossContext:
         own = [solve.spec.states[place] for place in solve.spec.own]
         if [(item.name, item.shape) for item in own] != [(item.name, item.shape) for item in other.spec.states]:
             raise Fault(lambda span: noise.prior_of_other_states(span, solve.spec.field, field, "its states differ"))
-        solve, known = _captured(solve, zip(map(self.current, other.captured), other.captured_arguments, strict=True))
+        pairs = zip(map(self.current, other.captured), other.captured_arguments, strict=True)
+        solve, known = solve.capturing(list(pairs))
         known |= {other.time: solve.time}
         known |= {a: solve.state_arguments[b] for a, b in zip(other.state_arguments, solve.spec.own, strict=True)}
         region = Region(other.region.arguments, substitute(other.region.results, known))
@@ -104,18 +105,6 @@ class LossContext:
 
 def _no_draws(name: str, shape: tuple[int, ...]) -> Node:
     raise AssertionError("nothing is drawn outside of a block `train`")
-
-
-def _captured(solve: Solve, pairs: Iterable[tuple[Node, Node]]) -> tuple[Solve, dict[Node, Node]]:
-    """The solve with further captured values, and which of its arguments stands for each of the arguments given."""
-    places = dict(zip(solve.captured, solve.captured_arguments, strict=True))
-    known: dict[Node, Node] = {}
-    fresh: dict[Node, Node] = {}
-    for value, argument in pairs:
-        if value not in places:
-            places[value] = fresh[value] = leaf(ARGUMENT, str(argument.attrs["name"]), value.type)
-        known[argument] = places[value]
-    return solve.with_captured(list(fresh), list(fresh.values())), known
 
 
 def _apart(solve: Solve, other: Solve) -> str | None:

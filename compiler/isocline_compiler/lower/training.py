@@ -154,6 +154,7 @@ class TrainLowering:
         )  # fmt: skip
         weighted = self._regularizers(context, terms)
         outputs = dict(zip(terms, context.terms, strict=True)) | weighted
+        outputs = dict(join(Graph((), outputs, "losses")).outputs)  # and so is one and its integrals
         total = _sum(list(outputs.values()))
         leaves = (*(self._leaf(port) for port in ports), *self._drawn())
         priors = [item.log_prior for item in self.values.parameters.values() if item.log_prior is not None]
@@ -211,6 +212,7 @@ class TrainLowering:
         inside = Expressions(
             self.expressions.frame, self.values.numbers, self.values.nets, self.values.call_net,
             {name: lambda call: self._regularizer(call, context) for name in REGULARIZERS}, regularizing=True,
+            integral=self.values.integral,
         )  # fmt: skip
         terms: dict[str, Node] = {}
         for setting in self.settings.all("regularize"):

@@ -5,16 +5,15 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import TypeAlias
 
-from isocline_compiler.graph import ARGUMENT, Fault, Node, constant, leaf
-from isocline_compiler.graph.solve import Solve, State, pick, spec_of
-from isocline_compiler.graph.tensor_type import BATCH
+from isocline_compiler.graph import Fault, Node, constant
+from isocline_compiler.graph.solve import Solve, pick, spec_of
 from isocline_compiler.ops.comparison import GREATER, WHERE
 from isocline_compiler.ops.elementwise import ABS, SQRT, SQUARE
 from isocline_compiler.ops.indexing import SELECT
 from isocline_compiler.ops.reduction import REDUCE_MEAN
-from isocline_compiler.ops.shaping import SPREAD
 from isocline_compiler.vocabulary.functions.broadcasting import known_sample
 from isocline_compiler.vocabulary.functions.reductions import reduce
+from isocline_compiler.vocabulary.integral import integrated
 from isocline_compiler.vocabulary.regularizers.record import Context
 from isocline_dsl import messages
 
@@ -39,21 +38,11 @@ def summed(context: Context, name: str, extend: Callable[[Node], tuple[Node, int
 def augment(node: Node, integrand: Integrand) -> tuple[Node, int]:
     """The same solve with a state a' = integrand(t, x, x') from a = 0, and that state's index: the last one.
 
-    The earlier states keep their indices. a is a number for each sample, (batch,), or () when no state has a batch.
+    The earlier states keep their indices. a is a number for each sample, (batch,), or () when nothing has a batch.
     """
     solve = Solve.of(node)
-    batched = next((item for item in (*solve.initial, *solve.captured) if item.type.batched), None)
-    start = constant(0.0) if batched is None else SPREAD(constant(0.0), batched)
     states = [solve.state_arguments[i] for i in solve.spec.own]
-    value = integrand(solve.time, states, solve.slopes(solve.spec.own))
-    if (start.type.batched or solve.spec.noises) and not value.type.batched:
-        value = SPREAD(value, next(x for x in solve.region.arguments[1:] if x.type.batched))
-    count = len(solve.spec.places("integral"))
-    state = State(f"integral~{count}", role="integral")
-    # noise drives the states of each sample apart wherever they start
-    argument = leaf(ARGUMENT, state.name, start.type.with_shape((BATCH,)) if solve.spec.noises else start.type)
-    augmented = solve.with_states([state], [start], [argument], [value])
-    return augmented.node(), len(solve.initial)
+    return integrated(solve, integrand(solve.time, states, solve.slopes(solve.spec.own)))
 
 
 def total(solve: Node, index: int) -> Node:
