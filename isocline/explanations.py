@@ -47,9 +47,10 @@ def _callables() -> Mapping[str, Any]:
     from isocline_compiler.vocabulary.distributions import DISTRIBUTIONS
     from isocline_compiler.vocabulary.draws import DRAWS
     from isocline_compiler.vocabulary.functions import FUNCTIONS
+    from isocline_compiler.vocabulary.integral import INTEGRAL
     from isocline_compiler.vocabulary.regularizers import REGULARIZERS
 
-    return {**DRAWS, **DISTRIBUTIONS, **REGULARIZERS, **FUNCTIONS}
+    return {**DRAWS, **DISTRIBUTIONS, **REGULARIZERS, **FUNCTIONS, INTEGRAL.name: INTEGRAL}
 
 
 def _schemes() -> Mapping[str, Any]:

@@ -25,6 +25,7 @@ from isocline_compiler.vocabulary.functions import FUNCTIONS
 from isocline_compiler.vocabulary.functions.initializers import INITIALIZERS
 from isocline_compiler.vocabulary.functions.record import Callee
 from isocline_compiler.vocabulary.functions.weight_forms import FORMS
+from isocline_compiler.vocabulary.integral import INTEGRAL
 from isocline_compiler.vocabulary.options import Choice
 from isocline_compiler.vocabulary.regularizers import REGULARIZERS
 from isocline_compiler.vocabulary.transition_nll import FIELD_LOSSES
@@ -184,6 +185,7 @@ TABLES: Mapping[str, Callable[[], str]] = {
     "forms": lambda: callables(FORMS),
     "attribution": attribution,
     "regularizers": lambda: callables(REGULARIZERS),
+    "integral": lambda: callables({INTEGRAL.name: INTEGRAL}),
     "field_losses": lambda: callables(FIELD_LOSSES),
     "distributions": lambda: callables(DISTRIBUTIONS),
     "draws": lambda: callables(DRAWS),

@@ -34,12 +34,24 @@ def resolve(program: tree.Program, functions: Collection[str]) -> list[Diagnosti
     uses = Uses(functions)
     uses.found += _declare_all(program, file)
     uses.orders = {d.name.text: orders(d) for d in program.declarations if isinstance(d, tree.Field)}
+    uses.solved = _solved(program)
     for declaration in program.declarations:
         _read(declaration, file, uses)
     uses.found += _circles(file)
     uses.found += _unused(file)
     uses.found += _missing(program)
     return sorted(set(uses.found), key=_place)
+
+
+def _solved(program: tree.Program) -> dict[str, tree.Field]:
+    """The field of each solution, by the solution's name."""
+    fields = {d.name.text: d for d in program.declarations if isinstance(d, tree.Field)}
+    solves = [d for d in program.declarations if isinstance(d, tree.Assign | tree.Output)]
+    return {
+        d.name.text: fields[d.value.field.text]
+        for d in solves
+        if isinstance(d.value, tree.Solve) and d.value.field.text in fields
+    }
 
 
 def _place(diagnostic: Diagnostic) -> tuple[int, str, str]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field, replace
 
 from isocline_dsl import tree
@@ -10,6 +10,9 @@ from isocline_dsl.diagnostics import Diagnostic
 from isocline_dsl.messages import dynamics, names, noise
 from isocline_dsl.messages.message import nearest
 from isocline_dsl.scopes import BUILT_IN, VALUES, Meaning, Scope
+
+INTEGRAL = "integral"
+"""The one function that names mean something else in."""
 
 MOST_SUGGESTIONS = 50
 """For mistakes beyond these nothing is suggested."""
@@ -20,21 +23,26 @@ class Place:
     """Where an expression stands: the names it sees, and what is allowed there.
 
     `training`: targets may be used, and fields be named. `words`: a name that means nothing is a word, such
-    as `zeros` in `init=zeros`, and calls are not looked up.
+    as `zeros` in `init=zeros`, and calls are not looked up. `slopes`: how often each state may be derived in
+    time, where it is not the equations of a field that say so.
     """
 
     scope: Scope
     training: bool = False
     words: bool = False
     any_call: bool = False
+    slopes: Mapping[str, int] | None = None
 
 
 @dataclass
 class Uses:
-    """Reads expressions; collects what is wrong in `found`. `orders` holds the order of each state of each field."""
+    """Reads expressions; collects what is wrong in `found`. `orders` holds the order of each state of each field,
+    `solved` the field of each solution.
+    """
 
     functions: Collection[str]
     orders: dict[str, dict[str, int]] = field(default_factory=dict)
+    solved: dict[str, tree.Field] = field(default_factory=dict)
     found: list[Diagnostic] = field(default_factory=list)
 
     def read(self, node: tree.Node, place: Place) -> None:
@@ -96,6 +104,10 @@ class Uses:
         meaning = place.scope.find(node.name.text)
         if meaning is None:
             self.found.append(names.unknown_name(node.name.span, node.name.text, place.scope.of_kind("state")))
+        elif meaning.kind == "state" and place.slopes is not None:
+            if node.order > place.slopes[node.name.text]:
+                known = place.slopes[node.name.text]
+                self.found.append(dynamics.slope_of_higher_order(node.span, node.name.text, known))
         elif meaning.kind != "state" or not self._second_order(node.name.text, place.scope):
             self.found.append(dynamics.derivative_of_first_order(node.span, node.name.text))
         elif node.order > 1:
@@ -110,8 +122,30 @@ class Uses:
             self._callee(node, place.scope)
         elif place.scope.find(node.name.text) is not None:
             place.scope.use(node.name.text)
+        if node.name.text == INTEGRAL and place.scope.find(INTEGRAL) is None:
+            self._integral(node, place)
+            return
         for argument in (*node.arguments, *node.keywords):
             self.read(argument, place)
+
+    def _integral(self, node: tree.Call, place: Place) -> None:
+        """`integral(expression, over=solution)`: within it the names of the solution's field mean its time and states.
+
+        Where no solution is named, that is told when the call is lowered, and names are not looked for.
+        """
+        over = next((item.value for item in node.keywords if item.name.text == "over"), None)
+        solved = self.solved.get(over.text) if isinstance(over, tree.Name) else None
+        inside = replace(place, words=True)
+        if over is not None:
+            self.read(over, place)
+        if solved is not None:
+            scope = Scope(place.scope)
+            scope.declare(solved.time, "time")
+            for state in solved.states:
+                scope.declare(state.name, "state")
+            inside = replace(place, scope=scope, slopes=self.orders[solved.name.text])
+        for argument in (*node.arguments, *(item.value for item in node.keywords if item.value is not over)):
+            self.read(argument, inside)
 
     def _callee(self, node: tree.Call, scope: Scope) -> None:
         name, meaning = node.name.text, scope.find(node.name.text)

@@ -27,7 +27,9 @@ output x
 """
 
 
-def breaks_of(forcing: str, times: str, folder: Path, starts: list[float]) -> Breaks:
+def breaks_of(
+    forcing: str, times: str, folder: Path, starts: list[float], precision: torch.dtype = torch.float64
+) -> Breaks:
     """The breaks of the one field of a file, for these values of `a`."""
     file = folder / "forced.dyn"
     file.write_text(MODEL.format(forcing=forcing, times=times))
@@ -38,7 +40,7 @@ def breaks_of(forcing: str, times: str, folder: Path, starts: list[float]) -> Br
         found.append(find_breaks(field.bound, interval.times))
         return initial
 
-    TorchProgram(check(file).graph)({"a": torch.tensor(starts, dtype=torch.float64)}, integrator=look)
+    TorchProgram(check(file).graph)({"a": torch.tensor(starts, dtype=precision)}, integrator=look)
     return found[0]
 
 
@@ -65,6 +67,13 @@ def test_jumps_lie_between_neighbouring_numbers(forcing: str, tmp_path: Path) ->
     assert [jump.after for jump in found.jumps] == pytest.approx(JUMPS[forcing], rel=1e-13)
     neighbours = 2 if "sign" in forcing else 1  # sign has a piece of its own at 0
     assert all(0 < jump.gap <= neighbours * np.spacing(jump.after) and jump.shared for jump in found.jumps)
+
+
+def test_matrices_in_float32_meet_times_in_float64(tmp_path: Path) -> None:
+    """2 t + 1 > 2.5, by a matrix: at 0.75, which both precisions hold."""
+    forcing = "sum(relu([[2, 1], [0, 0]] @ [t, 1] - [2.5, 0]))"
+    found = breaks_of(forcing, "0..1", tmp_path, [0.5], torch.float32)
+    assert [jump.after for jump in found.jumps] == pytest.approx([0.75], rel=1e-13)
 
 
 def test_jumps_backwards_in_time_come_in_the_order_of_travel(tmp_path: Path) -> None:

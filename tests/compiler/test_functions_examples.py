@@ -78,8 +78,10 @@ def test_the_example_of_a_regularizer_is_a_setting(regularizer: Regularizer) -> 
         input x: real[2]
         target y: real[2]
         field populations(t, h: real[2]) {{ h' = h |> dense(2) |> tanh }}
-        output result = solve populations from h = x over 0..1
-        train {{ loss mse(result, y); regularize {regularizer.example} }}
+        field block(t, h: real[2]) weights per step {{ h' = h |> dense(2) |> tanh }}
+        deep = solve block from h = x over 0..1 with euler(steps=4)
+        output result = solve populations from h = deep over 0..1
+        train {{ loss mse(result, y); regularize {regularizer.example}; solver tsit5(steps=2) }}
         """)
     assert model.training is not None
     terms = set(model.training.losses.outputs)

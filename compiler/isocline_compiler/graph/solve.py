@@ -8,11 +8,11 @@ of, and what a step reads besides its state. Everything that looks at a solve go
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Literal, TypeAlias
 
-from isocline_compiler.graph import Node, Nodes, Op, Region, Stop, here
+from isocline_compiler.graph import ARGUMENT, Node, Nodes, Op, Region, Stop, here, leaf
 from isocline_compiler.graph.called import Called
 from isocline_compiler.graph.noise import Calculus, Noise, NoiseKind, Ordering
 from isocline_compiler.graph.tensor_type import BATCH, Shape, Size, TensorType
@@ -33,7 +33,7 @@ class Interval:
 
 # ---------------------------------------------------------------------------------------------------- the record
 
-Role: TypeAlias = Literal["own", "tangent", "integral", "log_density"]
+Role: TypeAlias = Literal["own", "tangent", "integral", "measure", "log_density"]
 
 
 @dataclass(frozen=True)
@@ -41,8 +41,9 @@ class State:
     """One state of a solve. `shape` is that of a sample.
 
     `role`: "own" (the author declared it), "tangent" (how the state `of` varies along a `direction`), "integral" (of a
-    function along the solution, read by nothing), "log_density". States of one `group` move together in a scheme that
-    moves states in turn.
+    function along the solution, read by nothing), "measure" (a sum over the steps: the equation leaves it at rest, and
+    each step of a scheme adds what its `measure` says), "log_density". States of one `group` move together in a scheme
+    that moves states in turn.
     """
 
     name: str
@@ -51,6 +52,7 @@ class State:
     of: str | None = None
     direction: tuple[int, ...] = ()
     group: str | None = None
+    measure: Callable[..., Node] | None = None
 
 
 TermKind: TypeAlias = Literal["drift", "stiff", "diffusion"]
@@ -356,6 +358,19 @@ class Solve:
         old = self.region.arguments
         region = Region((*old[:place], *arguments, *old[place:]), self.region.results)
         return replace(self, region=region, captured=(*self.captured, *values))
+
+    def capturing(self, pairs: Sequence[tuple[Node, Node]]) -> tuple[Solve, dict[Node, Node]]:
+        """With captured values that an argument each stands for elsewhere, and which argument of its own is which's: a
+        value that it has captured already stays one.
+        """
+        places = dict(zip(self.captured, self.captured_arguments, strict=True))
+        known: dict[Node, Node] = {}
+        fresh: dict[Node, Node] = {}
+        for value, argument in pairs:
+            if value not in places:
+                places[value] = fresh[value] = leaf(ARGUMENT, str(argument.attrs["name"]), value.type)
+            known[argument] = places[value]
+        return self.with_captured(list(fresh), list(fresh.values())), known
 
     def with_rows(self, rows: Sequence[Row], stacked: Sequence[Node], arguments: Sequence[Node] = ()) -> Solve:
         """With further rows; those that the field reads have an argument each."""

@@ -6,7 +6,7 @@ from typing import Literal
 
 from isocline_compiler.graph import Graph, Node
 from isocline_compiler.lower.blocks import DataLowering, DeployLowering
-from isocline_compiler.lower.expressions import LATER, Solution, room_to_nest
+from isocline_compiler.lower.expressions import Solution, room_to_nest
 from isocline_compiler.lower.faults import LowerError, Poisoned
 from isocline_compiler.lower.marked import STIFF
 from isocline_compiler.lower.reach import by_use, check_inlined
@@ -16,6 +16,7 @@ from isocline_compiler.lower.values import FileValues
 from isocline_compiler.model import DataPlan, DeploymentPlan, Model, Port, TrainingPlan
 from isocline_compiler.passes.join import join
 from isocline_compiler.vocabulary.functions import FUNCTIONS
+from isocline_compiler.vocabulary.integral import INTEGRAL
 from isocline_compiler.vocabulary.transition_nll import FIELD_LOSSES
 from isocline_dsl import messages
 from isocline_dsl.diagnostics import IsoclineError, Source
@@ -23,6 +24,7 @@ from isocline_dsl.resolve import resolve
 from isocline_dsl.tree import Block, Field, Input, Net, Output, Program, Target
 
 CALLABLE = frozenset({*FUNCTIONS, *FIELD_LOSSES, *LATER, STIFF})
+CALLABLE = frozenset({*FUNCTIONS, *FIELD_LOSSES, INTEGRAL.name})
 """The names that may be called in an expression without being declared; `regularize` has its own."""
 
 

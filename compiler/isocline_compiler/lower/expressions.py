@@ -24,6 +24,7 @@ from isocline_compiler.ops.comparison import NOT
 from isocline_compiler.vocabulary.functions import FUNCTIONS
 from isocline_compiler.vocabulary.functions.broadcasting import align
 from isocline_compiler.vocabulary.functions.record import call
+from isocline_compiler.vocabulary.integral import INTEGRAL
 from isocline_compiler.vocabulary.transition_nll import FIELD_LOSSES
 from isocline_dsl import messages
 from isocline_dsl.messages import noise
@@ -48,9 +49,6 @@ _ELEMENTWISE: Mapping[str, str] = {
     "<": "less", "<=": "less_equal", ">": "greater", ">=": "greater_equal",
     "==": "equal", "!=": "not_equal", "and": "and", "or": "or",
 }  # fmt: skip
-
-LATER = frozenset(["jacobian_norm"])
-"""Functions of the language that this version does not compile."""
 
 
 @dataclass(frozen=True)
@@ -97,12 +95,15 @@ class Frame:
 
 
 NetCall: TypeAlias = Callable[[str, "tuple[Node, ...]", Span], Node]
+IntegralCall: TypeAlias = "Callable[[Call, tuple[Expression, ...], Expressions], Node]"
 Special: TypeAlias = "Mapping[str, Callable[[Call], Node]]"
 """Names that mean something in one place only, such as regularizers in `regularize`."""
 
 
 class Expressions:
-    """Lowers expressions in one frame. `call_net` inlines a net of the file; `nets` are their names."""
+    """Lowers expressions in one frame. `call_net` inlines a net of the file; `nets` are their names. `integral` lowers
+    an integral along a solution where one may stand.
+    """
 
     def __init__(
         self,
@@ -112,9 +113,11 @@ class Expressions:
         call_net: NetCall,
         special: Special | None = None,
         regularizing: bool = False,
+        integral: IntegralCall | None = None,
     ) -> None:
         self.special = special or {}
         self.regularizing = regularizing
+        self.integral = integral
         self.frame = frame
         self.numbers = numbers
         self.nets = nets
@@ -250,6 +253,10 @@ class Expressions:
             if call.keywords:
                 raise LowerError(messages.net_keyword(call.keywords[0].span, name, call.keywords[0].name.text))
             return self.call_net(name, tuple(self.node(item) for item in arguments), call.span)
+        if name == INTEGRAL.name:
+            if self.integral is None:
+                raise LowerError(messages.integral_out_of_place(call.name.span))
+            return self.integral(call, arguments, self)
         if name in self.frame.states:
             raise LowerError(messages.not_available_yet(call.span, f"the delayed state `{name}(...)`"))
         if name == STIFF:

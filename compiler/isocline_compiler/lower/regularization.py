@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Any
 
-from isocline_compiler.graph import ARGUMENT, Fault, Node, Nodes, Region, leaf, substitute, topological
+from isocline_compiler.graph import Fault, Node, Nodes, Region, substitute, topological
+from isocline_compiler.graph.called import Called
 from isocline_compiler.graph.solve import SOLVE, Solve, choice_of, spec_of
 from isocline_compiler.lower.field_values import FieldValues
 from isocline_compiler.lower.weights import WeightTable
@@ -23,11 +24,15 @@ class LossContext:
         table: WeightTable,
         parameters: Collection[str],
         fields: FieldValues | None = None,
+        drawing: Callable[[str, tuple[int, ...]], Node] | None = None,
+        solver: Callable[[], Called] | None = None,
     ) -> None:
         self.terms = tuple(terms)
         self._table = table
         self._parameters = parameters
         self._fields = fields
+        self._drawing = drawing or _no_draws
+        self._solver = solver
         self._replaced: list[tuple[Node, Node]] = []
 
     @property
@@ -36,20 +41,25 @@ class LossContext:
         trained = [name for name, weight in self._table.weights.items() if weight.role == "trained"]
         return [self._table.leaves[name] for name in trained if name not in self._parameters]
 
-    def solves(self, field: str) -> Sequence[Node]:
-        """The solves of a field that the loss depends on, as they are now. Raises `Fault` when there is none.
+    def solves(self, name: str) -> Sequence[Node]:
+        """The solves of a field that the loss depends on, or that of one solution, as they are now. Raises `Fault` when
+        there is none.
 
         A solve and its variations are one: what varies it goes along the same solution.
         """
         found: dict[str, Node] = {}
         for node in topological(self.terms):
-            if node.op is SOLVE and spec_of(node).field == field:
+            if node.op is SOLVE and name in (spec_of(node).field, choice_of(node)):
                 known = found.get(choice_of(node))
                 if known is None or spec_of(known).varies is not None:
                     found[choice_of(node)] = node
         if not found:
-            raise Fault(lambda span: messages.field_not_solved(span, field))
+            raise Fault(lambda span: messages.solution_not_in_loss(span, name))
         return list(found.values())
+
+    def draw(self, name: str, shape: tuple[int, ...]) -> Node:
+        """Random signs, (batch, *shape), new for each sample and each step of training."""
+        return self._drawing(name, shape)
 
     def beside(self, node: Node, field: str) -> tuple[Solve, Nodes]:
         """A solve that has captured what another field reads, and the slopes that field gives its states.
@@ -62,7 +72,8 @@ class LossContext:
         own = [solve.spec.states[place] for place in solve.spec.own]
         if [(item.name, item.shape) for item in own] != [(item.name, item.shape) for item in other.spec.states]:
             raise Fault(lambda span: noise.prior_of_other_states(span, solve.spec.field, field, "its states differ"))
-        solve, known = _captured(solve, zip(map(self.current, other.captured), other.captured_arguments, strict=True))
+        pairs = zip(map(self.current, other.captured), other.captured_arguments, strict=True)
+        solve, known = solve.capturing(list(pairs))
         known |= {other.time: solve.time}
         known |= {a: solve.state_arguments[b] for a, b in zip(other.state_arguments, solve.spec.own, strict=True)}
         region = Region(other.region.arguments, substitute(other.region.results, known))
@@ -71,6 +82,14 @@ class LossContext:
         if reason is not None:
             raise Fault(lambda span: noise.prior_of_other_states(span, solve.spec.field, field, reason))
         return solve, other.slopes()
+
+    def scheme(self, node: Node) -> Called:
+        """What steps a solve in training: its own scheme, or the solver of the block."""
+        own = spec_of(node).scheme
+        if own is not None:
+            return own
+        assert self._solver is not None
+        return self._solver()
 
     def replace(self, old: Node, new: Node) -> None:
         """Let every term use `new` where it used `old`."""
@@ -84,16 +103,8 @@ class LossContext:
         return node
 
 
-def _captured(solve: Solve, pairs: Iterable[tuple[Node, Node]]) -> tuple[Solve, dict[Node, Node]]:
-    """The solve with further captured values, and which of its arguments stands for each of the arguments given."""
-    places = dict(zip(solve.captured, solve.captured_arguments, strict=True))
-    known: dict[Node, Node] = {}
-    fresh: dict[Node, Node] = {}
-    for value, argument in pairs:
-        if value not in places:
-            places[value] = fresh[value] = leaf(ARGUMENT, str(argument.attrs["name"]), value.type)
-        known[argument] = places[value]
-    return solve.with_captured(list(fresh), list(fresh.values())), known
+def _no_draws(name: str, shape: tuple[int, ...]) -> Node:
+    raise AssertionError("nothing is drawn outside of a block `train`")
 
 
 def _apart(solve: Solve, other: Solve) -> str | None:

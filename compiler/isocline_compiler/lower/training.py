@@ -7,10 +7,11 @@ from typing import Any
 
 from isocline_compiler.graph import Fault, Graph, Node, at
 from isocline_compiler.graph.called import Called
+from isocline_compiler.graph.solve import choice_of
 from isocline_compiler.lower.called import FIXED, means_steps, scheme_called
 from isocline_compiler.lower.calls import plain
 from isocline_compiler.lower.draws import drawn_leaf, random_value
-from isocline_compiler.lower.expressions import Expressions, Value
+from isocline_compiler.lower.expressions import Expressions, Solution, Value
 from isocline_compiler.lower.faults import LowerError, Mistakes, Poisoned
 from isocline_compiler.lower.gradient_paths import flat_operations
 from isocline_compiler.lower.likelihood import likelihood_of
@@ -53,6 +54,7 @@ class TrainLowering:
         self.likelihood: Likelihood | None = None
         self.stated: dict[Span, Node] = {}
         self.draws: dict[str, RandomValue] = {}
+        self.drawn: dict[str, Node] = {}
 
     def lower(self, inputs: Sequence[Port], targets: Sequence[Port]) -> TrainingPlan:
         """The plan, with every default filled in. Raises LowerError."""
@@ -98,7 +100,7 @@ class TrainLowering:
             if name in drawn:
                 if name not in self.draws:
                     self.draws[name] = random_value(drawn[name], self.values.numbers)
-                    self.expressions.frame.names[name] = drawn_leaf(self.draws[name])
+                    self.drawn[name] = self.expressions.frame.names[name] = drawn_leaf(self.draws[name])
                 return self.expressions.frame.names[name]
             if name not in definitions:
                 return self.values.get(name, span)
@@ -146,9 +148,13 @@ class TrainLowering:
             raise Poisoned  # no value: reported where names are resolved
         self.likelihood = likelihood_of(terms.values(), self.values.table.densities, targets)
         terms = dict(join(Graph((), terms, "losses")).outputs)  # a solve and its variations are one solution
-        context = LossContext(list(terms.values()), self.values.table, self.values.parameters, self.values.fields())
+        context = LossContext(
+            list(terms.values()), self.values.table, self.values.parameters, self.values.fields(), self._signs,
+            self._solver,
+        )  # fmt: skip
         weighted = self._regularizers(context, terms)
         outputs = dict(zip(terms, context.terms, strict=True)) | weighted
+        outputs = dict(join(Graph((), outputs, "losses")).outputs)  # and so is one and its integrals
         total = _sum(list(outputs.values()))
         leaves = (*(self._leaf(port) for port in ports), *self._drawn())
         priors = [item.log_prior for item in self.values.parameters.values() if item.log_prior is not None]
@@ -158,8 +164,14 @@ class TrainLowering:
 
     def _drawn(self) -> list[Node]:
         """The inputs that the draws are, in the order they were met."""
-        found = [self.expressions.frame.names[name] for name in self.draws]
-        return [node for node in found if isinstance(node, Node)]
+        return [self.drawn[name] for name in self.draws]
+
+    def _signs(self, name: str, shape: tuple[int, ...]) -> Node:
+        """Random signs that a regularizer asks for."""
+        name = f"{name} {len(self.draws)}"  # a draw of the author's has no space in its name
+        self.draws[name] = RandomValue(f"draw {name}", shape, Called("rademacher", {}))
+        self.drawn[name] = drawn_leaf(self.draws[name])
+        return self.drawn[name]
 
     def _leaf(self, port: Port) -> Node:
         node = self.values.get(port.name, port.span or self.block.span)
@@ -200,6 +212,7 @@ class TrainLowering:
         inside = Expressions(
             self.expressions.frame, self.values.numbers, self.values.nets, self.values.call_net,
             {name: lambda call: self._regularizer(call, context) for name in REGULARIZERS}, regularizing=True,
+            integral=self.values.integral,
         )  # fmt: skip
         terms: dict[str, Node] = {}
         for setting in self.settings.all("regularize"):
@@ -224,12 +237,24 @@ class TrainLowering:
         """The value of an argument of a regularizer or a loss; the name of a field must be one."""
         if kind == "value":
             return self.expressions.node(value)
-        if kind != "field":
+        if kind not in ("field", "solution"):
             return plain(value, kind, self.values.numbers)
         name = value.text if isinstance(value, Name) else self.values.excerpt(value)
-        if not isinstance(self.values.declared.get(name), Field):
-            raise LowerError(calls.wrong_argument(value.span, callee, "field", "the name of a field", f"`{name}`"))
-        return name
+        if isinstance(self.values.declared.get(name), Field):
+            return name
+        solved = None if kind == "field" else self._solution(value)
+        if solved is None:
+            expected = "the name of a field" if kind == "field" else "the name of a solution or a field"
+            raise LowerError(calls.wrong_argument(value.span, callee, kind, expected, f"`{name}`"))
+        return solved
+
+    def _solution(self, value: Expression) -> str | None:
+        """The name of the solve that a value is the solution of."""
+        if not isinstance(value, Name):
+            return None
+        found = self.values.get(value.text, value.span)
+        states = list(found.states.values()) if isinstance(found, Solution) else []
+        return choice_of(states[0].inputs[0]) if states else None
 
     def _record(self, call: Call, context: LossContext) -> Node | None:
         """The term of a regularizer; None when it only changes how training goes. Raises LowerError."""

@@ -13,6 +13,7 @@ from isocline_compiler.lower.faults import LowerError, Mistakes, Poisoned
 from isocline_compiler.lower.field_body import Around
 from isocline_compiler.lower.field_values import FieldValues
 from isocline_compiler.lower.indexing import first
+from isocline_compiler.lower.integrals import integral
 from isocline_compiler.lower.known_numbers import Numbers
 from isocline_compiler.lower.ports import ParamLowering, port, port_leaf
 from isocline_compiler.lower.reach import by_use
@@ -24,6 +25,7 @@ from isocline_dsl.diagnostics import Source
 from isocline_dsl.tree import (
     Array,
     Assign,
+    Call,
     Const,
     Control,
     Expression,
@@ -147,7 +149,12 @@ class FileValues:
 
     def expressions(self, path: str) -> Expressions:
         """Lowers expressions at the level of the file; weights of layers are named after `path`."""
-        return Expressions(Frame(LayerScope(self.table, path), self.get), self.numbers, self.nets, self.call_net)
+        frame = Frame(LayerScope(self.table, path), self.get)
+        return Expressions(frame, self.numbers, self.nets, self.call_net, integral=self.integral)
+
+    def integral(self, call: Call, arguments: tuple[Expression, ...], outer: Expressions) -> Node:
+        """The integral of an expression along a solution. Raises LowerError."""
+        return integral(call, arguments, outer, self.declared)
 
     def define(self, name: str, expression: Expression) -> Value:
         """The value of `name = expression`. Raises LowerError and Poisoned."""

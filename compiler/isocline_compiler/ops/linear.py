@@ -68,8 +68,23 @@ def _enclose_matmul(precision: Precision, a: Interval, b: Interval) -> Interval:
     return bilinear(precision, np.matmul, a, b, a.low.shape[-1])
 
 
+def _torch_matmul(torch: Any, a: Any, b: Any) -> Any:
+    return torch.matmul(*_alike(torch, a, b))
+
+
+def _alike(torch: Any, *values: Any) -> Any:
+    """The values in the widest of their precisions, as sums and products have it: a time is kept in float64 while the
+    weights that meet it are in float32.
+    """
+    kinds = {value.dtype for value in values}
+    if len(kinds) == 1:
+        return values
+    widest = torch.float64 if torch.float64 in kinds else torch.float32
+    return tuple(value.to(widest) for value in values)
+
+
 MATMUL = Op(
-    "matmul", _product, "matmul", "MatMul", _grad_matmul, "The product of matrices, batched as numpy's `@`.",
+    "matmul", _product, _torch_matmul, "MatMul", _grad_matmul, "The product of matrices, batched as numpy's `@`.",
     examples=(
         Example((real("batch", 3), real(3, 4))),
         Example((real("batch", 2, 3), real("batch", 3, 2))),
@@ -99,7 +114,8 @@ def _affine(x: TensorType, w: TensorType, b: TensorType | None = None, *, transp
 def _torch_linear(torch: Any, x: Any, w: Any, b: Any = None, transposed: bool = False) -> Any:
     w = w.T if transposed else w
     if b is None:
-        return torch.matmul(x, w)
+        return torch.matmul(*_alike(torch, x, w))
+    x, w, b = _alike(torch, x, w, b)
     return torch.addmm(b, x, w) if x.ndim == 2 else torch.matmul(x, w) + b
 
 

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from isocline_compiler.graph import ARGUMENT, Graph, Node, Nodes, leaf, substitute, topological, transform
-from isocline_compiler.graph.solve import PICK, SOLVE, Solve, State, Term, choice_of, pick, spec_of
+from isocline_compiler.graph.solve import PICK, SOLVE, Solve, SolveSpec, State, choice_of, pick, spec_of
 from isocline_compiler.passes.share import share, shared
 
 
@@ -37,14 +37,16 @@ def _joinable(graph: Graph, done: set[str]) -> list[Node]:
             groups.setdefault(choice_of(node), []).append(node)
     for members in groups.values():
         free = [node for node in members if not set(topological(node.inputs)) & set(members)]
-        if len(free) > 1 and all(spec_of(node).terms == _drift(node) for node in free):
+        free = [node for node in free if _own_noise(spec_of(node))]
+        if len(free) > 1:
             return sorted(free, key=lambda node: len(node.types))
     return []
 
 
-def _drift(node: Node) -> tuple[Term, ...]:
-    """What the terms are of a solve without noise and without a stiff part, its variations among it."""
-    return tuple(term for term in spec_of(node).terms if term.kind == "drift")
+def _own_noise(spec: SolveSpec) -> bool:
+    """Whether all further states only drift: what noise drives, if anything, are the author's states."""
+    own = set(spec.own)
+    return all(term.kind == "drift" or (term.kind == "diffusion" and set(term.states) <= own) for term in spec.terms)
 
 
 def _with_joined(graph: Graph, group: Sequence[Node]) -> Graph:
@@ -148,10 +150,12 @@ def _own(state: State) -> str:
 
 
 def _groups(states: Sequence[State]) -> list[list[int]]:
-    """The places of the states by role and direction, the author's own first, each after those that it varies."""
-    found: dict[tuple[str, tuple[int, ...]], list[int]] = {}
+    """The places of the states by role and direction, the author's own first, each after those that it varies; nothing
+    reads an integral, so each is a group of its own.
+    """
+    found: dict[tuple[str, tuple[int, ...], str], list[int]] = {}
     for i, state in enumerate(states):
-        found.setdefault((state.role, state.direction), []).append(i)
+        found.setdefault((state.role, state.direction, state.name if state.role == "integral" else ""), []).append(i)
     return [found[key] for key in sorted(found, key=lambda key: (len(key[1]), found[key][0]))]
 
 

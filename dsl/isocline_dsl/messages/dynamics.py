@@ -310,3 +310,37 @@ def net_recursion(span: Span | None, cycle: Sequence[str]) -> Draft:
 def scan_carries_nothing(span: Span | None, name: str) -> Draft:
     """A `scan` starts a value that its body never changes. Assign it in the body, or use it without carrying it."""
     return Draft(span, f"the scan carries `{name}` but never changes it", f"assign `{name} = ...` in the body")
+
+
+@message("E385")
+def integral_over_no_solution(span: Span | None) -> Draft:
+    """An integral goes along a solution, which `over` names.
+
+    path = solve decay from c = dose over 0..24
+    output exposure = integral(c, over=path)
+    """
+    return Draft(span, "an integral goes along a solution, and this is none", "name a `solve`: `over=path`")
+
+
+@message("E386")
+def integral_out_of_place(span: Span | None) -> Draft:
+    """An integral along a solution is a value of the file: it stands in a definition, an output or a loss.
+
+    Within a field, a net or another integral, give it a name outside, and use that; in `check`, make it an output.
+    """
+    return Draft(
+        span, "an integral along a solution cannot stand here", "give it a name outside: `total = integral(...)`"
+    )
+
+
+@message("E387")
+def slope_of_higher_order(span: Span | None, state: str, order: int) -> Draft:
+    """Within an integral along a solution, x' is how the state x moves, and x'' where its equation is of second order.
+
+    path = solve decay from c = dose over 0..24          # c' = -rate*c
+    output effort = integral(c'^2, over=path)
+    """
+    said = state + "'" * order
+    return Draft(
+        span, f"the equation for `{state}` says what `{said}` is, and nothing of higher order", f"use `{said}`"
+    )

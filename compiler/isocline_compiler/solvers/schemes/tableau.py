@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from functools import cached_property
@@ -140,28 +140,30 @@ class Tableau(Scheme):
             REST(k, of=tuple(float(h * b) for b in self.weights if b)) if isinstance(h, float | int) else 0.0 * k
             for k, h in zip(last, step.widths, strict=True)
         )
-        return memory, _increments(step.widths, self.b, slopes), rests
+        return memory, combined(step.widths, self.b, slopes), rests
 
 
 def runge_kutta_step(tableau: Tableau, field: Field, step: Step, x: Nodes) -> Nodes:
     """The states after one explicit Runge-Kutta step."""
-    return _moved(x, _increments(step.widths, tableau.b, runge_kutta_slopes(tableau, field, step, x)))
+    return _moved(x, combined(step.widths, tableau.b, runge_kutta_slopes(tableau, field, step, x)))
 
 
-def runge_kutta_slopes(tableau: Tableau, field: Field, step: Step, x: Nodes) -> dict[int, Nodes]:
+def runge_kutta_slopes(
+    tableau: Tableau, field: Field, step: Step, x: Nodes, stages: Sequence[int] | None = None
+) -> dict[int, Nodes]:
     r"""The slopes of one explicit Runge-Kutta step, by the number of the stage.
 
     k_i = f(t + c_i h, x + h sum_{j<i} a_ij k_j),   x' = x + h sum_i b_i k_i
 
-    Evaluates the field once a stage that matters. Zero coefficients leave nothing behind; where h is a
-    number, h a_ij is one too. Raises NotImplementedError for an implicit tableau. Hairer, Norsett, Wanner
-    (1993), II.1.
+    Evaluates the field once a stage that matters, or once for each of the `stages`, if they are said. Zero coefficients
+    leave nothing behind; where h is a number, h a_ij is one too. Raises NotImplementedError for an implicit tableau.
+    Hairer, Norsett, Wanner (1993), II.1.
     """
     if not tableau.explicit:
         raise NotImplementedError(f"scheme {tableau.name} is implicit")
     slopes: dict[int, Nodes] = {}
-    for i in tableau.used:
-        stage = _moved(x, _increments(step.widths, tableau.a[i], slopes))
+    for i in tableau.used if stages is None else stages:
+        stage = _moved(x, combined(step.widths, tableau.a[i], slopes))
         slopes[i] = field(step.time(float(tableau.c[i])), stage)
     return slopes
 
@@ -171,7 +173,7 @@ def _moved(x: Nodes, moves: Nodes) -> Nodes:
     return tuple(value + move for value, move in zip(x, moves, strict=True)) if moves else x
 
 
-def _increments(widths: tuple[Operand, ...], row: tuple[Number, ...], slopes: dict[int, Nodes]) -> Nodes:
+def combined(widths: tuple[Operand, ...], row: tuple[Number, ...], slopes: dict[int, Nodes]) -> Nodes:
     """h sum_j row_j k_j, state by state; nothing where the row is empty."""
     terms = [(float(row[j]), slope) for j, slope in slopes.items() if j < len(row) and row[j]]
     return tuple(_along(h, [(c, slope[s]) for c, slope in terms]) for s, h in enumerate(widths)) if terms else ()

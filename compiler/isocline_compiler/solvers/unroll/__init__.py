@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 
 from isocline_compiler.graph import INPUT, Graph, Node, Nodes, Region, at, topological, transform
 from isocline_compiler.graph.collecting import uncollected
 from isocline_compiler.graph.solve import PICK, SOLVE, Solve, choice_of
 from isocline_compiler.solvers.grid import Discretisation
+from isocline_compiler.solvers.schemes.measured import Measured
 from isocline_compiler.solvers.trajectory import Trajectory
 from isocline_compiler.solvers.unroll.driven import split
 from isocline_compiler.solvers.unroll.forms import LAID_OUT, form_of
@@ -85,6 +86,7 @@ class _Unrolling:
         misfit = choice.scheme.fits(solve)
         if misfit is not None:
             raise IsoclineError([misfit(solve.span)])
+        choice = replace(choice, scheme=Measured.of(choice.scheme, solve.spec))
         observed = observed and bool(solve.spec.own)
         emitted = form_of(choice).steps(solve, choice, observed) or LAID_OUT.steps(solve, choice, observed)
         assert emitted is not None

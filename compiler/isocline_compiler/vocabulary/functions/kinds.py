@@ -112,6 +112,9 @@ Bandwidths: TypeAlias = Annotated[
 ]  # fmt: skip
 Word: TypeAlias = Annotated[WordCall, ArgumentKind("word", "a word", lambda v: isinstance(v, WordCall))]
 FieldName: TypeAlias = Annotated[str, ArgumentKind("field", "the name of a field", lambda v: isinstance(v, str))]
+SolutionName: TypeAlias = Annotated[
+    str, ArgumentKind("solution", "the name of a solution or a field", lambda v: isinstance(v, str))
+]
 Flag: TypeAlias = Annotated[bool, ArgumentKind("flag", "true or false", lambda v: isinstance(v, bool))]
 
 

@@ -37,6 +37,8 @@ class Parameter:
     def __str__(self) -> str:
         if self.variadic:
             return f"{self.name}..."
+        if self.required and self.keyword_only:
+            return f"{self.name}=..."
         return self.name if self.required else f"{self.name}={_shown(self.default)}"
 
 

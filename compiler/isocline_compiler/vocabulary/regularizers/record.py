@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any, Protocol, TypeAlias
 
 from isocline_compiler.graph import Node, Nodes
+from isocline_compiler.graph.called import Called
 from isocline_compiler.graph.solve import Solve
 from isocline_compiler.vocabulary.functions.record import Callee, call
 
@@ -19,8 +20,17 @@ class Context(Protocol):
         """The trained weights of layers: leaves, named by their paths. Declared parameters are not among them."""
         ...
 
-    def solves(self, field: str) -> Sequence[Node]:
-        """The solve nodes of a field, as they are now. Raises `Fault` when the field is unknown or never solved."""
+    def solves(self, name: str) -> Sequence[Node]:
+        """The solve nodes that a solution, or all solutions of a field, are found by, as they are now.
+
+        Raises `Fault` when no loss reads any.
+        """
+        ...
+
+    def draw(self, name: str, shape: tuple[int, ...]) -> Node:
+        """Random signs (batch, *shape), new for each sample and each step of training; they stay on samples that are
+        not trained on.
+        """
         ...
 
     def beside(self, node: Node, field: str) -> tuple[Solve, Nodes]:
@@ -28,6 +38,10 @@ class Context(Protocol):
 
         Raises `Fault` unless both have the same states and the same noise, of which the other may have none.
         """
+        ...
+
+    def scheme(self, node: Node) -> Called:
+        """What steps a solve in training: a scheme with its `steps`, or an adaptive solver."""
         ...
 
     def replace(self, old: Node, new: Node) -> None:

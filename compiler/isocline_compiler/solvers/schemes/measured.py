@@ -1,0 +1,56 @@
+"""Sums over the steps of a scheme, such as that of its error estimates, as further states of a solve."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from isocline_compiler.graph import Array, Nodes
+from isocline_compiler.graph.solve import SolveSpec
+from isocline_compiler.solvers.field import Field
+from isocline_compiler.solvers.schemes.compensated import Compensated
+from isocline_compiler.solvers.schemes.scheme import Misfit, Scheme
+from isocline_compiler.solvers.schemes.step import Memory, Step
+
+
+@dataclass(frozen=True)
+class Measured(Scheme):
+    """A scheme that adds to each state with a measure what the measure says of the step.
+
+    m' = m + measure(scheme, f, step, x_k, x_(k+1)): what is common to both, the slopes, is evaluated once, as soon as
+    equal terms are shared. All other states are stepped by the scheme as they are.
+    """
+
+    inner: Scheme
+    name: str
+    order: float
+    reference: str
+    normals: int
+
+    @classmethod
+    def of(cls, inner: Scheme, spec: SolveSpec) -> Scheme:
+        """The same scheme, beside what a solve measures of its steps: itself where that is nothing."""
+        if all(state.measure is None for state in spec.states):
+            return inner
+        return cls(inner, inner.name, inner.order, inner.reference, inner.normals)
+
+    def start(self, field: Field, x: Nodes) -> Memory:
+        """What the scheme remembers."""
+        return self.inner.start(field, x)
+
+    def advance(self, memory: Memory, field: Field, step: Step, x: Nodes) -> tuple[Memory, Nodes]:
+        """One step of the scheme, then what is measured of it."""
+        memory, after = self.inner.advance(memory, field, step, x)
+        plain = self.inner.inner if isinstance(self.inner, Compensated) else self.inner
+        found = list(after)
+        for place, state in enumerate(field.spec.states):
+            if state.measure is not None:
+                found[place] = x[place] + state.measure(plain, field, step, x, after)
+        return memory, tuple(found)
+
+    def fits(self, spec: SolveSpec) -> Misfit | None:
+        """What the scheme says."""
+        return self.inner.fits(spec)
+
+    def stability(self, z: Array) -> Array | None:
+        """That of the scheme."""
+        return self.inner.stability(z)
