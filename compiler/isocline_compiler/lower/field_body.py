@@ -17,8 +17,8 @@ from isocline_compiler.lower.conform import conform, spread
 from isocline_compiler.lower.differentials import Declared, Diffusion, declared_noises, diffusion, drift, noise_of
 from isocline_compiler.lower.expressions import Expressions, Frame, NetCall, Solution, Value
 from isocline_compiler.lower.faults import LowerError, Mistakes, Poisoned
-from isocline_compiler.lower.marked import Summand, apart
 from isocline_compiler.lower.known_numbers import Numbers
+from isocline_compiler.lower.marked import Summand, apart
 from isocline_compiler.lower.reach import by_use
 from isocline_compiler.lower.weights import LayerScope, WeightTable
 from isocline_dsl import messages
