@@ -96,9 +96,9 @@ class Certificate:
     is from the first, by output: no error can be known better. `largest_inputs` holds the largest magnitude
     of each real input that was measured: what rounding does to larger ones is not known. `finite` is whether every
     output is proved to be a finite number for every input within its bounds. `posterior` bounds how far a third
-    solution is from the exact one, and says how far the reference is from that. `proofs` are the checks of the file that
-    were proved of the equations. `stochastic` is what is proved where
-    noise drives a solve: there is no reference then but finer grids on the same paths.
+    solution is from the exact one, and says how far the reference is from that. `proofs` are the checks of the
+    file that were proved of the equations. `stochastic` is what is proved where noise drives a solve: there is no
+    reference then but finer grids on the same paths.
     """
 
     model: str

@@ -140,15 +140,23 @@ class Bounds:
     def __init__(self, values: Values) -> None:
         self.values = values
         self.found: dict[Node, Jacobian] = {}
+        self.jumping: set[Node] = set()
+        """Conditions and whole numbers that are not the same for all arguments."""
 
     def of(self, node: Node) -> Jacobian | None:
         """The bound of a node whose arguments are known."""
         moving = [i for i, item in enumerate(node.inputs) if item in self.found]
+        if node.type.kind != "real":
+            if (moving or self.jumping.intersection(node.inputs)) and not self._is_decided(node):
+                self.jumping.add(node)
+            return None
+        if self.jumping.intersection(node.inputs):
+            raise Unproved(f"`{node.op.name}` may jump: its condition is not the same everywhere", node)
         if not moving:
             return None
         if node.op in MOVES:
             return self._moved(node, moving)
-        if node.op is shaping.EXPAND_LIKE and moving == [1]:
+        if node.op in (shaping.EXPAND_LIKE, shaping.SPREAD) and moving == [1]:
             return None  # read for its shape
         if node.op in AFFINE:
             return self._affine(node, moving)
@@ -156,8 +164,6 @@ class Bounds:
             return self._entrywise(node, moving)
         if node.op in SHRINKING or node.op is normalisation.SOFTMAX:
             return self._shrunk(node)
-        if node.type.kind != "real":
-            return None  # a condition: what reads it must know it
         raise Unproved(f"nothing is known of the slopes of `{node.op.name}`", node)
 
     # ------------------------------------------------------------------------------------------------ linear
@@ -223,8 +229,6 @@ class Bounds:
             return [(ones, ones)]
         if not callable(node.op.vjp) or isinstance(node.op.vjp, Stop):
             raise Unproved(f"`{node.op.name}` jumps", node)
-        if node.op is comparison.WHERE and not self._is_decided(node.inputs[0]):
-            raise Unproved("`where` may jump: its condition is not the same everywhere", node)
         stand = [
             leaf(LEAF, f"x{i}", TensorType("real", node.shape)) if i in moving else item
             for i, item in enumerate(node.inputs)
@@ -289,7 +293,8 @@ def _on_rows(node: Node, moving: Sequence[int], rows: Sequence[Array]) -> Array:
         shape: tuple[int | str, ...] = (BATCH, *value.shape[1:]) if batched else tuple(int(size) for size in item.shape)
         stand.append(leaf(LEAF, f"x{i}", TensorType("real", shape)))
         known[stand[-1]] = value if batched else np.zeros(shape)
-    (found,) = evaluated([node.op(*stand, **node.attrs)], known)
+    attrs = {**node.attrs, "value": 0.0} if node.op is indexing.PAD else node.attrs
+    (found,) = evaluated([node.op(*stand, **attrs)], known)
     return found
 
 

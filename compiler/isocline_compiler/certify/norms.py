@@ -13,6 +13,8 @@ from isocline_compiler.graph import Array
 EUCLIDEAN = "the Euclidean norm"
 WEIGHTED = "a weighted maximum norm"
 QUADRATIC = "a quadratic norm"
+BARELY = 1e-9
+"""What decays by less a step, or a time of its own, has no quadratic norm that could be computed."""
 
 
 def logarithmic(found: Jacobian) -> tuple[float, float, str]:
@@ -57,14 +59,14 @@ def _weighted(m: Array, e: Array) -> float:
 
 def _continuous(m: Array) -> Array | None:
     """T with T'T = P and M'P + P M = -I; None where M has an eigenvalue that does not decay."""
-    if not np.linalg.eigvals(m).real.max() < 0:
+    if not np.linalg.eigvals(m).real.max() < -BARELY * spectral(m):
         return None
     return _root(solve_continuous_lyapunov(m.T, -np.eye(len(m))))
 
 
 def _discrete(m: Array) -> Array | None:
     """T with T'T = P and M'P M - P = -I; None where M has an eigenvalue outside of the unit circle."""
-    if not np.abs(np.linalg.eigvals(m)).max() < 1:
+    if not np.abs(np.linalg.eigvals(m)).max() < 1 - BARELY:
         return None
     return _root(solve_discrete_lyapunov(m.T, np.eye(len(m))))
 

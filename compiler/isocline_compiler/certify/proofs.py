@@ -74,20 +74,14 @@ def _told(check: ProvedCheck, proof: Proof) -> Diagnostic:
              "stable": "a growth of differences by"}[proof.kind]  # fmt: skip
     relation = "less than" if check.strict or check.kind == "contracting" else "at most"
     met = f"in {PAIRS} pairs of samples {proof.met:.4g} was met" if proof.met is not None else "nothing was sampled"
-    return messages.not_proved(
-        check.span,
-        proof.text,
-        f"{named} at most {proof.bound:.10g} is",
-        f"{relation} {proof.asked + 0.0:.10g}",
-        proof.how,
-        met,
-    )
+    found, asked = f"{named} at most {proof.bound:.10g} is", f"{relation} {proof.asked:.10g}"
+    return messages.not_proved(check.span, proof.text, found, asked, proof.how, met)
 
 
 def _proof(
     check: ProvedCheck, model: Model, weights: Mapping[str, Array], choices: Mapping[str, Discretisation]
 ) -> Proof:
-    asked = -check.bound if check.kind == "contracting" else check.bound
+    asked = 0.0 - check.bound if check.kind == "contracting" else check.bound
     where = [f"{name} from {low:g} to {high:g}" for name, (low, high) in check.within.items()]
     assumes = f"{', '.join(where)}, every other value" if where else "every value"
     assumes += ", in exact arithmetic, with the weights as they are deployed"
@@ -234,9 +228,10 @@ def _stable(
     found = []
     for key, rows in steps:
         field = _field(solve, rows)
-        if choice.scheme.start(field, states) is not None:
+        begun = choice.scheme.start(field, states)
+        memory, after = choice.scheme.advance(begun, field, Step.of(time, widths[key], len(states)), states)
+        if begun is not None or memory is not None:
             raise Unproved(f"`{choice.scheme.name}` remembers earlier steps", solve.node())
-        _, after = choice.scheme.advance(None, field, Step.of(time, widths[key], len(states)), states)
         step = _ready(Map(after, states, boxes), model)
         found.append(jacobian(step.results, states, boxes, _ports(model)))
     growth, norm = step_norms(found, list(steps.values()))

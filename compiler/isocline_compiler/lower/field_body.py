@@ -179,9 +179,7 @@ class FieldBody:
                     declared = noise_of(term, self.noises)
                     found.diffusions.append((state, diffusion(term, state, shape, declared, expressions, numbers)))
 
-    def _equation(
-        self, item: Equation, found: Equations, frame: Frame, expressions: Expressions
-    ) -> dict[str, Node]:
+    def _equation(self, item: Equation, found: Equations, frame: Frame, expressions: Expressions) -> dict[str, Node]:
         """The derivative of a state; with a second-order equation also that of the state's position, the velocity."""
         state = item.state.text
         if state not in frame.states:
