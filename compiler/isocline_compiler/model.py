@@ -212,6 +212,25 @@ class Check:
 
 
 @dataclass(frozen=True)
+class ProvedCheck:
+    """`check lipschitz(f) <= 1`: what is proved of the equations and measured on no data.
+
+    `subject` is a net or an output, whose `graph` is over its arguments; a field; a solution. The `bound` is that of
+    the constant of Lipschitz, less than the rate of contraction, or the growth of a difference. `within` are the
+    ranges of arguments or states by name; outside of them nothing is claimed.
+    """
+
+    kind: Literal["lipschitz", "contracting", "stable"]
+    subject: str
+    bound: float
+    text: str
+    strict: bool = False
+    graph: Graph | None = None
+    within: Mapping[str, tuple[float, float]] = field(default_factory=dict)
+    span: Span | None = None
+
+
+@dataclass(frozen=True)
 class AttributionPlan:
     """`attribute probability wrt image by saliency, smoothgrad(samples=16)`: methods with every option filled in.
 
@@ -242,6 +261,7 @@ class DeploymentPlan:
     dtype: Literal["float32", "float64"] = "float32"
     batch: int | None = None
     checks: tuple[Check, ...] = ()
+    proved: tuple[ProvedCheck, ...] = ()
     parity: float | None = None
     attributions: tuple[AttributionPlan, ...] = ()
     derivatives: tuple[str, ...] = ()

@@ -7,7 +7,7 @@ from types import MappingProxyType
 
 from isocline_dsl import tree
 from isocline_dsl.diagnostics import Diagnostic
-from isocline_dsl.messages import names, training
+from isocline_dsl.messages import names, proofs, training
 from isocline_dsl.scopes import Scope
 from isocline_dsl.uses import Place, Uses
 
@@ -52,6 +52,8 @@ SETTINGS = MappingProxyType(
 )
 _ALONE = frozenset({"stream"})
 _SEVERAL = frozenset({"check"})
+PROVED_ALONE = frozenset({"contracting", "stable"})
+"""What `check` proves, and compares with nothing."""
 
 
 def read_block(block: tree.Block, file: Scope, uses: Uses) -> None:
@@ -142,7 +144,11 @@ def _read_setting(item: tree.Setting, scope: Scope, uses: Uses) -> None:
 
 
 def _comparison(value: tree.Node) -> Iterator[Diagnostic]:
-    if not (isinstance(value, tree.Binary) and value.operator in ("<", "<=", ">", ">=")):
+    if isinstance(value, tree.Call) and value.name.text in PROVED_ALONE:
+        return
+    if isinstance(value, tree.Call) and value.name.text == "lipschitz":
+        yield proofs.proof_form(value.span, "lipschitz", "lipschitz(f) <= 1")
+    elif not (isinstance(value, tree.Binary) and value.operator in ("<", "<=", ">", ">=")):
         yield training.check_not_a_comparison(value.span)
 
 

@@ -52,3 +52,18 @@ def test_what_is_smooth_has_no_corner_at_zero(op: Op) -> None:
     h = 1e-4
     right, left = (at(h) - at(0.0)) / h, (at(0.0) - at(-h)) / h
     np.testing.assert_allclose(right.numpy(), left.numpy(), atol=1e-2)
+
+
+SLOPED = [op for op in OPS.values() if op.slopes is not None]
+
+
+@pytest.mark.parametrize("op", SLOPED, ids=lambda op: op.name)
+def test_no_slope_lies_outside_of_those_that_are_claimed_and_they_are_met(op: Op) -> None:
+    """On a fine grid, by torch's derivative."""
+    attrs = dict(op.examples[0].attrs)
+    x = torch.sinh(torch.linspace(-8, 8, 200_001, dtype=torch.float64)).requires_grad_()
+    (slopes,) = torch.autograd.grad(applied(op, [TensorType("real", ("n",))], [x], attrs).sum(), x)
+    assert op.slopes is not None
+    least, most = op.slopes(**attrs)
+    assert least <= slopes.min() <= least + 5e-3
+    assert most - 5e-3 <= slopes.max() <= most

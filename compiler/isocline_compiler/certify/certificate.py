@@ -12,6 +12,7 @@ from isocline_compiler.certify.enclosure import Finite
 from isocline_compiler.certify.measures import DEFINITION, Spread
 from isocline_compiler.certify.order import ObservedOrder
 from isocline_compiler.certify.posterior import Posterior
+from isocline_compiler.certify.proofs import Proof
 from isocline_compiler.certify.stability import Stability
 from isocline_compiler.certify.stochastic.record import Stochastic
 from isocline_compiler.model import FittedParameter
@@ -95,8 +96,9 @@ class Certificate:
     is from the first, by output: no error can be known better. `largest_inputs` holds the largest magnitude
     of each real input that was measured: what rounding does to larger ones is not known. `finite` is whether every
     output is proved to be a finite number for every input within its bounds. `posterior` bounds how far a third
-    solution is from the exact one, and says how far the reference is from that. `stochastic` is what is proved where
-    noise drives a solve: there is no reference then but finer grids on the same paths.
+    solution is from the exact one, and says how far the reference is from that. `proofs` are the checks of the
+    file that were proved of the equations. `stochastic` is what is proved where noise drives a solve: there is no
+    reference then but finer grids on the same paths.
     """
 
     model: str
@@ -111,6 +113,7 @@ class Certificate:
     step_halving: Mapping[str, float] = field(default_factory=dict)
     stability: tuple[Stability, ...] = ()
     checks: tuple[CheckResult, ...] = ()
+    proofs: tuple[Proof, ...] = ()
     parameters: tuple[FittedParameter, ...] = ()
     data_notes: tuple[str, ...] = ()
     graph: Mapping[str, Any] = field(default_factory=dict)

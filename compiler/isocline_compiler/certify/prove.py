@@ -24,6 +24,7 @@ from isocline_compiler.certify.evaluation import AGREED, Choices, Evaluator, sch
 from isocline_compiler.certify.measures import Spread, figures
 from isocline_compiler.certify.order import ObservedOrder, model_order, observed_orders
 from isocline_compiler.certify.posterior import TOLERANCE, Posterior, posterior
+from isocline_compiler.certify.proofs import prove, unproved
 from isocline_compiler.certify.rare import Rare, rare_samples
 from isocline_compiler.certify.reference import AdaptiveExplicit
 from isocline_compiler.certify.samples import Samples, are_drawable, drawn, held_out
@@ -238,6 +239,7 @@ class Proving:
             step_halving=_halving(evaluator, exact, choices),
             stability=stability(self.evaluator(self.samples.first(8)), choices),
             checks=tuple(evaluate_check(check, everything, self.samples) for check in plan.checks),
+            proofs=prove(self.model, self.weights, choices),
             parameters=parameters,
             data_notes=self.dataset.notes if self.dataset else (),
             graph=graph_facts(session, model_file),
@@ -344,7 +346,7 @@ class Proving:
             for name, difference in certificate.second_walk.items()
             if not difference <= SAME
         ]
-        return missed + missed_checks(plan.checks, certificate.checks)
+        return missed + missed_checks(plan.checks, certificate.checks) + unproved(plan.proved, certificate.proofs)
 
     @property
     def _is_bounded(self) -> bool:

@@ -92,6 +92,7 @@ class Op:
     `piece(y, *xs, **attrs)`, of one made of smooth pieces, numbers the piece that arguments and result lie on.
     `enclose(precision, *xs, **attrs)` gives the interval of the result from those of the arguments, with one sample in
     place of the batch (`graph/interval.py`); without it nothing is known of the result.
+    `slopes(**attrs)`, of a function of one number, are the least and the largest slope it has anywhere.
     `price`, or `price(node)`, is the nanoseconds of one core that an entry of the result takes.
     """
 
@@ -110,6 +111,7 @@ class Op:
     smooth: bool = True
     piece: Callable[..., Any] | None = None
     enclose: Callable[..., Any] | None = None
+    slopes: Callable[..., tuple[float, float]] | None = None
     price: float | Callable[[Node], float] = 0.2
 
     def __call__(self, *arguments: Operand, **attrs: Any) -> Node:

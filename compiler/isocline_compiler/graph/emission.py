@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, NoReturn, Protocol
 
-from isocline_compiler.graph import Node
+from isocline_compiler.graph import Array, Node
 from isocline_compiler.graph.tensor_type import Kind
 
 
@@ -47,6 +47,10 @@ class Emitter(Protocol):
 
     def elements(self, kind: Kind) -> int:
         """The element type of a kind in this model."""
+        ...
+
+    def array(self, value: Array, name: str | None = None) -> str:
+        """An initializer with these entries."""
         ...
 
     def apart(self, name: str, operator: str) -> str:

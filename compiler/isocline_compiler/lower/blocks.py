@@ -16,6 +16,7 @@ from isocline_compiler.lower.expressions import Expressions, Frame, Value
 from isocline_compiler.lower.faults import LowerError, Mistakes, Poisoned
 from isocline_compiler.lower.known_numbers import Numbers
 from isocline_compiler.lower.ports import port_leaf
+from isocline_compiler.lower.proofs import ProofLowering
 from isocline_compiler.lower.settings import Settings
 from isocline_compiler.lower.values import FileValues, excerpt
 from isocline_compiler.lower.weights import LayerScope
@@ -134,12 +135,16 @@ class DeployLowering:
         found: dict[str, Any] = {key: mistakes.attempt(read) for key, read in self._readers().items()}
         lowering = AttributionLowering(self.values, self.outputs)
         attributions = lowering.lower(self.settings.items(Attribution), mistakes)
-        checks = tuple(mistakes.attempt(self._check, item) for item in self.settings.all("check"))
+        proofs = ProofLowering(self.values, self.outputs)
+        settings = self.settings.all("check")
+        checks = tuple(mistakes.attempt(self._check, item) for item in settings if not proofs.reads(item))
+        proved = tuple(mistakes.attempt(proofs.lower, item) for item in settings if proofs.reads(item))
         mistakes.settle()
         solver, error, weak, of = found.pop("solver")
         return DeploymentPlan(
             solver=solver, error=error, weak=weak, of=of, checks=tuple(item for item in checks if item is not None),
-            attributions=attributions, span=self.settings.block.span, **found,
+            proved=tuple(item for item in proved if item is not None), attributions=attributions,
+            span=self.settings.block.span, **found,
         )  # fmt: skip
 
     def _readers(self) -> dict[str, Callable[[], Any]]:

@@ -135,12 +135,13 @@ SIGMOID = Op(
     lambda g, y, x: (g * (y * (1.0 - y)),),
     "1 / (1 + e^-x)",
     examples=_EXAMPLES,
+    slopes=lambda: (0.0, 0.25),
     enclose=increasing(_expit, absolute=RATIONAL),
 )
 SOFTPLUS = Op(
     "softplus", same, lambda torch, x: torch.nn.functional.softplus(x, threshold=40.0), _emit_softplus,
     lambda g, y, x: (g * SIGMOID(x),), "log(1 + e^x), without overflow.", examples=_EXAMPLES,
-    enclose=increasing(lambda x: np.logaddexp(0.0, x), absolute=RATIONAL), price=11,
+    slopes=lambda: (0.0, 1.0), enclose=increasing(lambda x: np.logaddexp(0.0, x), absolute=RATIONAL), price=11,
 )  # fmt: skip
 RELU = Op(
     "relu",
@@ -152,6 +153,7 @@ RELU = Op(
     examples=_EXAMPLES,
     smooth=False,
     piece=_side,
+    slopes=lambda: (0.0, 1.0),
     enclose=exact_steps(lambda x: np.maximum(x, 0.0)),
 )
 LEAKY_RELU = Op(
@@ -159,14 +161,14 @@ LEAKY_RELU = Op(
     lambda g, y, x, alpha: (g * where_positive(x, 1.0, float(alpha)),), "x above 0, alpha x below.",
     examples=(Example((real("batch", 7),), {"alpha": 0.1}),),
     smooth=False, piece=_side,
-    enclose=_enclose_leaky,
+    slopes=lambda alpha: (min(1.0, alpha), max(1.0, alpha)), enclose=_enclose_leaky,
 )  # fmt: skip
 ELU = Op(
     "elu", _sloped, lambda torch, x, alpha: torch.nn.functional.elu(x, alpha), _emit_elu,
     lambda g, y, x, alpha: (g * where_positive(x, 1.0, y + float(alpha)),), "x above 0, alpha (e^x - 1) below.",
     examples=(Example((real("batch", 7),), {"alpha": 0.7}), Example((real("batch", 7),), {"alpha": 1.0})),
     smooth=False, piece=_side,
-    enclose=_enclose_elu,
+    slopes=lambda alpha: (min(0.0, alpha), max(1.0, alpha)), enclose=_enclose_elu,
 )  # fmt: skip
 SELU = Op(
     "selu",
@@ -178,13 +180,14 @@ SELU = Op(
     examples=_EXAMPLES,
     smooth=False,
     piece=_side,
+    slopes=lambda: (0.0, _SELU_SCALE * _SELU_ALPHA),
     enclose=_enclose_selu,
     price=2,
 )
 GELU = Op(
     "gelu", same, lambda torch, x: torch.nn.functional.gelu(x), _emit_gelu, _grad_gelu,
     "x Phi(x), Phi the normal distribution function; exact, not the tanh approximation.", examples=_EXAMPLES,
-    enclose=dipped(lambda x: x * _ndtr(x), -0.7517915246935645), price=1,
+    slopes=lambda: (-0.12891, 1.12891), enclose=dipped(lambda x: x * _ndtr(x), -0.7517915246935645), price=1,
 )  # fmt: skip
 SILU = Op(
     "silu",
@@ -194,11 +197,13 @@ SILU = Op(
     _grad_silu,
     "x sigmoid(x)",
     examples=_EXAMPLES,
+    slopes=lambda: (-0.09985, 1.09985),
     enclose=dipped(lambda x: x * _expit(x), -1.2784645427610738),
 )
 MISH = Op(
     "mish", same, lambda torch, x: torch.nn.functional.mish(x), _emit_mish, _grad_mish, "x tanh(softplus(x))",
     examples=_EXAMPLES,
+    slopes=lambda: (-0.11284, 1.08851),
     enclose=dipped(lambda x: x * np.tanh(np.logaddexp(0.0, x)), -1.1924312145154), price=11,
 )  # fmt: skip
 

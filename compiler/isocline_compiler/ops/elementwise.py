@@ -104,6 +104,7 @@ ABS = Op(
     examples=_on(),
     smooth=False,
     piece=lambda y, x: x > 0,
+    slopes=lambda: (-1.0, 1.0),
     enclose=_enclose_abs,
 )
 SIGN: Op = Op(
@@ -164,6 +165,7 @@ SIN = Op(
     lambda g, y, x: (g * COS(x),),
     "Sine.",
     examples=_on(),
+    slopes=lambda: (-1.0, 1.0),
     enclose=waved(np.sin, np.pi / 2),
     price=2,
 )
@@ -175,6 +177,7 @@ COS: Op = Op(
     lambda g, y, x: (-g * SIN(x),),
     "Cosine.",
     examples=_on(),
+    slopes=lambda: (-1.0, 1.0),
     enclose=waved(np.cos, 0.0),
     price=2,
 )
@@ -207,6 +210,7 @@ ATAN = Op(
     lambda g, y, x: (g / (1.0 + x * x),),
     "Inverse tangent.",
     examples=_on(),
+    slopes=lambda: (0.0, 1.0),
     enclose=increasing(np.arctan),
     price=1,
 )
@@ -240,12 +244,13 @@ TANH = Op(
     lambda g, y, x: (g * (1.0 - y * y),),
     "Hyperbolic tangent.",
     examples=_on(),
+    slopes=lambda: (0.0, 1.0),
     enclose=increasing(np.tanh, absolute=RATIONAL),
 )
 ASINH = Op(
     "asinh", same, "asinh", _in_terms("Asinh", wide.asinh), lambda g, y, x: (g / SQRT(x * x + 1.0),),
     "Inverse hyperbolic sine.", examples=_on(),
-    enclose=increasing(np.arcsinh), price=14,
+    slopes=lambda: (0.0, 1.0), enclose=increasing(np.arcsinh), price=14,
 )  # fmt: skip
 ACOSH = Op(
     "acosh", same, "acosh", _in_terms("Acosh", wide.acosh), lambda g, y, x: (g / (SQRT(x - 1.0) * SQRT(x + 1.0)),),
@@ -260,7 +265,7 @@ ATANH = Op(
 ERF = Op(
     "erf", same, lambda torch, x: torch.special.erf(x), _float32_only("Erf"),
     lambda g, y, x: (g * (_TWO_OVER_ROOT_PI * EXP(-(x * x))),), "The error function.", examples=_on(),
-    enclose=increasing(of_torch("erf"), absolute=RATIONAL), price=0.5,
+    slopes=lambda: (0.0, 1.1283791670955128), enclose=increasing(of_torch("erf"), absolute=RATIONAL), price=0.5,
 )  # fmt: skip
 
 

@@ -231,7 +231,7 @@ def bilinear(
 
     |a b - m_a m_b| <= r_a |m_b| + (|m_a| + r_a) r_b for middles m and radii r (Rump 1999).
     """
-    (m_a, r_a), (m_b, r_b) = _middle(a), _middle(b)
+    (m_a, r_a), (m_b, r_b) = middle_and_radius(a), middle_and_radius(b)
     centre = apply(m_a, m_b)
     spread = apply(r_a, np.abs(m_b)) + apply(np.abs(m_a) + r_a, r_b)
     size = apply(np.abs(m_a) + r_a, np.abs(m_b) + r_b)
@@ -240,7 +240,7 @@ def bilinear(
     return found.unknown_where(~(size < precision.largest / 2))
 
 
-def _middle(x: Interval) -> tuple[Array, Array]:
+def middle_and_radius(x: Interval) -> tuple[Array, Array]:
     """The middle and a radius that reaches both ends, rounding included."""
     middle = 0.5 * x.low + 0.5 * x.high
     reach = np.maximum(x.high - middle, middle - x.low)

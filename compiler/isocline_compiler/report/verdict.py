@@ -33,6 +33,7 @@ def proofs(certificate: Certificate, of: tuple[str, ...] | None = None) -> list[
         *_posterior(certificate),
         *_finite(certificate),
         *_checks(certificate),
+        *_proved(certificate),
     ]
 
 
@@ -175,6 +176,22 @@ def _checks(certificate: Certificate) -> Iterator[Proof]:
             _bounded(check.left, check.operator, check.right),
             Markup("<code>{}</code> {} on what the deployed model answers.").format(_told(check), verb),
             check.holds,
+        )
+
+
+def _proved(certificate: Certificate) -> Iterator[Proof]:
+    """A card for each check that is proved, with what was met in samples."""
+    for item in certificate.proofs:
+        if item.bound is None:
+            continue
+        met = Markup("") if item.met is None else Markup(" In samples up to {} was met.").format(number(item.met))
+        yield Proof(
+            "Proved of the equations",
+            _bounded(item.bound, "≤", item.asked),
+            Markup("<code>{}</code> {} for {}: {}.{}").format(
+                item.text, "holds" if item.holds else "is not proved", item.assumes, item.how, met
+            ),
+            item.holds,
         )
 
 

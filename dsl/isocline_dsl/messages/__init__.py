@@ -13,6 +13,7 @@ from isocline_dsl.messages.dynamics import *
 from isocline_dsl.messages.folders import *
 from isocline_dsl.messages.names import *
 from isocline_dsl.messages.noise import *
+from isocline_dsl.messages.proofs import *
 from isocline_dsl.messages.regularizers import *
 from isocline_dsl.messages.shapes import *
 from isocline_dsl.messages.syntax import *

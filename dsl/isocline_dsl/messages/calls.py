@@ -111,7 +111,7 @@ def shapes_differ(span: Span | None, callee: str, left: str, right: str, expecte
 
 @message("E290")
 def not_square(span: Span | None, form: str, inputs: int, units: int) -> Draft:
-    """A symmetric or antisymmetric weight is a square matrix.
+    """A weight that is symmetric, antisymmetric, negative definite or dissipative is a square matrix.
 
     h |> dense(32, weight=antisymmetric(damping=0.1))      # h: real[64] needs dense(64, ...)
     """
@@ -119,6 +119,22 @@ def not_square(span: Span | None, form: str, inputs: int, units: int) -> Draft:
         span,
         f"{_article(form)} {form} weight is square, but it would map {inputs} to {units}",
         f"write dense({inputs}, ...)",
+    )
+
+
+@message("E297")
+def kernel_not_square(span: Span | None, form: str) -> Draft:
+    """A symmetric or antisymmetric convolution maps a signal to one of its own shape.
+
+    image |> conv(16, kernel=3, pad=1, weight=antisymmetric)     # image: real[16, 32, 32]
+
+    Its transpose must be a convolution with a kernel of the same window: as many channels out as in, in one group, an
+    odd kernel, stride 1, and dilation*(kernel - 1)/2 as `pad`.
+    """
+    return Draft(
+        span,
+        f"{_article(form)} {form} convolution keeps the shape of its signal, and this one does not",
+        "as many channels out as in, an odd `kernel`, `pad` half of it, no `stride` and no `groups`",
     )
 
 

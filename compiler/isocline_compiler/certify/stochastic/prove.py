@@ -25,6 +25,7 @@ from isocline_compiler.certify.evaluation import Choices, Evaluator, scheme_step
 from isocline_compiler.certify.measures import figures
 from isocline_compiler.certify.order import observed_orders
 from isocline_compiler.certify.posterior import Posterior
+from isocline_compiler.certify.proofs import prove, unproved
 from isocline_compiler.certify.prove import MEASURED, NAMED_PARITY, Proving, deployed_solve, parity_of
 from isocline_compiler.certify.rare import Rare
 from isocline_compiler.certify.samples import Samples
@@ -187,6 +188,7 @@ class StochasticProving(Proving):
             solves=tuple(deployed_solve(solve, choices[solve.spec.choice]) for solve in evaluator.solves),
             work_precision=trials,
             checks=tuple(evaluate_check(check, everything, self.samples) for check in plan.checks),
+            proofs=prove(self.model, self.weights, choices),
             parameters=parameters,
             data_notes=self.dataset.notes if self.dataset else (),
             graph=graph_facts(session, model_file),
@@ -254,7 +256,7 @@ class StochasticProving(Proving):
             for item in certificate.stochastic.moments
             if not (worst := item.worst).holds
         ]
-        return missed + missed_checks(plan.checks, certificate.checks)
+        return missed + missed_checks(plan.checks, certificate.checks) + unproved(plan.proved, certificate.proofs)
 
     def _beyond_stated(self, name: str, item: PathErrors) -> list[Diagnostic]:
         """The error of other paths than those that chose the grid, less what chance may add to it."""

@@ -16,6 +16,7 @@ from isocline_compiler.vocabulary.functions.metrics import METRICS
 from isocline_compiler.vocabulary.functions.noise import TRAINING_NOISE
 from isocline_compiler.vocabulary.functions.normalization import NORMALIZATION
 from isocline_compiler.vocabulary.functions.order_statistics import ORDER_STATISTICS
+from isocline_compiler.vocabulary.functions.parabolic import PARABOLIC
 from isocline_compiler.vocabulary.functions.pooling import POOLING
 from isocline_compiler.vocabulary.functions.record import Function
 from isocline_compiler.vocabulary.functions.recurrent import RECURRENT
@@ -36,6 +37,7 @@ FUNCTIONS: Mapping[str, Function] = by_name(
     *MATRICES,
     *DENSE,
     *CONVOLUTION,
+    *PARABOLIC,
     *POOLING,
     *NORMALIZATION,
     *RECURRENT,

@@ -13,6 +13,7 @@ from isocline_compiler.vocabulary.functions.initializers import GLOROT, ZEROS, F
 from isocline_compiler.vocabulary.functions.kinds import Count, Counts, Flag, Paddings, Value, Word
 from isocline_compiler.vocabulary.functions.record import functions
 from isocline_compiler.vocabulary.functions.scope import Scope
+from isocline_compiler.vocabulary.functions.weight_forms import FREE, formed_kernel, keeps_shape
 from isocline_dsl.messages import calls
 
 
@@ -28,6 +29,7 @@ def conv(
     bias: Flag = True,
     init: Word = GLOROT,
     bias_init: Word = ZEROS,
+    weight: Word = FREE,
     scope: Scope,
 ) -> Node:
     """A convolution of [channels, length] or [channels, height, width] to `channels` channels.
@@ -35,7 +37,7 @@ def conv(
     y[o, i] = b[o] + sum_{c, k} W[o, c, k] x[c, i*stride + k*dilation - pad], x being 0 outside.
 
     `kernel`, `stride`, `pad` and `dilation` are one number, or [one for the height, one for the width]. `groups`
-    keeps groups of channels apart.
+    keeps groups of channels apart. `weight` gives W a form that training keeps.
 
     Example: image |> conv(16, kernel=3, stride=2, pad=1)
     """
@@ -45,7 +47,9 @@ def conv(
     check_window("conv", x, window, width, spacing)
     shape = (channels, inputs // groups, *window)
     fans = Fans(math.prod(shape[1:]), channels * math.prod(window))
-    weights = [scope.weight("weight", shape, initializer("conv", "init", init, fans))]
+    free = scope.weight("weight", shape, initializer("conv", "init", init, fans))
+    keeps = set(step) == {1} and groups == 1 and keeps_shape(inputs, channels, window, width, spacing)
+    weights = [formed_kernel(free, weight, keeps)]
     if bias:
         weights.append(scope.weight("bias", (channels,), initializer("conv", "bias_init", bias_init, fans)))
     return with_batch(

@@ -30,8 +30,8 @@ def dense(
     """A linear map of the last axis to `units` numbers, plus a bias: x W + b.
 
     W is (inputs, units) and begins as `init`: glorot, he, lecun, orthogonal(gain), normal(std), uniform(bound),
-    constant(value), zeros or ones. `weight` gives a square W a form that training keeps: antisymmetric(damping),
-    symmetric or negative_definite(damping).
+    constant(value), zeros or ones. `weight` gives W a form that training keeps, such as
+    antisymmetric(damping), orthogonal or spectral(bound).
 
     Example: x |> dense(16) |> tanh |> dense(2, init=zeros)
     """
