@@ -17,13 +17,14 @@ from isocline_compiler.lower.faults import LowerError, Mistakes, Poisoned
 from isocline_compiler.lower.known_numbers import Numbers
 from isocline_compiler.lower.ports import port_leaf
 from isocline_compiler.lower.settings import Settings
+from isocline_compiler.lower.solves import MOST_SAMPLES
 from isocline_compiler.lower.values import FileValues, excerpt
 from isocline_compiler.lower.weights import LayerScope
 from isocline_compiler.model import Check, DataBinding, DataPlan, DeploymentPlan
 from isocline_compiler.vocabulary.options import ADAPTIVE, MISSING, SPLITS
 from isocline_dsl import messages
 from isocline_dsl.diagnostics import Source
-from isocline_dsl.messages import calls, data, training
+from isocline_dsl.messages import calls, data, noise, training
 from isocline_dsl.tree import (
     Attribution,
     Binary,
@@ -153,6 +154,7 @@ class DeployLowering:
             "parity": lambda: read.number("parity", 0, None),
             "derivatives": lambda: read.words("derivatives", DERIVATIVES),
             "unroll": self._unroll,
+            "samples": self._samples,
         }
 
     def _not_yet(self) -> Iterator[tuple[Span, str]]:
@@ -168,6 +170,14 @@ class DeployLowering:
             expected = "`auto`, `all` or a whole number of steps"
             raise LowerError(messages.setting_value(value.span, "unroll", value.text, expected))
         return value.text
+
+    def _samples(self) -> int | None:
+        """The members of the ensemble in which noise that regularizes is kept."""
+        count = self.settings.count("samples", 1, None)
+        if count is not None and count > MOST_SAMPLES:
+            value = self.settings.value("samples")
+            raise LowerError(noise.samples_out_of_range(value.span if value else None, count, MOST_SAMPLES))
+        return count
 
     def _opset(self) -> int:
         opset = self.settings.count("opset", 1, 18)
