@@ -14,6 +14,7 @@ from isocline_compiler.lower.attribution import AttributionLowering
 from isocline_compiler.lower.called import scheme_called
 from isocline_compiler.lower.expressions import Expressions, Frame, Value
 from isocline_compiler.lower.faults import LowerError, Mistakes, Poisoned
+from isocline_compiler.lower.kept import ensemble_faults, members_in
 from isocline_compiler.lower.known_numbers import Numbers
 from isocline_compiler.lower.ports import port_leaf
 from isocline_compiler.lower.settings import Settings
@@ -24,7 +25,7 @@ from isocline_compiler.model import Check, DataBinding, DataPlan, DeploymentPlan
 from isocline_compiler.vocabulary.options import ADAPTIVE, MISSING, SPLITS
 from isocline_dsl import messages
 from isocline_dsl.diagnostics import Source
-from isocline_dsl.messages import calls, data, noise, training
+from isocline_dsl.messages import calls, data, ensemble, noise, training
 from isocline_dsl.tree import (
     Attribution,
     Binary,
@@ -33,6 +34,7 @@ from isocline_dsl.tree import (
     Call,
     Expression,
     Name,
+    Output,
     Setting,
     Span,
     String,
@@ -137,6 +139,8 @@ class DeployLowering:
         attributions = lowering.lower(self.settings.items(Attribution), mistakes)
         checks = tuple(mistakes.attempt(self._check, item) for item in self.settings.all("check"))
         mistakes.settle()
+        self._check_ensemble(found["samples"], found["solver"][0], mistakes)
+        mistakes.settle()
         solver, error, weak, of = found.pop("solver")
         return DeploymentPlan(
             solver=solver, error=error, weak=weak, of=of, checks=tuple(item for item in checks if item is not None),
@@ -178,6 +182,15 @@ class DeployLowering:
             value = self.settings.value("samples")
             raise LowerError(noise.samples_out_of_range(value.span if value else None, count, MOST_SAMPLES))
         return count
+
+    def _check_ensemble(self, samples: int | None, solver: Called | None, mistakes: Mistakes) -> None:
+        """An ensemble has noise to keep, and outputs that have a mean."""
+        value = self.settings.value("samples") if samples is not None else None
+        if value is None or self.values.mistakes.found or self.values.mistakes.poisoned:
+            return
+        declared = (item.name for item in self.values.program.declarations if isinstance(item, Output))
+        spans = {name.text: name.span for name in declared}
+        mistakes.found += ensemble_faults(self.outputs, spans, value.span, solver)
 
     def _opset(self) -> int:
         opset = self.settings.count("opset", 1, 18)
@@ -242,6 +255,9 @@ class DeployLowering:
                 expression = comparison.left if side == "left" else comparison.right
                 raise LowerError(messages.check_not_a_number(expression.span, describe(node.type)))
         graph = Graph(tuple(self._leaves.values()), sides, "check")
+        members = members_in(sides.values())
+        if members is not None:
+            raise LowerError(ensemble.samples_out_of_place(members.span, "a check"))
         return Check(graph, comparison.operator, self.values.excerpt(comparison), setting.span)
 
     def _whole_split(self) -> Expressions:
