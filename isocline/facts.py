@@ -6,7 +6,7 @@ import math
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
-from isocline.noise_facts import noise_facts
+from isocline.noise_facts import ensemble_facts, noise_facts
 
 if TYPE_CHECKING:
     from isocline_compiler.model import Model, Parameter, Port, Weight
@@ -29,6 +29,7 @@ def facts_of_model(model: Model) -> Facts:
         "outputs": [_port(port) for port in model.outputs],
         "parameters": [_parameter(parameter) for parameter in model.parameters],
         "fields": [_field(field, model.source, noises.get(field.name.text)) for field in _fields(model)],
+        "ensemble": ensemble_facts(model),
         "solves": [_text(solve, model.source) for solve in _solves(model)],
         "weights": [_weight(weight) for weight in weights],
         "trained_numbers": sum(math.prod(w.shape) for w in model.weights if w.role == "trained"),

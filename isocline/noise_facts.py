@@ -46,6 +46,24 @@ def noise_facts(model: Model) -> dict[str, dict[str, Any]]:
     }
 
 
+def ensemble_facts(model: Model) -> dict[str, Any] | None:
+    """The ensemble that `deploy` asks for: its samples, and the layers whose noise is kept, with the numbers that one
+    draw of each takes. None where none is asked for.
+    """
+    from isocline_compiler.solvers.ensemble import draws_of
+
+    if model.deployment.samples is None:
+        return None
+    layers: dict[str, int] = {}
+    for source in draws_of(tuple(model.graph.outputs.values())):
+        where = "" if source.span is None else f", line {model.source.position(source.span.start)[0]}"
+        layers[f"{source.layer}{where}"] = layers.get(f"{source.layer}{where}", 0) + source.channels
+    return {
+        "samples": model.deployment.samples,
+        "kept": [{"layer": layer, "numbers": numbers} for layer, numbers in layers.items()],
+    }
+
+
 def _noise(noise: Noise) -> dict[str, Any]:
     parameter = None if noise.process == "brownian" else noise.parameter
     return {"name": noise.name, "process": noise.process, "entries": noise.size, "parameter": parameter}

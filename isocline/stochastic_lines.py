@@ -19,6 +19,15 @@ def stochastic_lines(certificate: Facts) -> Iterator[tuple[str, str]]:
         return
     for solve in found["solves"]:
         yield "noise", _noise(solve)
+    for noise in found["kept"]:
+        yield "noise", _kept(noise)
+    if found["errors"]:
+        yield from _errors(certificate, found)
+    yield from _samples(found["doubling"])
+    yield from (("moments", _moments(noise)) for noise in found["moments"])
+
+
+def _errors(certificate: Facts, found: Facts) -> Iterator[tuple[str, str]]:
     errors: Facts = found["errors"]
     bound = f"stated {certificate['stated_error']:.0e}, "
     finer = f"a grid {found['finer']} times finer on the same {found['paths']} paths"
@@ -32,8 +41,6 @@ def stochastic_lines(certificate: Facts) -> Iterator[tuple[str, str]]:
     weak = ", ".join(f"{name} {item['weak']:.1e} ± {item['weak_interval']:.1e}" for name, item in errors.items())
     yield "weak", f"{weak}  ({promised['weak']}means over the same paths, 95 %)"
     yield from _walks(errors)
-    yield from _samples(found["doubling"])
-    yield from (("moments", _moments(noise)) for noise in found["moments"])
 
 
 def _noise(solve: Facts) -> str:
@@ -41,6 +48,13 @@ def _noise(solve: Facts) -> str:
     ordering = "" if solve["ordering"] == "independent" else f", {solve['ordering'].replace('_', ' ')}"
     kind = f"{solve['kind']} {CALCULI[solve['calculus']]} noise"
     return f"{solve['name']}: {', '.join(solve['noises'])}, {kind}, {samples}{ordering}"
+
+
+def _kept(noise: Facts) -> str:
+    """dropout: bernoulli(0.8), 1 draw of 32 numbers, 16 samples"""
+    draws = "1 draw" if noise["draws"] == 1 else f"{noise['draws']} draws"
+    numbers = "1 number" if noise["numbers"] == 1 else f"{noise['numbers']} numbers"
+    return f"{noise['name']}: {noise['law']}, {draws} of {numbers}, {noise['samples']} samples"
 
 
 def _interval(value: float | None, error: float | None) -> str:

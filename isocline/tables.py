@@ -26,6 +26,7 @@ def model_lines(model: Model) -> Iterator[str]:
     yield from table("parameters", [_parameter_row(item) for item in facts["parameters"]])
     yield from table("fields", [row for field in facts["fields"] for row in _field_rows(field)])
     yield from table("noise", [row for field in facts["fields"] for row in _noise_rows(field)])
+    yield from table("ensemble", _ensemble_rows(facts["ensemble"]))
     yield from table("solves", [(text,) for text in facts["solves"]])
     yield from table("weights", [_weight_row(weight) for weight in facts["weights"]])
     yield f"{_counted(facts['trained_numbers'])} to train"
@@ -108,6 +109,14 @@ def _noise_rows(field: Facts) -> list[Row]:
     if field["noise"] is None:
         return []
     return [(field["name"], noise_words(field["noise"])), *(("", words) for words in scheme_words(field["noise"]))]
+
+
+def _ensemble_rows(ensemble: Facts | None) -> list[Row]:
+    if ensemble is None:
+        return []
+    samples = "1 sample" if ensemble["samples"] == 1 else f"{ensemble['samples']:,} samples"
+    rows = [(f"keeps {item['layer']}", f"{_counted(item['numbers'])} a draw") for item in ensemble["kept"]]
+    return [(samples if i == 0 else "", *row) for i, row in enumerate(rows)]
 
 
 def _weight_row(weight: Facts) -> Row:

@@ -37,7 +37,7 @@ NOT_HERE = (
 """What needs the training data, or the model in float64."""
 
 OF_PATHS = ("strong and weak errors", "moments of the noise", "the spread from seed to seed")
-"""Besides, of a stochastic model."""
+"""Besides, of a model with noise."""
 
 
 @dataclass(frozen=True)

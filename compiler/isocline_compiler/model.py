@@ -250,7 +250,8 @@ class DeploymentPlan:
     over paths, where it is stated. `solver` is a fixed-step choice, or None for auto.
 
     `derivatives` are "adjoint" and "forward": files of the model's own derivative beside it. `unroll` is how many steps
-    the body of a loop holds, "all" for no loops, "auto" for loops where a solve is large.
+    the body of a loop holds, "all" for no loops, "auto" for loops where a solve is large. `samples` are the members of
+    the ensemble in which noise that regularizes is kept; None where its expectation takes its place.
     """
 
     solver: Called | None = None
@@ -266,6 +267,7 @@ class DeploymentPlan:
     attributions: tuple[AttributionPlan, ...] = ()
     derivatives: tuple[str, ...] = ()
     unroll: int | Literal["auto", "all"] = "auto"
+    samples: int | None = None
     span: Span | None = None
 
 

@@ -1,5 +1,6 @@
 """Compiling on one page: a typed model and its weights to a proven artifact.
 
+keep        noise that regularizes, where an ensemble is asked for
 choose      a scheme and a grid for every solve whose scheme is open
 optimise    the passes, on equations once instead of at every step
 unroll      solves to steps, each in its cheapest form
@@ -30,6 +31,7 @@ from isocline_compiler.certify.attribution import missed_attributions, prove_att
 from isocline_compiler.certify.certificate import AttributionProof
 from isocline_compiler.certify.derivatives import prove_derivative
 from isocline_compiler.certify.prove import Proving
+from isocline_compiler.certify.stochastic.kept import EnsembleProving, ensemble_of
 from isocline_compiler.certify.stochastic.prove import StochasticProving
 from isocline_compiler.data import Dataset
 from isocline_compiler.derivatives.files import SEEDED
@@ -39,6 +41,7 @@ from isocline_compiler.model import FittedParameter, Model
 from isocline_compiler.passes import optimise
 from isocline_compiler.passes.bind import bind
 from isocline_compiler.report.whole import report_of
+from isocline_compiler.solvers.ensemble import EnsembleModel
 from isocline_compiler.solvers.unroll import unroll
 from isocline_compiler.solvers.unroll.forms import solves_of, with_forms
 from isocline_dsl.diagnostics import Diagnostic, IsoclineError
@@ -95,6 +98,7 @@ def compile_model(
 
     With a private `key` the artifact is signed.
     """
+    model = ensemble_of(model, override)
     plan, weights = model.deployment, trained.weights
     proving = proving_of(model, weights, dataset, override)
     chosen, trials = proving.choose(progress)
@@ -141,7 +145,11 @@ def compile_model(
 
 
 def proving_of(model: Model, weights: Mapping[str, Array], dataset: Dataset | None, override: Called | None) -> Proving:
-    """What proves a model: a solve that noise drives has no solution to compare with, and is proved its own way."""
+    """What proves a model: a solve that noise drives has no solution to compare with, and is proved its own way; an
+    ensemble is proved with its noise.
+    """
+    if isinstance(model, EnsembleModel):
+        return EnsembleProving(model, weights, dataset, override)
     driven = any(solve.spec.noises for solve in solves_of(model.graph))
     return (StochasticProving if driven else Proving)(model, weights, dataset, override)
 

@@ -46,6 +46,7 @@ SETTINGS = MappingProxyType(
                 "target",
                 "parity",
                 "unroll",
+                "samples",
             ]
         ),
     }

@@ -104,8 +104,8 @@ class StatePair:
     initial: str | None = None
 
 
-Distribution: TypeAlias = Literal["normal", "poisson", "stable"]
-DISTRIBUTIONS: tuple[Distribution, ...] = ("normal", "poisson", "stable")
+Distribution: TypeAlias = Literal["normal", "poisson", "stable", "uniform", "bernoulli"]
+DISTRIBUTIONS: tuple[Distribution, ...] = ("normal", "poisson", "stable", "uniform", "bernoulli")
 Ordering: TypeAlias = Literal["independent", "antithetic", "lattice", "antithetic_lattice"]
 ORDERINGS: tuple[Ordering, ...] = ("independent", "antithetic", "lattice", "antithetic_lattice")
 GENERATOR, GENERATOR_VERSION = "philox4x32-10", 1
@@ -117,8 +117,8 @@ class NoiseInfo:
 
     `stream` keeps it apart from the others of the model. `entries` is the size m of the noise: a scheme that reads k
     numbers of each has channels = k m. `alpha` is the index of stable numbers, `rates` are the expected counts of a
-    Poisson process: of every step, or one for all of them. `generator` and `version` say which numbers a seed stands
-    for: those of docs/noise.md.
+    Poisson process: of every step, or one for all of them, `probability` is that of a 1 among 0 and 1. `generator` and
+    `version` say which numbers a seed stands for: those of docs/noise.md.
     """
 
     name: str
@@ -134,6 +134,7 @@ class NoiseInfo:
     ordering: Ordering = "independent"
     generator: str = GENERATOR
     version: int = GENERATOR_VERSION
+    probability: float | None = None
 
     def __post_init__(self) -> None:
         _require(bool(self.name), "a noise needs a name")
@@ -152,6 +153,8 @@ class NoiseInfo:
         _require(self.alpha is None or 0.1 <= self.alpha <= 2, "alpha lies between 0.1 and 2")
         _require(not (stable and self.lattice), "stable numbers have no lattice")
         _require(len(self.rates) in ((1, self.steps) if jumping else (0,)), "counts have one rate, or one a step")
+        _require((self.distribution == "bernoulli") == (self.probability is not None), "0 and 1 have a probability")
+        _require(self.probability is None or 0 <= self.probability <= 1, "a probability lies between 0 and 1")
         _require(all(0 <= rate <= 2**23 for rate in self.rates), f"a rate lies between 0 and {2**23}")
 
     @property

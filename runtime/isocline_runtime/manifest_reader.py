@@ -209,6 +209,7 @@ _noise_record = _record(
         "ordering": _text,
         "generator": _text,
         "version": _integer,
+        "probability": _optional(_number),
     },
 )
 

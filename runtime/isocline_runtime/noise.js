@@ -127,6 +127,14 @@ export function uniforms(draws, rows) {
   return ofPairs(complete(draws), rows, (u, mirrored) => (mirrored ? 1 - u : u));
 }
 
+/** 1 where the uniform number lies below the probability, else 0. */
+export function bernoulli(draws, rows, probability) {
+  if (!(probability >= 0 && probability <= 1)) {
+    throw new RangeError(`probability is ${probability}; it lies between 0 and 1`);
+  }
+  return uniforms(draws, rows).map((u) => (u < probability ? 1 : 0));
+}
+
 /** Standard normals; of a lattice, ordered by a Brownian bridge. */
 export function normals(draws, rows) {
   const all = complete(draws);
@@ -176,6 +184,8 @@ export function drawNoise(noise, seed, rows) {
   const most = single ? 2 ** 128 - 2 ** 104 : Number.MAX_VALUE;
   const numbers =
     distribution === "poisson" ? poisson(draws, rows, noise.rates)
+    : distribution === "uniform" ? uniforms(draws, rows)
+    : distribution === "bernoulli" ? bernoulli(draws, rows, noise.probability)
     : distribution === "stable" ? stable(draws, rows, noise.alpha).map((x) => Math.min(Math.max(x, -most), most))
     : normals(draws, rows);
   return single ? Float32Array.from(numbers) : numbers;

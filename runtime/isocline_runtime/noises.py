@@ -16,7 +16,7 @@ from numpy.typing import ArrayLike, NDArray
 from isocline_runtime import messages_input, messages_run
 from isocline_runtime.feeds import Feed, as_array, convert, nearest
 from isocline_runtime.manifest import NoiseInfo, Port
-from isocline_runtime.randomness import Draws, normals, poisson, stable
+from isocline_runtime.randomness import Draws, bernoulli, normals, poisson, stable, uniforms
 from isocline_runtime.randomness.draws import row_numbers
 
 Array = NDArray[Any]
@@ -43,6 +43,10 @@ def draw_noise(info: NoiseInfo, seed: int, rows: Rows) -> Array:
         return poisson(draws, rows, rates, info.dtype)
     if info.alpha is not None:
         return stable(draws, rows, info.alpha, info.dtype)
+    if info.probability is not None:
+        return bernoulli(draws, rows, info.probability, info.dtype)
+    if info.distribution == "uniform":
+        return uniforms(draws, rows, info.dtype)
     return normals(draws, rows, info.dtype)
 
 

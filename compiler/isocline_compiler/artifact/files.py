@@ -4,19 +4,20 @@ from __future__ import annotations
 
 import hashlib
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from importlib.metadata import version
 from pathlib import Path
 from types import MappingProxyType
 
 from isocline_compiler.attribution.explain import ExplanationGraph
-from isocline_compiler.certify.stochastic.seeded import SeededNoise, seeded_noises
+from isocline_compiler.certify.stochastic.seeded import SeededNoise, kept_noises, seeded_noises
 from isocline_compiler.graph import Graph, Node
 from isocline_compiler.graph.noise import Process
 from isocline_compiler.graph.solve import Solve
 from isocline_compiler.graph.tensor_type import BATCH
 from isocline_compiler.model import DeploymentPlan, Model, Port
+from isocline_compiler.solvers.ensemble import EnsembleModel
 from isocline_compiler.solvers.grid import Discretisation, Grid
 from isocline_compiler.solvers.unroll.forms import solves_of
 from isocline_compiler.solvers.unroll.time_span import steps_of
@@ -54,20 +55,21 @@ def manifest_of(
         producer=f"isocline {version('isocline')}",
         opset=deployment.opset,
         dtype=deployment.dtype,
-        solves=tuple(_solve(solve, choices[solve.spec.choice]) for solve in _chosen(model.graph)),
+        solves=tuple(_solve(solve, choice) for solve, choice in (*_laid_out(model), *_chosen(model.graph, choices))),
         files={path.name: describe_file(path.read_bytes()) for path in sorted(folder.iterdir())},
         source_sha256=hashlib.sha256(model.source.text.encode()).hexdigest(),
         attribution=None if explanations is None else attribution_info(model, explanations),
-        noises=noises_of(model.graph, choices, deployment.dtype),
+        noises=noises_of(model, choices),
     )
     write_atomic(folder / MANIFEST_FILE, to_json(manifest).encode())
     return manifest
 
 
-def noises_of(graph: Graph, choices: Mapping[str, Discretisation], dtype: str) -> tuple[NoiseInfo, ...]:
+def noises_of(model: Model, choices: Mapping[str, Discretisation]) -> tuple[NoiseInfo, ...]:
     """The inputs of noise, which the runtime draws."""
-    driven = [solve for solve in solves_of(graph) if solve.spec.noises]
-    return tuple(_noise(item, dtype) for item in seeded_noises(driven, choices))
+    driven = [solve for solve in solves_of(model.graph) if solve.spec.noises]
+    kept = model.kept if isinstance(model, EnsembleModel) else ()
+    return tuple(_noise(item, model.deployment.dtype) for item in (*seeded_noises(driven, choices), *kept_noises(kept)))
 
 
 def _noise(item: SeededNoise, dtype: str) -> NoiseInfo:
@@ -77,11 +79,14 @@ def _noise(item: SeededNoise, dtype: str) -> NoiseInfo:
         item.name, item.stream, DISTRIBUTION[noise.process], samples, steps, channels, noise.size, dtype,
         alpha=noise.parameter if noise.process == "stable" else None,
         rates=rates[:1] if len(set(rates)) == 1 else rates,
-        ordering=item.solve.spec.ordering,
+        ordering=item.ordering,
+        probability=noise.parameter if noise.process == "bernoulli" else None,
     )  # fmt: skip
 
 
-DISTRIBUTION: Mapping[Process, Distribution] = {"brownian": "normal", "poisson": "poisson", "stable": "stable"}
+DISTRIBUTION: Mapping[Process, Distribution] = {
+    "brownian": "normal", "poisson": "poisson", "stable": "stable", "uniform": "uniform", "bernoulli": "bernoulli",
+}  # fmt: skip
 
 
 def _trained_on(port: ManifestPort, columns: Mapping[str, tuple[str, ...]]) -> ManifestPort:
@@ -129,9 +134,15 @@ def _finite(bound: float | None) -> float | None:
     return None if bound is None or abs(bound) == float("inf") else bound
 
 
-def _chosen(graph: Graph) -> list[Solve]:
+def _laid_out(model: Model) -> Sequence[tuple[Solve, Discretisation]]:
+    """The solves of an ensemble that have its noise in their fields: in its graph they are steps."""
+    return model.stepped if isinstance(model, EnsembleModel) else ()
+
+
+def _chosen(graph: Graph, choices: Mapping[str, Discretisation]) -> list[tuple[Solve, Discretisation]]:
     """The solves that have a choice of their own, in the order they are computed."""
-    return list({solve.spec.choice: solve for solve in reversed(solves_of(graph))}.values())[::-1]
+    last = {solve.spec.choice: solve for solve in reversed(solves_of(graph))}
+    return [(solve, choices[name]) for name, solve in last.items()][::-1]
 
 
 def _solve(solve: Solve, choice: Discretisation) -> SolveInfo:

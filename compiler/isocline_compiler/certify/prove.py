@@ -37,7 +37,7 @@ from isocline_compiler.data import Dataset
 from isocline_compiler.graph import Array, Graph
 from isocline_compiler.graph.called import Called
 from isocline_compiler.graph.solve import Solve
-from isocline_compiler.model import FittedParameter, Model
+from isocline_compiler.model import FittedParameter, Model, Port
 from isocline_compiler.solvers.grid import Discretisation, halved
 from isocline_compiler.solvers.unroll.time_span import steps_of
 from isocline_dsl import messages
@@ -252,9 +252,18 @@ class Proving:
             second_walk=self._second_walk(evaluator, exact),
             inputs_rounded=self._inputs_rounded(choices),
             largest_inputs=self.given.first(MEASURED).largest,
-            posterior=posterior(evaluator) if is_open else Posterior({}, {}, 0, "the scheme is the model's own"),
-            finite=finite(emitted, self.model.inputs, plan.dtype, self.model.source),
+            posterior=self._posterior(evaluator),
+            finite=finite(emitted, self._ports, plan.dtype, self.model.source),
         )
+
+    @property
+    def _ports(self) -> Sequence[Port]:
+        """What the deployed graph reads."""
+        return self.model.inputs
+
+    def _posterior(self, evaluator: Evaluator) -> Posterior:
+        """Errors that are known for certain, where a differential equation is open."""
+        return posterior(evaluator) if evaluator.open else Posterior({}, {}, 0, "the scheme is the model's own")
 
     def _second_walk(self, evaluator: Evaluator, exact: Mapping[str, Array]) -> dict[str, float]:
         """How far the outputs are from an independent walk of the model's own steps; empty where there is none."""

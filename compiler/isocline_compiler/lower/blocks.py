@@ -14,17 +14,19 @@ from isocline_compiler.lower.attribution import AttributionLowering
 from isocline_compiler.lower.called import scheme_called
 from isocline_compiler.lower.expressions import Expressions, Frame, Value
 from isocline_compiler.lower.faults import LowerError, Mistakes, Poisoned
+from isocline_compiler.lower.kept import ensemble_faults, members_in
 from isocline_compiler.lower.known_numbers import Numbers
 from isocline_compiler.lower.ports import port_leaf
 from isocline_compiler.lower.proofs import ProofLowering
 from isocline_compiler.lower.settings import Settings
+from isocline_compiler.lower.solves import MOST_SAMPLES
 from isocline_compiler.lower.values import FileValues, excerpt
 from isocline_compiler.lower.weights import LayerScope
 from isocline_compiler.model import Check, DataBinding, DataPlan, DeploymentPlan
 from isocline_compiler.vocabulary.options import ADAPTIVE, MISSING, SPLITS
 from isocline_dsl import messages
 from isocline_dsl.diagnostics import Source
-from isocline_dsl.messages import calls, data, training
+from isocline_dsl.messages import calls, data, ensemble, noise, training
 from isocline_dsl.tree import (
     Attribution,
     Binary,
@@ -33,6 +35,7 @@ from isocline_dsl.tree import (
     Call,
     Expression,
     Name,
+    Output,
     Setting,
     Span,
     String,
@@ -140,6 +143,8 @@ class DeployLowering:
         checks = tuple(mistakes.attempt(self._check, item) for item in settings if not proofs.reads(item))
         proved = tuple(mistakes.attempt(proofs.lower, item) for item in settings if proofs.reads(item))
         mistakes.settle()
+        self._check_ensemble(found["samples"], found["solver"][0], mistakes)
+        mistakes.settle()
         solver, error, weak, of = found.pop("solver")
         return DeploymentPlan(
             solver=solver, error=error, weak=weak, of=of, checks=tuple(item for item in checks if item is not None),
@@ -158,6 +163,7 @@ class DeployLowering:
             "parity": lambda: read.number("parity", 0, None),
             "derivatives": lambda: read.words("derivatives", DERIVATIVES),
             "unroll": self._unroll,
+            "samples": self._samples,
         }
 
     def _not_yet(self) -> Iterator[tuple[Span, str]]:
@@ -173,6 +179,23 @@ class DeployLowering:
             expected = "`auto`, `all` or a whole number of steps"
             raise LowerError(messages.setting_value(value.span, "unroll", value.text, expected))
         return value.text
+
+    def _samples(self) -> int | None:
+        """The members of the ensemble in which noise that regularizes is kept."""
+        count = self.settings.count("samples", 1, None)
+        if count is not None and count > MOST_SAMPLES:
+            value = self.settings.value("samples")
+            raise LowerError(noise.samples_out_of_range(value.span if value else None, count, MOST_SAMPLES))
+        return count
+
+    def _check_ensemble(self, samples: int | None, solver: Called | None, mistakes: Mistakes) -> None:
+        """An ensemble has noise to keep, and outputs that have a mean."""
+        value = self.settings.value("samples") if samples is not None else None
+        if value is None or self.values.mistakes.found or self.values.mistakes.poisoned:
+            return
+        declared = (item.name for item in self.values.program.declarations if isinstance(item, Output))
+        spans = {name.text: name.span for name in declared}
+        mistakes.found += ensemble_faults(self.outputs, spans, value.span, solver)
 
     def _opset(self) -> int:
         opset = self.settings.count("opset", 1, 18)
@@ -237,6 +260,9 @@ class DeployLowering:
                 expression = comparison.left if side == "left" else comparison.right
                 raise LowerError(messages.check_not_a_number(expression.span, describe(node.type)))
         graph = Graph(tuple(self._leaves.values()), sides, "check")
+        members = members_in(sides.values())
+        if members is not None:
+            raise LowerError(ensemble.samples_out_of_place(members.span, "a check"))
         return Check(graph, comparison.operator, self.values.excerpt(comparison), setting.span)
 
     def _whole_split(self) -> Expressions:

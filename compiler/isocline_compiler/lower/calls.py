@@ -12,6 +12,7 @@ from isocline_compiler.lower.known_numbers import Numbers
 from isocline_compiler.lower.weights import LayerScope
 from isocline_compiler.passes.share import shared
 from isocline_compiler.passes.simplify import simplified
+from isocline_compiler.vocabulary.functions.ensembles import OVER, members
 from isocline_compiler.vocabulary.functions.kinds import WordCall
 from isocline_compiler.vocabulary.functions.record import Function, Parameter, apply, bind, check
 from isocline_dsl.messages import calls
@@ -43,9 +44,18 @@ def call_function(function: Function, call: Call, arguments: Sequence[Expression
         _checked(function, parameter, value, expression.span)
     place.scope.begin(function.name, call.span)
     with at(call.span):
-        result = apply(function, [(parameter, value) for parameter, value, _ in pairs], place.scope)
+        given = _for_each_member([(parameter, value) for parameter, value, _ in pairs], place.scope.table.members)
+        result = apply(function, given, place.scope)
     assert isinstance(result, Node)
     return _tidied(result, pairs) if function.kind == "derivative" else result
+
+
+def _for_each_member(pairs: Sequence[tuple[Parameter, Any]], count: int | None) -> Sequence[tuple[Parameter, Any]]:
+    """What is reduced with `over=samples` gets the axis of the ensemble, where the file has one."""
+    over = any(parameter.name == "over" and value.name in OVER for parameter, value in pairs)
+    if count is None or not over:
+        return pairs
+    return [(parameter, members(value, count) if isinstance(value, Node) else value) for parameter, value in pairs]
 
 
 def _tidied(derivative: Node, pairs: Sequence[tuple[Parameter, Any, Expression]]) -> Node:

@@ -14,6 +14,7 @@ from isocline_compiler.lower.draws import drawn_leaf, random_value
 from isocline_compiler.lower.expressions import Expressions, Solution, Value
 from isocline_compiler.lower.faults import LowerError, Mistakes, Poisoned
 from isocline_compiler.lower.gradient_paths import flat_operations
+from isocline_compiler.lower.kept import members_in
 from isocline_compiler.lower.likelihood import likelihood_of
 from isocline_compiler.lower.regularization import LossContext
 from isocline_compiler.lower.settings import Settings
@@ -35,7 +36,7 @@ from isocline_compiler.vocabulary.regularizers import REGULARIZERS
 from isocline_compiler.vocabulary.regularizers.record import TrainingSetting as TrainingSetting
 from isocline_compiler.vocabulary.transition_nll import FIELD_LOSSES
 from isocline_dsl import messages
-from isocline_dsl.messages import calls
+from isocline_dsl.messages import calls, ensemble
 from isocline_dsl.tree import Binary, Binding, Block, Call, Draw, Expression, Field, Name, Setting, Span
 
 
@@ -156,6 +157,9 @@ class TrainLowering:
         outputs = dict(zip(terms, context.terms, strict=True)) | weighted
         outputs = dict(join(Graph((), outputs, "losses")).outputs)  # and so is one and its integrals
         total = _sum(list(outputs.values()))
+        members = members_in([total])
+        if members is not None:
+            raise LowerError(ensemble.samples_out_of_place(members.span, "a loss"))
         leaves = (*(self._leaf(port) for port in ports), *self._drawn())
         priors = [item.log_prior for item in self.values.parameters.values() if item.log_prior is not None]
         extra = {LOG_PRIOR: _sum(priors)} if priors else {}

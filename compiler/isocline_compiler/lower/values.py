@@ -17,6 +17,7 @@ from isocline_compiler.lower.integrals import integral
 from isocline_compiler.lower.known_numbers import Numbers
 from isocline_compiler.lower.ports import ParamLowering, port, port_leaf
 from isocline_compiler.lower.reach import by_use
+from isocline_compiler.lower.settings import Settings
 from isocline_compiler.lower.solves import SolveLowering
 from isocline_compiler.lower.weights import LayerScope, WeightTable
 from isocline_compiler.model import Parameter, Port
@@ -25,6 +26,7 @@ from isocline_dsl.diagnostics import Source
 from isocline_dsl.tree import (
     Array,
     Assign,
+    Block,
     Call,
     Const,
     Control,
@@ -62,12 +64,22 @@ class FileValues:
         self.declared = _declared(self.program)
         consts = {name: item.value for name, item in self.declared.items() if isinstance(item, Const)}
         self.numbers = Numbers(consts)
+        self.table.members = self._members()
         self.output_names = frozenset(item.name.text for item in self.program.declarations if isinstance(item, Output))
         self.nets = frozenset(name for name, item in self.declared.items() if isinstance(item, Net))
         self.known: dict[str, Value] = {}
         self.begun: set[str] = set()
         self.inputs = {name for name, item in self.declared.items() if isinstance(item, Input)}
         self.inlined: set[str] = set()
+
+    def _members(self) -> int | None:
+        """The size of the ensemble; what is wrong with it is reported where the block `deploy` is read."""
+        for block in (item for item in self.program.declarations if isinstance(item, Block) and item.kind == "deploy"):
+            try:
+                return Settings(block, self.numbers).count("samples", 1, None)
+            except (LowerError, Poisoned):
+                return None
+        return None
 
     # ------------------------------------------------------------------------------------------------ names
 

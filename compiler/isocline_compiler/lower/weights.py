@@ -1,4 +1,4 @@
-"""The weights a file declares: by path, each once, whoever asks for them."""
+"""What layers share all over a file: the weights it declares, by path, and the size of its ensemble."""
 
 from __future__ import annotations
 
@@ -31,6 +31,8 @@ class WeightTable:
     statistics: dict[tuple[Node, tuple[int, ...]], tuple[Node, Node]] = field(default_factory=dict)
     fitted: list[Statistic] = field(default_factory=list)
     densities: dict[Node, Shape] = field(default_factory=dict)
+    members: int | None = None
+    """Samples of the ensemble that `deploy` asks for: what `over=samples` goes over where no solve has samples."""
 
     def get(self, name: str, shape: tuple[int, ...], initial: Initializer, role: Role, span: Span | None) -> Node:
         """The leaf of a weight; asked for again, the same leaf."""

@@ -45,18 +45,19 @@ LAWS: Mapping[str, Callable[..., Any]] = {
 """Each fills a tensor with independent numbers of torch's generator, which every step of training seeds."""
 
 
-def _noise_type(x: TensorType, *, law: str, parameters: Parameters, deployed: float) -> TensorType:
+def _noise_type(x: TensorType, *, law: str, parameters: Parameters, deployed: float, layer: str = "") -> TensorType:
     require("noise_like", ("real",), x)
     return x
 
 
-def _torch_noise(torch: Any, x: Any, law: str, parameters: Parameters, deployed: float) -> Any:
+def _torch_noise(torch: Any, x: Any, law: str, parameters: Parameters, deployed: float, layer: str = "") -> Any:
     return torch.full_like(x, deployed)
 
 
 def _train_noise(
-    torch: Any, record: Callable[[int, Any], None], x: Any, law: str, parameters: Parameters, deployed: float
-) -> Any:
+    torch: Any, record: Callable[[int, Any], None], x: Any, law: str, parameters: Parameters, deployed: float,
+    layer: str = "",
+) -> Any:  # fmt: skip
     return LAWS[law](torch.empty_like(x), *parameters)
 
 
@@ -64,14 +65,17 @@ def _emit_noise(emitter: Emitter, node: Node, x: str) -> str:
     return emitter.node("Expand", emitter.real(node.attrs["deployed"]), emitter.once("Shape", x))
 
 
-def _enclose_noise(precision: Precision, x: Interval, law: str, parameters: Parameters, deployed: float) -> Interval:
+def _enclose_noise(
+    precision: Precision, x: Interval, law: str, parameters: Parameters, deployed: float, layer: str = ""
+) -> Interval:
     return precision.literal(np.full(x.low.shape, deployed))
 
 
 NOISE_LIKE = Op(
     "noise_like", _noise_type, _torch_noise, _emit_noise,
-    lambda g, y, x, law, parameters, deployed: (None,),
-    "While training independent numbers of a `law` in the shape of x, new at each evaluation; else `deployed`.",
+    lambda g, y, x, law, parameters, deployed, layer="": (None,),
+    "While training independent numbers of a `law` in the shape of x, new at each evaluation; else `deployed`. `layer` "
+    "names what may be kept in an ensemble, and is empty where derivatives alone meet the noise.",
     _train_noise,
     (
         Example((real("batch", 3),), {"law": "normal", "parameters": (0.5,), "deployed": 0.0}),

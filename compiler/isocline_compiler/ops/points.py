@@ -8,7 +8,8 @@ from isocline_compiler.graph import Example, Node, Op
 from isocline_compiler.graph.emission import Emitter
 from isocline_compiler.graph.tensor_type import BATCH, TensorType, describe, points_of
 from isocline_compiler.ops.enclosures import each_end
-from isocline_compiler.ops.shapes import misfit, real
+from isocline_compiler.ops.reduction import REDUCE_SUM
+from isocline_compiler.ops.shapes import misfit, real, require
 
 
 def _merged(x: TensorType) -> TensorType:
@@ -55,4 +56,33 @@ SPLIT_POINTS: Op = Op(
     enclose=each_end(_torch_split),
 )  # fmt: skip
 
-POINTS = (MERGE_POINTS, SPLIT_POINTS)
+
+def _members(x: TensorType, *, count: int, axis: int) -> TensorType:
+    require("members", ("real",), x)
+    return x.with_shape((*x.shape[:axis], count, *x.shape[axis:]))
+
+
+def _torch_members(torch: Any, x: Any, count: int, axis: int) -> Any:
+    return x.unsqueeze(axis).expand(*x.shape[:axis], count, *x.shape[axis:])
+
+
+def _emit_members(emitter: Emitter, node: Node, x: str) -> str:
+    single = emitter.node("Unsqueeze", x, emitter.ints([node.attrs["axis"]]))
+    sizes = [node.attrs["count"] if i == node.attrs["axis"] else 1 for i in range(node.type.rank)]
+    return emitter.node("Expand", single, emitter.ints(sizes))
+
+
+MEMBERS = Op(
+    "members", _members, _torch_members, _emit_members,
+    lambda g, y, x, count, axis: (REDUCE_SUM(g, axes=(axis,), keepdims=False),),
+    "(batch, ...) as (batch, m, ...): x for each member of an ensemble. All are alike, until noise is kept that tells "
+    "them apart.",
+    examples=(
+        Example((real(BATCH, 4),), {"count": 3, "axis": 1}),
+        Example((real(BATCH),), {"count": 2, "axis": 1}),
+        Example((real(4),), {"count": 2, "axis": 0}),
+    ),
+    enclose=each_end(_torch_members),
+)  # fmt: skip
+
+POINTS = (MERGE_POINTS, SPLIT_POINTS, MEMBERS)

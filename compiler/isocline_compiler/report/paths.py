@@ -41,7 +41,7 @@ def convergences(material: ReportMaterial) -> Iterator[Shown]:
     """Strong error against steps."""
     certificate = material.certificate
     found = certificate.stochastic
-    if found is None:
+    if found is None or not found.solves:
         return
     steps = {solve.name: solve.steps for solve in certificate.solves}
     driven = found.solves[0]

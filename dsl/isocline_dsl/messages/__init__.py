@@ -10,6 +10,7 @@ from isocline_dsl.messages.compiling import *
 from isocline_dsl.messages.declarations import *
 from isocline_dsl.messages.derivatives import *
 from isocline_dsl.messages.dynamics import *
+from isocline_dsl.messages.ensemble import *
 from isocline_dsl.messages.folders import *
 from isocline_dsl.messages.names import *
 from isocline_dsl.messages.noise import *

@@ -201,13 +201,13 @@ def walks_differ(span: Span | None, output: str, found: str, bound: str) -> Draf
 
 @message("E373")
 def no_ensemble(span: Span | None, callee: str, found: str) -> Draft:
-    """`over=samples` of a value that comes from no solve with samples.
+    """`over=samples` of a value that comes from no solve with samples, in a file that deploys no ensemble.
 
     paths = solve market from s = 1 over 0..1 samples 256
     output price = mean(paths, over=samples)
     output last  = mean(history, axis=0)      # along an axis of any other value
 
-    Only `samples` behind a stochastic solve adds that axis.
+    `samples` behind a stochastic solve adds that axis, or `deploy { samples 32 }`, which keeps noise such as `dropout`.
     """
     return Draft(
         span, f"`{callee}` has no samples to go over: {found} comes from no solve with `samples`",

@@ -12,6 +12,6 @@ from isocline_runtime.randomness.draws import Draws
 from isocline_runtime.randomness.levy import stable
 from isocline_runtime.randomness.normal import normal_quantile, normals
 from isocline_runtime.randomness.philox import philox4x32
-from isocline_runtime.randomness.uniform import uniforms
+from isocline_runtime.randomness.uniform import bernoulli, uniforms
 
-__all__ = ["Draws", "normal_quantile", "normals", "philox4x32", "poisson", "stable", "uniforms"]
+__all__ = ["Draws", "bernoulli", "normal_quantile", "normals", "philox4x32", "poisson", "stable", "uniforms"]

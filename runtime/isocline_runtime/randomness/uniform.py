@@ -38,6 +38,13 @@ def uniforms(draws: Draws, rows: ArrayLike, dtype: DTypeLike = np.float64) -> ND
     return of_pairs(draws, rows, lambda u, _: u, dtype)
 
 
+def bernoulli(draws: Draws, rows: ArrayLike, probability: float, dtype: DTypeLike = np.float64) -> NDArray[np.floating]:
+    """1 with this probability, where the uniform number lies below it, else 0: (rows, samples, steps, channels)."""
+    if not 0 <= probability <= 1:
+        raise ValueError(f"probability is {probability}; it lies between 0 and 1")
+    return (uniforms(draws, rows) < probability).astype(dtype)
+
+
 def of_pairs(draws: Draws, rows: ArrayLike, transform: Transform, dtype: DTypeLike) -> NDArray[np.floating]:
     """A number of each uniform number: a block serves two steps."""
     begin, end = draws.first_step, draws.first_step + draws.steps

@@ -18,12 +18,13 @@ from isocline_compiler.certify.evaluation import Choices, Evaluator
 from isocline_compiler.certify.samples import Samples
 from isocline_compiler.certify.stochastic.errors import NORMAL, outputs_with
 from isocline_compiler.certify.stochastic.record import Doubling, SampleSpread
-from isocline_compiler.certify.stochastic.seeded import SeededNoise, seeded_noises
+from isocline_compiler.certify.stochastic.seeded import SeededNoise, kept_noises, seeded_noises
 from isocline_compiler.graph import Array
 from isocline_compiler.lower.check import model as read_model
 from isocline_compiler.model import Model
+from isocline_compiler.solvers.ensemble import EnsembleModel, ensemble_model
 from isocline_dsl.diagnostics import IsoclineError
-from isocline_dsl.tree import Solve, walk
+from isocline_dsl.tree import Setting, Solve, walk
 
 SEEDS, ROWS = 16, 4
 """Seeds that are tried, on so many rows."""
@@ -34,16 +35,22 @@ NUMBERS, AT_ONCE = 1 << 24, 1 << 22
 def with_doubled_samples(model: Model) -> Model:
     """The model with `samples 2*(n)` in place of every `samples n`. Raises IsoclineError where it cannot have them."""
     text = model.source.text
-    spans = [item.samples.span for item in walk(model.program) if isinstance(item, Solve) and item.samples is not None]
+    tree = list(walk(model.program))
+    spans = [item.samples.span for item in tree if isinstance(item, Solve) and item.samples is not None]
+    spans += [item.values[0].span for item in tree if isinstance(item, Setting) and item.key.text == "samples"]
     for span in sorted(spans, reverse=True):
         text = f"{text[: span.start]}2*({text[span.start : span.stop]}){text[span.stop :]}"
-    return read_model(text)
+    twice = read_model(text)
+    if not isinstance(model, EnsembleModel):
+        return twice
+    return ensemble_model(twice, {solve.spec.choice: choice for solve, choice in model.stepped})
 
 
 def doubling(evaluator: Evaluator, choices: Choices) -> Doubling:
     """Each output for several seeds, with the samples that are deployed and with twice as many."""
     mine = Ensemble(evaluator, choices)
-    samples = max((solve.spec.samples or 0 for solve in evaluator.solves), default=0)
+    stated = evaluator.model.deployment.samples or 0
+    samples = max((solve.spec.samples or 0 for solve in evaluator.solves), default=stated)
     if not samples:
         return Doubling(why="there are no samples to double")
     try:
@@ -71,6 +78,9 @@ class Ensemble:
 
     @property
     def noises(self) -> tuple[SeededNoise, ...]:
+        model = self.evaluator.model
+        if isinstance(model, EnsembleModel):
+            return kept_noises(model.kept)
         return seeded_noises([solve for solve in self.evaluator.solves if solve.spec.noises], self.choices)
 
     @property

@@ -2,8 +2,10 @@ r"""Whether the noise that the runtime makes has the moments of its distribution
 
 Normals: E z = 0, E z^2 = 1, E z^4 = 3, with the variances 1/n, 2/n, 96/n of their estimates. Counts of a rate r, with
 z = (k - r) / sqrt(r): E z = 0, E z^2 = 1, P(k = 0) = exp(-r). Stable numbers, which have no moments: E cos(t x) =
-exp(-t^alpha), E sign x = 0. Between neighbours along an axis, and between its halves, E s(x) s(x') = 0, with s(x) = z,
-or the sign of a stable number.
+exp(-t^alpha), E sign x = 0. Uniform numbers, with z = sqrt(12) (u - 1/2): E z = 0, E z^2 = 1, E z^4 = 9/5,
+with the variances 1/n, 4/(5n), 144/(25n). 1 with the probability p, else 0: E b = E b^2 = p, with the variance
+p (1 - p)/n. Between neighbours along an axis, and between its halves, E s(x) s(x') = 0, with s(x) = z, or the sign of a
+stable number.
 """
 
 from __future__ import annotations
@@ -65,7 +67,7 @@ def noise_moments(noise: SeededNoise, seed: int = 0) -> NoiseMoments:
     Of mirror images, one of each pair. Rows are independent of each other whatever the ordering.
     """
     samples, steps, channels = noise.shape
-    if noise.solve.spec.ordering == "independent":
+    if noise.ordering == "independent":
         draws = noise.draws(seed, min(samples, max(NUMBERS // (2 * steps * channels), 1)))
     else:
         draws = noise.draws(seed, 1, (samples - 1) // 2 * 2)
@@ -87,11 +89,27 @@ def moments_of(noise: Noise, numbers: Array, rates: Array | None = None) -> Iter
             yield from _characteristic(numbers, noise.parameter)
             yield from _correlations(np.sign(numbers))
 
+        case "uniform":
+            z = 12**0.5 * (numbers - 0.5)
+            yield from _powers(z, 9 / 5, 4 / 5, 144 / 25)
+            yield from _correlations(z)
+        case "bernoulli":
+            yield from _trials(numbers, noise.parameter)
 
-def _powers(z: Array) -> Iterator[Moment]:
+
+def _powers(z: Array, fourth: float = 3.0, of_square: float = 2.0, of_fourth: float = 96.0) -> Iterator[Moment]:
+    """Of numbers of mean 0 and variance 1 whose fourth moment is known, with the variances of z^2 and z^4."""
     yield Moment("mean", float(z.mean()), 0.0, float(z.size**-0.5))
-    yield Moment("variance", float(np.mean(z**2)), 1.0, float((2 / z.size) ** 0.5))
-    yield Moment("kurtosis", float(np.mean(z**4)), 3.0, float((96 / z.size) ** 0.5))
+    yield Moment("variance", float(np.mean(z**2)), 1.0, float((of_square / z.size) ** 0.5))
+    yield Moment("kurtosis", float(np.mean(z**4)), fourth, float((of_fourth / z.size) ** 0.5))
+
+
+def _trials(b: Array, p: float) -> Iterator[Moment]:
+    variance = p * (1 - p)
+    yield Moment("mean", float(b.mean()), p, (variance / b.size) ** 0.5)
+    yield Moment("mean square", float(np.mean(b**2)), p, (variance / b.size) ** 0.5)
+    if variance > 0:
+        yield from _correlations((b - p) / variance**0.5)
 
 
 def _counts(counts: Array, rates: Array) -> Iterator[Moment]:

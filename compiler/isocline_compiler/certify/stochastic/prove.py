@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from math import prod
@@ -33,7 +33,7 @@ from isocline_compiler.certify.stochastic.choose import Stated, choose_stochasti
 from isocline_compiler.certify.stochastic.doubling import doubling
 from isocline_compiler.certify.stochastic.ensemble import ensemble
 from isocline_compiler.certify.stochastic.errors import FINER, Nested, measured_errors
-from isocline_compiler.certify.stochastic.moments import noise_moments
+from isocline_compiler.certify.stochastic.moments import NoiseMoments, noise_moments
 from isocline_compiler.certify.stochastic.record import DrivenSolve, PathErrors, Stochastic
 from isocline_compiler.certify.stochastic.seeded import SeededNoise, seeded_noises
 from isocline_compiler.certify.versions import versions
@@ -46,6 +46,7 @@ from isocline_compiler.solvers.schemes.stochastic_scheme import Stochastic as St
 from isocline_compiler.solvers.schemes.stochastic_scheme import kind_of
 from isocline_dsl import messages
 from isocline_dsl.diagnostics import Diagnostic
+from isocline_dsl.tree import Span
 from isocline_runtime import Session
 
 SEED = 0
@@ -132,6 +133,10 @@ class StochasticProving(Proving):
         """None: samples near zeros have no noise of their own."""
         return None
 
+    @property
+    def _ports(self) -> Sequence[Port]:
+        return (*self.model.inputs, *noise_ports(self.seeded))
+
     @cached_property
     def measuring(self) -> Evaluator:
         """The float64 model on the samples with their noise."""
@@ -198,19 +203,9 @@ class StochasticProving(Proving):
             orders=tuple(item for scheme in schemes.values() for item in observed_orders(scheme)),
             largest_inputs=self.own_inputs.first(MEASURED).largest,
             posterior=Posterior({}, {}, 0, "the equations are stochastic"),
-            finite=finite(emitted, (*self.model.inputs, *self._noise_ports()), plan.dtype, self.model.source),
+            finite=finite(emitted, self._ports, plan.dtype, self.model.source),
             stochastic=self._stochastic(choices),
         )
-
-    def _noise_ports(self) -> list[Port]:
-        """The noise as inputs with bounds, where its distribution has some."""
-        return [
-            Port(
-                item.name, "real", item.shape,
-                bounds=(-WIDEST, WIDEST) if item.noise.process == "brownian" else None,
-            )
-            for item in self.seeded
-        ]  # fmt: skip
 
     def _stochastic(self, choices: Choices) -> Stochastic:
         errors = measured_errors(self.nested, choices)
@@ -257,6 +252,8 @@ class StochasticProving(Proving):
             if not (worst := item.worst).holds
         ]
         return missed + missed_checks(plan.checks, certificate.checks) + unproved(plan.proved, certificate.proofs)
+        missed += noises_that_differ(plan.span, certificate.stochastic.moments)
+        return missed + missed_checks(plan.checks, certificate.checks)
 
     def _beyond_stated(self, name: str, item: PathErrors) -> list[Diagnostic]:
         """The error of other paths than those that chose the grid, less what chance may add to it."""
@@ -266,6 +263,25 @@ class StochasticProving(Proving):
             return []
         span = next(port.span for port in self.model.outputs if port.name == name)
         return [messages.error_bound_missed(span, name, *figures(found, stated.bound))]
+
+
+def noise_ports(seeded: Sequence[SeededNoise]) -> list[Port]:
+    """The noise as inputs with bounds, where its distribution has some."""
+    bounds: dict[str, tuple[float, float]] = {
+        "brownian": (-WIDEST, WIDEST), "uniform": (0.0, 1.0), "bernoulli": (0.0, 1.0)
+    }  # fmt: skip
+    return [Port(item.name, "real", item.shape, bounds=bounds.get(item.noise.process)) for item in seeded]
+
+
+def noises_that_differ(span: Span | None, moments: Sequence[NoiseMoments]) -> list[Diagnostic]:
+    """E683 for each noise that has not the moments of its law."""
+    return [
+        messages.noise_differs(
+            span, item.name, worst.name, f"{worst.found:.5g}", f"{worst.expected:.5g}", f"{worst.off:.1f}"
+        )
+        for item in moments
+        if not (worst := item.worst).holds
+    ]
 
 
 def _driven(solve: Solve, choice: Discretisation) -> DrivenSolve:

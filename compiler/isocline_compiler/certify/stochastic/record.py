@@ -53,6 +53,19 @@ class DrivenSolve:
 
 
 @dataclass(frozen=True)
+class KeptDraws:
+    """Noise that regularizes, kept in an ensemble: its law in standard form, how many draws of how many numbers a
+    sample reads, and of how many samples an output is made.
+    """
+
+    name: str
+    law: str
+    draws: int
+    numbers: int
+    samples: int
+
+
+@dataclass(frozen=True)
 class SampleSpread:
     """Relative to the root mean square of an output: its standard deviation from seed to seed, with as many samples as
     are deployed and with twice as many, each with its standard error; and the largest change of its mean over seeds
@@ -82,7 +95,8 @@ class Doubling:
 class Stochastic:
     """Errors of the grid by output, from `paths` paths against a grid `finer` times finer. `states` what is promised:
     "strong", "weak", or nothing where the scheme is the author's. `doubling`: what twice the samples would bring;
-    `moments` are those of the noise that the runtime makes.
+    `moments` are those of the noise that the runtime makes. `kept` is the noise of an ensemble, which has no steps to
+    be judged: then there are neither errors nor solves.
     """
 
     errors: Mapping[str, PathErrors]
@@ -93,4 +107,5 @@ class Stochastic:
     states: str = ""
     doubling: Doubling = field(default_factory=lambda: Doubling(why="nothing was tried"))
     moments: tuple[NoiseMoments, ...] = ()
+    kept: tuple[KeptDraws, ...] = ()
     definitions: Mapping[str, str] = field(default_factory=lambda: {"strong": STRONG, "weak": WEAK})

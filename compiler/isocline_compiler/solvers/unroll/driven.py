@@ -49,12 +49,12 @@ def driven(solve: Solve, scheme: Scheme, steps: int) -> Solve:
     solve = solve.rebuilt(initial=tuple(x if x.type.batched else SPREAD(x, like) for x in solve.initial))
     if solve.spec.samples is not None:
         solve = with_samples(solve, solve.spec.samples)
-    stacked = [_stacked(x, solve.spec.samples) for x in inputs.values()]
-    return solve.with_rows([Row(name, "noise", "each") for name in inputs], stacked)
+    rows = [stacked(x, solve.spec.samples) for x in inputs.values()]
+    return solve.with_rows([Row(name, "noise", "each") for name in inputs], rows)
 
 
-def _stacked(x: Node, samples: int | None) -> Node:
-    """(batch, samples, steps, channels) -> (steps, batch samples, channels)"""
+def stacked(x: Node, samples: int | None) -> Node:
+    """(batch, samples, steps, channels) -> (steps, batch samples, channels): a row for each step."""
     merged = RESHAPE(x, shape=(x.shape[0], *x.shape[2:])) if samples is None else MERGE_POINTS(x)
     return TRANSPOSE(merged, perm=(1, 0, 2))
 

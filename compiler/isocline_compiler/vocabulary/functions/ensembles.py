@@ -1,11 +1,12 @@
-"""The axis of an ensemble: what `solve ... samples m` adds, the first of a sample."""
+"""The axis of an ensemble: what `solve ... samples m` or `deploy { samples m }` adds, the first of a sample."""
 
 from __future__ import annotations
 
 from isocline_compiler.graph import Fault, Node, topological
 from isocline_compiler.graph.solve import SOLVE, spec_of
 from isocline_compiler.graph.tensor_type import describe
-from isocline_compiler.vocabulary.functions.broadcasting import offset
+from isocline_compiler.ops.points import MEMBERS
+from isocline_compiler.vocabulary.functions.broadcasting import as_real, offset
 from isocline_compiler.vocabulary.functions.kinds import WordCall
 from isocline_dsl.messages import calls, noise
 
@@ -20,6 +21,8 @@ def ensemble_axis(callee: str, x: Node, over: WordCall) -> int:
     """
     if over.name not in OVER:
         raise Fault(lambda span: calls.unknown_word(over.span or span, callee, "over", over.name, OVER))
+    if x.op is MEMBERS:
+        return offset(x)
     counts = {spec_of(node).samples for node in topological([x]) if node.op is SOLVE} - {None}
     if not counts:
         raise Fault(lambda span: noise.no_ensemble(span, callee, describe(x.type)))
@@ -27,3 +30,8 @@ def ensemble_axis(callee: str, x: Node, over: WordCall) -> int:
         known = sorted(count for count in counts if count is not None)
         raise Fault(lambda span: noise.ensemble_axis_gone(span, callee, describe(x.type), known))
     return offset(x)
+
+
+def members(x: Node, count: int) -> Node:
+    """x for each of so many members of an ensemble, along a new first axis of a sample."""
+    return MEMBERS(as_real(x), count=count, axis=offset(x))

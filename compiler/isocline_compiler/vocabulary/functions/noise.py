@@ -27,7 +27,7 @@ def gaussian_noise(x: Value, std: Positive = 0.1) -> Node:
     Bishop (1995); on residual networks Wang, Yuan, Shi, Osher (2019).
     """
     x = as_real(x)
-    return x + NOISE_LIKE(x, law="normal", parameters=(std,), deployed=0.0)
+    return x + NOISE_LIKE(x, law="normal", parameters=(std,), deployed=0.0, layer="gaussian_noise")
 
 
 def dropout(x: Value, p: Probability = 0.5) -> Node:
@@ -39,7 +39,7 @@ def dropout(x: Value, p: Probability = 0.5) -> Node:
 
     Srivastava et al. (2014); Liu, Xiao, Si, Cao, Kumar, Hsieh (2019).
     """
-    return as_real(x) * _kept(as_real(x), p)
+    return as_real(x) * _kept(as_real(x), p, "dropout")
 
 
 def depth(x: Value, p: Probability = 0.5) -> Node:
@@ -51,7 +51,7 @@ def depth(x: Value, p: Probability = 0.5) -> Node:
 
     Huang, Sun, Liu, Sedra, Weinberger (2016); Lu, Zhong, Li, Dong (2018).
     """
-    return as_real(x) * _kept(_one_each(as_real(x)), p)
+    return as_real(x) * _kept(_one_each(as_real(x)), p, "depth")
 
 
 def shake(a: Value, b: Value) -> Node:
@@ -69,7 +69,8 @@ def shake(a: Value, b: Value) -> Node:
         rule = "both branches have one shape"
         raise Fault(lambda span: calls.shapes_differ(span, "shake", describe(a.type), describe(b.type), rule))
     difference = a - b
-    forwards, backwards = (_uniform(_one_each(difference), 0.0, 0.5) for _ in range(2))
+    each = _one_each(difference)
+    forwards, backwards = _uniform(each, 0.0, 0.5, "shake"), _uniform(each, 0.0, 0.5)
     return backwards * a + (1.0 - backwards) * b + STOP_GRADIENT((forwards - backwards) * difference)
 
 
@@ -85,19 +86,20 @@ def shake_drop(x: Value, p: Probability = 0.5) -> Node:
     """
     x = as_real(x)
     each = _one_each(x)
-    whole = NOISE_LIKE(each, law="bernoulli", parameters=(1.0 - p,), deployed=1.0 - p)
-    forwards, backwards = _uniform(each, -1.0, 0.0), _uniform(each, 0.0, 0.0)
+    whole = NOISE_LIKE(each, law="bernoulli", parameters=(1.0 - p,), deployed=1.0 - p, layer="shake_drop")
+    forwards, backwards = _uniform(each, -1.0, 0.0, "shake_drop"), _uniform(each, 0.0, 0.0)
     seen = whole + (1.0 - whole) * backwards
     return seen * x + STOP_GRADIENT((1.0 - whole) * (forwards - backwards) * x)
 
 
-def _kept(like: Node, p: float) -> Node:
+def _kept(like: Node, p: float, layer: str) -> Node:
     """1/(1 - p), or 0 with probability p."""
-    return NOISE_LIKE(like, law="kept", parameters=(1.0 - p,), deployed=1.0)
+    return NOISE_LIKE(like, law="kept", parameters=(1.0 - p,), deployed=1.0, layer=layer)
 
 
-def _uniform(like: Node, low: float, deployed: float) -> Node:
-    return NOISE_LIKE(like, law="uniform", parameters=(low, 1.0), deployed=deployed)
+def _uniform(like: Node, low: float, deployed: float, layer: str = "") -> Node:
+    """Uniform between `low` and 1; without a layer, of a derivative alone."""
+    return NOISE_LIKE(like, law="uniform", parameters=(low, 1.0), deployed=deployed, layer=layer)
 
 
 def _one_each(x: Node) -> Node:

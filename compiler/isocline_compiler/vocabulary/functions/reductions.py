@@ -72,7 +72,7 @@ def mean(
     """The mean. `keep=true` leaves the axes in place, with size 1.
 
     As of `sum`, `min`, `max`, `var`, `std`, `median` and `quantile`, `over=samples` means the axis of samples of a
-    stochastic solve.
+    stochastic solve, or the samples of the ensemble that `deploy` keeps.
 
     Example: image |> mean(axes=[1, 2])
     """
