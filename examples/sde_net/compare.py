@@ -2,7 +2,7 @@
 
     python -m examples.sde_net.compare build/sde_net
 
-The 2000 test digits of `sde_net.npz` as they are, as many clothes, and the digits gone wrong in eight ways. The deployed
+The 2000 test digits of `sde_net.npz` as they are, as many clothes, and the digits gone wrong in eight ways. The
 artifact is run by onnxruntime with seed 1; beside it stand networks without noise, trained by `plain.py`. The cost is
 counted in evaluations of the drift for one image, what nearly all arithmetic goes into.
 """
@@ -33,6 +33,8 @@ COSTS = {
     "ten plain nets": MEMBERS * STEPS,
 }
 """Evaluations of the drift for one image; g is evaluated once, without the drift."""
+
+PICTURED = ("diffusion g", "SDE-Net, confidence", "plain net")
 
 PICTURED = ("diffusion g", "SDE-Net, confidence", "plain net")
 
@@ -94,9 +96,7 @@ def draw(inside: Scores, outside: Mapping[str, Scores], file: Path) -> None:
     shown = {"digits": inside, **{name: outside[name] for name in ("Fashion-MNIST", "stripe", "rotate")}}
     with inked():
         picture = sheet(3.2)
-        for plot, score in zip(
-            picture.subplots(1, 3), ("diffusion g", "SDE-Net, confidence", "plain net"), strict=True
-        ):
+        for plot, score in zip(picture.subplots(1, 3), PICTURED, strict=True):
             for colour, (name, scores) in zip(SERIES, shown.items(), strict=False):
                 logarithm = np.log10(np.maximum(scores[score], 1e-6))
                 plot.hist(logarithm, np.linspace(-6, 0, 49), histtype="step", color=colour, label=name)
