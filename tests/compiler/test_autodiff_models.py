@@ -51,10 +51,14 @@ def unrolled(path: Path) -> tuple[Model, Graph]:
 
 
 def moved_weights(model: Model) -> dict[str, Array]:
-    """First values, moved: layers that start at zero would make a gradient trivial."""
+    """First values, moved: layers that start at zero would make a gradient trivial.
+
+    Kernels are moved to both sides: a thousand entries that all grow would drown what differs between paths of noise.
+    """
     rng = np.random.default_rng(0)
     return {
-        name: value + 0.05 * rng.uniform(size=value.shape) for name, value in initial_weights(model.weights, 0).items()
+        name: value + 0.05 * rng.uniform(-1.0 if value.ndim > 1 else 0.0, 1.0, value.shape)
+        for name, value in initial_weights(model.weights, 0).items()
     }
 
 

@@ -8,7 +8,10 @@ import numpy as np
 import pytest
 import torch
 
+from isocline_compiler.backends.to_torch import TorchProgram
 from isocline_compiler.lower.check import model
+from isocline_compiler.model import Model
+from isocline_compiler.training.initial import initial_weights
 from isocline_compiler.vocabulary.functions import FUNCTIONS
 from isocline_dsl.diagnostics import IsoclineError
 from tests.compiler.test_noise_lowering import SCALAR, run, unrolled, written
@@ -94,3 +97,63 @@ def test_every_function_that_takes_over_says_so_where_there_is_no_ensemble() -> 
         with pytest.raises(IsoclineError) as found:
             model(f"dyn 1\nmodel m\ninput x: real[6]\noutput y = {name}(x{level}, over=samples)\n")
         assert [item.code for item in found.value.diagnostics] == ["E373"]
+
+
+NETS = """dyn 1
+model m
+input s0: real in (0.5, 1.5)
+input shift: real[2]
+net member(s: real[2], c: real[2]) -> real[3] { u = reshape(s + c, 2, 1); u |> flatten |> dense(4) |> tanh |> dense(3) }
+field f(t, s: real[2]) { noise W: brownian[2]; ds = -s dt + 0.3*s dW }
+path = solve f from s = s0*ones(2) over 0..1 with euler_maruyama(steps=4) samples 6
+output y = OUT
+"""
+"""A net of the samples that reads another value of the row, and whose body names the batch axis."""
+
+
+def test_a_net_over_samples_is_the_net_of_each() -> None:
+    """One sample at a time, by index, with the same weights: the same numbers, and the same gradient."""
+    rng = np.random.default_rng(0)
+    given = {
+        "s0": rng.uniform(0.5, 1.5, 5),
+        "shift": rng.standard_normal((5, 2)),
+        "W": rng.standard_normal((5, 6, 4, 2)),
+    }
+    together = model(NETS.replace("OUT", "member(path, shift, over=samples)"))
+    apart = model(
+        NETS.replace("OUT", "stack(" + ", ".join(f"member(path[{i}], shift)" for i in range(6)) + ", axis=0)")
+    )
+    weights = initial_weights(together.weights, 0)
+    found, expected = (_with_gradient(one, weights, given) for one in (together, apart))
+    assert found[0].shape == (5, 6, 3)
+    for one, other in zip(found, expected, strict=True):
+        np.testing.assert_allclose(one, other, rtol=1e-12, atol=1e-14)
+
+
+def _with_gradient(found: Model, weights: dict[str, np.ndarray], given: dict[str, np.ndarray]) -> list[np.ndarray]:
+    """y, and the derivatives of sum(y^2) by the row's inputs, through the whole solve."""
+    leaves = {name: torch.tensor(array, requires_grad=True) for name, array in given.items()}
+    y = TorchProgram(unrolled(found))(
+        {**leaves, **{name: torch.tensor(np.asarray(array), dtype=torch.float64) for name, array in weights.items()}}
+    )["y"]
+    (y**2).sum().backward()
+    return [y.detach().numpy(), *(item.grad.numpy() for item in leaves.values() if item.grad is not None)]
+
+
+@pytest.mark.parametrize(
+    ("call", "code"),
+    [
+        ("member(shift, shift, over=samples)", "E373"),
+        ("member(path[0], shift, over=samples)", "E374"),
+        ("member(path[1:], shift, over=samples)", "E374"),
+        ("member(path, shift, over=paths)", "E285"),
+        ("member(path, shift, axis=0)", "E230"),
+        ("member(path, over=samples)", "E213"),
+        ("member(concat(path, path, axis=1), shift, over=samples)", "E212"),
+        ("member(path, shift)", "E212"),
+    ],
+)
+def test_a_net_over_samples_says_what_does_not_fit(call: str, code: str) -> None:
+    with pytest.raises(IsoclineError) as found:
+        model(NETS.replace("OUT", f"{call} + mean(path) + mean(shift)"))
+    assert [item.code for item in found.value.diagnostics] == [code]

@@ -6,9 +6,12 @@ import pytest
 
 from isocline_compiler.graph import Fault, Node
 from isocline_compiler.graph.naming import by_name
+from isocline_compiler.graph.text_form import to_text
+from isocline_compiler.lower.check import model
 from isocline_compiler.vocabulary.functions import FUNCTIONS
 from isocline_compiler.vocabulary.functions.kinds import WordCall
 from isocline_compiler.vocabulary.functions.record import Function, bind, call
+from isocline_dsl.diagnostics import IsoclineError
 from tests.compiler.workbench import Workbench
 
 
@@ -112,3 +115,18 @@ def test_numbers_become_values() -> None:
     result = call(FUNCTIONS["max"], [Workbench().normal(2, 3), 0], [], Workbench())
     assert isinstance(result, Node)
     assert str(result.type) == "real[batch, 3]"
+
+
+@pytest.mark.parametrize(
+    ("written", "groups"), [("n/2", 8), ("n/2/4", 2), ("(n + 16)/8", 4), ("n/1", 16), ("sqrt(n)", None), ("n/3", None)]
+)
+def test_a_quotient_that_is_whole_is_a_count(written: str, groups: int | None) -> None:
+    """As where the count stands itself; what went through a root is real, and so is a third of sixteen."""
+    text = f"dyn 1\nmodel m\nconst n = 16\ninput x: real[n, 3]\noutput y = x |> groupnorm({written})\n"
+    if groups is None:
+        with pytest.raises(IsoclineError, match="whole number"):
+            model(text)
+        return
+    counted = model(text.replace(written, str(groups)))
+    found = model(text)
+    assert to_text(found.graph) == to_text(counted.graph)

@@ -123,3 +123,30 @@ def test_a_path_that_is_another_stops_the_build(tmp_path: Path, monkeypatch: pyt
         isocline.compile(isocline.model(text), tmp_path / "artifact")
     assert "E628" in {fault.code for fault in refused.value.diagnostics}
     assert not (tmp_path / "artifact").exists()
+
+
+@pytest.mark.parametrize("most", [1 << 24, 70])
+def test_a_check_is_of_the_whole_split_however_much_noise_that_takes(
+    most: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As the deployed model answers row by row; with room for the noise of three rows at a time, and for all."""
+    monkeypatch.setattr("isocline_compiler.certify.stochastic.prove.LARGEST", most)
+    rng = np.random.default_rng(0)
+    s0, y = rng.uniform(0.5, 1.5, 20), rng.standard_normal(20)
+    np.savez(tmp_path / "d.npz", s0=s0, y=y)
+    text = """dyn 1
+model m
+data { source "d.npz"; s0 = array(s0); y = array(y) }
+input s0: real in (0.5, 1.5)
+target y: real
+field f(t, s: real) { noise W: brownian; ds = -s dt + 0.3*s dW }
+path = solve f from s = s0 over 0..1 with euler_maruyama(steps=4) samples 5
+output mean_path = mean(path, over=samples)
+deploy { check mse(mean_path, y) < 100 }
+"""
+    done = isocline.compile(isocline.model(text), tmp_path / "out", data=tmp_path / "d.npz")
+    certificate = json.loads((done.folder / "certificate.json").read_text())
+    answered = load(done.folder).run(s0=s0, seed=0)["mean_path"]
+    assert certificate["checks"][0]["left"] == pytest.approx(np.mean((answered - y) ** 2), rel=1e-6)
+    rows = "20 training samples" if most > 100 else "3 of 20 training samples"
+    assert certificate["samples"].startswith(rows)

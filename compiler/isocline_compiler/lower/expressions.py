@@ -11,7 +11,7 @@ from typing import TypeAlias
 
 from isocline_compiler.graph import INPUT, Fault, Node, at, constant
 from isocline_compiler.graph.tensor_type import describe
-from isocline_compiler.lower.calls import Evaluation, call_function
+from isocline_compiler.lower.calls import Evaluation, call_function, word
 from isocline_compiler.lower.faults import LowerError, Poisoned
 from isocline_compiler.lower.indexing import index_node
 from isocline_compiler.lower.known_numbers import NAMED, Numbers
@@ -23,6 +23,7 @@ from isocline_compiler.ops.arithmetic import NEG
 from isocline_compiler.ops.comparison import NOT
 from isocline_compiler.vocabulary.functions import FUNCTIONS
 from isocline_compiler.vocabulary.functions.broadcasting import align
+from isocline_compiler.vocabulary.functions.kinds import WordCall
 from isocline_compiler.vocabulary.functions.record import call
 from isocline_compiler.vocabulary.integral import INTEGRAL
 from isocline_compiler.vocabulary.transition_nll import FIELD_LOSSES
@@ -96,6 +97,7 @@ class Frame:
 
 NetCall: TypeAlias = Callable[[str, "tuple[Node, ...]", Span], Node]
 IntegralCall: TypeAlias = "Callable[[Call, tuple[Expression, ...], Expressions], Node]"
+NetCall: TypeAlias = Callable[[str, "tuple[Node, ...]", WordCall | None, Span], Node]
 Special: TypeAlias = "Mapping[str, Callable[[Call], Node]]"
 """Names that mean something in one place only, such as regularizers in `regularize`."""
 
@@ -257,6 +259,7 @@ class Expressions:
             if self.integral is None:
                 raise LowerError(messages.integral_out_of_place(call.name.span))
             return self.integral(call, arguments, self)
+            return self.call_net(name, tuple(self.node(item) for item in arguments), self._over(call), call.span)
         if name in self.frame.states:
             raise LowerError(messages.not_available_yet(call.span, f"the delayed state `{name}(...)`"))
         if name == STIFF:
@@ -270,6 +273,15 @@ class Expressions:
         return call_function(
             FUNCTIONS[name], call, arguments, Evaluation(self.node, self._any_state, self.numbers, self.frame.scope)
         )
+
+    def _over(self, call: Call) -> WordCall | None:
+        """The only named argument of a net: `over=samples`."""
+        over = None
+        for item in call.keywords:
+            if item.name.text != "over" or over is not None:
+                raise LowerError(messages.net_keyword(item.span, call.name.text, item.name.text))
+            over = word(item.value, call.name.text, self.numbers)
+        return over
 
     def _unknown(self, call: Call) -> Exception:
         """Names in `regularize` and `check` are looked up here, all others where names are resolved."""

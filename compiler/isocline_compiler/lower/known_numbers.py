@@ -26,7 +26,7 @@ _BINARY: Mapping[str, Callable[[Real, Real], Real]] = {
     "+": operator.add,
     "-": operator.sub,
     "*": operator.mul,
-    "/": operator.truediv,
+    "/": lambda above, below: _quotient(above, below),
     "^": lambda base, exponent: _power(base, exponent),
 }
 _CALLS: Mapping[str, Callable[[float], float]] = {
@@ -36,6 +36,13 @@ _CALLS: Mapping[str, Callable[[float], float]] = {
 
 LARGEST = 2**63
 """Of whole numbers: no size, count or index is beyond."""
+
+
+def _quotient(above: Real, below: Real) -> Real:
+    """above/below; a whole number where both are and nothing is left, so that half of 16 channels is a count."""
+    if isinstance(above, int) and isinstance(below, int) and below != 0 and above % below == 0:
+        return above // below
+    return above / below
 
 
 def _power(base: Real, exponent: Real) -> Real:

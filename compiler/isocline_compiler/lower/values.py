@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from isocline_compiler.graph import ARGUMENT, Fault, Node, at, constant, leaf
 from isocline_compiler.graph.tensor_type import BATCH, TensorType, describe
 from isocline_compiler.lower.conform import conform
+from isocline_compiler.lower.each_member import each_member
 from isocline_compiler.lower.expressions import Expressions, Frame, Solution, Value
 from isocline_compiler.lower.faults import LowerError, Mistakes, Poisoned
 from isocline_compiler.lower.field_body import Around
@@ -21,9 +22,12 @@ from isocline_compiler.lower.settings import Settings
 from isocline_compiler.lower.solves import SolveLowering
 from isocline_compiler.lower.weights import LayerScope, WeightTable
 from isocline_compiler.model import Parameter, Port
+from isocline_compiler.vocabulary.functions.ensembles import has_samples
+from isocline_compiler.vocabulary.functions.kinds import WordCall
 from isocline_dsl import messages
 from isocline_dsl.diagnostics import Source
 from isocline_dsl.tree import (
+    Argument,
     Array,
     Assign,
     Block,
@@ -114,7 +118,7 @@ class FileValues:
             labels = argument.type.kind.text == "class"
             type_ = TensorType("int", (BATCH,)) if labels else TensorType("real", (BATCH, *sizes))
             leaves.append(leaf(ARGUMENT, argument.name.text, type_))
-        self.call_net(name, tuple(leaves), net.span)
+        self._body_of(net, tuple(leaves), net.span)
 
     def _declare(self, name: str, declaration: Named) -> None:
         with at(declaration.span):
@@ -195,10 +199,19 @@ class FileValues:
         """The fields of the file, for losses that are stated of a field."""
         return FieldValues(self._solving().around, self.declared)
 
-    def call_net(self, name: str, arguments: tuple[Node, ...], span: Span) -> Node:
-        """A net's body with its arguments in place; every call shares the net's weights. Raises LowerError."""
+    def call_net(self, name: str, arguments: tuple[Node, ...], over: WordCall | None, span: Span) -> Node:
+        """A net's value, or with `over=samples` its value for each sample of an ensemble. Raises LowerError, Fault."""
         net = self.declared[name]
         assert isinstance(net, Net)
+        self._check_count(net, arguments, span)
+        if over is None or not arguments:
+            return self._body_of(net, arguments, span)
+        ranks = [self._rank(item) for item in net.arguments]
+        return each_member(name, lambda nodes: self._body_of(net, nodes, span), arguments, ranks, over)
+
+    def _body_of(self, net: Net, arguments: tuple[Node, ...], span: Span) -> Node:
+        """A net's body with its arguments in place; every call shares the net's weights. Raises LowerError."""
+        name = net.name.text
         if f"{name}()" in self.begun:
             raise Poisoned  # a net that calls itself: reported where names are resolved
         values = self._arguments(net, arguments, span)
@@ -215,9 +228,16 @@ class FileValues:
         self.inlined.add(name)
         return self._returned(net, result)
 
-    def _arguments(self, net: Net, arguments: Sequence[Node], span: Span) -> dict[str, Value]:
+    def _rank(self, argument: Argument) -> int:
+        if argument.type is None:
+            raise LowerError(messages.net_argument_type(argument.span, argument.name.text))
+        return len(self.numbers.sizes(argument.type)) - (argument.type.kind.text == "class")
+
+    def _check_count(self, net: Net, arguments: Sequence[Node], span: Span) -> None:
         if len(arguments) != len(net.arguments):
             raise LowerError(messages.net_argument_count(span, net.name.text, len(arguments), len(net.arguments)))
+
+    def _arguments(self, net: Net, arguments: Sequence[Node], span: Span) -> dict[str, Value]:
         values: dict[str, Value] = {}
         for argument, node in zip(net.arguments, arguments, strict=True):
             if argument.type is None:
@@ -226,7 +246,9 @@ class FileValues:
             if fitted is None:
                 expected = describe(TensorType("real", self.numbers.sizes(argument.type)))
                 name = argument.name.text
-                raise LowerError(messages.net_argument_shape(span, net.name.text, name, describe(node.type), expected))
+                found = describe(node.type)
+                several = has_samples(node) and len(node.type.sample) == self._rank(argument) + 1
+                raise LowerError(messages.net_argument_shape(span, net.name.text, name, found, expected, several))
             values[argument.name.text] = fitted
         return values
 

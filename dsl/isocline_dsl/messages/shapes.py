@@ -38,13 +38,18 @@ def shape_differs(span: Span | None, name: str, found: str, expected: str, decla
 
 
 @message("E212")
-def net_argument_shape(span: Span | None, net: str, argument: str, found: str, expected: str) -> Draft:
+def net_argument_shape(
+    span: Span | None, net: str, argument: str, found: str, expected: str, several: bool = False
+) -> Draft:
     """A net is called with an argument of another shape than it declares.
 
     net f(z: real[2]) -> real = ...
     y = f(x)                 # x is real[3]
+
+    `f(paths, over=samples)` is the net of each sample of a stochastic solve.
     """
-    return Draft(span, f"`{argument}` of `{net}` is {found}, expected {expected}")
+    hint = f"`{net}(..., over=samples)` is the net of each sample of the solve" if several else None
+    return Draft(span, f"`{argument}` of `{net}` is {found}, expected {expected}", hint)
 
 
 @message("E213")
@@ -253,7 +258,10 @@ def expression_out_of_place(span: Span | None, form: str) -> Draft:
 
 @message("E230")
 def net_keyword(span: Span | None, net: str, keyword: str) -> Draft:
-    """A net is called with a named argument. The arguments of a net are given in their order."""
+    """A net is called with a named argument. The arguments of a net are given in their order.
+
+    The one exception is `over=samples`, for the net of each sample of a stochastic solve.
+    """
     return Draft(
         span,
         f"`{net}` is a net of this file and takes no named argument `{keyword}`",

@@ -115,13 +115,35 @@ class StochasticProving(Proving):
     def given(self) -> Samples:
         """The inputs and the noise of each row, as the runtime draws it."""
         base = self.own_inputs
-        rows = base.count if base.inputs else ALONE
-        each = sum(prod(item.shape) for item in self.seeded)
-        kept = base.first(max(1, min(rows, LARGEST // each))) if base.inputs else base
-        rows = kept.count if base.inputs else max(1, min(rows, LARGEST // each))
-        noise = {item.name: item.made(item.draws(SEED), range(rows)) for item in self.seeded}
-        words = f"{kept.origin}, each with noise of its own" if base.inputs else f"{rows} rows of noise"
-        return Samples({**kept.inputs, **noise}, kept.targets, words)
+        rows = min(base.count if base.inputs else ALONE, self._rows)
+        if not base.inputs:
+            return self._with_noise(base, range(rows), f"{rows} rows of noise")
+        kept = f"{rows} of {base.origin}" if rows < base.count else base.origin
+        return self._with_noise(base.first(rows), range(rows), f"{kept}, each with noise of its own")
+
+    @property
+    def _rows(self) -> int:
+        """How many rows have their noise at the same time."""
+        return max(1, LARGEST // sum(prod(item.shape) for item in self.seeded))
+
+    def _with_noise(self, base: Samples, rows: range, words: str) -> Samples:
+        """Samples as these rows of the noise."""
+        noise = {item.name: item.made(item.draws(SEED), rows) for item in self.seeded}
+        return Samples({**base.inputs, **noise}, base.targets, words)
+
+    def _whole_split(self, session: Session) -> tuple[Samples, dict[str, Array]]:
+        """All held-out samples, and what the deployed model answers to them, their noise made some rows at a time."""
+        base = self.own_inputs
+        if not base.inputs or base.count <= self._rows:
+            return self.samples, run_deployed(session, self.samples)
+        parts = []
+        for start in range(0, base.count, self._rows):
+            places = range(start, min(start + self._rows, base.count))
+            some = self._with_noise(base.taken(np.array(places)), places, base.origin)
+            parts.append(run_deployed(session, some.rounded(self.model.deployment.dtype)))
+        batched = {name: node.type.batched for name, node in self.model.graph.outputs.items()}
+        joined = {name: np.concatenate([part[name] for part in parts]) for name in parts[0] if batched[name]}
+        return base, {**parts[0], **joined}
 
     @property
     def seeded(self) -> tuple[SeededNoise, ...]:
@@ -178,7 +200,7 @@ class StochasticProving(Proving):
         """Measure everything that is claimed."""
         plan, evaluator = self.model.deployment, self.measuring
         exact = evaluator.run(choices)
-        everything = run_deployed(session, self.samples) if plan.checks else {}
+        whole, everything = self._whole_split(session) if plan.checks else (self.samples, {})
         schemes = {choice.scheme.name: choice.scheme for choice in choices.values()}
         return Certificate(
             model=self.model.name,
@@ -194,6 +216,7 @@ class StochasticProving(Proving):
             work_precision=trials,
             checks=tuple(evaluate_check(check, everything, self.samples) for check in plan.checks),
             proofs=prove(self.model, self.weights, choices),
+            checks=tuple(evaluate_check(check, everything, whole) for check in plan.checks),
             parameters=parameters,
             data_notes=self.dataset.notes if self.dataset else (),
             graph=graph_facts(session, model_file),

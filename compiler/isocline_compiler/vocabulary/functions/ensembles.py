@@ -24,14 +24,23 @@ def ensemble_axis(callee: str, x: Node, over: WordCall) -> int:
     if x.op is MEMBERS:
         return offset(x)
     counts = {spec_of(node).samples for node in topological([x]) if node.op is SOLVE} - {None}
+    counts = _counts(x)
     if not counts:
         raise Fault(lambda span: noise.no_ensemble(span, callee, describe(x.type)))
     if not x.type.sample or x.type.sample[0] not in counts:
-        known = sorted(count for count in counts if count is not None)
-        raise Fault(lambda span: noise.ensemble_axis_gone(span, callee, describe(x.type), known))
+        raise Fault(lambda span: noise.ensemble_axis_gone(span, callee, describe(x.type), sorted(counts)))
     return offset(x)
 
 
 def members(x: Node, count: int) -> Node:
     """x for each of so many members of an ensemble, along a new first axis of a sample."""
     return MEMBERS(as_real(x), count=count, axis=offset(x))
+def has_samples(x: Node) -> bool:
+    """Whether `ensemble_axis` would answer."""
+    return bool(x.type.sample) and x.type.sample[0] in _counts(x)
+
+
+def _counts(x: Node) -> set[int]:
+    """The numbers of samples of the solves that x comes from."""
+    found = (spec_of(node).samples for node in topological([x]) if node.op is SOLVE)
+    return {count for count in found if count is not None}
