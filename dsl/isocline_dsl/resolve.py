@@ -8,7 +8,7 @@ from isocline_dsl import tree
 from isocline_dsl.diagnostics import Diagnostic
 from isocline_dsl.equations import orders, read_field, read_net
 from isocline_dsl.messages import dynamics, names, noise, training
-from isocline_dsl.scopes import BUILT_IN, Meaning, Scope, circles
+from isocline_dsl.scopes import BUILT_IN, Meaning, Scope, circles, reached
 from isocline_dsl.settings import read_block
 from isocline_dsl.uses import Place, Uses
 
@@ -38,6 +38,7 @@ def resolve(program: tree.Program, functions: Collection[str]) -> list[Diagnosti
     for declaration in program.declarations:
         _read(declaration, file, uses)
     uses.found += _circles(file)
+    uses.found += _deployed_targets(file, uses)
     uses.found += _unused(file)
     uses.found += _missing(program)
     return sorted(set(uses.found), key=_place)
@@ -165,6 +166,16 @@ def _circles(file: Scope) -> Iterator[Diagnostic]:
         meanings = [file.names[name] for name in circle]
         message = dynamics.net_recursion if all(m.kind == "net" for m in meanings) else names.definition_cycle
         yield message(meanings[0].span, circle)
+
+
+def _deployed_targets(file: Scope, uses: Uses) -> Iterator[Diagnostic]:
+    """Values, fields and solves may read a target where no output leans on them: they are there for training alone."""
+    deployed = reached(sorted(file.of_kind("output")), file.edges)
+    for reader, target in uses.targets:
+        kind = file.names[reader].kind if reader else ""
+        if kind not in ("value", "field") or reader in deployed:
+            through = deployed.get(reader or "", ())
+            yield names.target_outside_training(target.span, target.text, file.names[target.text].span, through)
 
 
 def _unused(file: Scope) -> Iterator[Diagnostic]:

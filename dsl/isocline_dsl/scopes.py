@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections import deque
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 
 from isocline_dsl.tree import Identifier, Span
@@ -60,6 +61,10 @@ class Scope:
             yield here
             here = here.outer
 
+    def declaration(self) -> str | None:
+        """The declaration of the file that is being read."""
+        return next((scope.current for scope in self.enclosing() if scope.outer is None), None)
+
     def find(self, name: str) -> Meaning | None:
         """The meaning of a name here, or None."""
         return next((scope.names[name] for scope in self.enclosing() if name in scope.names), None)
@@ -97,3 +102,16 @@ def circles(edges: Mapping[str, Mapping[str, None]]) -> Iterator[list[str]]:
                 done.add(name)
                 path.append(name)
                 pending += [(following, depth + 1) for following in reversed(list(edges.get(name, ())))]
+
+
+def reached(starts: Iterable[str], edges: Mapping[str, Mapping[str, None]]) -> dict[str, tuple[str, ...]]:
+    """Everything that these names lean on, and they themselves, each with a shortest way to it."""
+    found: dict[str, tuple[str, ...]] = {name: (name,) for name in starts}
+    pending = deque(found)
+    while pending:
+        name = pending.popleft()
+        for following in edges.get(name, ()):
+            if following not in found:
+                found[following] = (*found[name], following)
+                pending.append(following)
+    return found

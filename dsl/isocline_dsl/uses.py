@@ -44,6 +44,8 @@ class Uses:
     orders: dict[str, dict[str, int]] = field(default_factory=dict)
     solved: dict[str, tree.Field] = field(default_factory=dict)
     found: list[Diagnostic] = field(default_factory=list)
+    targets: list[tuple[str | None, tree.Name]] = field(default_factory=list)
+    """Where targets stand outside of training, each with the declaration that reads it."""
 
     def read(self, node: tree.Node, place: Place) -> None:
         """Everything in an expression, from left to right."""
@@ -93,8 +95,8 @@ class Uses:
 
     def _allowed(self, node: tree.Name, meaning: Meaning, place: Place) -> None:
         net = next((scope.net for scope in place.scope.enclosing() if scope.net), None)
-        if meaning.kind == "target" and not place.training:
-            self.found.append(names.target_outside_training(node.span, node.text, meaning.span))
+        if meaning.kind == "target" and net is None and not place.training:
+            self.targets.append((place.scope.declaration(), node))
         elif net is not None and meaning.kind in ("input", "value", "output", "target"):
             self.found.append(names.not_captured(node.span, node.text, net, meaning.kind))
         elif meaning.kind in ("net", "field", "noise") and not (place.training or place.words):
@@ -114,8 +116,7 @@ class Uses:
             self.found.append(dynamics.order_too_high(node.span, node.name.text, node.order))
 
     def _second_order(self, state: str, scope: Scope) -> bool:
-        field_name = next((s.current for s in scope.enclosing() if s.outer is None), None)
-        return self.orders.get(field_name or "", {}).get(state, 1) >= 2
+        return self.orders.get(scope.declaration() or "", {}).get(state, 1) >= 2
 
     def _call(self, node: tree.Call, place: Place) -> None:
         if not (place.words or place.any_call):

@@ -10,8 +10,10 @@ import torch
 from scipy.stats import multivariate_normal, norm
 
 from isocline_compiler.data import Split
-from isocline_compiler.graph import Array
+from isocline_compiler.graph import INPUT, WEIGHT, Array, everything
+from isocline_compiler.graph.solve import SOLVE, spec_of
 from isocline_compiler.lower import lower
+from isocline_compiler.model import Model
 from isocline_compiler.training.batches import Batches
 from isocline_compiler.training.objective import Loss, Objective
 from isocline_dsl import Source, parse
@@ -21,10 +23,14 @@ RANDOM = np.random.default_rng(5)
 CPU = torch.device("cpu")
 
 
+def lowered(text: str) -> Model:
+    source = Source("dyn 1\nmodel m\n" + text, "m.dyn")
+    return lower(parse(source), source)
+
+
 def evaluated(text: str, weights: dict[str, float], **data: Array) -> tuple[Objective, Loss]:
     """The loss of a file, in float64."""
-    source = Source("dyn 1\nmodel m\n" + text, "m.dyn")
-    model = lower(parse(source), source)
+    model = lowered(text)
     assert model.training is not None
     split = Split(data)
     made = Objective.of(model, model.training, split)
@@ -275,3 +281,41 @@ def test_a_prior_of_other_noise_or_states_is_refused(old: str, new: str) -> None
     with pytest.raises(IsoclineError) as raised:
         evaluated(text, {})
     assert [item.code for item in raised.value.diagnostics] == ["E433"]
+
+
+HINDSIGHT = """
+input x0: real
+target y: real
+param size: real = 0.5
+field prior(t, x: real) {
+  noise W: brownian[1]
+  dx = 0.5 dt + size dW[0]
+}
+field posterior(t, x: real) {
+  noise V: brownian[1]
+  dx = pull dt + size dV[0]
+}
+x = solve prior from x = x0 over 0..3 with euler_maruyama(steps=3) samples 4
+output middle = median(x, over=samples)
+pull = scale*(y - x0)/3
+param scale: real = 1
+guess = solve posterior from x = x0 over 0..3 with euler_maruyama(steps=6)
+train { loss (guess - y)^2; regularize path_kl(posterior, prior); precision float64 }
+"""
+
+
+def test_a_posterior_that_sees_the_target_trains_and_is_not_deployed() -> None:
+    """A constant pull to the end: the divergence is T (pull - h)^2 / (2 g^2). Of the graph that is deployed no leaf is
+    the target, the posterior's noise or its weight.
+    """
+    starts, ends = np.array([-1.0, 0.0, 2.0]), np.array([0.5, 3.0, -1.0])
+    made, found = evaluated(HINDSIGHT, {"size": 0.5, "scale": 0.7}, x0=starts, y=ends)
+    expected = 3 * (0.7 * (ends - starts) / 3 - 0.5) ** 2 / (2 * 0.25)
+    (term,) = (value for name, value in found.terms.items() if "path_kl" in name)
+    assert float(term) == pytest.approx(expected.mean(), rel=1e-12)
+    assert [item.name for item in made.noise.inputs] == ["V"]
+    model = lowered(HINDSIGHT)
+    assert [port.name for port in model.inputs] == ["x0"]
+    nodes = list(everything(model.graph.outputs.values()))
+    assert {node.attrs["name"] for node in nodes if node.op in (INPUT, WEIGHT)} == {"x0", "size"}
+    assert [noise.source for node in nodes if node.op is SOLVE for noise in spec_of(node).noises] == ["W"]

@@ -67,19 +67,23 @@ def definition_cycle(span: Span, cycle: Sequence[str]) -> Draft:
 
 
 @message("E205")
-def target_outside_training(span: Span, name: str, first: Span | None) -> Draft:
+def target_outside_training(span: Span, name: str, first: Span | None, through: Sequence[str] = ()) -> Draft:
     """A target is used where only known values may stand.
 
-    A `target` is known in the training data and nowhere else: whoever runs the model does not have it. Only
-    the loss, and `check` in `deploy`, may use it.
+    A `target` is known in the training data and nowhere else: whoever runs the model does not have it. The loss, and
+    `check` in `deploy`, may use it, and so may values, fields and solves that no output leans on.
 
         target pelts: real[21, 2]
         output error = forecast - pelts          # who runs the model has no pelts
+        error = forecast - pelts                 # for the loss alone
 
     Compare with the target in `train`, or declare an `input` when the caller does supply the value.
     """
-    hint = "only `train` and `check` may use a target; declare an `input` if the caller supplies it"
-    return Draft(span, f"the target `{name}` is used outside training", hint, declared(f"`{name}` is declared", first))
+    hint = "an output may lean on no target; declare an `input` if the caller supplies it"
+    path = f", and the output `{through[0]}` leans on it: {' -> '.join([*through, name])}" if len(through) > 1 else ""
+    return Draft(
+        span, f"the target `{name}` is used outside training{path}", hint, declared(f"`{name}` is declared", first)
+    )
 
 
 @message("E206")
