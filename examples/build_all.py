@@ -43,6 +43,7 @@ EXAMPLES = (
     Example("resnet", fetch="examples.digits.fetch"),
     Example("pendulum", fetch="examples.pendulum.simulate"),
     Example("market", fetch="examples.market.fetch"),
+    Example("mixture", fetch="examples.diffusion.draws", folder="diffusion"),
     Example("unconstrained", fetch="examples.pendulum.simulate", folder="pendulum"),
 )
 
