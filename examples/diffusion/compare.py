@@ -1,23 +1,27 @@
 """What the samplers of one score model give: errors against evaluations of the net, distributions, pictures.
 
-    python -m examples.diffusion.compare mixture
+    python -m examples.diffusion.compare mixture handwriting
 
-Errors are root mean squares against 1000 steps from the same starts and on the same Brownian paths, relative to the
-root mean square of the samples. Seeds stand at the top of the file.
+An error is the root mean square of the difference from 1000 steps, by the scheme that stands in `REFERENCES`, from the
+same starts and on the same Brownian paths, divided by the root mean square of the samples. All seeds are `SEED` and
+the numbers after it.
 """
 
 from __future__ import annotations
 
+import sys
+from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
 
 from examples.diffusion.draws import drawn, noise_in
 from examples.diffusion.judge import discrepancy
+from examples.diffusion.pictures import clouds, curves, write
 from examples.diffusion.samplers import FINEST, Paths, Sampler, Trained
 from isocline_runtime import load
 
-HERE = Path(__file__).parent
+HERE, PICTURES = Path(__file__).parent, Path("build/diffusion")
 SEED = 1
 LEVELS = (-4, -2, 0, 1, 2, 3, 4)
 EVALUATIONS = (10, 20, 40, 100, 200, 500)
@@ -33,16 +37,19 @@ SAMPLERS = (
     Sampler("sde", "euler_maruyama"),
     Sampler("sde", "shark"),
     Sampler("pc", "euler_maruyama"),
+    Sampler("pc", "shark"),
 )
+NUMBER = 1000
+"""Samples of each sampler that are judged."""
 
 
-def errors(trained: Trained, count: int) -> dict[Sampler, dict[int, float]]:
+def errors(trained: Trained, paths: Paths) -> dict[str, dict[int, float]]:
     """The relative error of each sampler for each number of evaluations that it can take."""
-    paths, found = Paths(count, SEED), {}
+    found = {}
     exact = {name: trained.samples(Sampler(name, scheme), FINEST, paths) for name, scheme in REFERENCES.items()}
     for sampler in SAMPLERS:
         truth = exact[sampler.output]
-        found[sampler] = {
+        found[str(sampler)] = {
             number: float(np.sqrt(np.mean((trained.samples(sampler, steps, paths) - truth) ** 2) / np.mean(truth**2)))
             for number in EVALUATIONS
             if (steps := sampler.steps(number))
@@ -50,36 +57,60 @@ def errors(trained: Trained, count: int) -> dict[Sampler, dict[int, float]]:
     return found
 
 
-def table(found: dict[Sampler, dict[int, float]]) -> str:
-    rows = ["| evaluations | " + " | ".join(map(str, EVALUATIONS)) + " |", "| --- |" + " --- |" * len(EVALUATIONS)]
-    for sampler, items in found.items():
-        cells = (f"{items[number]:.1e}" if number in items else "" for number in EVALUATIONS)
-        rows.append(f"| {sampler} | " + " | ".join(cells) + " |")
-    return "\n".join(rows)
+def rows(*items: tuple[str, ...]) -> str:
+    """A table, its first row the head."""
+    lines = [f"| {' | '.join(item)} |" for item in items]
+    return "\n".join([lines[0], "|" + " --- |" * len(items[0]), *lines[1:], ""])
+
+
+def error_table(found: Mapping[str, Mapping[int, float]]) -> str:
+    cells = ((name, *(f"{items[n]:.1e}" if n in items else "" for n in EVALUATIONS)) for name, items in found.items())
+    return rows(("evaluations", *map(str, EVALUATIONS)), *cells)
+
+
+def distance_table(sets: Mapping[str, np.ndarray], pairs: tuple[tuple[str, str], ...]) -> str:
+    """The squared discrepancies, a thousand times as large, beside what chance makes of them."""
+    found = ((f"{a}, {b}", discrepancy(sets[a], sets[b])) for a, b in pairs)
+    cells = ((name, f"{1e3 * d.squared:.2f}", f"{1e3 * d.chance:.2f}", f"{d.p:.3f}") for name, d in found)
+    return rows(("1000 MMD^2", "found", "95 % by chance", "p"), *cells)
+
+
+# ---------------------------------------------------------------------------------------------------- a mixture
+
+
+def mixture() -> None:
+    trained = Trained(HERE / "mixture.dyn", Path("runs/mixture/weights.safetensors"))
+    print(score_table(trained))
+    found = errors(trained, Paths(256, SEED))
+    print(error_table(found))
+    answers = load("build/mixture").run(rows=range(NUMBER), seed=SEED)
+    sets = {"truth": drawn(NUMBER, SEED), "truth again": drawn(NUMBER, SEED + 1), **answers}
+    own = tuple((name, "truth") for name in answers)
+    print(distance_table(sets, (("truth again", "truth"), *own, ("sde", "ode"), ("pc", "ode"))))
+    del sets["truth again"]
+    write((("mixture", clouds(sets)), ("mixture_errors", curves(found))), PICTURES)
 
 
 def score_table(trained: Trained) -> str:
-    """The relative error of the learned noise, by the level, where points in noise lie."""
-    points, generator = drawn(4000, SEED), np.random.default_rng(SEED)
-    cells = []
+    """How far the learned noise is from its closed form, where points in noise lie; the noise itself has size 1."""
+    points, generator, cells = drawn(4000, SEED), np.random.default_rng(SEED), []
     for level in LEVELS:
-        alpha, sigma = np.sqrt(1 / (1 + np.exp(-2.0 * level))), np.sqrt(1 / (1 + np.exp(2.0 * level)))
+        alpha, sigma = (1 / np.sqrt(1 + np.exp(sign * 2.0 * level)) for sign in (-1, 1))
         x = alpha * points + sigma * generator.standard_normal(points.shape)
-        truth = noise_in(x, level)
-        cells.append(np.sqrt(np.mean((trained.eps(x, level) - truth) ** 2) / np.mean(truth**2)))
-    head = f"| log(alpha/sigma) | {' | '.join(map(str, LEVELS))} |\n| --- |{' --- |' * len(LEVELS)}\n"
-    return head + "| error of eps | " + " | ".join(f"{cell:.3f}" for cell in cells) + " |"
+        cells.append(np.sqrt(np.mean((trained.eps(x, level) - noise_in(x, level)) ** 2)))
+    return rows(("log(alpha/sigma)", *map(str, LEVELS)), ("error of eps", *(f"{cell:.3f}" for cell in cells)))
 
 
-def main() -> None:
-    trained = Trained(HERE / "mixture.dyn", Path("runs/mixture/weights.safetensors"))
-    print(score_table(trained), flush=True)
-    print(table(errors(trained, 256)))
-    answers = load("build/mixture").run(rows=range(1000), seed=SEED)
-    sets = {"truth": drawn(1000, SEED), "other truth": drawn(1000, SEED + 1), **answers}
-    for a, b in (("other truth", "truth"), ("ode", "truth"), ("sde", "truth"), ("pc", "truth"), ("ode", "sde")):
-        print(f"| {a} and {b} | {discrepancy(sets[a], sets[b])} |")
+# ---------------------------------------------------------------------------------------------------- handwriting
+
+
+def handwriting() -> None:
+    trained = Trained(HERE / "handwriting.dyn", Path("runs/handwriting/weights.safetensors"))
+    labels = np.arange(NUMBER) % 10
+    found = errors(trained, Paths(100, SEED, {"digit": labels[:100]}))
+    print(error_table(found))
 
 
 if __name__ == "__main__":
-    main()
+    for chosen in sys.argv[1:] or ("mixture", "handwriting"):
+        {"mixture": mixture, "handwriting": handwriting}[chosen]()

@@ -7,6 +7,7 @@ two of them differ by is the steps alone.
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -65,7 +66,9 @@ class Trained:
         """One sample of each path, float64."""
         session = self.emitted(restepped(self.file.read_text(), sampler, steps), sampler.output)
         normals = SCHEMES[sampler.scheme].normals
-        feeds = {item.name: paths.noise(item.name, *item.shape[2:], normals) for item in session.get_inputs()}
+        noises = [item for item in session.get_inputs() if item.name not in paths.inputs]
+        feeds = {item.name: paths.noise(item.name, *item.shape[2:], normals) for item in noises}
+        feeds |= paths.inputs
         return np.asarray(session.run([sampler.output], feeds)[0])
 
     def eps(self, x: np.ndarray, level: float) -> np.ndarray:
@@ -86,10 +89,11 @@ def restepped(text: str, sampler: Sampler, steps: int) -> str:
 
 @dataclass
 class Paths:
-    """Starts and Brownian paths: of a coarse grid those of the finest one."""
+    """Starts and Brownian paths, of a coarse grid those of the finest one, and what else the model is given."""
 
     count: int
     seed: int
+    inputs: Mapping[str, np.ndarray] = field(default_factory=dict)
     _finest: dict[str, np.ndarray] = field(default_factory=dict)
 
     def noise(self, name: str, steps: int, channels: int, normals: int) -> np.ndarray:
