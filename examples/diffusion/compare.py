@@ -15,10 +15,12 @@ from pathlib import Path
 
 import numpy as np
 
+import isocline
 from examples.diffusion.draws import drawn, noise_in
-from examples.diffusion.judge import discrepancy
-from examples.diffusion.pictures import clouds, curves, write
+from examples.diffusion.judge import Images, discrepancy
+from examples.diffusion.pictures import clouds, curves, images, write
 from examples.diffusion.samplers import FINEST, Paths, Sampler, Trained
+from isocline_compiler.driver import dataset_of
 from isocline_runtime import load
 
 HERE, PICTURES = Path(__file__).parent, Path("build/diffusion")
@@ -45,9 +47,11 @@ NUMBER = 1000
 
 def errors(trained: Trained, paths: Paths) -> dict[str, dict[int, float]]:
     """The relative error of each sampler for each number of evaluations that it can take."""
-    found = {}
-    exact = {name: trained.samples(Sampler(name, scheme), FINEST, paths) for name, scheme in REFERENCES.items()}
+    has, found = trained.outputs, {}
+    exact = {name: trained.samples(Sampler(name, REFERENCES[name]), FINEST, paths) for name in has}
     for sampler in SAMPLERS:
+        if sampler.output not in has:
+            continue
         truth = exact[sampler.output]
         found[str(sampler)] = {
             number: float(np.sqrt(np.mean((trained.samples(sampler, steps, paths) - truth) ** 2) / np.mean(truth**2)))
@@ -109,6 +113,30 @@ def handwriting() -> None:
     labels = np.arange(NUMBER) % 10
     found = errors(trained, Paths(100, SEED, {"digit": labels[:100]}))
     print(error_table(found))
+    seen, held = real(trained.file)
+    answers = load("build/handwriting").run(digit=labels, seed=SEED)
+    sets = {"held-out images": held, **{name: Images(pixels, labels) for name, pixels in answers.items()}}
+    print(nearest_table(sets, seen))
+    pixels = {"training images": seen.pixels, **{name: item.pixels for name, item in sets.items()}}
+    print(distance_table(pixels, (*((name, "training images") for name in sets), ("sde", "ode"))))
+    faces = {name: item.in_order(2) for name, item in sets.items()}
+    write((("handwriting", images(faces)), ("handwriting_errors", curves(found))), PICTURES)
+
+
+def real(file: Path) -> tuple[Images, Images]:
+    """The images that training saw and those held out, gray values from -1 to 1."""
+    dataset = dataset_of(isocline.check(file), file.parent)
+    assert dataset is not None
+    parts = (dataset.train.arrays, dataset.held_out.arrays)
+    seen, held = (Images(part["image"].reshape(-1, 64) / 8 - 1, part["digit"]) for part in parts)
+    return seen, held
+
+
+def nearest_table(sets: Mapping[str, Images], seen: Images) -> str:
+    """Of each set the share whose nearest training image shows the right digit, and how far that is, in gray values."""
+    cells = ((name, *item.nearest(seen)) for name, item in sets.items())
+    lines = ((name, f"{100 * share:.1f} %", f"{8 * distance:.2f}") for name, share, distance in cells)
+    return rows(("nearest training image", "shows that digit", "is off by"), *lines)
 
 
 if __name__ == "__main__":

@@ -53,6 +53,11 @@ class Trained:
     file: Path
     weights: Path
 
+    @property
+    def outputs(self) -> tuple[str, ...]:
+        """The outputs that samplers have."""
+        return tuple(port.name for port in isocline.check(self.file).outputs)
+
     def emitted(self, text: str, output: str) -> onnxruntime.InferenceSession:
         """The graph of one output of a text, on one core."""
         model = isocline.model(text)
@@ -66,9 +71,11 @@ class Trained:
         """One sample of each path, float64."""
         session = self.emitted(restepped(self.file.read_text(), sampler, steps), sampler.output)
         normals = SCHEMES[sampler.scheme].normals
-        noises = [item for item in session.get_inputs() if item.name not in paths.inputs]
-        feeds = {item.name: paths.noise(item.name, *item.shape[2:], normals) for item in noises}
-        feeds |= paths.inputs
+        feeds = dict(paths.inputs)
+        for item in session.get_inputs():
+            if item.name not in feeds:
+                _, _, number, channels = item.shape
+                feeds[item.name] = paths.noise(item.name, number, channels, normals)
         return np.asarray(session.run([sampler.output], feeds)[0])
 
     def eps(self, x: np.ndarray, level: float) -> np.ndarray:
@@ -98,12 +105,9 @@ class Paths:
 
     def noise(self, name: str, steps: int, channels: int, normals: int) -> np.ndarray:
         """Standard numbers (count, 1, steps, channels) of an input; with two normals, increments, then areas."""
-        size = channels // normals if name != PRIOR else channels
+        size, most = (channels, 1) if name == PRIOR else (channels // normals, FINEST)
         if name not in self._finest:
             generator = np.random.default_rng([self.seed, *name.encode()])
-            finest = 1 if name == PRIOR else FINEST
-            self._finest[name] = generator.standard_normal((self.count, 1, finest, 2 * size))
-        finest = self._finest[name]
-        if finest.shape[2] == steps:
-            return finest[..., :channels]
-        return coarsened(finest[..., :channels], Noise(name, size), FINEST // steps)
+            self._finest[name] = generator.standard_normal((self.count, 1, most, 2 * size))
+        finest = self._finest[name][..., :channels]
+        return finest if steps == most else coarsened(finest, Noise(name, size), most // steps)
