@@ -28,18 +28,16 @@ SEED = 1
 LEVELS = (-4, -2, 0, 1, 2, 3, 4)
 EVALUATIONS = (10, 20, 40, 100, 200, 500)
 REFERENCES = {"ode": "rk4", "ddim": "rk4", "data": "rk4", "sde": "shark", "pc": "shark"}
-SAMPLERS = (
-    Sampler("ode", "euler"),
-    Sampler("ode", "heun"),
-    Sampler("ode", "rk4"),
-    Sampler("ddim", "euler"),
-    Sampler("ddim", "midpoint"),
-    Sampler("data", "euler"),
-    Sampler("data", "midpoint"),
-    Sampler("sde", "euler_maruyama"),
-    Sampler("sde", "shark"),
-    Sampler("pc", "euler_maruyama"),
-    Sampler("pc", "shark"),
+SAMPLERS = tuple(
+    Sampler(output, scheme)
+    for output, schemes in {
+        "ode": ("euler", "heun", "rk4"),
+        "ddim": ("euler", "exponential_euler", "exponential_midpoint"),
+        "data": ("midpoint", "exponential_midpoint", "etd_ab2", "dpm_solver_2m", "etd_rk4"),
+        "sde": ("euler_maruyama", "shark"),
+        "pc": ("euler_maruyama", "shark"),
+    }.items()
+    for scheme in schemes
 )
 NUMBER = 1000
 """Samples of each sampler that are judged."""

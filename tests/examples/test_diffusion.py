@@ -97,3 +97,47 @@ def test_the_discrepancy_is_that_of_its_definition() -> None:
     assert discrepancy(x, y).squared == pytest.approx(expected, rel=1e-9)
     assert discrepancy(drawn(300, 2), drawn(200, 3)).p > 0.05
     assert discrepancy(drawn(300, 2), drawn(200, 3) + 0.3).p < 0.01
+
+
+def step_of(number: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """The levels of so many equal steps from -5 to 4, and alpha and sigma there."""
+    levels = np.linspace(-5, 4, number + 1)
+    return levels, 1 / np.sqrt(1 + np.exp(-2 * levels)), 1 / np.sqrt(1 + np.exp(2 * levels))
+
+
+@pytest.mark.parametrize("output", ["ddim", "data"])
+def test_the_exponential_euler_scheme_is_ddim(known: Trained, output: str) -> None:
+    """Song, Meng, Ermon (2021), (12) without noise: x <- alpha' (x - sigma eps)/alpha + sigma' eps, in z and in y."""
+    found, start = sampled(known, Sampler(output, "exponential_euler"), 20, 640)
+    levels, alpha, sigma = step_of(20)
+    x = sigma[0] * start
+    for i, level in enumerate(levels[:-1]):
+        eps = sigma[i] * x / variance(level)
+        x = alpha[i + 1] * (x - sigma[i] * eps) / alpha[i] + sigma[i + 1] * eps
+    np.testing.assert_allclose(found, x, rtol=1e-9)
+
+
+def test_two_steps_of_the_predicted_data_are_dpm_solver_2m(known: Trained) -> None:
+    """Lu et al. (2022), arXiv 2211.01095, algorithm 2, whose first step is DDIM."""
+    found, start = sampled(known, Sampler("data", "dpm_solver_2m"), 20, 640)
+    levels, alpha, sigma = step_of(20)
+    x, before = sigma[0] * start, None
+    for i, level in enumerate(levels[:-1]):
+        clean = (x - sigma[i] ** 2 * x / variance(level)) / alpha[i]
+        d = clean if before is None else 1.5 * clean - 0.5 * before
+        x = sigma[i + 1] / sigma[i] * x - alpha[i + 1] * (np.exp(levels[i] - levels[i + 1]) - 1) * d
+        before = clean
+    np.testing.assert_allclose(found, x, rtol=1e-9)
+
+
+def test_the_exponential_midpoint_scheme_is_dpm_solver_2(known: Trained) -> None:
+    """Lu et al. (2022), NeurIPS, algorithm 1 with the intermediate level in the middle."""
+    found, start = sampled(known, Sampler("ddim", "exponential_midpoint"), 20, 640)
+    levels, alpha, sigma = step_of(20)
+    between, alphas, sigmas = step_of(40)
+    x = sigma[0] * start
+    for i, level in enumerate(levels[:-1]):
+        h, m = levels[i + 1] - level, 2 * i + 1
+        middle = alphas[m] / alpha[i] * x - sigmas[m] * np.expm1(h / 2) * sigma[i] * x / variance(level)
+        x = alpha[i + 1] / alpha[i] * x - sigma[i + 1] * np.expm1(h) * sigmas[m] * middle / variance(between[m])
+    np.testing.assert_allclose(found, x, rtol=1e-9)
