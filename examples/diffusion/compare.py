@@ -16,7 +16,7 @@ from pathlib import Path
 import numpy as np
 
 import isocline
-from examples.diffusion.draws import drawn, noise_in
+from examples.diffusion.draws import drawn, noise_in, strays
 from examples.diffusion.judge import Images, discrepancy
 from examples.diffusion.pictures import clouds, curves, images, write
 from examples.diffusion.samplers import FINEST, Paths, Sampler, Trained
@@ -87,6 +87,8 @@ def mixture() -> None:
     print(error_table(found))
     answers = load("build/mixture").run(rows=range(NUMBER), seed=SEED)
     sets = {"truth": drawn(NUMBER, SEED), "truth again": drawn(NUMBER, SEED + 1), **answers}
+    lines = ((name, f"{100 * strays(points):.1f} %") for name, points in sets.items())
+    print(rows(("points", "far from every component"), *lines))
     own = tuple((name, "truth") for name in answers)
     print(distance_table(sets, (("truth again", "truth"), *own, ("sde", "ode"), ("pc", "ode"))))
     del sets["truth again"]

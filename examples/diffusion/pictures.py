@@ -65,7 +65,8 @@ def curves(found: Mapping[str, Mapping[int, float]]) -> Picture:
                 list(items), list(items.values()), label=name, color=SERIES[outputs.index(output) % len(SERIES)],
                 linestyle=DASHES[place % len(DASHES)], marker=MARKERS[place % len(MARKERS)], markersize=4,
             )  # fmt: skip
-        axes.set(xlabel="evaluations of the net", ylabel="relative error")
+        axes.set(xlabel="evaluations of the net", ylabel="relative error", ylim=(None, 3))
+        powers(axes.xaxis)
         powers(axes.yaxis)
         axes.legend(loc="center left", bbox_to_anchor=(1.0, 0.5), labelcolor=INK)
         return picture
