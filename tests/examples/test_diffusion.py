@@ -9,8 +9,9 @@ import numpy as np
 import pytest
 import torch
 from safetensors.numpy import save_file
+from scipy.spatial.distance import mahalanobis
 
-from examples.diffusion.draws import MEANS, ROOTS, WEIGHTS, drawn, noise_in
+from examples.diffusion.draws import MEANS, ROOTS, WEIGHTS, drawn, noise_in, strays
 from examples.diffusion.judge import discrepancy
 from examples.diffusion.samplers import Paths, Sampler, Trained
 
@@ -141,3 +142,12 @@ def test_the_exponential_midpoint_scheme_is_dpm_solver_2(known: Trained) -> None
         middle = alphas[m] / alpha[i] * x - sigmas[m] * np.expm1(h / 2) * sigma[i] * x / variance(level)
         x = alpha[i + 1] / alpha[i] * x - sigma[i + 1] * np.expm1(h) * sigmas[m] * middle / variance(between[m])
     np.testing.assert_allclose(found, x, rtol=1e-9)
+
+
+def test_strays_are_far_from_every_component() -> None:
+    """By scipy's distance of Mahalanobis, pair by pair; of the mixture itself at most exp(-8) stray."""
+    points = np.random.default_rng(4).uniform(-2.5, 2.5, (300, 2))
+    inverses = [np.linalg.inv(root @ root.T) for root in ROOTS]
+    far = [all(mahalanobis(x, m, s) > 4 for m, s in zip(MEANS, inverses, strict=True)) for x in points]
+    assert 0 < strays(points) == np.mean(far) < 1
+    assert strays(drawn(20_000, 5)) < 2 * np.exp(-8)
