@@ -44,6 +44,8 @@ EXAMPLES = (
     Example("pendulum", fetch="examples.pendulum.simulate"),
     Example("market", fetch="examples.market.fetch"),
     Example("sde_net", fetch="examples.sde_net.fetch"),
+    Example("mixture", fetch="examples.diffusion.draws", folder="diffusion"),
+    Example("handwriting", fetch="examples.digits.fetch", folder="diffusion"),
     Example("unconstrained", fetch="examples.pendulum.simulate", folder="pendulum"),
 )
 
