@@ -16,8 +16,8 @@ from isocline_dsl.diagnostics import IsoclineError
 from isocline_dsl.messages import calls
 from isocline_dsl.tree import Block, Call, Expression, Keyword, Name, Setting, String
 
-LATER = frozenset(["leapfrog", "symplectic_euler", "lm2", "midpoint2", "dpm2"])
-"""Schemes of the language that this version does not compile: partitioned, multistep."""
+LATER = frozenset(["lm2"])
+"""Schemes of the language that this version does not compile: with coefficients that are learned."""
 
 FIXED: Mapping[str, Choice] = {
     name: Choice(

@@ -95,7 +95,6 @@ class Frame:
         return self.names[name] if name in self.names else self.outer(name, span)
 
 
-NetCall: TypeAlias = Callable[[str, "tuple[Node, ...]", Span], Node]
 IntegralCall: TypeAlias = "Callable[[Call, tuple[Expression, ...], Expressions], Node]"
 NetCall: TypeAlias = Callable[[str, "tuple[Node, ...]", WordCall | None, Span], Node]
 Special: TypeAlias = "Mapping[str, Callable[[Call], Node]]"
@@ -252,20 +251,15 @@ class Expressions:
         if name in self.special and piped is None:
             return self.special[name](call)
         if name in self.nets:
-            if call.keywords:
-                raise LowerError(messages.net_keyword(call.keywords[0].span, name, call.keywords[0].name.text))
-            return self.call_net(name, tuple(self.node(item) for item in arguments), call.span)
+            return self.call_net(name, tuple(self.node(item) for item in arguments), self._over(call), call.span)
         if name == INTEGRAL.name:
             if self.integral is None:
                 raise LowerError(messages.integral_out_of_place(call.name.span))
             return self.integral(call, arguments, self)
-            return self.call_net(name, tuple(self.node(item) for item in arguments), self._over(call), call.span)
         if name in self.frame.states:
             raise LowerError(messages.not_available_yet(call.span, f"the delayed state `{name}(...)`"))
         if name == STIFF:
             raise LowerError(messages.stiff_inside(call.name.span))
-        if name in LATER:
-            raise LowerError(messages.not_available_yet(call.span, f"`{name}`"))
         if name in FIELD_LOSSES and not self.regularizing:
             raise LowerError(noise.loss_function_outside(call.name.span, name))
         if name not in FUNCTIONS:

@@ -81,7 +81,9 @@ class ProofLowering:
                         messages.no_bound(call.span, self.values.excerpt(call), "an argument is no array of known size")
                     )
                 leaves.append(leaf(ARGUMENT, argument.name.text, TensorType("real", (BATCH, *sizes))))
-            return Graph(tuple(leaves), {subject: self.values.call_net(subject, tuple(leaves), call.span)}, "proved")
+            return Graph(
+                tuple(leaves), {subject: self.values.call_net(subject, tuple(leaves), None, call.span)}, "proved"
+            )
         if subject in self.outputs:
             found = self.outputs[subject]
             inputs = [node for node in everything([found]) if node.op is INPUT and node.type.kind == "real"]

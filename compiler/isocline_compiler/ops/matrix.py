@@ -32,8 +32,6 @@ def _square(a: TensorType) -> TensorType:
 
 
 def _emit(emitter: Emitter, node: Node, a: str) -> str:
-    """(sum_k B^k / k!)^(2^s) with B = A / 2^s, by Horner's rule and repeated squares."""
-    one = emitter.node("EyeLike", a)
     """e^B - 1 with B = A / 2^s by Horner's rule, then s times e^(2B) - 1 = 2 (e^B - 1) + (e^B - 1)^2.
 
     Squares of e^B itself would round the small part away, s times in a row.

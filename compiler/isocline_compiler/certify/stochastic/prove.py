@@ -214,7 +214,6 @@ class StochasticProving(Proving):
             reference=f"a grid of {FINER} times as many steps on the same paths of noise",
             solves=tuple(deployed_solve(solve, choices[solve.spec.choice]) for solve in evaluator.solves),
             work_precision=trials,
-            checks=tuple(evaluate_check(check, everything, self.samples) for check in plan.checks),
             proofs=prove(self.model, self.weights, choices),
             checks=tuple(evaluate_check(check, everything, whole) for check in plan.checks),
             parameters=parameters,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from isocline_compiler.graph import Array, Nodes
-from isocline_compiler.graph.solve import SolveSpec
+from isocline_compiler.graph.solve import Solve, SolveSpec
 from isocline_compiler.solvers.field import Field
 from isocline_compiler.solvers.schemes.compensated import Compensated
 from isocline_compiler.solvers.schemes.scheme import Misfit, Scheme
@@ -47,9 +47,9 @@ class Measured(Scheme):
                 found[place] = x[place] + state.measure(plain, field, step, x, after)
         return memory, tuple(found)
 
-    def fits(self, spec: SolveSpec) -> Misfit | None:
+    def fits(self, solve: Solve) -> Misfit | None:
         """What the scheme says."""
-        return self.inner.fits(spec)
+        return self.inner.fits(solve)
 
     def stability(self, z: Array) -> Array | None:
         """That of the scheme."""

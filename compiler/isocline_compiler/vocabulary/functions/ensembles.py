@@ -23,7 +23,6 @@ def ensemble_axis(callee: str, x: Node, over: WordCall) -> int:
         raise Fault(lambda span: calls.unknown_word(over.span or span, callee, "over", over.name, OVER))
     if x.op is MEMBERS:
         return offset(x)
-    counts = {spec_of(node).samples for node in topological([x]) if node.op is SOLVE} - {None}
     counts = _counts(x)
     if not counts:
         raise Fault(lambda span: noise.no_ensemble(span, callee, describe(x.type)))
@@ -35,6 +34,8 @@ def ensemble_axis(callee: str, x: Node, over: WordCall) -> int:
 def members(x: Node, count: int) -> Node:
     """x for each of so many members of an ensemble, along a new first axis of a sample."""
     return MEMBERS(as_real(x), count=count, axis=offset(x))
+
+
 def has_samples(x: Node) -> bool:
     """Whether `ensemble_axis` would answer."""
     return bool(x.type.sample) and x.type.sample[0] in _counts(x)
