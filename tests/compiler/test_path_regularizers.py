@@ -109,6 +109,20 @@ def test_the_estimate_is_that_of_its_vectors_and_right_in_the_mean() -> None:
     np.testing.assert_allclose(np.mean(found, axis=0), quadrature(frobenius, (0.0, 2.0)), rtol=1e-8)
 
 
+def test_the_estimate_of_several_vectors_is_the_mean_of_theirs() -> None:
+    first, second = torch.tensor([[1.0, -1.0], [1.0, 1.0]]).double(), torch.tensor([1.0, -1.0]).double()
+
+    def estimate(probes: list[int]) -> Any:
+        term = f"jacobian_norm(path, probes={len(probes)})"
+        made = model(term)
+        assert made.training is not None
+        values = (first[probes].expand(2, -1, 2), second[probes].expand(2, -1))
+        draws = {draw.name: value for draw, value in zip(made.training.draws, values, strict=True)}
+        return evaluated(made, draws=draws)[term].numpy()
+
+    np.testing.assert_allclose(estimate([0, 1]), (estimate([0]) + estimate([1])) / 2, rtol=1e-8)
+
+
 def test_its_vectors_are_new_in_each_step_and_stay_in_validation() -> None:
     plan = model("jacobian_norm(path, probes=3)").training
     assert plan is not None

@@ -15,6 +15,7 @@ from scipy.integrate import RK23, RK45
 from isocline_compiler.backends.to_torch import TorchProgram
 from isocline_compiler.graph.solve import choice_of
 from isocline_compiler.passes import CLEANING, optimise
+from isocline_compiler.solvers.grid import discretise
 from isocline_compiler.solvers.unroll import unroll
 from isocline_compiler.training.solvers import solves_of, training_solver
 from tests.dense_path import BOUND, evaluated, field, model
@@ -78,12 +79,21 @@ def test_the_sum_over_steps_is_that_of_the_coefficients_of_scipy(name: str, sche
     np.testing.assert_allclose(found, expected, rtol=1e-12)
 
 
-@pytest.mark.parametrize("compensated", ["", ", compensated=true"])
-def test_the_scheme_of_the_model_is_measured_compensated_or_not(compensated: str) -> None:
+def test_the_scheme_of_the_model_is_measured() -> None:
     term = "step_error(path)"
-    made = model(term, f"over 0..2 with dopri5(steps={STEPS}{compensated})", "dopri5")
+    made = model(term, f"over 0..2 with dopri5(steps={STEPS})", "dopri5")
     expected = [error(RK45, (0.0, 2.0), row) for row in range(2)]
     np.testing.assert_allclose(evaluated(made)[term].numpy(), expected, rtol=1e-12)
+
+
+def test_a_scheme_with_compensated_sums_is_measured_as_it_is() -> None:
+    plan = model("step_error(path)", solver=f"dopri5(steps={STEPS})").training
+    assert plan is not None
+    interval = next(node.attrs["spec"].interval for node in solves_of(plan.losses))
+    choice = discretise(interval, "dopri5", STEPS, options={"compensated": True})
+    graph = optimise(unroll(plan.losses, {"path": choice}).graph, CLEANING)
+    expected = [error(RK45, (0.0, 2.0), row) for row in range(2)]
+    np.testing.assert_allclose(TorchProgram(graph)(BOUND)["step_error(path)"].numpy(), expected, rtol=1e-12)
 
 
 def test_the_estimate_of_stiffness_is_the_eigenvalue_of_a_linear_field() -> None:
