@@ -38,7 +38,9 @@ class Slopes:
     run: Run
 
     def error(self, name: str, method: str) -> tuple[float, float] | None:
-        """How far a result is from differences, and how far it may be; None for what is not a gradient at an input."""
+        """How far a result is from differences, and how far it may be; None for what is not a gradient at an input, and
+        where the output has corners all over.
+        """
         info = self.session.manifest.attribution if self.session.manifest else None
         result = next((item for item in info.results if item.name == name), None) if info else None
         if info is None or result is None or result.kind != "attribution" or method not in OF_GRADIENT:
@@ -63,22 +65,25 @@ class Slopes:
 
     def _compared(
         self, result: AttributionResult, explained: ExplainedOutput, of_gradient: Callable[[Array, Array], Array]
-    ) -> tuple[float, float]:
+    ) -> tuple[float, float] | None:
         x = self.inputs[str(result.of)].astype(np.float64)
         attributions = self.found[result.name].reshape(len(x), -1).astype(np.float64)
         entries = np.argsort(-np.abs(attributions).max(axis=0), kind="stable")[:ENTRIES]
         half = WIDTHS[self._dtype] * max(float(np.abs(x).mean()), 1e-3)
         chosen, size = self._score(explained, self.inputs)
-        worst, floor = 0.0, 0.0
+        pairs: list[tuple[float, float]] = []
         scale = np.maximum(np.abs(attributions).max(axis=1), 1e-30)
         for entry in entries:
             at = x.reshape(len(x), -1)[:, entry]
-            slope = self._slope(explained, chosen, str(result.of), int(entry), half)
-            expected = of_gradient(slope, at)
-            worst = max(worst, float((np.abs(attributions[:, entry] - expected) / scale).max()))
+            slope, corners = self._slope(explained, chosen, str(result.of), int(entry), half)
+            errors = np.abs(attributions[:, entry] - of_gradient(slope, at)) / scale
             rounding = 8 * np.finfo(self._dtype).eps * size / half
-            floor = max(floor, float((np.abs(of_gradient(rounding, at)) / scale).max()))
-        return worst, BOUND + floor
+            allowed = BOUND + np.abs(of_gradient(rounding, at)) / scale
+            smooth = np.abs(of_gradient(corners, at)) / scale <= BOUND
+            pairs += zip(errors[smooth].tolist(), allowed[smooth].tolist(), strict=True)
+        if not pairs:
+            return None
+        return max(pairs, key=lambda pair: pair[0] - pair[1] if pair[0] == pair[0] else np.inf)
 
     @property
     def _dtype(self) -> str:
@@ -94,18 +99,26 @@ class Slopes:
         answer = np.asarray(self.run(inputs)[explained.output], dtype=np.float64)
         return answer.reshape(len(next(iter(inputs.values()))), -1)
 
-    def _slope(self, explained: ExplainedOutput, chosen: Array | None, name: str, entry: int, half: float) -> Array:
-        """(4 D(h) - D(2h))/3, with D(h) a central difference whose width is the one that the precision really gave."""
+    def _slope(
+        self, explained: ExplainedOutput, chosen: Array | None, name: str, entry: int, half: float
+    ) -> tuple[Array, Array]:
+        """(4 D(h) - D(2h))/3, with D(h) a central difference whose width is the one that the precision really gave; and
+        what a corner within 2h, as of `relu`, adds to it.
 
-        def difference(step: float) -> Array:
+        With the second differences S(h) = (f(x+h) - 2f(x) + f(x-h))/h, that is (2S(h) - S(2h))/2 - 2(D(h) - D(2h))/3 up
+        to signs. Where f is smooth, it is of order h^2.
+        """
+        middle = self._summed(self._flat(explained, self.inputs), chosen)
+
+        def differences(step: float) -> tuple[Array, Array]:
             above, below = (self._moved(name, entry, sign * step) for sign in (1, -1))
             width = (above[name] - below[name]).reshape(len(above[name]), -1)[:, entry]
-            scores = [self._summed(self._flat(explained, point), chosen) for point in (above, below)]
-            slope: Array = (scores[0] - scores[1]) / width
-            return slope
+            high, low = (self._summed(self._flat(explained, point), chosen) for point in (above, below))
+            return (high - low) / width, 2 * (high - 2 * middle + low) / width
 
-        found: Array = (4 * difference(half) - difference(2 * half)) / 3
-        return found
+        (near, bent), (far, further) = differences(half), differences(2 * half)
+        corners: Array = np.abs(2 * bent - further) / 2 + 2 * np.abs(near - far) / 3
+        return (4 * near - far) / 3, corners
 
     def _moved(self, name: str, entry: int, by: float) -> dict[str, Array]:
         moved = self.inputs[name].astype(np.float64, copy=True)

@@ -25,6 +25,8 @@ from isocline_runtime.randomness import normals
 BROWNIAN = Noise("W", 2)
 POISSON = Noise("N", 2, "poisson", parameter=3.0)
 STABLE = Noise("L", 2, "stable", parameter=1.5)
+UNIFORM = Noise("u", 2, "uniform")
+TRIALS = Noise("b", 2, "bernoulli", parameter=0.8)
 SHAPE = (256, 8, 64, 2)
 RATES = np.linspace(0.0, 0.4, 64)
 Array = np.ndarray
@@ -35,6 +37,10 @@ def independent(noise: Noise) -> Array:
     generator = np.random.default_rng(5)
     if noise.process == "brownian":
         return generator.standard_normal(SHAPE)
+    if noise.process == "uniform":
+        return generator.random(SHAPE)
+    if noise.process == "bernoulli":
+        return generator.binomial(1, noise.parameter, SHAPE).astype(float)
     if noise.process == "poisson":
         return generator.poisson(np.broadcast_to(RATES[:, None], SHAPE)).astype(float)
     drawn: Array = stats.levy_stable.rvs(noise.parameter, 0, size=SHAPE, random_state=generator)
@@ -46,7 +52,7 @@ def missed(noise: Noise, numbers: Array) -> list[str]:
     return [item.name for item in moments_of(noise, numbers, rates) if not item.holds]
 
 
-@pytest.mark.parametrize("noise", [BROWNIAN, POISSON, STABLE], ids=lambda noise: noise.process)
+@pytest.mark.parametrize("noise", [BROWNIAN, POISSON, STABLE, UNIFORM, TRIALS], ids=lambda noise: noise.process)
 def test_numbers_of_another_generator_have_the_moments(noise: Noise) -> None:
     assert missed(noise, independent(noise)) == []
 
@@ -93,6 +99,16 @@ def test_a_planted_fault_of_normals_is_seen(fault: Callable[[Array], Array], nam
 def test_another_rate_and_another_index_are_seen() -> None:
     assert missed(POISSON, np.random.default_rng(1).poisson(np.broadcast_to(1.03 * RATES[:, None], SHAPE)))
     assert missed(replace(STABLE, parameter=1.55), independent(STABLE))
+
+
+def test_numbers_that_are_not_uniform_and_trials_that_are_none_are_seen() -> None:
+    u, b = independent(UNIFORM), independent(TRIALS)
+    assert "variance" in missed(UNIFORM, 0.99 * u)
+    assert "kurtosis" in missed(UNIFORM, 0.5 + np.random.default_rng(1).standard_normal(SHAPE) / np.sqrt(12))
+    assert "correlation of neighbouring steps" in missed(UNIFORM, np.repeat(u[:, :, ::2], 2, axis=2))
+    assert "mean" in missed(replace(TRIALS, parameter=0.79), b)
+    assert "mean square" in missed(TRIALS, b / 0.8)
+    assert "correlation of neighbouring channels" in missed(TRIALS, one_channel(b))
 
 
 def test_numbers_that_are_none_miss() -> None:

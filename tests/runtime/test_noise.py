@@ -17,6 +17,7 @@ from scipy import special, stats
 from isocline_compiler.backends import noise as in_torch
 from isocline_runtime.randomness import (
     Draws,
+    bernoulli,
     normal_quantile,
     normals,
     philox4x32,
@@ -165,6 +166,8 @@ def test_sizes_that_have_no_counter(wrong: dict[str, Any], message: str) -> None
 def test_what_a_law_does_not_have() -> None:
     with pytest.raises(ValueError, match="alpha is 3"):
         stable(small(), [0], 3)
+    with pytest.raises(ValueError, match=r"probability is 1\.5"):
+        bernoulli(small(), [0], 1.5)
     with pytest.raises(ValueError, match="a rate lies"):
         poisson(small(), [0], -1)
     with pytest.raises(ValueError, match="two uniform numbers"):
@@ -242,6 +245,16 @@ def test_stable_numbers_are_stable(alpha: float) -> None:
         assert np.mean(np.cos(t * many)) == pytest.approx(
             math.exp(-(t**alpha)), abs=SIGMAS * math.sqrt(0.5 / many.size)
         )
+
+
+@pytest.mark.parametrize("p", [0.0, 0.02, 0.5, 0.8, 1.0])
+def test_trials_succeed_with_their_probability(p: float) -> None:
+    """By the binomial distribution; the same uniform number succeeds in all trials of a larger probability."""
+    draws = Draws(7, samples=100, steps=51, channels=2)
+    found = bernoulli(draws, range(4), p)
+    assert set(np.unique(found)) <= {0.0, 1.0}
+    assert stats.binomtest(int(found.sum()), found.size, p).pvalue > 1e-3
+    assert (bernoulli(draws, range(4), min(1.0, p + 0.1)) >= found).all()
 
 
 @pytest.mark.parametrize("rate", [0.1, 1.0, 4.7, 30.0, 1234.5])

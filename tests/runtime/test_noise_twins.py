@@ -17,6 +17,7 @@ import torch
 from isocline_compiler.backends import noise as in_torch
 from isocline_runtime.randomness import (
     Draws,
+    bernoulli,
     compiled,
     normal,
     normal_quantile,
@@ -78,6 +79,7 @@ def test_javascript_draws_the_same() -> None:
         *((draw, draws, ()) for draw in (uniforms, normals) for draws in (*every, *lattices, FAR)),
         *((stable, draws, (alpha,)) for draws in every for alpha in ALPHAS),
         *((poisson, draws, (rate,)) for draws in (*every, *lattices) for rate in RATES),
+        *((bernoulli, draws, (p,)) for draws in (*every, *lattices) for p in (0.0, 0.3, 1.0)),
     ]
     jobs = [
         {"name": draw.__name__, "draws": in_camel_case(draws), "rows": [str(row) for row in rows], "rest": rest}
@@ -87,7 +89,7 @@ def test_javascript_draws_the_same() -> None:
     assert found["known"] == [answer for *_, answer in ANSWERS]
     for (draw, draws, rest), answer in zip(cases, found["answers"], strict=True):
         expected = draw(draws, rows, *rest).ravel()
-        if draw in (uniforms, poisson):
+        if draw in (uniforms, poisson, bernoulli):
             assert answer == expected.tolist()
         else:
             np.testing.assert_allclose(answer, expected, rtol=1e-12, atol=1e-14)

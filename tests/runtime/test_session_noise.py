@@ -21,13 +21,15 @@ from isocline_runtime.errors import ArtifactError, InputError, RunError
 from isocline_runtime.manifest import AttributionInfo, AttributionResult, NoiseInfo, Port, to_json
 from isocline_runtime.manifest_reader import read_manifest
 from isocline_runtime.noises import draw_noise
-from isocline_runtime.randomness import Draws, normals, poisson, stable
+from isocline_runtime.randomness import Draws, bernoulli, normals, poisson, stable, uniforms
 from isocline_runtime.session import Session, load
 
 PAGE = Path(__file__).parents[2] / "docs" / "noise.md"
 SCRIPT = Path(__file__).parents[2] / "runtime" / "isocline_runtime" / "noise.js"
 W = NoiseInfo("W", 0, "normal", 4, 6, 2, 2, "float32")
 N = NoiseInfo("N", 1, "poisson", 4, 6, 2, 2, "float32", rates=(0.5, 1.0, 2.0, 0.0, 3.0, 9.0), ordering="antithetic")
+U = NoiseInfo("U", 2, "uniform", 4, 6, 2, 2, "float32")
+B = NoiseInfo("B", 3, "bernoulli", 4, 6, 2, 2, "float32", probability=0.3)
 START = Port("start", "float32", ("batch", 2))
 PATH = Port("end", "float32", ("batch", 4, 2))
 X = np.random.default_rng(0).uniform(-1, 1, (1000, 2)).astype(np.float32)
@@ -113,16 +115,18 @@ def test_a_row_is_replayed_from_javascript(session: Session) -> None:
         "  return [drawn.constructor.name, Array.from(drawn)];\n"
         "}))));"
     )
-    entries = [json.loads(json.dumps(vars(info))) for info in (W, N, flight, lattice)]
+    entries = [json.loads(json.dumps(vars(info))) for info in (W, N, flight, lattice, U, B)]
     given = json.dumps({"noises": entries, "script": SCRIPT.as_uri()})
     done = subprocess.run([node, "-e", program], input=given, capture_output=True, text=True, timeout=60, check=False)
     assert done.returncode == 0, done.stderr
     found = json.loads(done.stdout)
-    assert [kind for kind, _ in found] == ["Float32Array", "Float32Array", "Float32Array", "Float64Array"]
+    assert [kind for kind, _ in found] == [f"Float{bits}Array" for bits in (32, 32, 32, 64, 32, 32)]
+    for info, (_, numbers) in zip((U, B), found[4:], strict=True):
+        assert (np.array(numbers, np.float32) == draw_noise(info, 7, [517]).ravel()).all()
     noise = {info.name: np.reshape(numbers, (4, 6, 2)) for info, (_, numbers) in zip((W, N), found[:2], strict=True)}
     whole = session.run(start=X, seed=7)["end"][517]
     np.testing.assert_allclose(session.run(start=X[517], noise=noise)["end"], whole, **CLOSE)
-    for info, (_, numbers) in zip((flight, lattice), found[2:], strict=True):
+    for info, (_, numbers) in zip((flight, lattice), found[2:4], strict=True):
         drawn = draw_noise(info, 7, [517])
         assert np.isfinite(drawn).all()
         assert (drawn == np.finfo(np.float32).max).any() == (info is flight)  # numbers that float32 cannot hold
@@ -145,6 +149,11 @@ def test_what_a_manifest_says_is_what_is_drawn() -> None:
     flight = replace(W, distribution="stable", alpha=1.5)
     assert (draw_noise(flight, 3, [4]) == stable(Draws(3, 0, 4, 6, 2), [4], 1.5, np.float32)).all()
     assert draw_noise(flight, 3, [4]).dtype == np.float32
+    assert (draw_noise(U, 3, [4]) == uniforms(Draws(3, 2, 4, 6, 2), [4], np.float32)).all()
+    masks = draw_noise(B, 3, range(200))
+    assert (masks == bernoulli(Draws(3, 3, 4, 6, 2), range(200), 0.3)).all()
+    assert (masks == (uniforms(Draws(3, 3, 4, 6, 2), range(200)) < 0.3)).all()
+    assert masks.dtype == np.float32
 
 
 # ------------------------------------------------------------------------------- batches

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from datetime import date, datetime
 from typing import Any
 
@@ -14,7 +14,7 @@ from isocline_compiler.lower.attribution import AttributionLowering
 from isocline_compiler.lower.called import scheme_called
 from isocline_compiler.lower.expressions import Expressions, Frame, Value
 from isocline_compiler.lower.faults import LowerError, Mistakes, Poisoned
-from isocline_compiler.lower.kept import ensemble_faults, members_in
+from isocline_compiler.lower.kept import ensemble_faults, members_in, unexplained
 from isocline_compiler.lower.known_numbers import Numbers
 from isocline_compiler.lower.ports import port_leaf
 from isocline_compiler.lower.proofs import ProofLowering
@@ -22,7 +22,7 @@ from isocline_compiler.lower.settings import Settings
 from isocline_compiler.lower.solves import MOST_SAMPLES
 from isocline_compiler.lower.values import FileValues, excerpt
 from isocline_compiler.lower.weights import LayerScope
-from isocline_compiler.model import Check, DataBinding, DataPlan, DeploymentPlan
+from isocline_compiler.model import AttributionPlan, Check, DataBinding, DataPlan, DeploymentPlan
 from isocline_compiler.vocabulary.options import ADAPTIVE, MISSING, SPLITS
 from isocline_dsl import messages
 from isocline_dsl.diagnostics import Source
@@ -143,7 +143,7 @@ class DeployLowering:
         checks = tuple(mistakes.attempt(self._check, item) for item in settings if not proofs.reads(item))
         proved = tuple(mistakes.attempt(proofs.lower, item) for item in settings if proofs.reads(item))
         mistakes.settle()
-        self._check_ensemble(found["samples"], found["solver"][0], mistakes)
+        self._check_ensemble(found["samples"], found["solver"][0], attributions, mistakes)
         mistakes.settle()
         solver, error, weak, of = found.pop("solver")
         return DeploymentPlan(
@@ -188,7 +188,9 @@ class DeployLowering:
             raise LowerError(noise.samples_out_of_range(value.span if value else None, count, MOST_SAMPLES))
         return count
 
-    def _check_ensemble(self, samples: int | None, solver: Called | None, mistakes: Mistakes) -> None:
+    def _check_ensemble(
+        self, samples: int | None, solver: Called | None, attributions: Iterable[AttributionPlan], mistakes: Mistakes
+    ) -> None:
         """An ensemble has noise to keep, and outputs that have a mean."""
         value = self.settings.value("samples") if samples is not None else None
         if value is None or self.values.mistakes.found or self.values.mistakes.poisoned:
@@ -196,6 +198,7 @@ class DeployLowering:
         declared = (item.name for item in self.values.program.declarations if isinstance(item, Output))
         spans = {name.text: name.span for name in declared}
         mistakes.found += ensemble_faults(self.outputs, spans, value.span, solver)
+        mistakes.found += unexplained(self.outputs, attributions)
 
     def _opset(self) -> int:
         opset = self.settings.count("opset", 1, 18)

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from isocline_compiler.graph import INPUT, Node, everything, regions_of, topological
 from isocline_compiler.graph.called import Called
 from isocline_compiler.graph.solve import SOLVE, Solve, spec_of
+from isocline_compiler.model import AttributionPlan
 from isocline_compiler.ops.points import MEMBERS
 from isocline_compiler.solvers.ensemble import is_kept
 from isocline_dsl import messages
@@ -61,6 +62,16 @@ def _faults_of_solves(nodes: Sequence[Node], solver: Called | None) -> Iterator[
             noise = next((item for item in inside if is_kept(item)), None)
             if noise is not None:
                 yield ensemble.noise_without_steps(noise.span, noise.attrs["layer"], spec_of(node).field)
+
+
+def unexplained(outputs: Mapping[str, Node], attributions: Iterable[AttributionPlan]) -> Iterator[Diagnostic]:
+    """An adjoint along a solution whose steps have noise of an ensemble."""
+    nodes = [node for node in everything(outputs.values()) if node.op is SOLVE]
+    noisy = [node for node in nodes if any(map(is_kept, everything(Solve.of(node).region.results)))]
+    for method in (method for plan in attributions for method in plan.methods if method.name == "adjoint_path"):
+        for node in noisy[:1]:
+            what = f"`adjoint_path` through `{spec_of(node).field}`, whose noise is kept,"
+            yield messages.not_available_yet(method.span, what)
 
 
 def random_nodes(roots: Iterable[Node]) -> set[Node]:
