@@ -23,8 +23,7 @@ from isocline_dsl.diagnostics import IsoclineError, Source
 from isocline_dsl.resolve import resolve
 from isocline_dsl.tree import Block, Field, Input, Net, Output, Program, Target
 
-CALLABLE = frozenset({*FUNCTIONS, *FIELD_LOSSES, STIFF})
-CALLABLE = frozenset({*FUNCTIONS, *FIELD_LOSSES, INTEGRAL.name})
+CALLABLE = frozenset({*FUNCTIONS, *FIELD_LOSSES, INTEGRAL.name, STIFF})
 """The names that may be called in an expression without being declared; `regularize` has its own."""
 
 

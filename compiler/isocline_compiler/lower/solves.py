@@ -212,7 +212,7 @@ def _check_fit(scheme: Called, solve: SolveRecord) -> None:
         fault = misfit(scheme.span)
         fitting = [name for name, item in SCHEMES.items() if item.fits(solve) is None]
         reason = fault.message.split(": ", 1)[-1]
-        raise LowerError(messages.no_stochastic_scheme(scheme.span, scheme.name, reason, fitting))
+        raise LowerError(messages.no_fitting_scheme(scheme.span, scheme.name, reason, fitting))
 
 
 def _batch_source(initial: Sequence[Node], captured: Sequence[Node], times: Node | None) -> Node:

@@ -93,6 +93,7 @@ POSITIVE = frozenset(
         "atol",
         "evaluations",
         "iterations",
+        "stages",
         "history",
         "every",
         "peak",

@@ -7,6 +7,9 @@ from collections.abc import Collection
 from isocline_dsl.messages.message import Draft, did_you_mean, message
 from isocline_dsl.tree import Span
 
+LISTED = 14
+"""Names that a hint lists."""
+
 
 @message("E360")
 def unknown_process(span: Span | None, name: str, known: Collection[str]) -> Draft:
@@ -135,15 +138,22 @@ def noise_outside_field(span: Span | None, noise: str) -> Draft:
 
 
 @message("E372")
-def no_stochastic_scheme(span: Span | None, scheme: str, reason: str, fitting: Collection[str]) -> Draft:
-    """A scheme that does not converge to the solution of these equations, since they have noise, or this noise.
+def no_fitting_scheme(span: Span | None, scheme: str, reason: str, fitting: Collection[str]) -> Draft:
+    """A scheme that cannot solve these equations, or does not converge to their solution.
+
+    Schemes that move states in turn (leapfrog) need equations in two groups that read each other alone. Exponential and
+    implicit-explicit ones need a part that is marked, `x' = f(x) + stiff(A @ x)`. Implicit ones solve for as many
+    numbers as the states have, and for no more than 24.
 
     Schemes for ordinary equations know no noise. Of those for stochastic ones, some converge to Ito's integral and some
     to Stratonovich's, and some need noise that is additive (what multiplies it reads no state), diagonal (each entry
     drives one state, by a factor that reads that state alone), scalar (one entry in all) or commutative. `isocline
     check` shows what the noise of a field is.
     """
-    return Draft(span, f"`{scheme}` cannot solve this field: {reason}", f"these can: {', '.join(fitting)}")
+    names = list(fitting)
+    more = f", and {len(names) - LISTED} more in the table of the language" if len(names) > LISTED + 2 else ""
+    told = ", ".join(names[:LISTED] if more else names)
+    return Draft(span, f"`{scheme}` cannot solve this field: {reason}", f"these can: {told}{more}")
 
 
 @message("E379")
