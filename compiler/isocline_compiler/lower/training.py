@@ -251,7 +251,7 @@ class TrainLowering:
 
     def _solution(self, value: Expression) -> str | None:
         """The name of the solve that a value is the solution of."""
-        if not isinstance(value, Name):
+        if not isinstance(value, Name) or value.text not in self.values.declared:
             return None
         found = self.values.get(value.text, value.span)
         states = list(found.states.values()) if isinstance(found, Solution) else []
