@@ -56,6 +56,8 @@ class Uses:
                 self._derivative(node, place)
             case tree.Call():
                 self._call(node, place)
+            case tree.Pipe(value=value, stage=stage) if self._integrates(stage, place):
+                self._integral(replace(stage, arguments=(value, *stage.arguments)), place)
             case tree.Keyword(value=value):
                 self.read(value, replace(place, words=True))
             case tree.Solve():
@@ -123,11 +125,14 @@ class Uses:
             self._callee(node, place.scope)
         elif place.scope.find(node.name.text) is not None:
             place.scope.use(node.name.text)
-        if node.name.text == INTEGRAL and place.scope.find(INTEGRAL) is None:
+        if self._integrates(node, place):
             self._integral(node, place)
             return
         for argument in (*node.arguments, *node.keywords):
             self.read(argument, place)
+
+    def _integrates(self, node: tree.Call, place: Place) -> bool:
+        return node.name.text == INTEGRAL and place.scope.find(INTEGRAL) is None
 
     def _integral(self, node: tree.Call, place: Place) -> None:
         """`integral(expression, over=solution)`: within it the names of the solution's field mean its time and states.

@@ -215,7 +215,7 @@ model still
 input w: real
 field f(t, s: real) { s' = -s }
 path = solve f from s = 1 over 0..2
-output each = integral(w*s, over=path)
+output each = w*s |> integral(over=path)
 output all = integral(s, over=path)
 output w0 = w
 """)

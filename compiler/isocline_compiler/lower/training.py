@@ -21,7 +21,7 @@ from isocline_compiler.lower.settings import Settings
 from isocline_compiler.lower.values import FileValues
 from isocline_compiler.model import LOG_PRIOR, Likelihood, Port, RandomValue, TrainingPlan
 from isocline_compiler.passes.join import join
-from isocline_compiler.vocabulary.functions.record import Callee, bind, check
+from isocline_compiler.vocabulary.functions.record import Callee, Parameter, bind, check
 from isocline_compiler.vocabulary.options import (
     ADAPTIVE,
     ADAPTIVE_WITH_NOISE,
@@ -237,8 +237,9 @@ class TrainLowering:
             raise LowerError(messages.regularizer_setting(call.span, call.name.text))
         return built
 
-    def _given(self, value: Expression, kind: str, callee: str) -> Any:
-        """The value of an argument of a regularizer or a loss; the name of a field must be one."""
+    def _given(self, value: Expression, parameter: Parameter, callee: str) -> Any:
+        """The value of an argument of a regularizer or a loss; the name of a field or a solution must be one."""
+        kind = parameter.kind.name
         if kind == "value":
             return self.expressions.node(value)
         if kind not in ("field", "solution"):
@@ -248,13 +249,13 @@ class TrainLowering:
             return name
         solved = None if kind == "field" else self._solution(value)
         if solved is None:
-            expected = "the name of a field" if kind == "field" else "the name of a solution or a field"
-            raise LowerError(calls.wrong_argument(value.span, callee, kind, expected, f"`{name}`"))
+            expected = parameter.kind.expected
+            raise LowerError(calls.wrong_argument(value.span, callee, parameter.name, expected, f"`{name}`"))
         return solved
 
     def _solution(self, value: Expression) -> str | None:
         """The name of the solve that a value is the solution of."""
-        if not isinstance(value, Name):
+        if not isinstance(value, Name) or value.text not in self.values.declared:
             return None
         found = self.values.get(value.text, value.span)
         states = list(found.states.values()) if isinstance(found, Solution) else []
@@ -280,7 +281,7 @@ class TrainLowering:
         keywords = [(item.name.text, item.value) for item in call.keywords]
         try:
             given = {
-                parameter.name: check(record, parameter, self._given(value, parameter.kind.name, record.name))
+                parameter.name: check(record, parameter, self._given(value, parameter, record.name))
                 for parameter, value in bind(record, call.arguments, keywords)
             }
             with at(call.span):

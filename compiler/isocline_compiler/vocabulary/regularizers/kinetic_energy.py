@@ -12,10 +12,11 @@ from isocline_compiler.vocabulary.regularizers.path_integral import augment, squ
 from isocline_compiler.vocabulary.regularizers.record import LossTerm, Regularizer
 
 
-def kinetic_energy(solution: SolutionName) -> LossTerm:
-    """The integral of mean(f^2) along a solution: how far and how fast its states move.
+def kinetic_energy(field: SolutionName) -> LossTerm:
+    """The integral of mean(f^2) along every solution of a field, or along one solution: how far and how fast its states
+    move.
 
-    mean is over all entries of all states. Of a field, each of its solves adds its own integral, found by the solver.
+    mean is over all entries of all states. Each solve of the field adds its own integral, found by the solver.
 
     Example: 1e-3 * kinetic_energy(populations)
 
@@ -25,7 +26,7 @@ def kinetic_energy(solution: SolutionName) -> LossTerm:
     def extend(node: Node) -> tuple[Node, int]:
         return augment(node, lambda t, states, derivatives: mean_square(derivatives))
 
-    return lambda context: summed(context, solution, extend)
+    return lambda context: summed(context, field, extend)
 
 
 def mean_square(derivatives: Sequence[Node]) -> Node:
