@@ -90,15 +90,21 @@ def of_metric(example: str) -> str:
     return f"dyn 1\nmodel example\n{inputs}\n{outputs}\ndeploy {{ check {example} < 1 }}\n"
 
 
+OF_STEPS = ("total_variation", "weight_smoothness", "step_error", "stiffness")
+"""Regularizers of steps that are the model's own."""
+
+
 def of_regularizer(example: str) -> str:
     if "posterior" in example:
         return LATENT.format(example=example)
+    field, weights = ("block", " weights per step") if "block" in example else ("populations", "")
+    steps = " with dopri5(steps=2)" if any(word in example for word in OF_STEPS) else ""
     return f"""dyn 1
 model example
 input x: real[2]
 target y: real[2]
-field populations(t, h: real[2]) {{ h' = h |> dense(2) }}
-h = solve populations from h = x over 0..1
+field {field}(t, h: real[2]){weights} {{ h' = h |> dense(2) }}
+h = solve {field} from h = x over 0..1{steps}
 output h
 train {{ loss mse(h, y); regularize {example} }}
 """
