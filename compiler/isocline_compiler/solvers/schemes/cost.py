@@ -70,7 +70,7 @@ def _step(scheme: Stepping, solve: Solve) -> Step:
     rows = {noise.name: leaf(ARGUMENT, noise.name, _increments_type(scheme, noise)) for noise in solve.spec.noises}
     mine = [(row, value) for row, value in zip(solve.spec.rows, solve.stacked, strict=True) if not row.read_by_field]
     rows |= {row.name: leaf(ARGUMENT, row.name, value.type.with_shape(value.shape[1:])) for row, value in mine}
-    return Step(solve.time, solve.time + h, h, (h,) * len(solve.initial), rows)
+    return Step(solve.time, solve.time + h, h, (h,) * len(solve.initial), rows, even=True)
 
 
 def _increments_type(scheme: Stepping, noise: Noise) -> TensorType:

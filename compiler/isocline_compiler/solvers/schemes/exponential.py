@@ -12,7 +12,7 @@ from isocline_compiler.solvers.field import Field
 from isocline_compiler.solvers.schemes.linear_part import StepOperators, linear_part
 from isocline_compiler.solvers.schemes.problems import FORCED_DECAY, GATED, ROTATED, OrderProblem
 from isocline_compiler.solvers.schemes.scheme import Misfit, Scheme
-from isocline_compiler.solvers.schemes.step import Memory, Step, width_ratio
+from isocline_compiler.solvers.schemes.step import Memory, Step
 from isocline_dsl import messages
 
 
@@ -151,8 +151,8 @@ class TwoStep(Exponential):
         if memory is None:
             return kept, known
         slope = tuple(
-            (1.0 / width_ratio(before, h)) * (a - b)
-            for h, before, a, b in zip(step.widths, memory.widths, n, memory.n, strict=True)
+            (1.0 / step.ratio(before, i)) * (a - b)
+            for i, (before, a, b) in enumerate(zip(memory.widths, n, memory.n, strict=True))
         )
         return kept, _sum(known, _wide(step, self.weighted(of, slope)))
 

@@ -15,7 +15,7 @@ from isocline_compiler.graph import Array, Nodes, Operand
 from isocline_compiler.solvers.field import Field
 from isocline_compiler.solvers.schemes.explicit import HEUN, KUTTA3, RK4
 from isocline_compiler.solvers.schemes.scheme import Scheme, Search
-from isocline_compiler.solvers.schemes.step import Memory, Step, width_ratio
+from isocline_compiler.solvers.schemes.step import Memory, Step
 from isocline_compiler.solvers.schemes.tableau import TOLERANCE, Tableau, runge_kutta_step
 
 STARTERS: dict[int, Tableau] = {1: HEUN, 2: HEUN, 3: KUTTA3, 4: RK4}
@@ -82,7 +82,7 @@ class Adams(Scheme):
         """x + h times the Adams sum of these slopes; of one `ahead`, too, where there is one."""
         found = []
         for i, h in enumerate(step.widths):
-            back = accumulate((width_ratio(item.widths[i], h) for item in past), add)
+            back = accumulate((step.ratio(item.widths[i], i) for item in past), add)
             nodes = [*(() if ahead is None else (1.0,)), 0.0, *(-1.0 * tau for tau in back)]
             slopes = [*(() if ahead is None else (ahead[i],)), *(item[i] for item in history)]
             terms = [_times(h, beta) * k for beta, k in zip(_adams_weights(nodes), slopes, strict=True)]
@@ -150,7 +150,7 @@ class TwoStepMidpoint(Scheme):
             return kept, runge_kutta_step(HEUN, field, step, x)
         slopes, found = field(step.t, x), []
         for i, (value, before, h) in enumerate(zip(x, memory.values, step.widths, strict=True)):
-            ratio = 1.0 / width_ratio(memory.widths[i], h)
+            ratio = 1.0 / step.ratio(memory.widths[i], i)
             if isinstance(ratio, float) and abs(ratio - 1) < TOLERANCE:
                 found.append(before + (2.0 * h) * slopes[i])
             else:

@@ -28,11 +28,17 @@ class Step:
     h: Operand
     widths: tuple[Operand, ...]
     rows: Mapping[str, Node] = field(default_factory=dict)
+    even: bool = False
+    """Whether all steps of the grid are known to be as wide as this one."""
 
     @classmethod
-    def of(cls, t: Operand, h: Operand, states: int = 1, end: Operand | None = None) -> Step:
+    def of(cls, t: Operand, h: Operand, states: int = 1, end: Operand | None = None, even: bool = False) -> Step:
         """A step whose width needs no reshaping: a number, or one h for every state."""
-        return cls(t, t + h if end is None else end, h, (h,) * states)
+        return cls(t, t + h if end is None else end, h, (h,) * states, even=even)
+
+    def ratio(self, before: Operand, place: int) -> Operand:
+        """The width of an earlier step in that of this one, for the state at this place."""
+        return 1.0 if self.even else before / self.widths[place]
 
     def time(self, c: float) -> Operand:
         """t + c h; exactly the times of the grid at c = 0 and c = 1, so that neighbouring steps meet in one
@@ -41,14 +47,6 @@ class Step:
         if c == 0:
             return self.t
         return self.end if c == 1 else self.t + c * self.h
-
-
-def width_ratio(before: Operand, h: Operand) -> Operand:
-    """The width of an earlier step in that of this one.
-
-    A loop carries what is remembered as values; where the step itself has a number, all steps of the loop have it.
-    """
-    return 1.0 if isinstance(before, Node) and not isinstance(h, Node) else before / h
 
 
 class Stepping(Protocol):

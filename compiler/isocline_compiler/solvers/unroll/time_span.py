@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from itertools import pairwise
 
@@ -36,7 +36,8 @@ class TimeSpan:
         solve = driven(solve, choice.scheme, count)
         if isinstance(choice.grid, Grid):
             nodes = zip(choice.grid.begins, choice.grid.widths, choice.grid.ends, strict=True)
-            steps = tuple(Step.of(t, h, len(solve.initial), end) for t, h, end in nodes)
+            even = len(set(choice.grid.widths)) == 1
+            steps = tuple(Step.of(t, h, len(solve.initial), end, even) for t, h, end in nodes)
             return cls(solve, choice.scheme, steps, choice.grid.keep)
         steps = tuple(_from_input(solve, choice.grid))
         return cls(solve, choice.scheme, steps, tuple(range(0, count + 1, choice.grid)))
@@ -75,7 +76,7 @@ class TimeSpan:
         own = {row.name: value for row, value in pairs if not row.read_by_field}
         own |= {noise.name: scaled(noise, self.scheme, own[noise.name], step.h) for noise in self.solve.spec.noises}
         field = self.field.at([value for row, value in pairs if row.read_by_field])
-        return field, Step(step.t, step.end, step.h, step.widths, own)
+        return field, replace(step, rows=own)
 
     def _slice(self, row: Row, stacked: Node, i: int) -> Node:
         depth = stacked.size(0)

@@ -39,7 +39,7 @@ class TimeTable:
         t = SELECT(rows[0], axis=0, index=j)
         end = SELECT(rows[0], axis=0, index=j + 1) if self.ends is None else SELECT(rows[-1], axis=0, index=j)
         if not isinstance(self.widths, Node):
-            return Step.of(t, self.widths, len(x), end)
+            return Step.of(t, self.widths, len(x), end, even=True)
         h = SELECT(rows[1], axis=0, index=j)
         return Step(t, end, h, tuple(broadcast_over(h, state) for state in x))
 
