@@ -29,6 +29,7 @@ from isocline_compiler.driver import dataset_of
 from isocline_compiler.graph.tensor_type import points_in
 from isocline_runtime.artifact import read_artifact
 from isocline_runtime.manifest import ATTRIBUTION_FILE, MODEL_FILE, Manifest, Port
+from isocline_runtime.noises import draw_noise
 
 EXAMPLES = Path(__file__).parents[1] / "examples"
 FILES = {
@@ -38,7 +39,14 @@ FILES = {
     "load_forecast": EXAMPLES / "load_forecast" / "load_forecast.dyn",
     "pendulum": EXAMPLES / "pendulum" / "pendulum.dyn",
     "unconstrained": EXAMPLES / "pendulum" / "unconstrained.dyn",
+    "market": EXAMPLES / "market" / "market.dyn",
+    "latent_sde": EXAMPLES / "latent_sde" / "latent_sde.dyn",
+    "sde_net": EXAMPLES / "sde_net" / "sde_net.dyn",
+    "mixture": EXAMPLES / "diffusion" / "mixture.dyn",
+    "handwriting": EXAMPLES / "diffusion" / "handwriting.dyn",
 }
+TEXTS = ("every_scheme", "every_noise")
+"""Models without data beside this file: a scheme of every family, and every law of noise, in an ensemble and alone."""
 BOUND = 1e-5
 SAMPLES = 8
 
@@ -84,11 +92,19 @@ def cases_of(file: Path, folder: Path) -> Iterator[Case]:
     inputs = sample_inputs(file, manifest)
     yield Case(folder.name, folder / MODEL_FILE, inputs, {})
     if manifest.attribution is not None:
-        extra = {port.name: _extra(port) for port in manifest.attribution.inputs if port.name not in inputs}
-        yield Case(folder.name, folder / ATTRIBUTION_FILE, {**inputs, **extra}, _scales(manifest))
+        given = {port.name: inputs.get(port.name, _extra(port)) for port in manifest.attribution.inputs}
+        yield Case(folder.name, folder / ATTRIBUTION_FILE, given, _scales(manifest))
     for seeded in (folder / f"{prefix}{MODEL_FILE}" for prefix, _ in SEEDED.values()):
         if seeded.is_file():
             yield Case(folder.name, seeded, {**inputs, **_seeds(seeded, inputs)}, {})
+
+
+def built_text(folder: Path, name: str) -> Path:
+    """The file of a model without data, compiled into the folder unless that is done already."""
+    file = Path(__file__).with_name(f"{name}.dyn")
+    if not (folder / name / MODEL_FILE).is_file():
+        isocline.compile(file, folder / name)
+    return file
 
 
 def sample_inputs(file: Path, manifest: Manifest) -> dict[str, Array]:
@@ -97,7 +113,8 @@ def sample_inputs(file: Path, manifest: Manifest) -> dict[str, Array]:
     dataset = dataset_of(model, file.parent)
     samples = held_out(dataset, model.inputs, model.targets) if dataset else drawn(model.inputs, model.source)
     few = samples.first(SAMPLES).inputs
-    return {port.name: _rows(few[port.name]).astype(port.dtype) for port in manifest.inputs}
+    given = {port.name: _rows(few[port.name]).astype(port.dtype) for port in manifest.inputs}
+    return given | {noise.name: draw_noise(noise, 0, range(SAMPLES)) for noise in manifest.noises}
 
 
 def _rows(array: Array) -> Array:
@@ -199,8 +216,9 @@ def _error(name: str, outputs: Arrays, reference: Arrays, scales: Mapping[str, s
 INTRODUCTION = f"""# Conformance
 
 Made by `make conformance`: every file of every built example, and of `benchmarks/every_method.dyn`, which uses every
-method of attribution and both seeded derivatives, with its steps laid out and in a loop, on {SAMPLES} held-out samples,
-by every engine. The numbers are relative errors: {DEFINITION};
+method of attribution and both seeded derivatives, with its steps laid out and in a loop, of
+`benchmarks/every_scheme.dyn` and of `benchmarks/every_noise.dyn`, on {SAMPLES} held-out samples, by every engine. Noise is an input: row i has the
+numbers that the runtime draws for row i and seed 0. The numbers are relative errors: {DEFINITION};
 the largest of all samples and outputs. The bound is {BOUND:.0e}; what misses it is **bold**. The residual of a complete
 attribution is near zero by construction, so it is measured relative to the score that it is left of.
 
@@ -249,6 +267,7 @@ def main(arguments: Sequence[str]) -> int:
     options = parser.parse_args(arguments)
     tools = engines()
     files = {**FILES, **{name: every_method.build(options.build, name) for name in every_method.FORMS}}
+    files |= {name: built_text(options.build, name) for name in TEXTS}
     absent = [name for name in files if not (options.build / name / MODEL_FILE).is_file()]
     rows: dict[str, list[Found]] = {}
     built = {options.build / name: file for name, file in files.items() if name not in absent}

@@ -49,7 +49,9 @@ def prove_attribution(
     rows = model.deployment.batch or min(ROWS, max(MEASURED, samples.count))  # repeated, and moved apart, when few
     near = rare.first(RARE) if rare is not None else None
     fresh = fresh_samples(model, explanations, weights, samples, rows, near)
-    answers = run_deployed(session, Samples(fresh.feed(), {}, samples.origin))
+    asked = {port.name for port in session.inputs}  # noise that drives another output is none of this file's
+    given = {name: array for name, array in fresh.feed().items() if name in asked}
+    answers = run_deployed(session, Samples(given, {}, samples.origin))
     found = {name: array.astype(np.float64) for name, array in answers.items()}
     trial = AttributionTrial(weights, fresh, found, BOUNDS[model.deployment.dtype])
     proofs: list[AttributionProof] = []

@@ -134,7 +134,7 @@ def _unit(argument: Node, entry: int | None) -> Node:
     unit = np.zeros(prod(shape))
     if entry is not None:
         unit[entry] = 1
-    return constant(unit.reshape(shape))
+    return constant(unit.reshape((*(1,) * int(argument.type.batched), *shape)))
 
 
 def _flat(x: Node, size: int) -> Node:
