@@ -12,7 +12,7 @@ from isocline_compiler.attribution.explain import Explained, ExplanationGraph
 from isocline_compiler.attribution.record import Result
 from isocline_compiler.certify.certificate import AttributionProof, Curve
 from isocline_compiler.certify.curves import curves
-from isocline_compiler.certify.deployed import run_deployed
+from isocline_compiler.certify.deployed import run_deployed, taken_by
 from isocline_compiler.certify.fresh_samples import FreshSamples, fresh_samples
 from isocline_compiler.certify.measures import figures
 from isocline_compiler.certify.oracle import DeployedOracle
@@ -49,9 +49,7 @@ def prove_attribution(
     rows = model.deployment.batch or min(ROWS, max(MEASURED, samples.count))  # repeated, and moved apart, when few
     near = rare.first(RARE) if rare is not None else None
     fresh = fresh_samples(model, explanations, weights, samples, rows, near)
-    asked = {port.name for port in session.inputs}  # noise that drives another output is none of this file's
-    given = {name: array for name, array in fresh.feed().items() if name in asked}
-    answers = run_deployed(session, Samples(given, {}, samples.origin))
+    answers = run_deployed(session, Samples(taken_by(session, fresh.feed()), {}, samples.origin))
     found = {name: array.astype(np.float64) for name, array in answers.items()}
     trial = AttributionTrial(weights, fresh, found, BOUNDS[model.deployment.dtype])
     proofs: list[AttributionProof] = []

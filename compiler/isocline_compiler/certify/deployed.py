@@ -35,6 +35,12 @@ TIMED = 1.0
 """Seconds that timing may take: a large graph is not run hundreds of times for a third digit."""
 
 
+def taken_by(session: Session, arrays: Mapping[str, Array]) -> dict[str, Array]:
+    """What a file takes of these: noise that drives none of what it computes is no input of it."""
+    names = {port.name for port in session.inputs}
+    return {name: array for name, array in arrays.items() if name in names}
+
+
 def run_deployed(session: Session, samples: Samples) -> dict[str, Array]:
     """The outputs of the deployed model for all samples, in chunks."""
     if not samples.inputs:

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from isocline_compiler.attribution.methods import METHODS
+from isocline_compiler.certify.deployed import taken_by
 from isocline_compiler.certify.samples import Samples
 from isocline_compiler.graph import Array
 from isocline_compiler.model import Model
@@ -52,7 +53,7 @@ def explanations_of(
     generator = np.random.default_rng(0)
     noise = {name: generator.standard_normal(shapes[name]) for name in info.noise}
     index = {item.index: np.full(rows, -1) for item in info.explained}
-    results = session.run({**inputs, **index, **noise})
+    results = session.run(taken_by(session, {**inputs, **index, **noise}))
     units = {port.name: port.unit for port in (*model.inputs, *model.outputs)}
     units |= {parameter.name: parameter.unit for parameter in model.parameters}
     return Explanations(info, inputs, outputs, results, units=units, names=_columns(model))
