@@ -25,6 +25,7 @@ from isocline_compiler.pipeline import Compiled, Trained, compile_model
 from isocline_compiler.solvers.ensemble import EnsembleModel
 from isocline_compiler.training.integrate import AdaptiveIntegrator
 from isocline_compiler.training.solvers import TrainingSolver
+from isocline_dsl.diagnostics import IsoclineError
 from isocline_runtime import Session, load
 
 Weights = dict[str, Array]
@@ -248,6 +249,12 @@ def test_draws_are_those_of_training(text: str, monkeypatch: pytest.MonkeyPatch)
     assert all(next(left, None) is None for left in draws.values()), "training draws as often"
     deployed_graph = TorchProgram(optimise(kept.graph, check=True))
     torch.testing.assert_close(deployed_graph({"x": x, **weights, **noise})["y"], trained, rtol=1e-12, atol=1e-12)
+
+
+def test_more_draws_than_the_generator_numbers_are_refused() -> None:
+    text = LOOPED.replace("UNROLL", "auto").replace("steps=40", "steps=400000")
+    with pytest.raises(IsoclineError, match=r"E396.*1,600,000 draws"):
+        ensemble_of(model(text))
 
 
 # ---------------------------------------------------------------------------------------------------- limits
