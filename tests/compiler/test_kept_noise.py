@@ -271,7 +271,7 @@ p = softmax(logits)
 output p
 output doubt = std(p, over=samples)
 train {{ loss cross_entropy(logits, label); epochs 30; optimizer adam(lr=3e-2) }}
-deploy {{ samples 12; parity 1e-4; check accuracy(p, label) > 0.8; check mean(doubt) < 0.5; derivatives adjoint, forward }}
+deploy {{ samples 12; parity 1e-4; check accuracy(p, label) > 0.8; check mean(doubt) < 0.5; derivatives adjoint }}
 """)
     compiled = isocline.build(found, tmp_path / "artifact")
     assert [check["holds"] for check in compiled.certificate["checks"]] == [True, True]
