@@ -25,6 +25,7 @@ from isocline_compiler.pipeline import Compiled, Trained, compile_model
 from isocline_compiler.solvers.ensemble import EnsembleModel
 from isocline_compiler.training.integrate import AdaptiveIntegrator
 from isocline_compiler.training.solvers import TrainingSolver
+from isocline_dsl.diagnostics import IsoclineError
 from isocline_runtime import Session, load
 
 Weights = dict[str, Array]
@@ -217,11 +218,16 @@ h = solve f from h = x at 0..4 step 1 with rk4(steps=40)
 output y = h
 deploy { samples 1; unroll UNROLL }
 """
-PER_STEP = BLOCKS.format(m=1)
+TWICE = LOOPED.replace("output y = h", "more = solve f from h = h[4] over 4..0 with rk4(steps=20)\noutput y = more")
+FORMS = {"laid out": "all", "loop of 1": "1", "loop of 3": "3"}
+STEPPED = {
+    "blocks": BLOCKS.format(m=1),
+    **{f"one solve, {form}": LOOPED.replace("UNROLL", n) for form, n in FORMS.items()},
+    **{f"two solves, {form}": TWICE.replace("UNROLL", n) for form, n in FORMS.items()},
+}
 
 
-@pytest.mark.parametrize("text", [PER_STEP, *(LOOPED.replace("UNROLL", n) for n in ("all", "1", "3"))],
-                         ids=["blocks", "laid out", "loop of 1", "loop of 3"])  # fmt: skip
+@pytest.mark.parametrize("text", STEPPED.values(), ids=STEPPED)
 def test_draws_are_those_of_training(text: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """The graph that is trained, with the same numbers in place of torch's, one draw after another."""
     found = model(text)
@@ -248,6 +254,34 @@ def test_draws_are_those_of_training(text: str, monkeypatch: pytest.MonkeyPatch)
     assert all(next(left, None) is None for left in draws.values()), "training draws as often"
     deployed_graph = TorchProgram(optimise(kept.graph, check=True))
     torch.testing.assert_close(deployed_graph({"x": x, **weights, **noise})["y"], trained, rtol=1e-12, atol=1e-12)
+
+
+def test_a_file_is_trained_and_its_ensemble_checked(tmp_path: Path) -> None:
+    """A spread is rounding alone while training, and is not taken for an answer that rounding moves (E465)."""
+    generator = np.random.default_rng(0)
+    x = generator.normal(size=(60, 2))
+    np.savez(tmp_path / "signs.npz", x=x, label=(x[:, 0] > 0).astype(int))
+    found = model(f"""dyn 1
+model signs
+data {{ source "{tmp_path / "signs.npz"}"; x = array(x); label = array(label); split fraction(train=0.7) }}
+input x: real[2]
+target label: class[2]
+logits = x |> dense(8) |> tanh |> dropout(0.2) |> dense(2)
+p = softmax(logits)
+output p
+output doubt = std(p, over=samples)
+train {{ loss cross_entropy(logits, label); epochs 30; optimizer adam(lr=3e-2) }}
+deploy {{ samples 12; parity 1e-4; check accuracy(p, label) > 0.8; check mean(doubt) < 0.5; derivatives adjoint }}
+""")
+    compiled = isocline.build(found, tmp_path / "artifact")
+    assert [check["holds"] for check in compiled.certificate["checks"]] == [True, True]
+    assert "From seed to seed" in (compiled.folder / "report.html").read_text()
+
+
+def test_more_draws_than_the_generator_numbers_are_refused() -> None:
+    text = LOOPED.replace("UNROLL", "auto").replace("steps=40", "steps=400000")
+    with pytest.raises(IsoclineError, match=r"E396.*1,600,000 draws"):
+        ensemble_of(model(text))
 
 
 # ---------------------------------------------------------------------------------------------------- limits

@@ -43,6 +43,12 @@ def spread(errors: Array) -> Spread:
     return Spread(float(errors.max()), float(np.quantile(errors, 0.99)), float(np.median(errors)), int(errors.argmax()))
 
 
+def moved_by(found: Array, exact: Array) -> float:
+    """The largest difference, relative to how large the output usually is: some sample may be near zero by chance."""
+    usual = float(np.sqrt(np.mean(np.square(exact))))
+    return float(np.abs(found - exact).max()) / usual if usual > 0 else 0.0
+
+
 def figures(found: float, bound: float) -> tuple[str, str]:
     """A number and the bound that it misses as they are read: with as many digits as tell them apart."""
     written = (f"{bound:.{digits}e}" for digits in range(17))

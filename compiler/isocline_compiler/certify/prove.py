@@ -7,8 +7,6 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
-import numpy as np
-
 from isocline_compiler.certify.certificate import AttributionProof, Certificate, DeployedSolve
 from isocline_compiler.certify.choose import MARGIN, Trial, choose
 from isocline_compiler.certify.deployed import (
@@ -21,7 +19,7 @@ from isocline_compiler.certify.deployed import (
 )
 from isocline_compiler.certify.enclosure import finite
 from isocline_compiler.certify.evaluation import AGREED, Choices, Evaluator, scheme_steps
-from isocline_compiler.certify.measures import Spread, figures
+from isocline_compiler.certify.measures import Spread, figures, moved_by
 from isocline_compiler.certify.order import ObservedOrder, model_order, observed_orders
 from isocline_compiler.certify.posterior import TOLERANCE, Posterior, posterior
 from isocline_compiler.certify.proofs import prove, unproved
@@ -288,7 +286,7 @@ class Proving:
             rounded = {name: given.rounded("float32").inputs[name] if name in names else array
                        for name, array in given.inputs.items()}  # fmt: skip
             found = trial(Evaluator(self.model, self.weights, Samples(rounded, {}, given.origin)), choices)
-            return {name: _apart(found[name], array) for name, array in exact.items() if array.dtype.kind == "f"}
+            return {name: moved_by(found[name], array) for name, array in exact.items() if array.dtype.kind == "f"}
 
         together = {"": moved(real)} if real else {}
         if any(not value <= self.parity for item in together.values() for value in item.values()):
@@ -361,12 +359,6 @@ class Proving:
     def _is_bounded(self) -> bool:
         """Whether the error of the grid is a promise; when the author names a grid, it is a fact that is stated."""
         return self.model.deployment.solver is None and self.override is None
-
-
-def _apart(found: Array, exact: Array) -> float:
-    """The largest difference, relative to how large the output usually is: some sample may be near zero by chance."""
-    usual = float(np.sqrt(np.mean(np.square(exact))))
-    return float(np.abs(found - exact).max()) / usual if usual > 0 else 0.0
 
 
 def _parity_missed(

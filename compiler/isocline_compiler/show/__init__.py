@@ -9,6 +9,7 @@ import onnx
 from isocline_compiler.backends.to_onnx import to_onnx
 from isocline_compiler.certify.choose import discretisation
 from isocline_compiler.certify.evaluation import scheme_steps
+from isocline_compiler.certify.stochastic.kept import ensemble_of
 from isocline_compiler.graph import Graph
 from isocline_compiler.graph.solve import Solve
 from isocline_compiler.graph.text_form import to_text
@@ -52,7 +53,8 @@ def shown(what: Path | tuple[Program, Source], stage: str, svg: bool) -> str:
 
 
 def unrolled(model: Model) -> Graph:
-    """Open solves with one step an interval."""
+    """Open solves with one step an interval, and an ensemble with its noise."""
+    model = ensemble_of(model)
 
     def choice(solve: Solve) -> Discretisation:
         stated = solve.spec.scheme or model.deployment.solver

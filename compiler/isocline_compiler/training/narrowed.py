@@ -13,8 +13,9 @@ import torch
 
 from isocline_compiler.backends.to_torch import TorchProgram
 from isocline_compiler.data import Split
-from isocline_compiler.graph import Array
+from isocline_compiler.graph import Array, Graph, everything
 from isocline_compiler.model import Model, TrainingPlan
+from isocline_compiler.ops.points import MEMBERS
 from isocline_compiler.training.batches import Batches
 from isocline_compiler.training.solvers import TrainingSolver
 from isocline_dsl.diagnostics import Diagnostic, IsoclineError
@@ -75,7 +76,7 @@ def _moved(
     """
     if not names:
         return {}
-    stepped, noise = solver.unrolled(model.graph)
+    stepped, noise = solver.unrolled(_of_one_draw(model.graph))
     program = TorchProgram(stepped)
     bound = {name: torch.tensor(value, dtype=torch.float64) for name, value in weights.items()}
 
@@ -94,6 +95,14 @@ def _moved(
     except IsoclineError:
         return {}  # the equations have no solution at the first weights: training says so, and where
     return {name: f"moves {what}" for name, what in worst.items() if what is not None}
+
+
+def _of_one_draw(graph: Graph) -> Graph:
+    """The graph without outputs that go over the samples of an ensemble: of a single draw their spread is rounding."""
+    single = {
+        name: node for name, node in graph.outputs.items() if all(item.op is not MEMBERS for item in everything([node]))
+    }
+    return Graph(graph.inputs, single, graph.name)
 
 
 def _worst(exact: Mapping[str, Array], found: Mapping[str, Array]) -> str | None:

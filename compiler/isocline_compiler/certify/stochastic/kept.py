@@ -30,8 +30,10 @@ from isocline_compiler.graph.noise import Noise
 from isocline_compiler.model import FittedParameter, Model, Port
 from isocline_compiler.solvers.ensemble import EnsembleModel, ensemble_model, noisy_solves
 from isocline_compiler.solvers.unroll.forms import with_forms
-from isocline_dsl.diagnostics import Diagnostic
+from isocline_dsl.diagnostics import Diagnostic, IsoclineError
+from isocline_dsl.messages.ensemble import too_many_draws
 from isocline_runtime import Session
+from isocline_runtime.randomness.draws import MOST_STEPS
 
 
 def ensemble_of(model: Model, override: Called | None = None) -> Model:
@@ -46,7 +48,12 @@ def ensemble_of(model: Model, override: Called | None = None) -> Model:
         named = override or solve.spec.scheme or plan.solver
         assert named is not None, "noise in a field without a scheme is refused where the file is read"
         choices[name] = scheme_steps(solve, named)
-    return ensemble_model(model, with_forms(model.graph, choices, plan.unroll, (plan.batch or 1) * plan.samples))
+    found = ensemble_model(model, with_forms(model.graph, choices, plan.unroll, (plan.batch or 1) * plan.samples))
+    for item in found.kept:
+        if item.steps > MOST_STEPS:
+            fault = too_many_draws(plan.span, item.noise.name, f"{item.steps:,} draws", f"{MOST_STEPS:,}")
+            raise IsoclineError([fault], model.source)
+    return found
 
 
 @dataclass
