@@ -58,7 +58,7 @@ def not_proved(span: Span | None, text: str, found: str, asked: str, how: str, m
     The check may still be true: a bound is never below what it bounds, and often above. The message says what was met
     in samples besides: where that misses the check too, the check is false. Otherwise give the weights a form that
     keeps the bound (`weight=spectral(0.9)`, `antisymmetric(damping=0.1)`, `dissipative`), state a smaller range of the
-    arguments (`x=[-1, 1]`), or ask for less.
+    arguments (`x=[-1, 1]`), name a scheme of one step (`solver rk4(steps=40)`) for `stable`, or ask for less.
     """
     return Draft(
         span,
