@@ -117,8 +117,11 @@ def handwriting() -> None:
     answers = load("build/handwriting").run(digit=labels, seed=SEED)
     sets = {"held-out images": held, **{name: Images(pixels, labels) for name, pixels in answers.items()}}
     print(nearest_table(sets, seen))
-    pixels = {"training images": seen.pixels, **{name: item.pixels for name, item in sets.items()}}
-    print(distance_table(pixels, (*((name, "training images") for name in sets), ("sde", "ode"))))
+    half = Paths(NUMBER // 2, SEED, {"digit": labels[: NUMBER // 2]})
+    finer = {"sde in 250 steps": Images(trained.samples(Sampler("sde", "shark"), 250, half), half.inputs["digit"])}
+    pixels = {"training images": seen.pixels, **{name: item.pixels for name, item in {**sets, **finer}.items()}}
+    own = tuple((name, "training images") for name in (*sets, *finer))
+    print(distance_table(pixels, (*own, *((name, "ode") for name in ("sde", *finer)))))
     faces = {name: item.in_order(2) for name, item in sets.items()}
     write((("handwriting", images(faces)), ("handwriting_errors", curves(found))), PICTURES)
 
