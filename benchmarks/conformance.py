@@ -218,7 +218,8 @@ INTRODUCTION = f"""# Conformance
 Made by `make conformance`: every file of every built example, and of `benchmarks/every_method.dyn`, which uses every
 method of attribution and both seeded derivatives, with its steps laid out and in a loop, of
 `benchmarks/every_scheme.dyn` and of `benchmarks/every_noise.dyn`, on {SAMPLES} held-out samples, by every engine.
-Noise is an input: row i has the numbers that the runtime draws for row i and seed 0. The numbers are relative errors: {DEFINITION};
+Noise is an input: row i has the numbers that the runtime draws for row i and seed 0. The numbers are relative
+errors: {DEFINITION};
 the largest of all samples and outputs. The bound is {BOUND:.0e}; what misses it is **bold**. The residual of a complete
 attribution is near zero by construction, so it is measured relative to the score that it is left of.
 
