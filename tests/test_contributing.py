@@ -271,7 +271,7 @@ FAMILIES = {
     "implicit": ("width: float = 1.0", "width: float = 1.1"),
     "stochastic": ("noise: float = 1.0", "noise: float = 0.8"),
 }
-"""A toy of each coming family of schemes, and a coefficient of it made wrong."""
+"""A toy of each family of schemes, and a coefficient of it made wrong."""
 
 
 @pytest.mark.parametrize("wrong", [False, True], ids=["right", "wrong"])
@@ -284,11 +284,11 @@ def test_a_scheme_of_another_family_is_a_file_and_a_name(
     schemes = tmp_path / "compiler" / "isocline_compiler" / "solvers" / "schemes"
     before, after = FAMILIES[family]
     assert source.count(before) == 1
-    (schemes / f"{family}.py").write_text(source.replace(before, after) if wrong else source)
+    (schemes / f"toy_{family}.py").write_text(source.replace(before, after) if wrong else source)
     table = schemes / "__init__.py"
-    imported = f"from isocline_compiler.solvers.schemes.{family} import TOYS\n"
+    imported = f"from isocline_compiler.solvers.schemes.toy_{family} import TOYS\n"
     text = table.read_text().replace("import EXPLICIT\n", f"import EXPLICIT\n{imported}")
-    table.write_text(text.replace("by_name(*EXPLICIT,", "by_name(*EXPLICIT, *TOYS,"))
+    table.write_text(text.replace("by_name(\n    *EXPLICIT,", "by_name(\n    *EXPLICIT,\n    *TOYS,"))
     name = re.search(r'name(?:: str)? ?= ?"(\w+)"', source)
     assert name is not None
     tests = ("tests/compiler/test_scheme_families.py", "-k", f"(observed or everything) and {name[1]}")
