@@ -49,7 +49,8 @@ format: setup
 	$(BIN)/ruff format
 	$(BIN)/ruff check --fix
 
-conformance: examples
+conformance: setup
+	OMP_NUM_THREADS=1 $(BIN)/python examples/build_all.py --all
 	$(BIN)/python -m pip install --quiet $(PIP_OPTIONS) ".[conformance]"
 	npm install --silent --no-audit --no-fund --prefix build/onnxruntime_web onnxruntime-web
 	$(BIN)/python -m benchmarks.conformance

@@ -1,4 +1,7 @@
-"""Build every example into build/: fetch its data, train, compile, certify; two at a time, each in its own process."""
+"""Build the examples into build/: fetch their data, train, compile, certify; two at a time, each in its own process.
+
+Those that take minutes are built with `--all`, or by name.
+"""
 
 from __future__ import annotations
 
@@ -19,6 +22,7 @@ class Example:
     name: str
     fetch: str | None = None
     folder: str | None = None
+    long: bool = False
 
     def commands(self) -> list[list[str]]:
         file = FOLDER / (self.folder or self.name) / f"{self.name}.dyn"
@@ -45,7 +49,7 @@ EXAMPLES = (
     Example("market", fetch="examples.market.fetch"),
     Example("sde_net", fetch="examples.sde_net.fetch"),
     Example("mixture", fetch="examples.diffusion.draws", folder="diffusion"),
-    Example("handwriting", fetch="examples.digits.fetch", folder="diffusion"),
+    Example("handwriting", fetch="examples.digits.fetch", folder="diffusion", long=True),
     Example("unconstrained", fetch="examples.pendulum.simulate", folder="pendulum"),
 )
 
@@ -63,7 +67,9 @@ def build(example: Example) -> bool:
 
 
 def main(names: list[str]) -> int:
-    chosen = [example for example in EXAMPLES if not names or example.name in names]
+    everything = "--all" in names
+    asked = [name for name in names if name != "--all"]
+    chosen = [item for item in EXAMPLES if everything or item.name in asked or not (asked or item.long)]
     with ThreadPoolExecutor(max_workers=2) as pool:
         return 0 if all(list(pool.map(build, chosen))) else 1
 

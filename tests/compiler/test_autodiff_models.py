@@ -58,14 +58,8 @@ def moved_weights(model: Model) -> dict[str, Array]:
     rng = np.random.default_rng(0)
     return {
         name: value + 0.05 * rng.uniform(-1.0 if value.ndim > 1 else 0.0, 1.0, value.shape)
-        name: value + move(value.shape) * rng.uniform(size=value.shape)
         for name, value in initial_weights(model.weights, 0).items()
     }
-
-
-def move(shape: tuple[int, ...]) -> float:
-    """How far: all go up, so that a wide layer would amplify what float32 rounds by its number of inputs."""
-    return 0.05 * min(1, 64 / shape[0]) if len(shape) == 2 else 0.05
 
 
 def height(graph: Graph) -> Node:
