@@ -43,6 +43,7 @@ EXAMPLES = (
     Example("resnet", fetch="examples.digits.fetch"),
     Example("pendulum", fetch="examples.pendulum.simulate"),
     Example("market", fetch="examples.market.fetch"),
+    Example("latent_sde", fetch="examples.latent_sde.fetch"),
     Example("unconstrained", fetch="examples.pendulum.simulate", folder="pendulum"),
 )
 

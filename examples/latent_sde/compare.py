@@ -85,7 +85,7 @@ def table(forecasts: dict[str, Array], test: Data) -> str:
     y, seen = test["ahead"], test["seen"]
     scored = {name: crps(ensemble, y) for name, ensemble in forecasts.items()}
     lines = [
-        "| | " + " | ".join(f"MAE, {hour} h" for hour in SHOWN) + " | CRPS, 1 to 24 h | less the first | "
+        "| | " + " | ".join(f"MAE, {hour} h" for hour in SHOWN) + " | CRPS, 1 to 24 h | CRPS less the first | "
         + " | ".join(f"in {band}" for band in BANDS) + " |",
         "| --- |" + " --- |" * (len(SHOWN) + 2 + len(BANDS)),
     ]  # fmt: skip
