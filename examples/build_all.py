@@ -50,6 +50,7 @@ EXAMPLES = (
     Example("sde_net", fetch="examples.sde_net.fetch"),
     Example("mixture", fetch="examples.diffusion.draws", folder="diffusion"),
     Example("handwriting", fetch="examples.digits.fetch", folder="diffusion", long=True),
+    Example("latent_sde", fetch="examples.latent_sde.fetch"),
     Example("unconstrained", fetch="examples.pendulum.simulate", folder="pendulum"),
 )
 

@@ -85,7 +85,7 @@ def table(forecasts: dict[str, Array], test: Data) -> str:
     y, seen = test["ahead"], test["seen"]
     scored = {name: crps(ensemble, y) for name, ensemble in forecasts.items()}
     lines = [
-        "| | " + " | ".join(f"MAE, {hour} h" for hour in SHOWN) + " | CRPS, 1 to 24 h | less the first | "
+        "| | " + " | ".join(f"MAE, {hour} h" for hour in SHOWN) + " | CRPS, 1 to 24 h | CRPS less the first | "
         + " | ".join(f"in {band}" for band in BANDS) + " |",
         "| --- |" + " --- |" * (len(SHOWN) + 2 + len(BANDS)),
     ]  # fmt: skip
@@ -95,10 +95,7 @@ def table(forecasts: dict[str, Array], test: Data) -> str:
         columns.append(told(*blocks(scored[name], seen), 2))
         apart = scored[name] - scored[LATENT]
         columns.append("" if name == LATENT else told(*blocks(apart, seen), 2))
-        for low, high in BANDS.values():
-            bounds = np.quantile(ensemble, (low, high), axis=1)
-            inside = (bounds[0] <= y) & (y <= bounds[1])
-            columns.append(f"{100 * blocks(inside, seen)[0]:.1f} %")
+        columns += within(ensemble, test)
         lines.append(f"| {name} | " + " | ".join(columns) + " |")
     return "\n".join(lines)
 
@@ -113,6 +110,22 @@ def limits(forecasts: dict[str, Array], test: Data) -> str:
         off = (np.mean(ensemble.mean(axis=2) > LIMIT, axis=1) - passed) ** 2
         lines.append(f"| {name} | {told(*blocks(off, whole.astype(float)), 4)} |")
     return "\n".join(lines)
+
+
+def within(ensemble: Array, test: Data) -> list[str]:
+    """The share of what was measured inside each band."""
+    found = []
+    for low, high in BANDS.values():
+        bounds = np.quantile(ensemble, (low, high), axis=1)
+        inside = (bounds[0] <= test["ahead"]) & (test["ahead"] <= bounds[1])
+        found.append(f"{100 * blocks(inside, test['seen'])[0]:.1f} %")
+    return found
+
+
+def correlation(train: Data) -> float:
+    """Of increments of the logarithm that follow each other, in days without a gap; errors of measuring lower it."""
+    steps = np.diff(np.log(train["ahead"][train["seen"].all(axis=1)] + 10), axis=1)
+    return float(np.corrcoef(steps[:, 1:].ravel(), steps[:, :-1].ravel())[0, 1])
 
 
 def told(mean: float, error: float, digits: int) -> str:
@@ -158,6 +171,10 @@ def main(artifact: str) -> None:
         "climatology": climatology(train, test, rng),
     }
     print(table(forecasts, test), limits(forecasts, test), sep="\n\n")
+    some = {name: value[::4] for name, value in train.items()}
+    shares = ", ".join(within(latent(artifact, some), some))
+    print(f"\nlatent equation, every fourth training window: {shares} inside")
+    print(f"correlation of hourly increments of the logarithm with those before: {correlation(train):.2f}")
     file = Path(artifact).parent / "latent_sde_fans.svg"
     draw(forecasts[LATENT], test, file)
     print(f"\npicture  {file}")

@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-HOURS, EPOCHS, BATCH, RATE, CLIP = 24, 12, 128, 5e-3, 10.0
+HOURS, EPOCHS, BATCH, RATE, CLIP = 24, 20, 256, 1e-2, 10.0
 """Of the block `train` of latent_sde.dyn."""
 QUANTILES = (0.025, 0.1, 0.25, 0.5, 0.75, 0.9, 0.975)
 

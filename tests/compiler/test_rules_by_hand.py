@@ -300,6 +300,7 @@ def test_a_measure_that_is_not_a_number_misses_its_bound(field: str, code: str) 
             stated_error=1e-3,
             dtype="float32",
             checks=(),
+            proofs=(),
             orders=(),
             second_walk={},
             step_halving={},

@@ -11,13 +11,16 @@ from torch import Tensor
 
 from isocline_compiler.backends.to_torch import FieldProgram, Run, TorchField, namespace_of
 from isocline_compiler.certify.evaluation import Evaluator
-from isocline_compiler.certify.reference import LOOSE
+from isocline_compiler.certify.reference import LOOSE, AdaptiveExplicit
 from isocline_compiler.certify.spectrum import spectra
 from isocline_compiler.certify.stiff_reference import AdaptiveImplicit
 from isocline_compiler.graph import Array, Graph, Region
 from isocline_compiler.graph.solve import Interval, Solve, pick
+from isocline_compiler.solvers.schemes.linear_systems import entries_of
 from isocline_dsl.diagnostics import IsoclineError
 
+MOST_ENTRIES, LOOKED_AT = 1024, 8
+"""Numbers of the states that are looked at, and samples."""
 FEW = 16
 """Samples along which the pace of an implicit method is taken."""
 STOPS = 4
@@ -32,8 +35,10 @@ def stiffness(evaluator: Evaluator, solve: Solve) -> float:
     """
     times = solve.spec.interval.times
     batched = [x.type.batched for x in solve.initial]
-    if times is None or (any(batched) and not all(batched)):
+    if times is None or (any(batched) and not all(batched)) or entries_of(solve) > MOST_ENTRIES:
         return 0.0
+    implicit = solve.spec.choice in evaluator.agreed.paces
+    evaluator = Evaluator(evaluator.model, evaluator.weights, evaluator.samples.first(LOOKED_AT), evaluator.error)
     roots = {f"r{i}": x for i, x in enumerate((*solve.initial, *solve.captured, *(v for _, v in solve.field_rows)))}
     stops = np.linspace(0, 1, STOPS)[1:]
     kept = [times[0], *(times[0] + (times[-1] - times[0]) * float(part) for part in stops[:-1]), times[-1]]
@@ -42,7 +47,8 @@ def stiffness(evaluator: Evaluator, solve: Solve) -> float:
     roots |= {f"s{i}": pick(node, i) for i in range(len(solve.initial))}
     graph = Graph(evaluator.graph.inputs, roots)
     try:
-        found = evaluator.outputs(_stepped(evaluator, graph), AdaptiveImplicit(LOOSE).integrator)
+        loose = AdaptiveImplicit(LOOSE) if implicit else AdaptiveExplicit(LOOSE)
+        found = evaluator.outputs(_stepped(evaluator, graph), loose.integrator)
     except IsoclineError:
         return 0.0
     first, second = len(solve.initial), len(solve.initial) + len(solve.captured)
@@ -51,7 +57,8 @@ def stiffness(evaluator: Evaluator, solve: Solve) -> float:
     rates = []
     for i, t in enumerate(kept):
         states = tuple(
-            torch.from_numpy(found[f"s{k}"][:, i] if batched[k] else found[f"s{k}"][i]) for k in range(first)
+            torch.from_numpy(np.asarray(found[f"s{k}"][:, i] if batched[k] else found[f"s{k}"][i]))
+            for k in range(first)
         )
         slices = tuple(
             w[row.index(0, 1, len(w))] for (row, _), w in zip(solve.field_rows, values[second:], strict=True)
