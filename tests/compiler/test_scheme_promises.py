@@ -8,6 +8,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
+from scipy.integrate import solve_ivp
 from scipy.integrate._ivp import radau
 
 from isocline_compiler.backends.to_torch import TorchProgram
@@ -22,6 +23,7 @@ from isocline_compiler.solvers.schemes.multistep import Adams
 from isocline_compiler.solvers.schemes.problems import OrderProblem
 from isocline_compiler.solvers.schemes.scheme import Scheme
 from isocline_compiler.solvers.unroll import unroll
+from tests.compiler.test_derivatives import Program, lowered
 
 DETERMINISTIC = [scheme for scheme in SCHEMES.values() if not scheme.normals]
 PENDULUM = OrderProblem("pendulum", ("q", "p"), lambda t, x: [x[1], -SIN(x[0])], lambda t, _: [t, t], 1.0)
@@ -265,3 +267,27 @@ def test_a_wrong_coefficient_of_a_structured_scheme_is_refused() -> None:
             replace(rodas, c=tuple(map(tuple, changed)))
     with pytest.raises(ValueError, match="ars222: its stages"):
         replace(SCHEMES["ars222"], implicit=((0.0, 0.0, 0.0), (0.0, 0.3, 0.0), (0.0, 0.7, 0.3)))
+
+
+# ---------------------------------------------------------------------------------------------------- what fields hold
+
+
+@pytest.mark.parametrize("name", ["radau5", "rodas4", "trbdf2"])
+def test_an_implicit_scheme_follows_a_net_that_reads_state_and_time(name: str) -> None:
+    """Its Jacobian goes through a concatenation; the end against scipy's, of tolerance 1e-10."""
+    text = """
+net v(q: real[3], t: real) -> real[3] = concat(q, [t]) |> dense(8) |> tanh |> dense(3)
+field flow(t, q: real[3]) { q' = v(q, t) - q }
+y = solve flow from q = x over 0..1
+output y
+"""
+    program = Program(lowered(text), name, 64)
+    part = {key.removeprefix("v."): value.numpy() for key, value in program.bound.items()}
+
+    def slope(t: float, q: np.ndarray) -> np.ndarray:
+        hidden = np.tanh(np.append(q, t) @ part["dense.weight"] + part["dense.bias"])
+        return np.asarray(hidden @ part["dense_2.weight"] + part["dense_2.bias"] - q)
+
+    for start, found in zip(program.x.numpy(), program("y").numpy(), strict=True):
+        end = solve_ivp(slope, (0, 1), start, rtol=1e-10, atol=1e-10).y[:, -1]
+        np.testing.assert_allclose(found, end, rtol=0, atol=1e-4 if name == "trbdf2" else 1e-7)

@@ -79,7 +79,7 @@ def jacobian(field: Field, t: Operand, x: Nodes, slopes: Sequence[Node | None]) 
     for place, argument in enumerate(arguments):
         count = prod(int(size) for size in argument.type.sample)
         for entry in range(count):
-            unit = constant(_unit(argument, entry))
+            unit = broadcast_like(constant(_unit(argument, entry)), argument)
             directions.append(tuple(unit if i == place else None for i in range(len(arguments))))
     given = [item for item in slopes if item is not None]
     pushed = push_forward(given, arguments, directions)
