@@ -8,12 +8,14 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
+from scipy.integrate import solve_ivp
 from scipy.integrate._ivp import radau
 
 from isocline_compiler.backends.to_torch import TorchProgram
+from isocline_compiler.certify.choose import discretisation
 from isocline_compiler.derivatives.reverse_forward import push_forward
 from isocline_compiler.graph import Graph, Node, constant
-from isocline_compiler.graph.solve import Interval, pick
+from isocline_compiler.graph.solve import Interval, Solve, pick
 from isocline_compiler.ops.arithmetic import POW
 from isocline_compiler.ops.elementwise import COS, SIN
 from isocline_compiler.solvers.grid import Discretisation, Grid
@@ -22,6 +24,8 @@ from isocline_compiler.solvers.schemes.multistep import Adams
 from isocline_compiler.solvers.schemes.problems import OrderProblem
 from isocline_compiler.solvers.schemes.scheme import Scheme
 from isocline_compiler.solvers.unroll import unroll
+from tests.compiler.test_derivatives import Program, lowered, near
+from tests.solves import unrolled
 
 DETERMINISTIC = [scheme for scheme in SCHEMES.values() if not scheme.normals]
 PENDULUM = OrderProblem("pendulum", ("q", "p"), lambda t, x: [x[1], -SIN(x[0])], lambda t, _: [t, t], 1.0)
@@ -90,6 +94,58 @@ def test_steps_backwards_undo_those_forwards(name: str, dtype: torch.dtype, near
     back = walked(SCHEMES[UNDONE[name]], PENDULUM, times[::-1], [float(x) for x in there], None, dtype)[-1]
     assert np.abs(there - start).max() > 0.1
     np.testing.assert_allclose(back, start, rtol=0, atol=near)
+
+
+LAYERS = """
+field block(t, q, p: real[3]) weights per step {{
+  q' = p |> dense(8) |> tanh |> dense(3)
+  p' = q |> dense(8) |> tanh |> dense(3)
+}}
+there = solve block from q = x, p = 2*x over 0..3 with {ahead}(steps=3)
+back = solve block from q = there.q, p = there.p over 3..0 with {behind}(steps=3)
+output q = there.q
+output p = there.p
+output y = back.q
+output z = back.p
+"""
+
+
+def layers(ahead: str) -> Program:
+    """There and back, each solve by the scheme that it names."""
+    program = Program(lowered(LAYERS.format(ahead=ahead, behind=UNDONE[ahead])))
+    program.graph = unrolled(program.model.graph, _named)
+    return program
+
+
+def _named(solve: Solve) -> Discretisation:
+    assert solve.spec.scheme is not None
+    return discretisation(solve, solve.spec.scheme.name, 3)
+
+
+@pytest.mark.parametrize("ahead", ["coupling", "leapfrog", "mclachlan4"])
+def test_layers_with_weights_of_their_own_are_undone_from_the_last_one_on(ahead: str) -> None:
+    program = layers(ahead)
+    near(program("y"), program.x, 1e-12)
+    near(program("z"), 2 * program.x, 1e-12)
+    assert (program("q") - program.x).abs().min() > 0.01
+
+
+def test_coupling_is_the_residual_network_of_the_paper() -> None:
+    """y1 = x1 + F(x2), y2 = x2 + G(y1), block by block, in numpy. Gomez, Ren, Urtasun, Grosse (2017), (6)."""
+    program = layers("coupling")
+    q, p = program.x.numpy(), 2 * program.x.numpy()
+    part = {name: value.numpy() for name, value in program.bound.items()}
+
+    def layer(of: str, i: int, x: np.ndarray) -> np.ndarray:
+        name = f"block.{of}.dense"
+        hidden = np.tanh(x @ part[f"{name}.weight"][i] + part[f"{name}.bias"][i])
+        return np.asarray(hidden @ part[f"{name}_2.weight"][i] + part[f"{name}_2.bias"][i])
+
+    for i in range(3):
+        q = q + layer("q", i, p)
+        p = p + layer("p", i, q)
+    near(program("q"), torch.tensor(q), 1e-12)
+    near(program("p"), torch.tensor(p), 1e-12)
 
 
 def test_an_integral_of_both_groups_goes_with_leapfrog() -> None:
@@ -265,3 +321,27 @@ def test_a_wrong_coefficient_of_a_structured_scheme_is_refused() -> None:
             replace(rodas, c=tuple(map(tuple, changed)))
     with pytest.raises(ValueError, match="ars222: its stages"):
         replace(SCHEMES["ars222"], implicit=((0.0, 0.0, 0.0), (0.0, 0.3, 0.0), (0.0, 0.7, 0.3)))
+
+
+# ---------------------------------------------------------------------------------------------------- what fields hold
+
+
+@pytest.mark.parametrize("name", ["radau5", "rodas4", "trbdf2"])
+def test_an_implicit_scheme_follows_a_net_that_reads_state_and_time(name: str) -> None:
+    """Its Jacobian goes through a concatenation; the end against scipy's, of tolerance 1e-10."""
+    text = """
+net v(q: real[3], t: real) -> real[3] = concat(q, [t]) |> dense(8) |> tanh |> dense(3)
+field flow(t, q: real[3]) { q' = v(q, t) - q }
+y = solve flow from q = x over 0..1
+output y
+"""
+    program = Program(lowered(text), name, 64)
+    part = {key.removeprefix("v."): value.numpy() for key, value in program.bound.items()}
+
+    def slope(t: float, q: np.ndarray) -> np.ndarray:
+        hidden = np.tanh(np.append(q, t) @ part["dense.weight"] + part["dense.bias"])
+        return np.asarray(hidden @ part["dense_2.weight"] + part["dense_2.bias"] - q)
+
+    for start, found in zip(program.x.numpy(), program("y").numpy(), strict=True):
+        end = solve_ivp(slope, (0, 1), start, rtol=1e-10, atol=1e-10).y[:, -1]
+        np.testing.assert_allclose(found, end, rtol=0, atol=1e-4 if name == "trbdf2" else 1e-7)

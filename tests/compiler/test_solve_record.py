@@ -187,6 +187,14 @@ def test_a_row_in_pieces_is_that_of_the_middle_of_a_step() -> None:
     assert [row.index(i, 3, 5) for i in range(3)] == [0, 2, 4]  # floor((i + 1/2) 5/3)
 
 
+def test_a_row_of_a_solve_back_in_time_is_the_one_that_went_there() -> None:
+    there, back = Row("w"), Row("w", indexing="backwards")
+    for steps, depth in ((6, 3), (4, 4), (3, 5), (1, 2)):
+        ahead = [there.index(i, steps, depth) for i in range(steps)]
+        assert [back.index(i, steps, depth) for i in range(steps)] == ahead[::-1]
+    assert [back.at(part, 3) for part in (0.0, 0.3, 0.34, 0.66, 0.67, 1.0)] == [2, 2, 1, 1, 0, 0]
+
+
 def test_a_row_for_each_step_is_its_own() -> None:
     assert [Row("n", "noise", "each").index(i, 4, 4) for i in range(4)] == [0, 1, 2, 3]
 

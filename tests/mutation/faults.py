@@ -133,8 +133,8 @@ ROWS = area(
     f"{COMPILER}/graph", "residual residual_looped", [f"{T}/test_solve_record.py", f"{T}/test_unroll.py"],
     [
         ("solve.py", "return step if self.indexing", "return max(step - 1, 0) if self.indexing", "a row for each step, one late"),
-        ("solve.py", "else (2 * step + 1) * depth // (2 * steps)", "else (2 * step + 2) * depth // (2 * steps + 1)", "rows by the end of a step"),
-        ("solve.py", "return min(max(int(progress * depth), 0), depth - 1)", "return min(max(round(progress * depth), 0), depth - 1)",
+        ("solve.py", "else (2 * i + 1) * depth // (2 * steps)", "else (2 * i + 2) * depth // (2 * steps + 1)", "rows by the end of a step"),
+        ("solve.py", "= min(max(int(progress * depth), 0), depth - 1)", "= min(max(round(progress * depth), 0), depth - 1)",
          "rows of other solvers rounded"),
     ],
 )  # fmt: skip

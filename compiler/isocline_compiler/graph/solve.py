@@ -84,13 +84,13 @@ class Row:
     """What a step reads besides its state: a slice of a stacked value (N, ...).
 
     `kind` says whose: "weights", "control" and "delay" are read by the field, through an argument of the region;
-    "noise" and "coefficients" by the scheme, under their names. `indexing`: "piecewise" (constant in time, piece by
-    piece: step i of n takes slice floor((i + 1/2) N / n)) or "each" (slice i).
+    "noise" and "coefficients" by the scheme, under their names. `indexing`: "piecewise" (constant in time: step i of n
+    takes slice floor((i + 1/2) N / n)), "backwards" (the same pieces, from the last one on) or "each" (slice i).
     """
 
     name: str
     kind: Literal["weights", "control", "delay", "noise", "coefficients"] = "weights"
-    indexing: Literal["piecewise", "each"] = "piecewise"
+    indexing: Literal["piecewise", "backwards", "each"] = "piecewise"
 
     @property
     def read_by_field(self) -> bool:
@@ -98,11 +98,13 @@ class Row:
 
     def index(self, step: int, steps: int, depth: int) -> int:
         """Which of N = `depth` slices step i of n takes."""
-        return step if self.indexing == "each" else (2 * step + 1) * depth // (2 * steps)
+        i = steps - 1 - step if self.indexing == "backwards" else step
+        return step if self.indexing == "each" else (2 * i + 1) * depth // (2 * steps)
 
     def at(self, progress: float, depth: int) -> int:
         """The slice at a part p in [0, 1] of the way, for solvers that choose their own steps: floor(N p)."""
-        return min(max(int(progress * depth), 0), depth - 1)
+        met = min(max(int(progress * depth), 0), depth - 1)
+        return depth - 1 - met if self.indexing == "backwards" else met
 
 
 @dataclass(frozen=True)
@@ -391,10 +393,6 @@ class Solve:
             return self
         head = self.region.arguments[: 1 + len(self.initial)]
         own = (*head, *(a for _, a in kept), *(a for _, _, a in rows if a is not None))
-        return replace(
-            self,
-            spec=replace(self.spec, rows=tuple(row for row, _, _ in rows)),
-            region=Region(own, self.region.results),
-            captured=tuple(v for v, _ in kept),
-            stacked=tuple(value for _, value, _ in rows),
-        )
+        spec, region = replace(self.spec, rows=tuple(row for row, _, _ in rows)), Region(own, self.region.results)
+        captured, stacked = tuple(value for value, _ in kept), tuple(value for _, value, _ in rows)
+        return replace(self, spec=spec, region=region, captured=captured, stacked=stacked)

@@ -73,7 +73,7 @@ class SolveLowering:
         spec = SolveSpec(
             name, declaration.name.text, states, interval, scheme,
             terms=derived.terms,
-            rows=tuple(Row(str(item.attrs.get("name", f"row{i}"))) for i, item in enumerate(derived.stacked)),
+            rows=_weights_of_steps(derived.stacked, interval),
             noises=self._sources(name, derived.noises), samples=samples, ordering=ordering,
         )  # fmt: skip
         record = SolveRecord(spec, derived.region, initial, derived.captured, derived.stacked, times, here())
@@ -219,3 +219,10 @@ def _batch_source(initial: Sequence[Node], captured: Sequence[Node], times: Node
     candidates = [*initial, *captured, *(() if times is None else (times,))]
     batched: Node = next(node for node in candidates if node.type.batched)
     return batched
+
+
+def _weights_of_steps(stacked: Sequence[Node], interval: Interval) -> tuple[Row, ...]:
+    """Each piece of time has its weights, so that a solve that goes back in time meets those of the last first."""
+    back = interval.times is not None and interval.times[-1] < interval.times[0]
+    names = [str(item.attrs.get("name", f"row{i}")) for i, item in enumerate(stacked)]
+    return tuple(Row(name, indexing="backwards" if back else "piecewise") for name in names)

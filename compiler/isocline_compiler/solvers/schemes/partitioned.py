@@ -31,7 +31,8 @@ class Splitting(Scheme):
     Each of the moves is the exact flow of a part of the equations, in which the time that a kick reads moves with the
     positions, and that of a drift with the momenta. So the map is symplectic where the field is Hamiltonian, and undone
     by the same moves in the other order. Where the last kick of a step and the first of the next are at one place it is
-    evaluated once. Raises ValueError when an order condition fails. Hairer, Lubich, Wanner (2006), II.5, III.3.
+    evaluated once, unless the steps have weights of their own: a kick is by those of its step.
+    Raises ValueError when an order condition fails. Hairer, Lubich, Wanner (2006), II.5, III.3.
     """
 
     name: str
@@ -101,7 +102,8 @@ class Splitting(Scheme):
             ahead = field.part(summed, step.end, x)
             mean = tuple(0.5 * (g + k) for g, k in zip(integrand, ahead, strict=True))
             x, integrand = _moved(x, summed, 1.0, step, mean), ahead
-        again = last if self.kicks[0] and not self.drifts[-1] else None
+        kept = self.kicks[0] and not self.drifts[-1] and not field.solve.field_rows
+        again = last if kept else None
         return (again, integrand) if again or integrand else None, x
 
 
