@@ -149,7 +149,7 @@ def test_a_steady_swing_is_no_pulse(tmp_path: Path) -> None:
 
 
 def test_every_operation_with_corners_numbers_its_pieces() -> None:
-    """Powers and roots are singular at 0 and have no pieces; extremes over entries, windows and singular values bend without a jump."""
+    """Powers and roots are singular at 0; extremes over entries, windows and singular values bend without a jump."""
     without = {name for name, op in OPS.items() if not op.smooth and op.piece is None}
     assert without == {"pow", "sqrt", "where", "max_pool", "one_hot", "reduce_max", "reduce_min", "spectral_norm"}
 
