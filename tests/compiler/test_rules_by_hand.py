@@ -289,7 +289,7 @@ NAN = Spread(float("nan"), 0.0, 0.0, 0)
 def test_a_measure_that_is_not_a_number_misses_its_bound(field: str, code: str) -> None:
     """Each of the two promises, with not-a-number where the other is kept."""
     port = SimpleNamespace(name="y", span=None)
-    deployment = SimpleNamespace(of=None, solver=None, checks=(), span=None)
+    deployment = SimpleNamespace(of=None, solver=None, checks=(), proved=(), span=None)
     model = SimpleNamespace(outputs=(port,), deployment=deployment)
     build: Any = SimpleNamespace(model=model, _is_bounded=True, _near_zero=lambda row: None)
     kept = {"parity": {"y": Spread(0.0, 0.0, 0.0, 0)}, "deployed": {"y": Spread(0.0, 0.0, 0.0, 0)}}
