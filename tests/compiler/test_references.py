@@ -14,6 +14,7 @@ from isocline_compiler.backends.to_torch import TorchField
 from isocline_compiler.certify.evaluation import Agreed, Evaluator
 from isocline_compiler.certify.reference import AdaptiveExplicit, Multistep, Reference, Remembered, reference_tolerance
 from isocline_compiler.certify.samples import Samples
+from isocline_compiler.certify.stiff_reference import AdaptiveImplicit
 from isocline_compiler.graph import Node
 from isocline_compiler.lower.check import check
 from isocline_compiler.training.integrate import AdaptiveIntegrator
@@ -233,3 +234,17 @@ def test_the_worst_inputs_bring_their_own_answers(tmp_path: Path) -> None:
     assert first.joined(first, "the same").agreed.apart == {"x": 1e-9}
     (solve,) = joined.solves
     assert joined.jumps(solve).times == (60.0, 60.5)
+
+
+@pytest.mark.parametrize("family", [*FAMILIES.values(), AdaptiveImplicit])
+def test_every_reference_keeps_each_time_once_at_jumps_and_at_the_end(family, tmp_path: Path) -> None:
+    body = f"""{X0}
+field f(t, x: real) {{ x' = where(t < 1, 1, 0) - 200*x }}
+x = solve f from x = x0 at [0, 0.5, 1, 1.5, 2]
+output x"""
+    x0 = np.array([0.7, 8.0])
+    evaluator = asked(tmp_path, body, x0=x0)
+    found = by(family(reference_tolerance(1e-3)), evaluator)
+    push = 1 / 200
+    expected = [x0, push + 0 * x0, push + 0 * x0, 0 * x0, 0 * x0]
+    np.testing.assert_allclose(found, np.stack(expected, axis=1), rtol=1e-6, atol=1e-9)

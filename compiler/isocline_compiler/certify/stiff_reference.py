@@ -103,7 +103,7 @@ class _Implicit(Walk):
             before = at[len(found) :]
             inside = before[(before - leg.end) * forwards <= 0]
             begin = leg.start
-            for end in (*np.unique(inside)[:: int(forwards)], leg.end):
+            for end in np.unique([*inside, leg.end])[:: int(forwards)]:
                 if (end - begin) * forwards > 0:
                     x, width = self._to(end, leg, slopes, jacobian, (begin, x), strict, absolute, longest, width)
                     begin = end
