@@ -46,6 +46,10 @@ EXAMPLES = (
     Example("sde_net", fetch="examples.sde_net.fetch"),
     Example("mixture", fetch="examples.diffusion.draws", folder="diffusion"),
     Example("handwriting", fetch="examples.digits.fetch", folder="diffusion"),
+    Example("moons", fetch="examples.flow.draws", folder="flow"),
+    Example("pixels", fetch="examples.flow.dequantise", folder="flow"),
+    Example("revnet", fetch="examples.digits.fetch", folder="reversible"),
+    Example("momentum", fetch="examples.digits.fetch", folder="reversible"),
     Example("unconstrained", fetch="examples.pendulum.simulate", folder="pendulum"),
 )
 
