@@ -51,6 +51,11 @@ EXAMPLES = (
     Example("mixture", fetch="examples.diffusion.draws", folder="diffusion"),
     Example("handwriting", fetch="examples.digits.fetch", folder="diffusion", long=True),
     Example("latent_sde", fetch="examples.latent_sde.fetch"),
+    Example("handwriting", fetch="examples.digits.fetch", folder="diffusion"),
+    Example("moons", fetch="examples.flow.draws", folder="flow"),
+    Example("pixels", fetch="examples.flow.dequantise", folder="flow"),
+    Example("revnet", fetch="examples.digits.fetch", folder="reversible"),
+    Example("momentum", fetch="examples.digits.fetch", folder="reversible"),
     Example("unconstrained", fetch="examples.pendulum.simulate", folder="pendulum"),
 )
 
