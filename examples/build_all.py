@@ -47,15 +47,14 @@ EXAMPLES = (
     Example("resnet", fetch="examples.digits.fetch"),
     Example("pendulum", fetch="examples.pendulum.simulate"),
     Example("market", fetch="examples.market.fetch"),
+    Example("latent_sde", fetch="examples.latent_sde.fetch"),
     Example("sde_net", fetch="examples.sde_net.fetch"),
     Example("mixture", fetch="examples.diffusion.draws", folder="diffusion"),
     Example("handwriting", fetch="examples.digits.fetch", folder="diffusion", long=True),
-    Example("latent_sde", fetch="examples.latent_sde.fetch"),
-    Example("handwriting", fetch="examples.digits.fetch", folder="diffusion"),
     Example("moons", fetch="examples.flow.draws", folder="flow"),
-    Example("pixels", fetch="examples.flow.dequantise", folder="flow"),
+    Example("pixels", fetch="examples.flow.dequantise", folder="flow", long=True),
     Example("revnet", fetch="examples.digits.fetch", folder="reversible"),
-    Example("momentum", fetch="examples.digits.fetch", folder="reversible"),
+    Example("momentum", fetch="examples.digits.fetch", folder="reversible", long=True),
     Example("unconstrained", fetch="examples.pendulum.simulate", folder="pendulum"),
 )
 
