@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
@@ -22,6 +23,20 @@ def density_and_points(
         for axes, title in zip(panels, ("held-out points", "density", "samples"), strict=True):
             axes.set_title(title)
             axes.set(xlim=(x[0], x[-1]), ylim=(y[0], y[-1]), aspect="equal")
+        return picture
+
+
+def faces(rows: Mapping[str, np.ndarray]) -> Picture:
+    """A row of images of 8 x 8 gray values, 0 to 17, for each name."""
+    with inked():
+        picture = sheet(0.5 * len(rows), WIDTH)
+        grid = picture.subplots(len(rows), max(map(len, rows.values())), squeeze=False)
+        for panels, (title, images) in zip(grid, rows.items(), strict=True):
+            for axes, image in zip(panels, images, strict=True):
+                axes.imshow(image.reshape(8, 8), cmap="gray_r", vmin=0, vmax=17)
+                axes.set(xticks=[], yticks=[])
+                axes.grid(False)
+            panels[0].set_ylabel(title, rotation=0, ha="right", va="center")
         return picture
 
 

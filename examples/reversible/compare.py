@@ -39,9 +39,8 @@ def row(title: str, file: Path) -> str:
 
 
 def main() -> None:
-    print(
-        "| four steps | weights | accuracy | largest error of a feature | relative |\n| --- | --- | --- | --- | --- |"
-    )
+    print("| four steps | weights | accuracy | largest error of a feature | relative |")
+    print("| --- | --- | --- | --- | --- |")
     for title, file in FILES.items():
         print(row(title, file))
 
