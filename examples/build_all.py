@@ -42,6 +42,7 @@ EXAMPLES = (
     Example("digits", fetch="examples.digits.fetch"),
     Example("resnet", fetch="examples.digits.fetch"),
     Example("pendulum", fetch="examples.pendulum.simulate"),
+    Example("stiff", fetch="examples.stiff.simulate"),
     Example("market", fetch="examples.market.fetch"),
     Example("sde_net", fetch="examples.sde_net.fetch"),
     Example("mixture", fetch="examples.diffusion.draws", folder="diffusion"),
