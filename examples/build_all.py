@@ -46,6 +46,7 @@ EXAMPLES = (
     Example("digits", fetch="examples.digits.fetch"),
     Example("resnet", fetch="examples.digits.fetch"),
     Example("pendulum", fetch="examples.pendulum.simulate"),
+    Example("stiff", fetch="examples.stiff.simulate"),
     Example("market", fetch="examples.market.fetch"),
     Example("latent_sde", fetch="examples.latent_sde.fetch"),
     Example("sde_net", fetch="examples.sde_net.fetch"),

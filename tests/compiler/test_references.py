@@ -8,9 +8,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from scipy.integrate import solve_ivp
 
 from isocline_compiler import driver
 from isocline_compiler.backends.to_torch import TorchField
+from isocline_compiler.certify.cause import Unsolved
 from isocline_compiler.certify.evaluation import Agreed, Evaluator
 from isocline_compiler.certify.reference import AdaptiveExplicit, Multistep, Reference, Remembered, reference_tolerance
 from isocline_compiler.certify.samples import Samples
@@ -248,3 +250,28 @@ output x"""
     push = 1 / 200
     expected = [x0, push + 0 * x0, push + 0 * x0, 0 * x0, 0 * x0]
     np.testing.assert_allclose(found, np.stack(expected, axis=1), rtol=1e-6, atol=1e-9)
+
+
+def test_what_runs_away_by_the_error_of_an_explicit_method_alone_is_solved_by_an_implicit_one(tmp_path: Path) -> None:
+    """Robertson's b begins with a slope of 0.04 over 1e4 s and stays below 4e-5; below zero it would run away."""
+    body = f"""{X0}
+field f(t, a, b, c: real) {{
+  a' = 1e4*b*c - 0.04*a
+  b' = 0.04*a - 1e4*b*c - 3e7*b^2
+  c' = 3e7*b^2
+}}
+p = solve f from a = x0, b = 0, c = 0.1 at [0, 0.001, 0.01, 0.1, 1, 10, 100, 1000, 10000]
+output x = stack(p.a, p.b, p.c, axis=-1)"""
+    x0 = np.array([0.7, 1.0])
+    evaluator = asked(tmp_path, body, x0=x0)
+    with pytest.raises(Unsolved):
+        by(AdaptiveExplicit(reference_tolerance(1e-3)), evaluator)
+    found = asked(tmp_path, body, x0=x0).reference["x"]
+
+    def slopes(t: float, y: np.ndarray) -> list[float]:
+        first, second, third = 0.04 * y[0], 3e7 * y[1] ** 2, 1e4 * y[1] * y[2]
+        return [third - first, first - second - third, second]
+
+    for start, path in zip(x0, found, strict=True):
+        truth = solve_ivp(slopes, (0, 1e4), [start, 0, 0.1], "Radau", rtol=1e-10, atol=1e-16)
+        np.testing.assert_allclose(path[-1], truth.y[:, -1], rtol=1e-5)

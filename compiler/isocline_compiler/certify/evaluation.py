@@ -42,7 +42,9 @@ from isocline_dsl.diagnostics import Diagnostic, IsoclineError
 
 AGREED = 0.1
 """The part of the stated error by which two references may differ."""
-STIFF = "E672"
+STIFF, RUNS_AWAY = "E672", "E671"
+ASTRAY = (STIFF, RUNS_AWAY)
+"""What the explicit reference says of stiff equations: it may leave their solution by its own error, and run away."""
 ATTEMPTS, HOPELESS = 3, 0.5
 """How often both are tightened, and by how much they have to come nearer each time."""
 MOST_CHECKED, MOST_ENTRIES = 64, 4096
@@ -173,10 +175,13 @@ class Evaluator:
             try:
                 outputs = self.referred()
             except IsoclineError as error:
-                if before == inf and not stiff and error.diagnostics[0].code == STIFF:
+                if before == inf and not stiff and error.diagnostics[0].code in ASTRAY:
                     stiff, first = True, AdaptiveImplicit(tolerance)
                     self._solve_by(first)
-                    outputs = self.referred()
+                    try:
+                        outputs = self.referred()
+                    except IsoclineError as other:
+                        raise (other if error.diagnostics[0].code == STIFF else error) from None
                 elif before == inf:
                     raise
                 else:
