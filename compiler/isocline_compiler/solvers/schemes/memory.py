@@ -10,8 +10,8 @@ from isocline_compiler.solvers.schemes.step import Memory
 
 
 def _parts(memory: Memory) -> dict[Any, Memory] | None:
-    """What a tuple, a mapping or a record holds, by place; None for a value."""
-    if memory is None:
+    """What a tuple, a mapping or a record holds, by place, nothing and words for yes and no none; None for a value."""
+    if memory is None or isinstance(memory, bool):
         return {}
     if isinstance(memory, tuple):
         return dict(enumerate(memory))
@@ -34,8 +34,10 @@ def replaced(memory: Memory, values: Iterator[Memory]) -> Memory:
     if parts is None:
         return next(values)
     changed = {key: replaced(part, values) for key, part in parts.items()}
-    if memory is None or isinstance(memory, tuple):
-        return None if memory is None else tuple(changed.values())
+    if memory is None or isinstance(memory, bool):
+        return memory
+    if isinstance(memory, tuple):
+        return tuple(changed.values())
     if isinstance(memory, Mapping):
         return changed
     return replace(memory, **changed)
@@ -46,4 +48,6 @@ def same_form(left: Memory, right: Memory) -> bool:
     one, other = _parts(left), _parts(right)
     if one is None or other is None:
         return one is other
+    if isinstance(left, bool):
+        return left is right
     return type(left) is type(right) and one.keys() == other.keys() and all(same_form(one[k], other[k]) for k in one)
