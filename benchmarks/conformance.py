@@ -225,7 +225,8 @@ attribution is near zero by construction, so it is measured relative to the scor
 
 The reference is the evaluator of the onnx package on the same file with every float32 made float64, so an engine is
 held to what the file says, not to another engine's rounding. The package's evaluator stops at a grouped ConvTranspose
-(the gradient of a max-pool); that one operation is corrected in `benchmarks/engines.py`, which says how.
+(the gradient of a max-pool), and at a GatherElements along more than 64 entries (a quantile of a large ensemble); these
+two operations are corrected in `benchmarks/engines.py`, which says how.
 
 tract has no `Loop`. The loops of this table (hare_lynx, pendulum, unconstrained, every_method_loop) are of `Scan`,
 which it has.

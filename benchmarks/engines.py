@@ -17,6 +17,7 @@ from typing import Any, TypeAlias
 import numpy as np
 import onnx
 from onnx.reference import ReferenceEvaluator
+from onnx.reference.op_run import OpRun
 from onnx.reference.ops import op_conv_transpose
 
 Array: TypeAlias = np.ndarray[Any, Any]
@@ -74,9 +75,18 @@ class ConvTranspose(op_conv_transpose.ConvTranspose):
         return (joined if B is None else joined + B.reshape(-1, *(1,) * (joined.ndim - 2)),)
 
 
+class GatherElements(OpRun):
+    """That of the standard: the onnx package's own (1.23) stops where an axis has more than 64 entries."""
+
+    op_domain = ""
+
+    def _run(self, data: Array, indices: Array, axis: int = 0) -> tuple[Array]:
+        return (np.take_along_axis(data, np.where(indices < 0, indices + data.shape[axis], indices), axis),)
+
+
 def run_reference(model: Path, feeds: Arrays) -> dict[str, Array]:
     """The evaluator of the onnx package, in numpy: what the standard says."""
-    evaluator = ReferenceEvaluator(onnx.load(model), new_ops=[ConvTranspose])
+    evaluator = ReferenceEvaluator(onnx.load(model), new_ops=[ConvTranspose, GatherElements])
     return dict(zip(evaluator.output_names, evaluator.run(None, dict(feeds)), strict=True))
 
 
