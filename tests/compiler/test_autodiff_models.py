@@ -40,8 +40,14 @@ SAMPLES = 3
 
 def chosen(solve: Solve) -> Discretisation:
     stated = solve.spec.scheme
-    usual = "euler_maruyama" if solve.spec.noises else "rk4"
+    usual = "euler_maruyama" if solve.spec.noises else "rodas4" if stiff(solve) else "rk4"
     return scheme_steps(solve, stated) if stated is not None else discretisation(solve, usual, 1)
+
+
+def stiff(solve: Solve) -> bool:
+    """Times a decade apart are those of a stiff field, on which one explicit step each overflows."""
+    times = solve.spec.interval.times or (0.0,)
+    return max(map(abs, times)) > 1e3
 
 
 def unrolled(path: Path) -> tuple[Model, Graph]:
