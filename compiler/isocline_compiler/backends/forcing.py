@@ -14,15 +14,16 @@ from isocline_compiler.backends.to_torch import Bound, Run, StraightLineProgram
 from isocline_compiler.derivatives.reverse_forward import dependent
 from isocline_compiler.graph import INPUT, WEIGHT, Array, Node, Region, topological
 from isocline_compiler.graph.solve import SOLVE
+from isocline_compiler.ops.lookup import LOOKUPS
 
 
 @dataclass(frozen=True)
 class Reading:
     """Columns over times, (times, n) each.
 
-    `pieces`: the number of the smooth piece on which each switching operation lies; `shared`, (n,): whether that is
-    the same for all samples. `signs`: of every intermediate value, whose zeros are where narrow features sit.
-    `values`: the forcing itself, as it meets the states.
+    `pieces`: the number of the smooth piece on which each switching operation lies, paths with known knots aside;
+    `shared`, (n,): whether that is the same for all samples. `signs`: of every intermediate value, whose zeros are where
+    narrow features sit. `values`: the forcing itself, as it meets the states.
     """
 
     pieces: Array
@@ -45,11 +46,15 @@ class Forcing:
         )  # its steps cannot be taken side by side
         self.nodes = tuple(node for node in order if node in timed and node not in moved and node is not time)
         read = {item for node in order if node in moved for item in node.inputs} | set(region.results)
-        self.read = tuple(node for node in self.nodes if node in read and node.type.kind == "real")
-        self.switching = tuple(node for node in self.nodes if node.op.piece is not None)
-        needed = dict.fromkeys(self.nodes)
+        paths = [node for node in self.nodes if node.op in LOOKUPS and node.inputs[-1] is time]
+        along = dependent(order, paths)  # smooth between knots, which are known
+        self.written = tuple(node for node in self.nodes if node not in along)
+        self.read = tuple(node for node in self.written if node in read and node.type.kind == "real")
+        self.switching = tuple(node for node in self.nodes if node.op.piece is not None and node not in paths)
+        needed = dict.fromkeys((*self.written, *self.switching, *self.read))
         needed.update((item, None) for node in self.switching for item in node.inputs)
         self._roots = tuple(needed)
+        self._knots = tuple(dict.fromkeys(node.inputs[-2] for node in paths))
         self._given = (time, *held)
         leaves = set(topological(self._roots))
         self._held = tuple(i for i, node in enumerate(held) if node in leaves)
@@ -58,6 +63,26 @@ class Forcing:
     @cached_property
     def _program(self) -> StraightLineProgram:
         return StraightLineProgram(self._roots, self._given)
+
+    @property
+    def searched(self) -> bool:
+        """Whether there is more than paths whose knots are known."""
+        return bool(self.written or self.switching)
+
+    def knots(self, bound: Bound) -> list[Array]:
+        """The times at which paths that are looked up at the field's own time go on to their next piece: each (n,) or
+        (batch, n).
+        """
+        if not self._knots:
+            return []
+        run, captured = self._wide(bound)
+        with torch.no_grad():
+            found = self._of_knots(run, (torch.zeros((), dtype=torch.float64), *captured))
+        return [item.double().cpu().numpy() for item in found]
+
+    @cached_property
+    def _of_knots(self) -> StraightLineProgram:
+        return StraightLineProgram(self._knots, self._given)
 
     def reads(self, bound: Bound) -> tuple[Tensor, ...]:
         """The values that decide it: while they stay the same, so does what the search has found."""
@@ -74,7 +99,7 @@ class Forcing:
             found = self._program(run, (clock(s), *captured))
             values = dict(zip(self._roots, found, strict=True))
             pieces = [_piece(node, values) for node in self.switching]
-            signs = [torch.sign(values[node]) for node in self.nodes if node.type.kind == "real"]
+            signs = [torch.sign(values[node]) for node in self.written if node.type.kind == "real"]
             return pieces, signs, [values[node] for node in self.read]
 
         with torch.no_grad():

@@ -14,8 +14,9 @@ import torchdiffeq
 from torch import Tensor
 
 from isocline_compiler.backends.to_torch import Integrator, TorchField
-from isocline_compiler.graph import Node
+from isocline_compiler.graph import Node, topological
 from isocline_compiler.graph.solve import SolveSpec, spec_of
+from isocline_compiler.ops.lookup import LOOKUPS
 from isocline_compiler.solvers.schemes import SCHEMES
 from isocline_compiler.solvers.schemes.tableau import Tableau
 
@@ -47,7 +48,7 @@ class SecondWalk:
             return self.otherwise(node, field, initial, captured, stacked, times)
         count = int(spec.scheme.options["steps"])
         known = times if times is not None else torch.tensor(spec.interval.times, dtype=torch.float64)
-        if times is None and not stacked and spec.scheme.name in THEIRS:
+        if times is None and not stacked and spec.scheme.name in THEIRS and not inset(field):
             path = _by_torchdiffeq(THEIRS[spec.scheme.name], field, initial, known, count)
         else:
             tableau = SCHEMES[spec.scheme.name]
@@ -71,7 +72,8 @@ def _by_hand(
     tableau: Tableau, field: TorchField, initial: Tensors, stacked: Tensors, times: Tensor, count: int
 ) -> Tensors:
     """k_i = f(t + c_i h, x + h sum_j a_ij k_j), x' = x + h sum_i b_i k_i, written out; the kept states."""
-    a, b, c = tableau.matrix.tolist(), tableau.weights.tolist(), tableau.nodes.tolist()
+    a, b = tableau.matrix.tolist(), tableau.weights.tolist()
+    c = tableau.nodes.clip(inset(field), 1 - inset(field)).tolist()
     kept, x, done = [initial], initial, 0
     for index in range(times.shape[-1] - 1):
         begin, end = times[..., index], times[..., index + 1]
@@ -91,6 +93,12 @@ def _by_hand(
             done += 1
         kept.append(x)
     return tuple(torch.stack(states) for states in zip(*kept, strict=True))
+
+
+def inset(field: TorchField) -> float:
+    """How far, in parts of a step, stages stay from its ends: on a path in pieces, which may jump at knots there."""
+    nodes = topological(field.bound.region.results)
+    return 1e-12 if any(node.op in LOOKUPS for node in nodes) else 0.0
 
 
 def _plus(value: Tensor, h: Tensor, terms: list[tuple[float, Tensor]]) -> Tensor:

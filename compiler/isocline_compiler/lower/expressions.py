@@ -21,6 +21,7 @@ from isocline_compiler.lower.weights import LayerScope
 from isocline_compiler.ops import OPS
 from isocline_compiler.ops.arithmetic import NEG
 from isocline_compiler.ops.comparison import NOT
+from isocline_compiler.vocabulary.controls import ControlPath
 from isocline_compiler.vocabulary.functions import FUNCTIONS
 from isocline_compiler.vocabulary.functions.broadcasting import align
 from isocline_compiler.vocabulary.functions.kinds import WordCall
@@ -28,7 +29,7 @@ from isocline_compiler.vocabulary.functions.record import call
 from isocline_compiler.vocabulary.integral import INTEGRAL
 from isocline_compiler.vocabulary.transition_nll import FIELD_LOSSES
 from isocline_dsl import messages
-from isocline_dsl.messages import noise
+from isocline_dsl.messages import driven, noise
 from isocline_dsl.tree import (
     Array,
     Attribute,
@@ -64,7 +65,7 @@ class Solution:
         return plain[0] if len(plain) == 1 else None
 
 
-Value: TypeAlias = "Node | Solution"
+Value: TypeAlias = "Node | Solution | ControlPath"
 
 DEEPEST = 500
 """Expressions within one another, those of called nets included."""
@@ -129,6 +130,8 @@ class Expressions:
         value = self.value(expression)
         if isinstance(value, Node):
             return value
+        if isinstance(value, ControlPath):
+            raise LowerError(driven.control_as_value(expression.span, value.name))
         only = value.only()
         if only is None:
             raise LowerError(messages.solution_needs_state(expression.span, sorted(value.states)))
@@ -137,7 +140,7 @@ class Expressions:
     def _any_state(self, expression: Expression) -> Node:
         """A state of a solution, which leads to all of it."""
         value = self.value(expression)
-        return value if isinstance(value, Node) else next(iter(value.states.values()))
+        return next(iter(value.states.values())) if isinstance(value, Solution) else self.node(expression)
 
     def value(self, expression: Expression) -> Value:
         """The value of an expression. Raises LowerError with the narrowest place that is known."""
@@ -239,7 +242,7 @@ class Expressions:
     def _attribute(self, expression: Attribute) -> Node:
         value = self.value(expression.value)
         name = expression.name.text + "'" * expression.order
-        if isinstance(value, Node):
+        if not isinstance(value, Solution):
             raise LowerError(messages.attribute_of_value(expression.span, name))
         if name not in value.states:
             raise LowerError(messages.unknown_state(expression.name.span, name, sorted(value.states)))
@@ -252,6 +255,8 @@ class Expressions:
             return self.special[name](call)
         if name in self.nets:
             return self.call_net(name, tuple(self.node(item) for item in arguments), self._over(call), call.span)
+        if name in self.frame.scope.table.controls:
+            return self._control(call, arguments)
         if name == INTEGRAL.name:
             if self.integral is None:
                 raise LowerError(messages.integral_out_of_place(call.name.span))
@@ -267,6 +272,18 @@ class Expressions:
         return call_function(
             FUNCTIONS[name], call, arguments, Evaluation(self.node, self._any_state, self.numbers, self.frame.scope)
         )
+
+    def _control(self, call: Call, arguments: tuple[Expression, ...]) -> Node:
+        """`u(t)`: the value of a control at a time."""
+        path = self.frame.lookup(call.name.text, call.name.span)
+        assert isinstance(path, ControlPath), "the name of a control is that of a path"
+        if len(arguments) != 1 or call.keywords:
+            count = f"{len(arguments) + len(call.keywords)} arguments"
+            raise LowerError(driven.control_call(call.span, path.name, count))
+        time = self.node(arguments[0])
+        if time.type.kind != "real" or time.type.sample:
+            raise LowerError(driven.control_call(arguments[0].span, path.name, describe(time.type)))
+        return path.at(time)
 
     def _over(self, call: Call) -> WordCall | None:
         """The only named argument of a net: `over=samples`."""

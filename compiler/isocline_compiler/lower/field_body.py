@@ -8,12 +8,13 @@ from functools import cached_property
 
 import numpy as np
 
-from isocline_compiler.graph import ARGUMENT, INPUT, Node, Region, at, constant, leaf, topological
+from isocline_compiler.graph import ARGUMENT, INPUT, Fault, Node, Region, at, constant, leaf, topological
 from isocline_compiler.graph.called import Called
 from isocline_compiler.graph.noise import Noise
 from isocline_compiler.graph.solve import SOLVE, State, Term
 from isocline_compiler.graph.tensor_type import BATCH, Shape, TensorType, describe
 from isocline_compiler.lower.conform import conform, spread
+from isocline_compiler.lower.controls import controlled
 from isocline_compiler.lower.differentials import Declared, Diffusion, declared_noises, diffusion, drift, noise_of
 from isocline_compiler.lower.expressions import Expressions, Frame, NetCall, Solution, Value
 from isocline_compiler.lower.faults import LowerError, Mistakes, Poisoned
@@ -21,8 +22,10 @@ from isocline_compiler.lower.known_numbers import Numbers
 from isocline_compiler.lower.marked import Summand, apart
 from isocline_compiler.lower.reach import by_use
 from isocline_compiler.lower.weights import LayerScope, WeightTable
+from isocline_compiler.vocabulary.controls import ControlPath
 from isocline_dsl import messages
 from isocline_dsl.tree import Assign, Differential, Equation, Field, Span
+from isocline_dsl.tree import Term as DifferentialTerm
 
 
 @dataclass(frozen=True)
@@ -55,6 +58,7 @@ class Derived:
     touches_batch: bool
     terms: tuple[Term, ...] = ()
     noises: tuple[Noise, ...] = ()
+    controls: tuple[ControlPath, ...] = ()
 
 
 @dataclass
@@ -63,9 +67,14 @@ class Captures:
 
     outer: Callable[[str, Span], Value]
     found: dict[Node, Node] = field(default_factory=dict)
+    paths: dict[str, ControlPath] = field(default_factory=dict)
+    """The controls among them."""
 
     def lookup(self, name: str, span: Span) -> Value:
         value = self.outer(name, span)
+        if isinstance(value, ControlPath):
+            self.paths[name] = value
+            return value.with_leaves([self._argument(node, name) for node in value.leaves])
         if isinstance(value, Solution):
             return Solution({state: self._argument(node, f"{name}.{state}") for state, node in value.states.items()})
         return self._argument(value, name)
@@ -119,7 +128,8 @@ class FieldBody:
         region = Region((time, *arguments.values(), *captures.found.values(), *slices), (*results, *marked, *diffused))
         stacked = tuple(pair[1] for pair in scope.slices.values())
         noises = tuple(item.noise for item in self.noises.values())
-        return Derived(region, tuple(captures.found), stacked, touches, self._terms(equations), noises)
+        controls = tuple(captures.paths.values())
+        return Derived(region, tuple(captures.found), stacked, touches, self._terms(equations), noises, controls)
 
     def _terms(self, equations: Equations) -> tuple[Term, ...]:
         places = {state.name: i for i, state in enumerate(self.states)}
@@ -171,13 +181,29 @@ class FieldBody:
         frame.scope = replace_path(frame.scope, f"{self.declaration.name.text}.{state}")
         numbers, time = self.around.numbers, self.declaration.time.text
         moved = drift(item.terms, time, state, shape, expressions)
+        for term in item.terms:
+            if term.differential.text[1:] in frame.scope.table.controls:
+                with mistakes.noted():
+                    part = self._controlled(term, state, shape, frame, expressions)
+                    moved = part if moved is None else moved + part
         still = constant(np.broadcast_to(0.0, [int(size) for size in shape]))
         found.drifts[state] = still if moved is None else moved
         for term in item.terms:
-            if term.differential.text != f"d{time}":
+            if term.differential.text != f"d{time}" and term.differential.text[1:] not in frame.scope.table.controls:
                 with mistakes.noted():
                     declared = noise_of(term, self.noises)
                     found.diffusions.append((state, diffusion(term, state, shape, declared, expressions, numbers)))
+
+    def _controlled(
+        self, term: DifferentialTerm, state: str, shape: Shape, frame: Frame, expressions: Expressions
+    ) -> Node:
+        """What `F du` adds to an equation. Raises LowerError."""
+        path = frame.lookup(term.differential.text[1:], term.differential.span)
+        assert isinstance(path, ControlPath), "the name of a control is that of a path"
+        try:
+            return controlled(term, state, shape, path, _node(frame.names[self.declaration.time.text]), expressions)
+        except Fault as fault:
+            raise LowerError(fault.make(term.span)) from None
 
     def _equation(self, item: Equation, found: Equations, frame: Frame, expressions: Expressions) -> dict[str, Node]:
         """The derivative of a state; with a second-order equation also that of the state's position, the velocity."""

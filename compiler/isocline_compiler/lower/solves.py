@@ -15,6 +15,7 @@ from isocline_compiler.graph.solve import Solve as SolveRecord
 from isocline_compiler.graph.tensor_type import Shape, TensorType, describe
 from isocline_compiler.lower.called import scheme_called
 from isocline_compiler.lower.conform import conform, spread
+from isocline_compiler.lower.controls import check_reach
 from isocline_compiler.lower.expressions import Expressions, Solution
 from isocline_compiler.lower.faults import LowerError, Poisoned
 from isocline_compiler.lower.field_body import Around, FieldBody
@@ -63,6 +64,8 @@ class SolveLowering:
         if not (batched or driven) and (derived.touches_batch or any(node.type.batched for node in derived.captured)):
             batched = True
             derived = body.lower(batched, False)
+        for path in derived.controls:
+            check_reach(path, interval.times, solve.times.span)
         if batched:
             initial = tuple(spread(node, _batch_source(initial, derived.captured, times)) for node in initial)
         samples, ordering = self._samples(solve, derived.noises)

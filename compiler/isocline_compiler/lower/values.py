@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from isocline_compiler.graph import ARGUMENT, Fault, Node, at, constant, leaf
 from isocline_compiler.graph.tensor_type import BATCH, TensorType, describe
 from isocline_compiler.lower.conform import conform
+from isocline_compiler.lower.controls import control_path
 from isocline_compiler.lower.each_member import each_member
 from isocline_compiler.lower.expressions import Expressions, Frame, Solution, Value
 from isocline_compiler.lower.faults import LowerError, Mistakes, Poisoned
@@ -69,6 +70,7 @@ class FileValues:
         consts = {name: item.value for name, item in self.declared.items() if isinstance(item, Const)}
         self.numbers = Numbers(consts)
         self.table.members = self._members()
+        self.table.controls = frozenset(name for name, item in self.declared.items() if isinstance(item, Control))
         self.output_names = frozenset(item.name.text for item in self.program.declarations if isinstance(item, Output))
         self.nets = frozenset(name for name, item in self.declared.items() if isinstance(item, Net))
         self.known: dict[str, Value] = {}
@@ -137,7 +139,7 @@ class FileValues:
                 case Output() if declaration.value is not None:
                     self.known[name] = self.define(name, declaration.value)
                 case Control():
-                    raise LowerError(messages.not_available_yet(declaration.span, "a control path"))
+                    self.known[name] = control_path(declaration, self.expressions(name), self.numbers)
                 case NoiseDeclaration():
                     raise Poisoned  # outside of a field: reported where names are resolved
                 case Net() | Field():

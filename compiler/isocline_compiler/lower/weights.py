@@ -1,4 +1,4 @@
-"""What layers share all over a file: the weights it declares, by path, and the size of its ensemble."""
+"""What calls share all over a file: the weights it declares, by path, the size of its ensemble, its controls."""
 
 from __future__ import annotations
 
@@ -33,6 +33,8 @@ class WeightTable:
     densities: dict[Node, Shape] = field(default_factory=dict)
     members: int | None = None
     """Samples of the ensemble that `deploy` asks for: what `over=samples` goes over where no solve has samples."""
+    controls: frozenset[str] = frozenset()
+    """The names that are called as functions of time."""
 
     def get(self, name: str, shape: tuple[int, ...], initial: Initializer, role: Role, span: Span | None) -> Node:
         """The leaf of a weight; asked for again, the same leaf."""

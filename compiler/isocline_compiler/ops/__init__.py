@@ -14,6 +14,7 @@ from isocline_compiler.ops.elementwise import ELEMENTWISE
 from isocline_compiler.ops.indexing import INDEXING
 from isocline_compiler.ops.linear import LINEAR_MAPS
 from isocline_compiler.ops.linear_algebra import LINEAR_ALGEBRA
+from isocline_compiler.ops.lookup import LOOKUPS
 from isocline_compiler.ops.matrix import MATRIX
 from isocline_compiler.ops.noise import NOISE
 from isocline_compiler.ops.normalisation import NORMALISATION
@@ -33,6 +34,7 @@ OPS: Mapping[str, Op] = by_name(
     *LINEAR_ALGEBRA,
     *SHAPING,
     *INDEXING,
+    *LOOKUPS,
     *ORDERING,
     *CONVOLUTION,
     *NORMALISATION,

@@ -71,13 +71,57 @@ class Breaks:
 
 
 def find_breaks(
-    bound: Bound, times: Sequence[float], clock: Callable[[torch.Tensor], torch.Tensor] = lambda s: s
+    bound: Bound,
+    times: Sequence[float],
+    clock: Callable[[torch.Tensor], torch.Tensor] = lambda s: s,
+    when: Callable[[Array], Array] = lambda t: t,
 ) -> Breaks:
-    """The breaks of a bound field between the first and the last of these times of the solver."""
+    """The breaks of a bound field between the first and the last of these times of the solver.
+
+    `clock` turns a time of the solver into that of the file, `when` does the reverse.
+    """
     forcing = forcing_of(bound)
     if not forcing.nodes or len(times) < 2 or times[0] == times[-1]:
         return Breaks()
-    return _search(lambda s: forcing.reading(bound, s, clock), forcing, times)
+    known = _at_knots([when(item) for item in forcing.knots(bound)], times)
+    if not forcing.searched:
+        return Breaks(tuple(_in_order(known, times)))
+    found = _search(lambda s: forcing.reading(bound, s, clock), forcing, times)
+    return Breaks(tuple(_in_order(_merged([*found.jumps, *known]), times)), found.features)
+
+
+def _at_knots(knots: Sequence[Array], times: Sequence[float]) -> list[Jump]:
+    """Just before each knot and at it; shared where all samples have it."""
+    low, high = min(times), max(times)
+    found: dict[float, bool] = {}
+    for table in knots:
+        shared = table.ndim == 1 or bool(np.ptp(table, axis=0).max() <= 1e-12 * max(abs(low), abs(high)))
+        for knot in np.unique(table[(table > low) & (table < high)])[:MOST]:
+            found[float(knot)] = found.get(float(knot), False) or shared
+    return [Jump(float(np.nextafter(knot, -np.inf)), knot, shared) for knot, shared in found.items()]
+
+
+def _merged(jumps: Sequence[Jump]) -> list[Jump]:
+    """In rising order; those that rounding alone keeps apart are one."""
+    rising = sorted(
+        (Jump(min(x.before, x.after), max(x.before, x.after), x.shared) for x in jumps), key=lambda x: x.before
+    )
+    found: list[Jump] = []
+    for jump in rising:
+        if found and jump.before - found[-1].after <= 1e-13 * abs(jump.after):
+            last = found[-1]
+            found[-1] = Jump(last.before, max(last.after, jump.after), last.shared or jump.shared)
+        else:
+            found.append(jump)
+    return found
+
+
+def _in_order(jumps: Sequence[Jump], times: Sequence[float]) -> list[Jump]:
+    """In the order of travel."""
+    rising = _merged(jumps)
+    if times[-1] > times[0]:
+        return rising
+    return [Jump(item.after, item.before, item.shared) for item in reversed(rising)]
 
 
 def _search(read: Read, forcing: Forcing, times: Sequence[float]) -> Breaks:

@@ -9,11 +9,12 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
+import numpy as np
 import torch
 from torch import Tensor
 
 from isocline_compiler.backends.to_torch import TorchField
-from isocline_compiler.graph import Node
+from isocline_compiler.graph import Array, Node
 from isocline_compiler.graph.solve import spec_of
 from isocline_compiler.training.breaks import Breaks, Jump, find_breaks
 from isocline_dsl.diagnostics import IsoclineError
@@ -68,7 +69,18 @@ class Clock:
 
     def breaks(self, field: TorchField) -> Breaks:
         """The jumps and narrow features of the field on this clock."""
-        return find_breaks(field.bound, self.stops, self.time)
+        return find_breaks(field.bound, self.stops, self.time, self.when)
+
+    def when(self, times: Array) -> Array:
+        """The solver's own times at which those of the file are met, (n,) or (batch, n): `time` undone."""
+        if self.given is None:
+            return times
+        given = np.atleast_2d(self.given.detach().double().cpu().numpy())
+        rows = np.broadcast_to(np.atleast_2d(times), (max(len(given), len(np.atleast_2d(times))), times.shape[-1]))
+        found = [
+            np.interp(row, *_rising(own, self.stops)) for row, own in zip(rows, _as_many(given, rows), strict=True)
+        ]
+        return np.array(found)
 
     def legs(self, node: Node, stacked: States, breaks: Breaks) -> list[Leg]:
         """The way along the stops, cut at every jump, and where a row of the field changes."""
@@ -123,6 +135,16 @@ class Clock:
             return tuple(_over(width, value) * value for value in values)
 
         return scaled
+
+
+def _rising(own: Array, stops: Sequence[float]) -> tuple[Array, Array]:
+    """Given times in rising order, with the solver's."""
+    numbers = np.asarray(stops)
+    return (own, numbers) if own[-1] >= own[0] else (own[::-1], numbers[::-1])
+
+
+def _as_many(given: Array, rows: Array) -> Array:
+    return np.broadcast_to(given, (len(rows), given.shape[-1]))
 
 
 def _check_order(node: Node, times: Tensor) -> None:

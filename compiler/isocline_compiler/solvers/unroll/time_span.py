@@ -15,6 +15,7 @@ from isocline_compiler.solvers.field import Field
 from isocline_compiler.solvers.grid import Discretisation, Grid
 from isocline_compiler.solvers.schemes.scheme import Scheme
 from isocline_compiler.solvers.schemes.step import Memory, Step
+from isocline_compiler.solvers.unroll.controlled import lookups_of_steps, with_rows_of_controls
 from isocline_compiler.solvers.unroll.driven import driven, scaled
 
 
@@ -22,7 +23,8 @@ from isocline_compiler.solvers.unroll.driven import driven, scaled
 class TimeSpan:
     """A solve with the steps it takes, in order, and after how many of them its states are kept.
 
-    The increments of its noise are among the rows by now: what the scheme reads of it is known with the grid.
+    The increments of its noise are among the rows by now, and the pieces of its controls where each step has one: what
+    is read of them is known with the grid.
     """
 
     solve: Solve
@@ -33,7 +35,8 @@ class TimeSpan:
     @classmethod
     def of(cls, solve: Solve, choice: Discretisation) -> TimeSpan:
         count = steps_of(solve, choice)
-        solve = driven(solve, choice.scheme, count)
+        lookups = lookups_of_steps(solve, choice)
+        solve = with_rows_of_controls(driven(solve, choice.scheme, count), choice, lookups)
         if isinstance(choice.grid, Grid):
             nodes = zip(choice.grid.begins, choice.grid.widths, choice.grid.ends, strict=True)
             even = len(set(choice.grid.widths)) == 1

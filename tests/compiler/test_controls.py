@@ -1,0 +1,173 @@
+"""Control paths against numpy and scipy's interpolation, and equations that they drive against what is exact."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+import scipy.interpolate
+import torch
+from scipy.integrate import solve_ivp
+
+from isocline_compiler.backends.to_torch import evaluate
+from isocline_compiler.certify.choose import discretisation
+from isocline_compiler.graph import Array
+from isocline_compiler.lower import lower
+from isocline_compiler.model import Model
+from isocline_compiler.training.initial import initial_weights
+from isocline_dsl import Source, parse
+from tests.solves import unrolled
+
+KNOTS = np.array([0.0, 0.3, 0.5, 1.2, 2.0, 3.1])
+RNG = np.random.default_rng(5)
+VALUES = RNG.normal(size=(4, 6, 2))
+OWN_KNOTS = np.sort(RNG.uniform(0, 3, (4, 6)), axis=1)
+TIMES = np.linspace(0.001, 3.09, 37)
+
+
+def lowered(text: str) -> Model:
+    source = Source(f"dyn 1\nmodel m\n{text}")
+    return lower(parse(source), source)
+
+
+def outputs(model: Model, steps: int = 1, **inputs: Array) -> dict[str, Array]:
+    graph = unrolled(model.graph, lambda solve: discretisation(solve, "rk4", steps))
+    weights = initial_weights(model.weights, 0)
+    bound = {name: torch.tensor(value) for name, value in {**weights, **inputs}.items()}
+    with torch.no_grad():
+        found = evaluate(tuple(graph.outputs.values()), bound)
+    return {name: value.numpy() for name, value in zip(graph.outputs, found, strict=True)}
+
+
+def held(knots: Array, values: Array, t: float) -> Array:
+    return values[max(np.searchsorted(knots, t, side="right") - 1, 0)]
+
+
+def backward_hermite(knots: Array, values: Array) -> Any:
+    slopes = np.diff(values, axis=0) / np.diff(knots)[:, None]
+    return scipy.interpolate.CubicHermiteSpline(knots, values, np.concatenate([slopes[:1], slopes]))
+
+
+PEERS: dict[str, Any] = {
+    "hold": lambda knots, values: lambda t: held(knots, values, t),
+    "linear": lambda knots, values: scipy.interpolate.make_interp_spline(knots, values, k=1),
+    "hermite": backward_hermite,
+    "cubic": lambda knots, values: scipy.interpolate.CubicSpline(knots, values, bc_type="natural"),
+}
+
+
+@pytest.mark.parametrize("kind", PEERS)
+def test_a_path_is_that_of_scipy(kind: str) -> None:
+    times = KNOTS.tolist()
+    model = lowered(f"input xs: real[6, 2]\ninput s: real\ncontrol u = {kind}(xs, at={times})\noutput y = u(s)\n")
+    for t in TIMES:
+        found = outputs(model, xs=VALUES, s=np.full(4, t))["y"]
+        expected = [PEERS[kind](KNOTS, row)(t) for row in VALUES]
+        np.testing.assert_allclose(found, expected, rtol=1e-12, atol=1e-13)
+
+
+@pytest.mark.parametrize("kind", ["hold", "linear", "hermite"])
+def test_each_sample_may_have_times_of_its_own(kind: str) -> None:
+    model = lowered(
+        f"input xs: real[6, 2]\ninput ts: time[6]\ninput s: real\ncontrol u = {kind}(xs, at=ts)\noutput y = u(s)\n"
+    )
+    for part in np.linspace(0.0, 0.999, 23):
+        t = OWN_KNOTS[:, 0] + part * (OWN_KNOTS[:, -1] - OWN_KNOTS[:, 0])
+        found = outputs(model, xs=VALUES, ts=OWN_KNOTS, s=t)["y"]
+        expected = [PEERS[kind](knots, row)(at) for knots, row, at in zip(OWN_KNOTS, VALUES, t, strict=True)]
+        np.testing.assert_allclose(found, expected, rtol=1e-11, atol=1e-12)
+
+
+def test_a_path_of_a_named_length() -> None:
+    text = "input us: real[T]\ninput ts: time[T]\ninput s: real\ncontrol u = linear(us, at=ts)\noutput y = u(s)\n"
+    model = lowered(text)
+    for count in (2, 5):
+        us, ts = RNG.normal(size=(3, count)), np.sort(RNG.uniform(0, 3, (3, count)), axis=1)
+        s = ts.mean(axis=1)
+        found = outputs(model, us=us, ts=ts, s=s)["y"]
+        np.testing.assert_allclose(found, [np.interp(*row) for row in zip(s, ts, us, strict=True)], rtol=1e-12)
+
+
+# ---------------------------------------------------------------------------------------------------- differentials
+
+
+@pytest.mark.parametrize("kind", ["linear", "hermite", "cubic"])
+@pytest.mark.parametrize("product", ["", "@ "])
+def test_a_controlled_equation_follows_the_path(kind: str, product: str) -> None:
+    """dz = A dX with a constant A has the solution z0 + A (X(t) - X(t0))."""
+    times = KNOTS.tolist()
+    model = lowered(
+        "const A: real[3, 2] = [[1, 2], [-1, 0.5], [0, 3]]\n"
+        f"input xs: real[6, 2]\ncontrol X = {kind}(xs, at={times})\n"
+        f"field f(t, z: real[3]) {{ dz = A {product}dX }}\n"
+        f"path = solve f from z = zeros(3) at {times}\noutput z = path.z\n"
+    )
+    found = outputs(model, steps=len(KNOTS) - 1, xs=VALUES)["z"]
+    matrix = np.array([[1, 2], [-1, 0.5], [0, 3]])
+    np.testing.assert_allclose(found, (VALUES - VALUES[:, :1]) @ matrix.T, rtol=1e-11, atol=1e-12)
+
+
+def test_a_linear_controlled_equation_has_its_exponential() -> None:
+    """dz = a z dX along one channel: z exp(a (X(t) - X(0)))."""
+    model = lowered(
+        "input xs: real[6] \ninput ts: time[6]\ncontrol X = linear(xs, at=ts)\n"
+        "field f(t, z: real) { dz = 0.7*z dX }\npath = solve f from z = 1 at ts\noutput z = path.z\n"
+    )
+    graph_inputs = {"xs": VALUES[..., 0], "ts": OWN_KNOTS}
+    found = outputs(model, steps=5 * 40, **graph_inputs)["z"]
+    np.testing.assert_allclose(found, np.exp(0.7 * (VALUES[..., 0] - VALUES[:, :1, 0])), rtol=1e-7)
+
+
+def test_log_signatures_are_increments_and_areas() -> None:
+    model = lowered(
+        "input xs: real[7, 3]\ncontrol X = log_signature(xs, step=1, window=3)\n"
+        "field f(t, z: real[6]) { dz = dX }\npath = solve f from z = zeros(6) at [0, 3, 6]\noutput z = path.z\n"
+    )
+    xs = RNG.normal(size=(2, 7, 3))
+    found = outputs(model, steps=2, xs=xs)["z"]
+    for row, walked in zip(xs, found, strict=True):
+        for window, begin in enumerate((0, 3)):
+            part = row[begin : begin + 4]
+            area = np.zeros((3, 3))
+            for k in range(3):  # int (x - x_begin) dx^T over straight lines, by its definition
+                x0, dx = part[k] - part[0], part[k + 1] - part[k]
+                area += np.outer(x0, dx) + 0.5 * np.outer(dx, dx)
+            levy = 0.5 * (area - area.T)
+            expected = [*(part[-1] - part[0]), levy[0, 1], levy[0, 2], levy[1, 2]]
+            np.testing.assert_allclose(walked[window + 1] - walked[window], expected, rtol=1e-11, atol=1e-12)
+
+
+# ---------------------------------------------------------------------------------------------------- measured inputs
+
+
+def test_a_held_input_against_the_pieces_of_its_exact_solution() -> None:
+    """x' = -k x + u on each piece: x goes to u/k exponentially."""
+    model = lowered(
+        "input us: real[5]\ncontrol u = hold(us, step=0.5)\nfield f(t, x: real) { x' = -2*x + u(t) }\n"
+        "path = solve f from x = 1 at 0..2.5 step 0.5\noutput x = path.x\n"
+    )
+    us = RNG.normal(size=(3, 5))
+    found = outputs(model, steps=5 * 20, us=us)["x"]
+    for row, given in zip(found, us, strict=True):
+        x = 1.0
+        for i, u in enumerate(given):
+            assert row[i] == pytest.approx(x, abs=2e-7)
+            x = u / 2 + (x - u / 2) * np.exp(-1.0)
+
+
+def test_a_model_driven_by_a_spline_against_scipy() -> None:
+    times = KNOTS.tolist()
+    model = lowered(
+        f"input us: real[6]\ncontrol u = cubic(us, at={times})\n"
+        "field f(t, x: real, v: real) { x' = v\n v' = -4*x - 0.3*v + u(t) }\n"
+        "path = solve f from x = 1, v = 0 at [0, 1, 2, 3]\noutput x = path.x\n"
+    )
+    found = outputs(model, steps=3 * 200, us=VALUES[..., 0])["x"]
+    for row, values in zip(found, VALUES[..., 0], strict=True):
+        u = PEERS["cubic"](KNOTS, values)
+        exact = solve_ivp(
+            lambda t, z, u=u: [z[1], -4 * z[0] - 0.3 * z[1] + u(t)], (0, 3), [1, 0], t_eval=[0, 1, 2, 3],
+            rtol=1e-11, atol=1e-12, max_step=0.02, method="DOP853",
+        ).y[0]  # fmt: skip
+        np.testing.assert_allclose(row, exact, atol=2e-8)
