@@ -19,6 +19,7 @@ from isocline_compiler.solvers.schemes import SCHEMES
 from isocline_compiler.solvers.schemes.stochastic_scheme import CALCULUS, Stochastic
 from isocline_compiler.solvers.schemes.tableau import Tableau
 from isocline_compiler.vocabulary import options
+from isocline_compiler.vocabulary.controls import INTERPOLANTS
 from isocline_compiler.vocabulary.distributions import DISTRIBUTIONS
 from isocline_compiler.vocabulary.draws import DRAWS
 from isocline_compiler.vocabulary.functions import FUNCTIONS
@@ -54,6 +55,15 @@ def prose(text: str) -> str:
     parts = " ".join(text.split()).split("`")
     parts[::2] = [part.replace("*", "\\*").replace("<", "&lt;") for part in parts[::2]]
     return "`".join(parts)
+
+
+def controls() -> str:
+    """Of control paths: an example, what lies between the knots, how often the path can be derived there."""
+    smooth = {-1: "jumps", 0: "is continuous", 1: "has a slope", 2: "has a curvature"}
+    rows = (
+        (code(item.example), prose(item.doc), smooth[item.order], str(item.least)) for item in INTERPOLANTS.values()
+    )
+    return table(("control", "between its knots", "at them it", "knots at least"), rows)
 
 
 # ------------------------------------------------------------------------------------------------ callables
@@ -189,6 +199,7 @@ TABLES: Mapping[str, Callable[[], str]] = {
     "field_losses": lambda: callables(FIELD_LOSSES),
     "distributions": lambda: callables(DISTRIBUTIONS),
     "draws": lambda: callables(DRAWS),
+    "controls": controls,
     "schemes": schemes,
     "stochastic_schemes": stochastic_schemes,
     "adaptive": lambda: choices(options.ADAPTIVE),

@@ -2,19 +2,29 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
+import onnxruntime
 import pytest
 import scipy.interpolate
 import torch
 from scipy.integrate import solve_ivp
 
+import isocline
+from isocline_compiler.backends.to_onnx import to_onnx
 from isocline_compiler.backends.to_torch import evaluate
 from isocline_compiler.certify.choose import discretisation
-from isocline_compiler.graph import Array
+from isocline_compiler.derivatives.reverse_forward import gradient
+from isocline_compiler.graph import Array, Graph, topological
+from isocline_compiler.graph.scan import SCAN
 from isocline_compiler.lower import lower
 from isocline_compiler.model import Model
+from isocline_compiler.ops import OPS
+from isocline_compiler.ops.lookup import LOOKUPS
+from isocline_compiler.passes import bind, optimise
 from isocline_compiler.training.initial import initial_weights
 from isocline_dsl import Source, parse
 from tests.solves import unrolled
@@ -171,3 +181,84 @@ def test_a_model_driven_by_a_spline_against_scipy() -> None:
             rtol=1e-11, atol=1e-12, max_step=0.02, method="DOP853",
         ).y[0]  # fmt: skip
         np.testing.assert_allclose(row, exact, atol=2e-8)
+
+
+# ---------------------------------------------------------------------------------------------------- artifacts
+
+
+def controlled_model() -> Model:
+    """A factor that reads the state, with an axis for the channels of the path."""
+    return lowered(
+        "input xs: real[9, 2] in (-2, 2)\ninput ts: time[9] in (0, 4)\nparam dial: positive = 1\n"
+        "control X = hermite(xs, at=ts)\n"
+        "field g(t, z: real[3]) { dz = stack(tanh(z)*dial, z[0]*ones(3), axis=-1) dX - 0.2*z dt }\n"
+        "path = solve g from z = [1, 0, -1] at ts\noutput z = path.z[-1]\n"
+    )
+
+
+@pytest.mark.parametrize("segment", [None, 4])
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_in_onnx_values_and_gradients_are_those_of_torch(segment: int | None, dtype: str) -> None:
+    """Laid out and in a loop; the gradient of all outputs with respect to the values that were measured."""
+    model = controlled_model()
+    graph = unrolled(model.graph, lambda solve: replace(discretisation(solve, "rk4", 16), segment=segment))
+    (z,) = graph.outputs.values()
+    xs = next(node for node in graph.inputs if node.attrs["name"] == "xs")
+    (slope,) = gradient(OPS["reduce_sum"](z, axes=(1,)), [xs])
+    weights = initial_weights(model.weights, 0)
+    both = optimise(bind(Graph(graph.inputs, {"z": z, "slope": slope}), weights))
+    rng = np.random.default_rng(7)
+    steps = rng.uniform(0.2, 0.5, (3, 9))
+    drawn = {"xs": 0.4 * rng.normal(size=(3, 9, 2)), "ts": np.cumsum(steps, axis=1)}
+    given = {name: value.astype(dtype).astype("float64") for name, value in drawn.items()}
+    leaves = {name: torch.tensor(value, requires_grad=name == "xs") for name, value in given.items()}
+    (expected,) = evaluate([z], {**{k: torch.tensor(v) for k, v in weights.items()}, **leaves})
+    (slopes,) = torch.autograd.grad(expected.sum(), [leaves["xs"]])
+    content = to_onnx(both, {}, dtype=dtype).SerializeToString()
+    session = onnxruntime.InferenceSession(content, providers=["CPUExecutionProvider"])
+    found = session.run(None, {name: value.astype(dtype) for name, value in given.items()})
+    tolerance = 2e-5 if dtype == "float32" else 1e-11
+    np.testing.assert_allclose(found[0], expected.detach().numpy(), rtol=tolerance, atol=tolerance)
+    np.testing.assert_allclose(found[1], slopes.numpy(), rtol=20 * tolerance, atol=20 * tolerance)
+
+
+def test_a_step_looks_up_its_piece_before_the_first_step() -> None:
+    """In the loop of a measured input nothing grows with the number of its values."""
+    model = lowered(
+        "input us: real[400] in (-1, 1)\ncontrol u = hold(us, step=0.01)\n"
+        "field f(t, x: real) { x' = -x + u(t) }\npath = solve f from x = 0 over 0..4\noutput x = path.x\n"
+    )
+    graph = unrolled(model.graph, lambda solve: replace(discretisation(solve, "rk4", 400), segment=4))
+    body = next(node.attrs["region"] for node in graph.nodes() if node.op is SCAN)
+    assert not any(node.op in LOOKUPS for node in topological(body.results))
+    assert sum(node.op in LOOKUPS for node in graph.nodes()) == 1
+    content = to_onnx(optimise(graph), {}).SerializeToString()
+    assert len(content) < 60_000
+    us = RNG.uniform(-1, 1, (2, 400))
+    session = onnxruntime.InferenceSession(content, providers=["CPUExecutionProvider"])
+    (found,) = session.run(None, {"us": us.astype("float32")})
+    for row, value in zip(us, found, strict=True):
+        x = 0.0
+        for u in row:
+            x = u + (x - u) * np.exp(-0.01)
+        assert value == pytest.approx(x, abs=1e-6)
+
+
+def test_an_artifact_with_a_control_is_proved(tmp_path: Path) -> None:
+    """Heating that is held: the pieces of the exact solution at fresh inputs, within the stated error."""
+    text = (
+        "dyn 1\nmodel room\ninput us: real[6] in (0, 5)\ninput x0: real in (5, 20)\ncontrol u = hold(us, step=10)\n"
+        "field room(t, x: real) { x' = -0.03*(x - 10) + 0.2*u(t) }\n"
+        "path = solve room from x = x0 at 0..60 step 10\noutput x = path.x\ndeploy { solver auto(error=1e-4) }\n"
+    )
+    (tmp_path / "room.dyn").write_text(text)
+    isocline.compile(tmp_path / "room.dyn", tmp_path / "out")
+    us, x0 = RNG.uniform(0, 5, (20, 6)), RNG.uniform(5, 20, 20)
+    found = isocline.load(tmp_path / "out").run(us=us, x0=x0)["x"]
+    x, exact = x0, [x0]
+    for i in range(6):
+        rest = 10 + us[:, i] * 0.2 / 0.03
+        x = rest + (x - rest) * np.exp(-0.3)
+        exact.append(x)
+    expected = np.stack(exact, axis=1)
+    assert np.abs(found - expected).max() / np.abs(expected).max() < 1e-4

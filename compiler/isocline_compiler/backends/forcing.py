@@ -22,8 +22,8 @@ class Reading:
     """Columns over times, (times, n) each.
 
     `pieces`: the number of the smooth piece on which each switching operation lies, paths with known knots aside;
-    `shared`, (n,): whether that is the same for all samples. `signs`: of every intermediate value, whose zeros are where
-    narrow features sit. `values`: the forcing itself, as it meets the states.
+    `shared`, (n,): whether that is the same for all samples. `signs`: of every intermediate value, whose zeros are
+    where narrow features sit. `values`: the forcing itself, as it meets the states.
     """
 
     pieces: Array

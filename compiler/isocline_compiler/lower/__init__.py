@@ -15,11 +15,13 @@ from isocline_compiler.lower.training_blocks import in_turn
 from isocline_compiler.lower.values import FileValues
 from isocline_compiler.model import DataPlan, DeploymentPlan, Model, Port, TrainingPlan
 from isocline_compiler.passes.join import join
+from isocline_compiler.vocabulary.controls import ControlPath
 from isocline_compiler.vocabulary.functions import FUNCTIONS
 from isocline_compiler.vocabulary.integral import INTEGRAL
 from isocline_compiler.vocabulary.transition_nll import FIELD_LOSSES
 from isocline_dsl import messages
 from isocline_dsl.diagnostics import IsoclineError, Source
+from isocline_dsl.messages import driven
 from isocline_dsl.resolve import resolve
 from isocline_dsl.tree import Block, Field, Input, Net, Output, Program, Target
 
@@ -78,6 +80,8 @@ class ProgramLowering:
     def _output(self, output: Output) -> None:
         name = output.name.text
         value = self.values.get(name, output.name.span)
+        if isinstance(value, ControlPath):
+            raise LowerError(driven.control_as_value((output.value or output.name).span, value.name))
         node = value if isinstance(value, Node) else value.only()
         if node is None:
             assert isinstance(value, Solution)

@@ -59,7 +59,7 @@ def _options(call: Call, allowed: tuple[str, ...]) -> dict[str, Keyword]:
 def _values(call: Call, expressions: Expressions) -> Node:
     node = expressions.node(call.arguments[0])
     if node.type.kind != "real" or not node.type.sample:
-        raise LowerError(driven.control_values(call.arguments[0].span, describe(node.type)))
+        raise LowerError(driven.control_values(call.arguments[0].span, call.name.text, describe(node.type)))
     return node
 
 

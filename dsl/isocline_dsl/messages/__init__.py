@@ -9,6 +9,7 @@ from isocline_dsl.messages.attribution import *
 from isocline_dsl.messages.compiling import *
 from isocline_dsl.messages.declarations import *
 from isocline_dsl.messages.derivatives import *
+from isocline_dsl.messages.driven import *
 from isocline_dsl.messages.dynamics import *
 from isocline_dsl.messages.ensemble import *
 from isocline_dsl.messages.folders import *

@@ -1,4 +1,4 @@
-"""E70x: what drives a field from outside: control paths."""
+"""E33x, E34x: what drives a field from outside: control paths."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from isocline_dsl.messages.message import Draft, did_you_mean, message
 from isocline_dsl.tree import Span
 
 
-@message("E701")
+@message("E336")
 def unknown_interpolation(span: Span | None, name: str, known: Collection[str]) -> Draft:
     """A control path of a kind that does not exist.
 
@@ -21,7 +21,7 @@ def unknown_interpolation(span: Span | None, name: str, known: Collection[str]) 
     return Draft(span, f"there is no control `{name}`", did_you_mean(name, known) or f"there are {', '.join(known)}")
 
 
-@message("E702")
+@message("E337")
 def control_usage(span: Span | None, name: str, found: str) -> Draft:
     """A control path that is not given its values, or not one of `at=` and `step=`.
 
@@ -32,16 +32,16 @@ def control_usage(span: Span | None, name: str, found: str) -> Draft:
     return Draft(span, f"`{name}` {found}", f"write `{name}(values, at=times)` or `{name}(values, step=0.1)`")
 
 
-@message("E703")
+@message("E338")
 def control_values(span: Span | None, name: str, found: str) -> Draft:
     """The values of a control have no axis of times.
 
     Their first axis counts the times: `real[20]` is a number at each of 20 times, `real[20, 3]` are three.
     """
-    return Draft(span, f"the values of the control are {found}", "their first axis is that of the times: `real[20, 3]`")
+    return Draft(span, f"the values of `{name}` are {found}", "their first axis is that of the times: `real[20, 3]`")
 
 
-@message("E704")
+@message("E339")
 def control_times(span: Span | None, found: str, expected: str) -> Draft:
     """The times of a control do not fit its values.
 
@@ -51,19 +51,19 @@ def control_times(span: Span | None, found: str, expected: str) -> Draft:
     return Draft(span, f"the times of the control are {found}", f"expected {expected}")
 
 
-@message("E705")
+@message("E340")
 def control_times_not_increasing(span: Span | None, before: str, after: str) -> Draft:
     """The times of a control that are known when compiling do not increase."""
     return Draft(span, f"the times of the control go from {before} to {after}", "let each time be later than the last")
 
 
-@message("E706")
+@message("E341")
 def too_few_knots(span: Span | None, name: str, found: int, least: int) -> Draft:
     """A control path has fewer times than its kind can go through: a line needs two, a spline three."""
     return Draft(span, f"`{name}` needs at least {least} times, and has {found}")
 
 
-@message("E707")
+@message("E342")
 def held_control_has_no_rate(span: Span | None, name: str) -> Draft:
     """The differential of a control that is held: it jumps, so that it has no rate of change.
 
@@ -74,7 +74,7 @@ def held_control_has_no_rate(span: Span | None, name: str) -> Draft:
                  "let the control be `linear` or `hermite`")  # fmt: skip
 
 
-@message("E708")
+@message("E343")
 def control_as_value(span: Span | None, name: str) -> Draft:
     """A control stands where a value is needed: it is a function of time.
 
@@ -83,13 +83,13 @@ def control_as_value(span: Span | None, name: str) -> Draft:
     return Draft(span, f"`{name}` is a control, a function of time", f"write `{name}(t)`")
 
 
-@message("E709")
+@message("E344")
 def control_call(span: Span | None, name: str, found: str) -> Draft:
     """A control is called with something else than one time: `u(t)`, `u(t - 0.5)`."""
     return Draft(span, f"`{name}` is called with {found}", f"a control is read at one time: `{name}(t)`")
 
 
-@message("E710")
+@message("E345")
 def control_shape(span: Span | None, state: str, found: str, expected: str, control: str) -> Draft:
     """The factor of a control's differential does not fit the state.
 
@@ -99,7 +99,7 @@ def control_shape(span: Span | None, state: str, found: str, expected: str, cont
     return Draft(span, f"`d{control}` in the equation of `{state}` has the factor {found}", f"expected {expected}")
 
 
-@message("E711")
+@message("E346")
 def control_left_behind(span: Span | None, control: str, first: str, last: str, begin: str, end: str) -> Draft:
     """A solve goes to times at which its control is not given.
 
@@ -113,7 +113,7 @@ def control_left_behind(span: Span | None, control: str, first: str, last: str, 
     )
 
 
-@message("E712")
+@message("E347")
 def spline_of_unknown_knots(span: Span | None) -> Draft:
     """A natural spline through times that come with the input.
 
@@ -122,13 +122,13 @@ def spline_of_unknown_knots(span: Span | None) -> Draft:
     return Draft(span, "`cubic` needs times that are known when compiling", "use `hermite`, whose pieces are local")
 
 
-@message("E713")
+@message("E348")
 def spline_of_many_knots(span: Span | None, found: int, most: int) -> Draft:
     """A natural spline or a log-signature over very many times: its matrix grows with their square."""
     return Draft(span, f"{found} times; at most {most} here", "use `hermite`, whose pieces are local")
 
 
-@message("E714")
+@message("E349")
 def log_signature_usage(span: Span | None, found: str) -> Draft:
     """A log-signature without its window, or of values that have no channels, or at times that are not known.
 
