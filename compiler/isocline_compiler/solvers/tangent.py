@@ -10,7 +10,6 @@ from isocline_compiler.derivatives.reverse_forward import dependent, push_forwar
 from isocline_compiler.graph import ARGUMENT, Array, Node, Nodes, Operand, constant, leaf, substitute, topological
 from isocline_compiler.graph import transform as rebuilt
 from isocline_compiler.graph.scan import SCAN
-from isocline_compiler.graph.solve import Solve
 from isocline_compiler.graph.tensor_type import BATCH
 from isocline_compiler.ops.broadcasting import broadcast_like
 from isocline_compiler.ops.indexing import CONCAT
@@ -25,36 +24,43 @@ class Tangent:
     """(df/dx) v, linear in the `probes` v, in terms of a region's arguments."""
 
     probes: Nodes
-    moved: Nodes
+    moved: tuple[Node | None, ...]
 
     @classmethod
-    def of(cls, solve: Solve, slopes: Sequence[Node | None]) -> Tangent:
-        """Of these slopes; of a state without one it is zero. Raises Fault for an operation without a derivative."""
-        arguments = solve.state_arguments
+    def of(cls, slopes: Sequence[Node | None], arguments: Sequence[Node]) -> Tangent:
+        """Of these slopes by these arguments; it is zero where there is none. Raises Fault for an operation without a
+        derivative.
+        """
         probes = tuple(leaf(ARGUMENT, f"v{i}", item.type) for i, item in enumerate(arguments))
         (found,) = push_forward([item for item in slopes if item is not None], arguments, [probes])
         moved = iter(found)
-        along = [None if slope is None else next(moved) for slope in slopes]
-        nothing = [0.0 * probe for probe in probes]
-        return cls(
-            probes,
-            tuple(broadcast_like(zero if v is None else v, zero) for v, zero in zip(along, nothing, strict=True)),
-        )
+        return cls(probes, tuple(None if slope is None else next(moved) for slope in slopes))
 
-    def along(self, field: Field, t: Operand, x: Nodes, units: Sequence[Array]) -> list[Node]:
-        """At (t, x) along C directions, `units` (C, *state): for each state (batch, C, *state).
+    def within(self) -> Tangent:
+        """Of as many slopes as arguments: each of them in the shape of its state."""
+        pairs = [(v, 0.0 * probe) for v, probe in zip(self.moved, self.probes, strict=True)]
+        return Tangent(self.probes, tuple(broadcast_like(zero if v is None else v, zero) for v, zero in pairs))
 
-        Where the derivative reads nothing of a sample it is taken once, (1, C, *state). Where it does, the directions
-        are further samples, so that a product of matrices stays one.
+    def at(self, field: Field, t: Operand, x: Nodes, v: Nodes) -> list[Node | None]:
+        """(df/dx) v at (t, x); None for zero."""
+        moved = field.filled([item for item in self.moved if item is not None], t, x)
+        found = iter(substitute(moved, dict(zip(self.probes, v, strict=True))))
+        return [None if item is None else next(found) for item in self.moved]
+
+    def along(self, field: Field, t: Operand, x: Nodes, units: Sequence[Array], places: Sequence[int]) -> list[Node]:
+        """At (t, x) along C directions, `units` (C, *argument): for each slope that is not zero (batch, C, *state).
+
+        The arguments are the states at these `places`. Where the derivative reads nothing of a sample it is taken once,
+        (1, C, *state). Where it does, the directions are further samples, so that a product of matrices stays one.
         """
-        moved = field.filled(self.moved, t, x)
+        moved = field.filled([v for v in self.moved if v is not None], t, x)
         count = len(units[0])
         once = self._once(moved, units)
         if once is not None:
             return [RESHAPE(v, shape=(1, *v.shape)) for v in once]
         loops = any(node.op is SCAN for node in dependent(topological(moved, self.probes), self.probes))
-        if not loops and all(item.type.batched and item.shape[0] == BATCH for item in x):
-            return [SPLIT_POINTS(v, count=count) for v in self._as_samples(moved, x, units)]
+        if not loops and all(probe.type.batched and probe.shape[0] == BATCH for probe in self.probes):
+            return [SPLIT_POINTS(v, count=count) for v in self._as_samples(moved, units, [x[i] for i in places])]
         return self._one_by_one(moved, units)
 
     def _once(self, moved: Nodes, units: Sequence[Array]) -> Nodes | None:
@@ -81,7 +87,7 @@ class Tangent:
 
         return rebuilt(moved, visit, known)
 
-    def _as_samples(self, moved: Nodes, x: Nodes, units: Sequence[Array]) -> Nodes:
+    def _as_samples(self, moved: Nodes, units: Sequence[Array], x: Sequence[Node]) -> Nodes:
         """(C batch, *state): what does not depend on the direction is repeated where it meets what does."""
         count = len(units[0])
         visit = enlarge(count)
@@ -93,8 +99,8 @@ class Tangent:
             return visit(node, tuple(_repeated(new, count) if new is old else new for new, old in pairs))
 
         known = {
-            probe: MERGE_POINTS(broadcast_like(constant(unit[None]), repeated(item, count)))
-            for probe, item, unit in zip(self.probes, x, units, strict=True)
+            probe: MERGE_POINTS(broadcast_like(constant(unit[None]), repeated(like, count)))
+            for probe, like, unit in zip(self.probes, x, units, strict=True)
         }
         return rebuilt(moved, widened, known)
 

@@ -1,4 +1,4 @@
-"""Systems (shift I - J) d = r of all numbers of a sample at once: block tridiagonal in an order in which J is narrow.
+"""Systems (shift I - J) d = r of coupled states, all numbers at once: block tridiagonal, in an order that is narrow.
 
 What J couples is found before anything is computed (`solvers/sparsity.py`): columns that share no row are one direction
 of a single product, so that a diffusion along a line costs as many products as its stencil is wide. A Jacobian in which
@@ -8,18 +8,16 @@ linear equations, it is there once for all samples, and a number where it is kno
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
 
 from isocline_compiler.graph import Array, Node, Nodes, Operand, constant
-from isocline_compiler.ops.broadcasting import broadcast_like
 from isocline_compiler.ops.indexing import ARRANGE, CONCAT, PAD, SELECT, SLICE
 from isocline_compiler.ops.shaping import RESHAPE
 from isocline_compiler.solvers.field import Field
-from isocline_compiler.solvers.schemes.blocks import BlockFactors, BlockTridiagonal
+from isocline_compiler.solvers.schemes.blocks import BlockTridiagonal
 from isocline_compiler.solvers.sparsity import Sparsity, pattern, size_of
 from isocline_compiler.solvers.tangent import Tangent
 
@@ -39,33 +37,12 @@ class Blocked:
 
 
 @dataclass(frozen=True, eq=False)
-class PairFactors:
-    """Of the real system of two vectors side by side in each block."""
+class BlockSystem:
+    """The systems of the states at some `places`; a vector is one value (batch, K, m), in the order in which the
+    Jacobian is narrow.
+    """
 
-    factors: BlockFactors
-
-    def solve(self, right: Sequence[Node]) -> list[Node]:
-        """The solution for one pair of right sides."""
-        size = int(right[0].size(2))
-        found = self.factors.solve(CONCAT(*right, axis=2))
-        return [SLICE(found, axis=2, start=i * size, stop=(i + 1) * size) for i in range(2)]
-
-
-@dataclass(frozen=True, eq=False)
-class SingleFactors:
-    """Of the system of one vector."""
-
-    factors: BlockFactors
-
-    def solve(self, right: Sequence[Node]) -> list[Node]:
-        """The solution for one right side."""
-        return [self.factors.solve(right[0])]
-
-
-@dataclass(frozen=True, eq=False)
-class BlockSystems:
-    """The systems of a solve; a vector is one value (batch, K, m), in the `order` in which the Jacobian is narrow."""
-
+    places: tuple[int, ...]
     tangent: Tangent
 
     @cached_property
@@ -111,15 +88,14 @@ class BlockSystems:
     def _as_given(self) -> bool:
         return self._order == tuple(range(self.numbers))
 
-    def flat(self, x: Nodes) -> list[Node]:
-        """The states as one vector."""
+    def flat(self, x: Nodes) -> Node:
+        """These states as one vector."""
         joined = _joined(x)
         placed = joined if self._as_given else ARRANGE(joined, places=self._order)
-        return [RESHAPE(placed, shape=(joined.shape[0], self.blocks, self.size))]
+        return RESHAPE(placed, shape=(joined.shape[0], self.blocks, self.size))
 
-    def shaped(self, numbers: Sequence[Node], like: Nodes) -> Nodes:
-        """The states that a vector is."""
-        (vector,) = numbers
+    def shaped(self, vector: Node, like: Nodes) -> Nodes:
+        """These states, that a vector is."""
         row = RESHAPE(vector, shape=(vector.shape[0], self.blocks * self.size))
         row = row if self._as_given else ARRANGE(row, places=self._places)
         found, start = [], 0
@@ -131,21 +107,10 @@ class BlockSystems:
             start += count
         return tuple(found)
 
-    def some(self, found: Sequence[Node | None], like: Nodes) -> list[Node | None]:
-        """The vector of what is known of some states, zero for the others; None where nothing is."""
-        if all(item is None for item in found):
-            return [None]
-        return [*self.flat(tuple(broadcast_like(item if item is not None else constant(0.0), x)
-                                 for item, x in zip(found, like, strict=True)))]  # fmt: skip
-
-    def width(self, h: Operand) -> Operand:
-        """The width of a step, as it multiplies vectors."""
-        return RESHAPE(h, shape=(*h.shape, 1, 1)) if isinstance(h, Node) and h.type.rank else h
-
     # ---------------------------------------------------------------------------------------------- matrices
 
     def jacobian(self, field: Field, t: Operand, x: Nodes) -> Blocked:
-        """J at (t, x)."""
+        """J at (t, x), where x are all states of the solve."""
         products = self._products(field, t, x)
         coupled = self.blocks > 1 and self.sparsity.width > 0
         places = self._entries(coupled)
@@ -157,27 +122,22 @@ class BlockSystems:
         lower, diagonal, upper = (SELECT(parts, axis=1, index=i) for i in range(3))
         return Blocked(diagonal, lower, upper)
 
-    def factored(self, jacobian: Blocked, shift: Operand) -> SingleFactors:
-        """L U of shift I - J."""
-        return SingleFactors(self._matrix(jacobian, shift).factors)
-
-    def paired(self, jacobian: Blocked, real: Operand, imaginary: Operand) -> PairFactors:
-        """((re + i im) I - J)(u + i v) as the real system of (u, v)."""
-        single, m = self._matrix(jacobian, real), self.size
-        turned = np.block([[np.zeros((m, m)), np.eye(m)], [-np.eye(m), np.zeros((m, m))]])
-        return PairFactors(
-            BlockTridiagonal(
-                _twice(single.diagonal) + _scaled(imaginary, turned),
-                None if single.lower is None else _twice(single.lower),
-                None if single.upper is None else _twice(single.upper),
-            ).factors
-        )
-
-    def _matrix(self, jacobian: Blocked, shift: Operand) -> BlockTridiagonal:
+    def matrix(self, jacobian: Blocked, shift: Operand) -> BlockTridiagonal:
+        """shift I - J."""
         return BlockTridiagonal(
             _scaled(shift, np.eye(self.size)) - jacobian.diagonal,
             None if jacobian.lower is None else -jacobian.lower,
             None if jacobian.upper is None else -jacobian.upper,
+        )
+
+    def paired(self, jacobian: Blocked, real: Operand, imaginary: Operand) -> BlockTridiagonal:
+        """((re + i im) I - J)(u + i v) as the real system of u and v, side by side in each block."""
+        single, m = self.matrix(jacobian, real), self.size
+        turned = np.block([[np.zeros((m, m)), np.eye(m)], [-np.eye(m), np.zeros((m, m))]])
+        return BlockTridiagonal(
+            _twice(single.diagonal) + _scaled(imaginary, turned),
+            None if single.lower is None else _twice(single.lower),
+            None if single.upper is None else _twice(single.upper),
         )
 
     @cached_property
@@ -202,12 +162,15 @@ class BlockSystems:
         """J e for the sum e of the units of each colour, one after another: (batch or 1, colours n)."""
         seeds = (np.arange(self._colours.max() + 1)[:, None] == self._colours).astype(np.float64)
         units, start = [], 0
-        for item in x:
+        for item in self.tangent.probes:
             end = start + size_of(item.type)
             units.append(seeds[:, start:end].reshape(-1, *(int(size) for size in item.type.sample)))
             start = end
-        found = self.tangent.along(field, t, x, units)
-        rows = [RESHAPE(v, shape=(*v.shape[:2], size_of(item.type))) for v, item in zip(found, x, strict=True)]
+        found = self.tangent.along(field, t, x, units, self.places)
+        rows = [
+            RESHAPE(v, shape=(*v.shape[:2], size_of(item.type)))
+            for v, item in zip(found, self.tangent.probes, strict=True)
+        ]
         whole = rows[0] if len(rows) == 1 else CONCAT(*rows, axis=2)
         return RESHAPE(whole, shape=(whole.shape[0], len(seeds) * self.numbers))
 

@@ -1,6 +1,7 @@
 """Systems (shift I - J) d = r of the numbers in a sample's states, factored once and solved often.
 
-Few numbers are solved for entry by entry, which is here; more are a block tridiagonal system (`block_systems.py`).
+Few numbers are solved for entry by entry, which is here; of more, groups of states are, one after another
+(`grouped_systems.py`).
 
 The entries are nodes of their own, so that what is zero in the Jacobian is never computed: the order of elimination is
 the one that fills in least (Markowitz's count, along the diagonal). Rows are not exchanged: the diagonal holds
@@ -25,8 +26,7 @@ from isocline_compiler.ops.broadcasting import broadcast_like
 from isocline_compiler.ops.indexing import CONCAT, SELECT
 from isocline_compiler.ops.shaping import RESHAPE
 from isocline_compiler.solvers.field import Field
-from isocline_compiler.solvers.schemes.block_systems import BlockSystems
-from isocline_compiler.solvers.tangent import Tangent
+from isocline_compiler.solvers.schemes.grouped_systems import GroupedSystems
 
 Numbers: TypeAlias = "Sequence[Node]"
 """A vector: a value for each number of the states, or one value for all of them."""
@@ -159,7 +159,7 @@ def systems_of(solve: Solve, *, marked: bool = False) -> Systems:
     """
     slopes = solve.parts("stiff") if marked else solve.slopes()
     count = entries_of(solve)
-    return EntrySystems(slopes, count) if count <= MOST else BlockSystems(Tangent.of(solve, slopes))
+    return EntrySystems(slopes, count) if count <= MOST else GroupedSystems.of(solve, slopes)
 
 
 @dataclass(frozen=True, eq=False)
