@@ -26,6 +26,7 @@ from isocline_compiler.certify.proofs import prove, unproved
 from isocline_compiler.certify.rare import Rare, rare_samples
 from isocline_compiler.certify.reference import AdaptiveExplicit
 from isocline_compiler.certify.samples import Samples, are_drawable, drawn, held_out
+from isocline_compiler.certify.second_steps import NoSecondWalk
 from isocline_compiler.certify.stability import stability
 from isocline_compiler.certify.steppers import SAME, SecondWalk, steppable
 from isocline_compiler.certify.trials import trial
@@ -268,7 +269,10 @@ class Proving:
         own = [solve for solve in evaluator.solves if solve.spec.scheme is not None]
         if self.override is not None or evaluator.open or not own or not all(steppable(solve.spec) for solve in own):
             return {}
-        found = evaluator.outputs(evaluator.graph, SecondWalk(evaluator.known))
+        try:
+            found = evaluator.outputs(evaluator.graph, SecondWalk(evaluator.known))
+        except NoSecondWalk:
+            return {}
         return {name: item.maximum for name, item in compare(exact, found, evaluator.graph).items()}
 
     def _inputs_rounded(self, choices: Choices) -> dict[str, dict[str, float]]:

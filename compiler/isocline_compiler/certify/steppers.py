@@ -1,21 +1,27 @@
 """Models whose scheme is their own, stepped a second time: by torchdiffeq where it has the scheme, else plainly.
 
 Nothing here knows of graphs, segments, tables or memories of schemes. It reads the field, the times, the number of
-steps and, for Runge-Kutta, the coefficients, whose order the observed order checks.
+steps and, for explicit Runge-Kutta, the coefficients, whose order the observed order checks. Of other families the
+coefficients are written anew (`second_steps.py`, `second_implicit.py`).
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from itertools import pairwise
 
+import numpy as np
 import torch
 import torchdiffeq
 from torch import Tensor
 
-from isocline_compiler.backends.to_torch import Integrator, TorchField
-from isocline_compiler.graph import Node
-from isocline_compiler.graph.solve import SolveSpec, spec_of
+from isocline_compiler.backends.to_torch import FieldProgram, Integrator, TorchField
+from isocline_compiler.certify.second_implicit import STEPS
+from isocline_compiler.certify.second_steps import Equations, Slopes
+from isocline_compiler.graph import Node, Region
+from isocline_compiler.graph.solve import Solve, SolveSpec, spec_of
 from isocline_compiler.solvers.schemes import SCHEMES
 from isocline_compiler.solvers.schemes.tableau import Tableau
 
@@ -29,8 +35,11 @@ Tensors = tuple[Tensor, ...]
 
 def steppable(spec: SolveSpec) -> bool:
     """Whether there is a second implementation of a solve's own scheme."""
-    known = None if spec.scheme is None else SCHEMES[spec.scheme.name]
-    return isinstance(known, Tableau) and known.explicit and not spec.noises
+    if spec.scheme is None or spec.noises:
+        return False
+    known = SCHEMES[spec.scheme.name]
+    plain = all(state.role == "own" for state in spec.states) and spec.interval.times is not None
+    return (isinstance(known, Tableau) and known.explicit) or (plain and spec.scheme.name in STEPS)
 
 
 @dataclass(frozen=True)
@@ -47,7 +56,9 @@ class SecondWalk:
             return self.otherwise(node, field, initial, captured, stacked, times)
         count = int(spec.scheme.options["steps"])
         known = times if times is not None else torch.tensor(spec.interval.times, dtype=torch.float64)
-        if times is None and not stacked and spec.scheme.name in THEIRS:
+        if spec.scheme.name in STEPS:
+            path = _by_second_steps(Solve.of(node), field, initial, stacked, known.tolist(), count)
+        elif times is None and not stacked and spec.scheme.name in THEIRS:
             path = _by_torchdiffeq(THEIRS[spec.scheme.name], field, initial, known, count)
         else:
             tableau = SCHEMES[spec.scheme.name]
@@ -56,6 +67,79 @@ class SecondWalk:
         if not spec.interval.everywhere:
             return tuple(states[-1] for states in path)
         return tuple(x.movedim(0, 1) if t.batched else x for x, t in zip(path, node.types, strict=True))
+
+
+@dataclass(frozen=True, eq=False)
+class _Rows:
+    """The states of a solve side by side, (samples, numbers)."""
+
+    solve: Solve
+    initial: Tensors
+
+    @cached_property
+    def shapes(self) -> list[torch.Size]:
+        return [x.shape[1:] if node.type.batched else x.shape for x, node in self._pairs]
+
+    @cached_property
+    def samples(self) -> int:
+        return max(len(x) if node.type.batched else 1 for x, node in self._pairs)
+
+    @property
+    def _pairs(self) -> list[tuple[Tensor, Node]]:
+        return list(zip(self.initial, self.solve.initial, strict=True))
+
+    def apart(self, x: Tensor) -> Tensors:
+        """The states that rows are."""
+        parts = torch.split(x, [shape.numel() for shape in self.shapes], dim=1)
+        return tuple(
+            part.reshape(self.samples, *shape) if node.type.batched else part[0].reshape(shape)
+            for part, shape, node in zip(parts, self.shapes, self.solve.initial, strict=True)
+        )
+
+    def joined(self, states: Sequence[Tensor]) -> Tensor:
+        """The rows that states are."""
+        sizes = [shape.numel() for shape in self.shapes]
+        wide = (x.reshape(-1, size).expand(self.samples, size) for x, size in zip(states, sizes, strict=True))
+        return torch.cat(list(wide), dim=1)
+
+    def slopes(self, program: TorchField, stacked: Tensors, count: int) -> Slopes:
+        """A field of states as one of rows; step i of `count` reads its slices of what is stacked."""
+
+        def of(t: float | Tensor, x: Tensor, i: int) -> Tensor:
+            time = t if isinstance(t, Tensor) else torch.tensor(t, dtype=torch.float64)
+            return self.joined(program(time, self.apart(x), [w[int((i + 0.5) * len(w) / count)] for w in stacked]))
+
+        return of
+
+
+def _by_second_steps(
+    solve: Solve, field: TorchField, initial: Tensors, stacked: Tensors, times: list[float], count: int
+) -> Tensors:
+    """The kept states by the steps that `second_implicit` lists."""
+    scheme, rows = solve.spec.scheme, _Rows(solve, initial)
+    assert scheme is not None
+    each = count // (len(times) - 1)
+    nodes = [a + (b - a) * j / each for a, b in pairwise(times) for j in range(each)] + [times[-1]]
+    stiff = _marked(solve, field)
+    owner = np.repeat(np.arange(len(initial)), [shape.numel() for shape in rows.shapes])
+    equations = Equations(
+        rows.slopes(field, stacked, count),
+        None if stiff is None else rows.slopes(stiff, stacked, count),
+        owner,
+        {**SCHEMES[scheme.name].options, **scheme.options},
+    )
+    path = STEPS[scheme.name](equations, rows.joined(initial), nodes)
+    return tuple(torch.stack(states) for states in zip(*map(rows.apart, path[::each]), strict=True))
+
+
+def _marked(solve: Solve, field: TorchField) -> TorchField | None:
+    """What is marked as stiff of the slopes; None where nothing is."""
+    parts = solve.parts("stiff")
+    if all(item is None for item in parts):
+        return None
+    results = tuple(0.0 * x if v is None else v for v, x in zip(parts, solve.state_arguments, strict=True))
+    program = FieldProgram(Region(solve.region.arguments, results), len(solve.initial), len(solve.captured))
+    return program.bind(field.bound.run, field.bound.captured)
 
 
 def _by_torchdiffeq(method: str, field: TorchField, initial: Tensors, times: Tensor, count: int) -> Tensors:
