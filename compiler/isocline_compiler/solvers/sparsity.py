@@ -41,28 +41,38 @@ def size_of(type_: TensorType) -> int:
     return prod(int(size) for size in type_.sample)
 
 
-def pattern(results: Sequence[Node | None], arguments: Sequence[Node]) -> Array:
+AT_ONCE = 256
+"""Numbers of the arguments that are followed at a time."""
+
+
+def pattern(results: Sequence[Node], arguments: Sequence[Node]) -> Array:
     """Which numbers of the results read which of the arguments, (results, arguments), where the results are linear in
     them: no entry is missing, but one that is there may be zero.
 
     A row of the batch stands for each number of the arguments, so that operations that move entries move it.
     """
-    sizes = [size_of(item.type) for item in arguments]
-    seeds, start = np.eye(sum(sizes)), 0
+    count = sum(size_of(item.type) for item in arguments)
+    order = topological(results, tuple(arguments))
+    starts = range(0, count, AT_ONCE)
+    columns = [_columns(results, arguments, order, np.eye(count)[start : start + AT_ONCE]) for start in starts]
+    return np.concatenate(columns).T > 0
+
+
+def _columns(results: Sequence[Node], arguments: Sequence[Node], order: Sequence[Node], seeds: Array) -> Array:
+    """The numbers of all results that each of the seeds, rows of numbers of the arguments, reaches."""
     found: dict[Node, Array] = {}
-    for item, size in zip(arguments, sizes, strict=True):
-        found[item] = seeds[:, start : start + size].reshape(-1, *_sample(item.type))
-        start += size
-    for node in topological([item for item in results if item is not None], tuple(arguments)):
+    start = 0
+    for item in arguments:
+        end = start + size_of(item.type)
+        found[item] = seeds[:, start:end].reshape(-1, *_sample(item.type))
+        start = end
+    for node in order:
         moving = [i for i, item in enumerate(node.inputs) if item in found]
         if moving and node.type.kind == "real" and not (node.op in SHAPE_ONLY and 0 not in moving):
             found[node] = (_reached(node, moving, found) > 0).astype(np.float64)
-    nothing = np.zeros(sum(sizes))
-    columns = [
-        np.zeros((size, len(nothing))) if item is None or item not in found else found[item].reshape(len(nothing), -1).T
-        for item, size in zip(results, sizes, strict=True)
-    ]
-    return np.concatenate(columns) > 0
+    empty = {item: np.zeros((len(seeds), size_of(item.type))) for item in results if item not in found}
+    rows = [empty[item] if item in empty else found[item].reshape(len(seeds), -1) for item in results]
+    return np.concatenate(rows, axis=1)
 
 
 def _sample(type_: TensorType) -> tuple[int, ...]:

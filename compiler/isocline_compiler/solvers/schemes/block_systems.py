@@ -23,6 +23,8 @@ from isocline_compiler.solvers.tangent import Tangent
 
 MOST_COUPLED = 256
 """Numbers in a block, and in states that are all coupled: the work grows with the cube of it."""
+MOST_NUMBERS = 2048
+"""Numbers in a group of states, whose Jacobian is looked through when compiling."""
 NARROW = 3
 """A matrix is tridiagonal in blocks where there are more of them than so many."""
 
@@ -67,6 +69,8 @@ class BlockSystem:
     @property
     def fault(self) -> str | None:
         """Why they cannot be solved."""
+        if self.numbers > MOST_NUMBERS:
+            return f"it solves for {MOST_NUMBERS} numbers at most, and its states are {self.numbers}"
         if self.size <= MOST_COUPLED:
             return None
         return f"it solves for {MOST_COUPLED} numbers at most that are all coupled, and its states are {self.numbers}"
