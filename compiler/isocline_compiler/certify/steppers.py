@@ -7,9 +7,7 @@ coefficients are written anew (`second_steps.py`, `second_implicit.py`).
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import cached_property
 from itertools import pairwise
 
 import numpy as np
@@ -18,8 +16,9 @@ import torchdiffeq
 from torch import Tensor
 
 from isocline_compiler.backends.to_torch import FieldProgram, Integrator, TorchField
+from isocline_compiler.certify.rows import Rows
 from isocline_compiler.certify.second_implicit import STEPS
-from isocline_compiler.certify.second_steps import Equations, Slopes
+from isocline_compiler.certify.second_steps import Equations
 from isocline_compiler.graph import Node, Region
 from isocline_compiler.graph.solve import Solve, SolveSpec, spec_of
 from isocline_compiler.solvers.schemes import SCHEMES
@@ -69,62 +68,23 @@ class SecondWalk:
         return tuple(x.movedim(0, 1) if t.batched else x for x, t in zip(path, node.types, strict=True))
 
 
-@dataclass(frozen=True, eq=False)
-class _Rows:
-    """The states of a solve side by side, (samples, numbers)."""
-
-    solve: Solve
-    initial: Tensors
-
-    @cached_property
-    def shapes(self) -> list[torch.Size]:
-        return [x.shape[1:] if node.type.batched else x.shape for x, node in self._pairs]
-
-    @cached_property
-    def samples(self) -> int:
-        return max(len(x) if node.type.batched else 1 for x, node in self._pairs)
-
-    @property
-    def _pairs(self) -> list[tuple[Tensor, Node]]:
-        return list(zip(self.initial, self.solve.initial, strict=True))
-
-    def apart(self, x: Tensor) -> Tensors:
-        """The states that rows are."""
-        parts = torch.split(x, [shape.numel() for shape in self.shapes], dim=1)
-        return tuple(
-            part.reshape(self.samples, *shape) if node.type.batched else part[0].reshape(shape)
-            for part, shape, node in zip(parts, self.shapes, self.solve.initial, strict=True)
-        )
-
-    def joined(self, states: Sequence[Tensor]) -> Tensor:
-        """The rows that states are."""
-        sizes = [shape.numel() for shape in self.shapes]
-        wide = (x.reshape(-1, size).expand(self.samples, size) for x, size in zip(states, sizes, strict=True))
-        return torch.cat(list(wide), dim=1)
-
-    def slopes(self, program: TorchField, stacked: Tensors, count: int) -> Slopes:
-        """A field of states as one of rows; step i of `count` reads its slices of what is stacked."""
-
-        def of(t: float | Tensor, x: Tensor, i: int) -> Tensor:
-            time = t if isinstance(t, Tensor) else torch.tensor(t, dtype=torch.float64)
-            return self.joined(program(time, self.apart(x), [w[int((i + 0.5) * len(w) / count)] for w in stacked]))
-
-        return of
-
-
 def _by_second_steps(
     solve: Solve, field: TorchField, initial: Tensors, stacked: Tensors, times: list[float], count: int
 ) -> Tensors:
     """The kept states by the steps that `second_implicit` lists."""
-    scheme, rows = solve.spec.scheme, _Rows(solve, initial)
+    scheme, rows = solve.spec.scheme, Rows(solve, initial)
     assert scheme is not None
     each = count // (len(times) - 1)
     nodes = [a + (b - a) * j / each for a, b in pairwise(times) for j in range(each)] + [times[-1]]
     stiff = _marked(solve, field)
     owner = np.repeat(np.arange(len(initial)), [shape.numel() for shape in rows.shapes])
+
+    def slices(i: int) -> list[Tensor]:
+        return [w[int((i + 0.5) * len(w) / count)] for w in stacked]
+
     equations = Equations(
-        rows.slopes(field, stacked, count),
-        None if stiff is None else rows.slopes(stiff, stacked, count),
+        rows.slopes(field, slices),
+        None if stiff is None else rows.slopes(stiff, slices),
         owner,
         {**SCHEMES[scheme.name].options, **scheme.options},
     )
