@@ -274,3 +274,100 @@ def test_cyclic_reduction_solves_block_tridiagonal_systems(blocks: int, size: in
     found = by_onnxruntime(graph, {**given, "r": r})["x"]
     expected = np.linalg.solve(whole, r.reshape(2, -1, 1)).reshape(r.shape)
     np.testing.assert_allclose(found, expected, rtol=1e-11, atol=1e-12)
+
+
+# ---------------------------------------------------------------------------------------------------- as published
+
+CELLS = 64
+PLACES = np.arange(1, CELLS + 1) / (CELLS + 1)
+RATE = (CELLS + 1) ** 2 / 50
+BRUSSELATOR = f"""
+const place: real[{CELLS}] = {PLACES.tolist()}
+field f(t, u: real[{CELLS}], v: real[{CELLS}]) {{
+  u' = feed + u^2*v - 4*u + {RATE}*(concat([1], u[:{CELLS - 1}]) - 2*u + concat(u[1:], [1]))
+  v' = 3*u - u^2*v + {RATE}*(concat([3], v[:{CELLS - 1}]) - 2*v + concat(v[1:], [3]))
+}}
+path = solve f from u = 1 + sin(2*pi*place), v = 3 + 0*place over 0..10
+output y = concat(path.u, path.v)
+"""
+"""Hairer, Wanner (1996), IV.10, (10.14)."""
+TURN = np.linalg.qr(np.random.default_rng(4).standard_normal((40, 40)))[0]
+STIFF = TURN @ np.diag(-np.logspace(0, 4, 40)) @ TURN.T
+FORTY = f"""
+const A: real[40, 40] = {STIFF.tolist()}
+field f(t, u: real[40]) {{ u' = A @ u + cos(t) }}
+path = solve f from u = feed + 0*A[0] over 0..1
+output y = path
+"""
+PUBLISHED = {"brusselator": (BRUSSELATOR, 10.0), "forty": (FORTY, 1.0)}
+FEEDS = np.array([0.95, 1.0, 1.07])
+
+
+def published_slopes(name: str, feed: float, t: float, x: Array) -> Array:
+    if name == "forty":
+        return STIFF @ x + np.cos(t)
+    u, v = x[:CELLS], x[CELLS:]
+    (ul, ur), (vl, vr) = ((np.r_[end, s[:-1]], np.r_[s[1:], end]) for s, end in ((u, 1), (v, 3)))
+    return np.r_[feed + u * u * v - 4 * u + RATE * (ul - 2 * u + ur), 3 * u - u * u * v + RATE * (vl - 2 * v + vr)]
+
+
+@cache
+def published(name: str) -> Array:
+    """By scipy's Radau of tolerance 1e-10."""
+    end = PUBLISHED[name][1]
+    found = []
+    for feed in FEEDS:
+        start = np.r_[1 + np.sin(2 * np.pi * PLACES), np.full(CELLS, 3.0)] if name == "brusselator" else [feed] * 40
+        of = solve_ivp(lambda t, x, p=feed: published_slopes(name, p, t, x), (0, end), start, "Radau",
+                       rtol=1e-10, atol=1e-12)  # fmt: skip
+        found.append(of.y[:, -1])
+    return np.array(found)
+
+
+def deployed(name: str, scheme: str, steps: int, segment: int | None, dtype: str = "float64") -> Array:
+    source = Source(f"dyn 1\nmodel m\ninput feed: real in (0.9, 1.1)\n{PUBLISHED[name][0]}", "m.dyn")
+    graph = lower(parse(source), source).graph
+    (solve,) = solves_of(graph)
+    choice = replace(discretisation(solve, scheme, steps), segment=segment)
+    return by_onnxruntime(optimise(unroll(graph, {solve.spec.choice: choice}).graph), {"feed": FEEDS}, dtype)["y"]
+
+
+CLOSE = {
+    ("brusselator", "rodas4"): (160, 1e-6), ("brusselator", "radau5"): (160, 1e-6),
+    ("brusselator", "sdirk2"): (160, 1e-3), ("brusselator", "implicit_euler"): (160, 1e-1),
+    ("forty", "rodas4"): (20, 1e-6), ("forty", "radau5"): (20, 1e-6),
+    ("forty", "sdirk2"): (40, 1e-3), ("forty", "implicit_euler"): (40, 1e-1),
+}  # fmt: skip
+"""Steps, and the largest relative error."""
+
+
+@pytest.mark.parametrize(("name", "scheme"), CLOSE)
+def test_published_problems_are_solved_in_loops(name: str, scheme: str) -> None:
+    steps, bound = CLOSE[name, scheme]
+    exact = published(name)
+    assert np.abs(deployed(name, scheme, steps, 1) - exact).max() <= bound * np.abs(exact).max()
+
+
+@pytest.mark.parametrize("scheme", ["rodas4", "radau5"])
+def test_single_precision_is_enough_for_a_line(scheme: str) -> None:
+    exact = published("brusselator")
+    assert np.abs(deployed("brusselator", scheme, 160, 1, "float32") - exact).max() <= 2e-5 * np.abs(exact).max()
+
+
+@pytest.mark.parametrize("scheme", ["rodas4", "radau5", "sdirk2", "implicit_euler"])
+def test_dense_equations_laid_out_are_those_of_the_loop(scheme: str) -> None:
+    np.testing.assert_allclose(deployed("forty", scheme, 5, None), deployed("forty", scheme, 5, 1), rtol=1e-9)
+
+
+def main() -> None:
+    """Errors by the number of steps: `python -m tests.compiler.test_large_systems`."""
+    for name in PUBLISHED:
+        exact = published(name)
+        for scheme in ("rodas4", "radau5", "sdirk2", "implicit_euler"):
+            for steps in (20, 40, 80, 160, 320):
+                error = np.abs(deployed(name, scheme, steps, 1) - exact).max() / np.abs(exact).max()
+                print(f"{name} {scheme} {steps}: {error:.1e}", flush=True)
+
+
+if __name__ == "__main__":
+    main()

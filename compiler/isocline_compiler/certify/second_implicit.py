@@ -21,7 +21,8 @@ Tables: TypeAlias = "tuple[Array, Array, Array]"
 
 
 def _solved(matrix: Tensor, right: Tensor) -> Tensor:
-    return torch.linalg.solve(matrix, right.unsqueeze(-1)).squeeze(-1)
+    found: Tensor = torch.linalg.solve(matrix, right.unsqueeze(-1))
+    return found.squeeze(-1)
 
 
 S2 = sqrt(2)

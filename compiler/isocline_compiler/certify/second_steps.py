@@ -80,7 +80,7 @@ def _momenta(equations: Equations, x: Tensor, t: float, friction: bool) -> Tenso
     """Which numbers are momenta, by which states move which at a state near the start; the first is a position."""
     count = int(equations.owner.max()) + 1
     near = x + 0.1 * torch.from_numpy(np.random.default_rng(0).standard_normal(x.shape)) * (1 + x.abs())
-    there = equations.jacobian(equations.f, t, near, 0).numpy().any(0)
+    there: Array = np.asarray(equations.jacobian(equations.f, t, near, 0).numpy()).any(axis=0)
     moves = np.array([[there[np.ix_(equations.owner == i, equations.owner == j)].any() for j in range(count)]
                       for i in range(count)])  # fmt: skip
     if friction:
@@ -172,7 +172,8 @@ def adams(count: int, corrected: bool = False) -> Walk:
     """Adams and Bashforth of `count` steps; `corrected`: predicted so, evaluated, and by Moulton's weights again."""
 
     def walk(equations: Equations, x: Tensor, times: Sequence[float]) -> Path:
-        path, slopes = [x], []
+        path = [x]
+        slopes: list[Tensor] = []
         for i, t, end, h in steps_of(times):
             x = path[-1]
             slopes = [equations.f(t, x, i), *slopes][:count]
