@@ -111,6 +111,11 @@ def _by_state(x: Tensor, rows: Rows) -> Tensor:
     return torch.stack([part.amax(1) for part in parts], dim=1)
 
 
+def _rates(f: Slopes, t: float, x: Tensor, i: int) -> Tensor:
+    """df/dx of each sample."""
+    return torch.from_numpy(jacobians(lambda y: f(t, y, i), x))
+
+
 def solved_step(table: Tables, f: Slopes, x: Tensor, step: tuple[int, float, float]) -> Tensor:
     """x after one step, z_k = h sum_j a_kj f(t + c_j h, x + z_j) solved by Newton's method."""
     (a, b, c), (i, t, h) = table, step
@@ -120,7 +125,7 @@ def solved_step(table: Tables, f: Slopes, x: Tensor, step: tuple[int, float, flo
     for _ in range(MOST_NEWTON):
         places = [(t + float(p) * h, x + z[:, k]) for k, p in enumerate(c)]
         slopes = torch.stack([f(time, y, i) for time, y in places], 1)
-        rates = torch.stack([torch.from_numpy(jacobians(lambda v, s=time: f(s, v, i), y)) for time, y in places], 1)
+        rates = torch.stack([_rates(f, time, y, i) for time, y in places], 1)
         system = one - h * torch.einsum("kj,bjmn->bkmjn", weights, rates).reshape(rows, len(b) * n, -1)
         rest = z - h * torch.einsum("kj,bjn->bkn", weights, slopes)
         move = torch.linalg.solve(system, rest.reshape(rows, -1)).reshape(z.shape)

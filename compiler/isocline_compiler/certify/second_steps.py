@@ -80,7 +80,7 @@ def _momenta(equations: Equations, x: Tensor, t: float, friction: bool) -> Tenso
     """Which numbers are momenta, by which states move which at a state near the start; the first is a position."""
     count = int(equations.owner.max()) + 1
     near = x + 0.1 * torch.from_numpy(np.random.default_rng(0).standard_normal(x.shape)) * (1 + x.abs())
-    there: Array = np.asarray(equations.jacobian(equations.f, t, near, 0).numpy()).any(axis=0)
+    there: Array = (equations.jacobian(equations.f, t, near, 0) != 0).any(dim=0).numpy()
     moves = np.array([[there[np.ix_(equations.owner == i, equations.owner == j)].any() for j in range(count)]
                       for i in range(count)])  # fmt: skip
     if friction:

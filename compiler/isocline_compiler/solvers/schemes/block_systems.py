@@ -49,7 +49,7 @@ class BlockSystem:
 
     @cached_property
     def sparsity(self) -> Sparsity:
-        return Sparsity(pattern(self.tangent.moved, self.tangent.probes))
+        return Sparsity(pattern([v for v in self.tangent.moved if v is not None], self.tangent.probes))
 
     @cached_property
     def numbers(self) -> int:
