@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 import torch
 from scipy.integrate._ivp import radau
 from scipy.optimize import root
 
+from isocline_compiler import driver
 from isocline_compiler.certify.newton import keeps_order, solved_step
 from isocline_compiler.certify.second_implicit import TABLES
 from isocline_compiler.solvers.schemes import SCHEMES
@@ -53,3 +56,26 @@ def test_the_order_asks_for_so_many_iterations(name: str, enough: int) -> None:
     assert isinstance(scheme, ImplicitRungeKutta)
     kept = [keeps_order(scheme.with_options({"iterations": count})) for count in range(1, 5)]
     assert kept == [count >= enough for count in range(1, 5)]
+
+
+STIFF = """dyn 1
+model stiff
+input x: real in (1.5, 2.5)
+field f(t, q: real, p: real) { q' = p; p' = 20*(1 - q^2)*p - q }
+y = solve f from q = x, p = 0 over 0..2
+output y
+deploy {
+  solver SOLVER
+  dtype float64
+}
+"""
+
+
+@pytest.mark.parametrize(("solver", "count"), [("sdirk2(steps=100)", 1), ("sdirk2(steps=100, iterations=2)", 2)])
+def test_the_certificate_says_what_iterations_leave(solver: str, count: int, tmp_path: Path) -> None:
+    """As few as leave a tenth of the stated error, unless the file says how many."""
+    (tmp_path / "stiff.dyn").write_text(STIFF.replace("SOLVER", solver).replace("output y", "output q = y.q"))
+    certificate = driver.compile(tmp_path / "stiff.dyn", out=tmp_path / "built").certificate
+    (found,) = certificate["newton"]
+    assert (found["scheme"], found["iterations"]) == ("sdirk2", count)
+    assert 0 < found["largest"] <= certificate["stated_error"] / 10
