@@ -43,6 +43,9 @@ def _orders(certificate: Facts) -> Iterator[tuple[str, str]]:
     shown = [f"{_order(item)} on {item['on']}" for item in certificate["orders"]]
     if shown:
         yield "order", ", ".join(shown)
+    for item in certificate.get("newton", ()):
+        how = f"{item['scheme']}, {item['iterations']} iterations"
+        yield "newton", f"{item['solve']} {_number(item['largest'])}  (what {how} leave of a step, of the state's size)"
     if certificate["second_walk"]:
         moved = ", ".join(f"{name} {_number(value)}" for name, value in certificate["second_walk"].items())
         yield "steps", f"{moved}  (from an independent walk of the same steps in float64)"

@@ -10,6 +10,7 @@ from typing import Any
 from isocline_compiler.certify.choose import Trial
 from isocline_compiler.certify.enclosure import Finite
 from isocline_compiler.certify.measures import DEFINITION, Spread
+from isocline_compiler.certify.newton import NewtonResidual
 from isocline_compiler.certify.order import ObservedOrder
 from isocline_compiler.certify.posterior import Posterior
 from isocline_compiler.certify.proofs import Proof
@@ -92,7 +93,8 @@ class Certificate:
     discretisation and rounding together, which is what a caller meets and what the stated error bounds. `beyond` is the
     grid's error on draws from the inputs' declared bounds, where the samples are data: a fact, not a promise. `orders`
     are those that the deployed schemes showed beside those they declare, `second_walk` how far a model whose scheme is
-    its own is from an independent walk of the same steps in float64. `references_apart` is how far the second reference
+    its own is from an independent walk of the same steps in float64. `newton` is what the iterations of an implicit
+    scheme leave of a step. `references_apart` is how far the second reference
     is from the first, by output: no error can be known better. `largest_inputs` holds the largest magnitude
     of each real input that was measured: what rounding does to larger ones is not known. `finite` is whether every
     output is proved to be a finite number for every input within its bounds. `posterior` bounds how far a third
@@ -112,6 +114,7 @@ class Certificate:
     work_precision: tuple[Trial, ...] = ()
     step_halving: Mapping[str, float] = field(default_factory=dict)
     stability: tuple[Stability, ...] = ()
+    newton: tuple[NewtonResidual, ...] = ()
     checks: tuple[CheckResult, ...] = ()
     proofs: tuple[Proof, ...] = ()
     parameters: tuple[FittedParameter, ...] = ()

@@ -13,6 +13,7 @@ import torch
 
 from isocline_compiler.certify.evaluation import Evaluator, intervals
 from isocline_compiler.certify.measures import figures, relative_errors
+from isocline_compiler.certify.newton import SHARE, keeps_order, newton_residual
 from isocline_compiler.certify.stiffness import pace, stiffness
 from isocline_compiler.certify.trials import trial as run_trial
 from isocline_compiler.graph.solve import Solve
@@ -126,9 +127,15 @@ class Sweep:
         scheme = self.grids[found].scheme
         for cheaper in scheme.cheaper():
             trial = self._try(cheaper, found.steps // self.slots)
-            if trial.error <= self.bound and self._rounds(trial) <= self.rounding:
+            if trial.error <= self.bound and self._rounds(trial) <= self.rounding and self._iterates_enough(trial):
                 return trial
         return found
+
+    def _iterates_enough(self, trial: Trial) -> bool:
+        """Whether Newton's iterations leave no more than a tenth of the error, and the order."""
+        choice = self.grids[trial]
+        left = newton_residual(self.evaluator, self.solve, choice, {**self.chosen, self.name: choice})
+        return left is None or (left.largest <= SHARE * self.bound and keeps_order(choice.scheme))
 
     def _fastest(self, schemes: Sequence[Scheme], found: Trial | None) -> Trial | None:
         tried: list[Trial] = []

@@ -13,12 +13,15 @@ import numpy as np
 import torch
 
 from isocline_compiler.backends.to_torch import TorchProgram
-from isocline_compiler.certify.certificate import CheckResult
+from isocline_compiler.certify.certificate import CheckResult, DeployedSolve
 from isocline_compiler.certify.measures import Spread, relative_errors, spread
 from isocline_compiler.certify.samples import Samples
 from isocline_compiler.graph import Array, Graph
+from isocline_compiler.graph.solve import Solve
 from isocline_compiler.graph.tensor_type import BATCH
 from isocline_compiler.model import Check
+from isocline_compiler.solvers.grid import Discretisation
+from isocline_compiler.solvers.unroll.time_span import steps_of
 from isocline_dsl import messages
 from isocline_dsl.diagnostics import Diagnostic
 from isocline_runtime import Session, measure_latency
@@ -103,3 +106,14 @@ def graph_facts(session: Session, model_file: Path) -> dict[str, Any]:
     facts, content = session.facts, model_file.read_bytes()
     digest = hashlib.sha256(content).hexdigest()
     return {"nodes": facts.nodes, "opset": facts.opset, "bytes": len(content), "sha256": digest}
+
+
+def deployed_solve(solve: Solve, choice: Discretisation) -> DeployedSolve:
+    """What is said of one solve as it is deployed."""
+    steps, scheme = steps_of(solve, choice), choice.scheme
+    declared = "continuous" if solve.spec.scheme is None else "discrete"
+    order = scheme.strong_order(solve.spec.kinds)
+    return DeployedSolve(
+        solve.spec.choice, solve.spec.field, declared, scheme.name, order, steps, steps * scheme.evaluations,
+        choice.segment,
+    )  # fmt: skip

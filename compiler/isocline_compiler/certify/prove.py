@@ -7,10 +7,11 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
-from isocline_compiler.certify.certificate import AttributionProof, Certificate, DeployedSolve
+from isocline_compiler.certify.certificate import AttributionProof, Certificate
 from isocline_compiler.certify.choose import MARGIN, Trial, choose
 from isocline_compiler.certify.deployed import (
     compare,
+    deployed_solve,
     evaluate_check,
     graph_facts,
     latency,
@@ -20,12 +21,14 @@ from isocline_compiler.certify.deployed import (
 from isocline_compiler.certify.enclosure import finite
 from isocline_compiler.certify.evaluation import AGREED, Choices, Evaluator, scheme_steps
 from isocline_compiler.certify.measures import Spread, figures, moved_by
+from isocline_compiler.certify.newton import fewest_iterations, newton_residuals
 from isocline_compiler.certify.order import ObservedOrder, model_order, observed_orders
 from isocline_compiler.certify.posterior import TOLERANCE, Posterior, posterior
 from isocline_compiler.certify.proofs import prove, unproved
 from isocline_compiler.certify.rare import Rare, rare_samples
 from isocline_compiler.certify.reference import AdaptiveExplicit
 from isocline_compiler.certify.samples import Samples, are_drawable, drawn, held_out
+from isocline_compiler.certify.second_steps import NoSecondWalk
 from isocline_compiler.certify.stability import stability
 from isocline_compiler.certify.steppers import SAME, SecondWalk, steppable
 from isocline_compiler.certify.trials import trial
@@ -34,10 +37,8 @@ from isocline_compiler.certify.worst import search_worst
 from isocline_compiler.data import Dataset
 from isocline_compiler.graph import Array, Graph
 from isocline_compiler.graph.called import Called
-from isocline_compiler.graph.solve import Solve
 from isocline_compiler.model import FittedParameter, Model, Port
 from isocline_compiler.solvers.grid import Discretisation, halved
-from isocline_compiler.solvers.unroll.time_span import steps_of
 from isocline_dsl import messages
 from isocline_dsl.diagnostics import Diagnostic, IsoclineError
 from isocline_dsl.tree import Span
@@ -166,6 +167,8 @@ class Proving:
                 for solve in evaluator.open
                 if named is not None
             }
+            if named is not None and "iterations" not in named.said:
+                chosen = fewest_iterations(self.evaluator(self.samples.first(8)), chosen, plan.error)
             return {**evaluator.stated, **chosen}, ()
         progress("solving the equations by two references")
         rounding = self.parity if plan.dtype == "float32" else float("inf")
@@ -236,6 +239,7 @@ class Proving:
             work_precision=trials,
             step_halving=_halving(evaluator, exact, choices),
             stability=stability(self.evaluator(self.samples.first(8)), choices),
+            newton=newton_residuals(self.evaluator(self.samples.first(8)), choices),
             checks=tuple(evaluate_check(check, everything, self.samples) for check in plan.checks),
             proofs=prove(self.model, self.weights, choices),
             parameters=parameters,
@@ -268,7 +272,10 @@ class Proving:
         own = [solve for solve in evaluator.solves if solve.spec.scheme is not None]
         if self.override is not None or evaluator.open or not own or not all(steppable(solve.spec) for solve in own):
             return {}
-        found = evaluator.outputs(evaluator.graph, SecondWalk(evaluator.known))
+        try:
+            found = evaluator.outputs(evaluator.graph, SecondWalk(evaluator.known))
+        except NoSecondWalk:
+            return {}
         return {name: item.maximum for name, item in compare(exact, found, evaluator.graph).items()}
 
     def _inputs_rounded(self, choices: Choices) -> dict[str, dict[str, float]]:
@@ -384,14 +391,3 @@ def _halving(evaluator: Evaluator, exact: Mapping[str, Array], choices: Choices)
         return {}
     finer = trial(evaluator, {solve.spec.choice: halved(choices[solve.spec.choice]) for solve in evaluator.open})
     return {name: item.maximum for name, item in compare(exact, finer, evaluator.graph).items()}
-
-
-def deployed_solve(solve: Solve, choice: Discretisation) -> DeployedSolve:
-    """What is said of one solve as it is deployed."""
-    steps, scheme = steps_of(solve, choice), choice.scheme
-    declared = "continuous" if solve.spec.scheme is None else "discrete"
-    order = scheme.strong_order(solve.spec.kinds)
-    return DeployedSolve(
-        solve.spec.choice, solve.spec.field, declared, scheme.name, order, steps, steps * scheme.evaluations,
-        choice.segment,
-    )  # fmt: skip

@@ -57,8 +57,8 @@ def stability(evaluator: Evaluator, choices: Choices) -> tuple[Stability, ...]:
 
 def _along(evaluator: Evaluator, solve: Solve, choice: Discretisation, grid: Grid, choices: Choices) -> Stability:
     """The largest growth at points spread over the grid."""
-    path, captured, stacked = _path(evaluator, solve, choice, grid, choices)
-    field = _field(evaluator, solve, captured)
+    path, captured, stacked = path_along(evaluator, solve, choice, grid, choices)
+    field = field_along(evaluator, solve, captured)
     chosen = sorted(set(np.linspace(0, grid.steps - 1, min(POINTS, grid.steps)).round().astype(int).tolist()))
     rows = [row for row, _ in solve.field_rows]
     best: Stability | None = None
@@ -85,7 +85,7 @@ def _along(evaluator: Evaluator, solve: Solve, choice: Discretisation, grid: Gri
     return replace(best, decaying=decaying)
 
 
-def _path(
+def path_along(
     evaluator: Evaluator, solve: Solve, choice: Discretisation, grid: Grid, choices: Choices
 ) -> tuple[Tensors, Tensors, Tensors]:
     """The states at every node of the grid, the captured values, and what the field reads in rows."""
@@ -103,7 +103,7 @@ def _path(
     return found[:first], found[first:second], found[second:]
 
 
-def _field(evaluator: Evaluator, solve: Solve, captured: Tensors) -> TorchField:
+def field_along(evaluator: Evaluator, solve: Solve, captured: Tensors) -> TorchField:
     region = Region(solve.region.arguments, solve.slopes())
     program = FieldProgram(region, len(solve.initial), len(solve.captured))
     return program.bind(Run(evaluator.bound, namespace_of(evaluator.bound)), captured)

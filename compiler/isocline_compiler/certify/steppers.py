@@ -1,7 +1,8 @@
 """Models whose scheme is their own, stepped a second time: by torchdiffeq where it has the scheme, else plainly.
 
 Nothing here knows of graphs, segments, tables or memories of schemes. It reads the field, the times, the number of
-steps and, for Runge-Kutta, the coefficients, whose order the observed order checks.
+steps and, for explicit Runge-Kutta, the coefficients, whose order the observed order checks. Of other families the
+coefficients are written anew (`second_steps.py`, `second_implicit.py`).
 """
 
 from __future__ import annotations
@@ -9,13 +10,17 @@ from __future__ import annotations
 from dataclasses import dataclass
 from itertools import pairwise
 
+import numpy as np
 import torch
 import torchdiffeq
 from torch import Tensor
 
-from isocline_compiler.backends.to_torch import Integrator, TorchField
-from isocline_compiler.graph import Node, topological
-from isocline_compiler.graph.solve import SolveSpec, spec_of
+from isocline_compiler.backends.to_torch import FieldProgram, Integrator, TorchField
+from isocline_compiler.certify.rows import Rows
+from isocline_compiler.certify.second_implicit import STEPS
+from isocline_compiler.certify.second_steps import Equations, Slopes
+from isocline_compiler.graph import Node, Region, topological
+from isocline_compiler.graph.solve import Solve, SolveSpec, spec_of
 from isocline_compiler.ops.lookup import LOOKUPS
 from isocline_compiler.solvers.schemes import SCHEMES
 from isocline_compiler.solvers.schemes.tableau import Tableau
@@ -30,8 +35,11 @@ Tensors = tuple[Tensor, ...]
 
 def steppable(spec: SolveSpec) -> bool:
     """Whether there is a second implementation of a solve's own scheme."""
-    known = None if spec.scheme is None else SCHEMES[spec.scheme.name]
-    return isinstance(known, Tableau) and known.explicit and not spec.noises
+    if spec.scheme is None or spec.noises:
+        return False
+    known = SCHEMES[spec.scheme.name]
+    plain = all(state.role == "own" for state in spec.states) and spec.interval.times is not None
+    return (isinstance(known, Tableau) and known.explicit) or (plain and spec.scheme.name in STEPS)
 
 
 @dataclass(frozen=True)
@@ -48,7 +56,9 @@ class SecondWalk:
             return self.otherwise(node, field, initial, captured, stacked, times)
         count = int(spec.scheme.options["steps"])
         known = times if times is not None else torch.tensor(spec.interval.times, dtype=torch.float64)
-        if times is None and not stacked and spec.scheme.name in THEIRS and not inset(field):
+        if spec.scheme.name in STEPS:
+            path = _by_second_steps(Solve.of(node), field, initial, stacked, known.tolist(), count)
+        elif times is None and not stacked and spec.scheme.name in THEIRS and not inset(field):
             path = _by_torchdiffeq(THEIRS[spec.scheme.name], field, initial, known, count)
         else:
             tableau = SCHEMES[spec.scheme.name]
@@ -57,6 +67,54 @@ class SecondWalk:
         if not spec.interval.everywhere:
             return tuple(states[-1] for states in path)
         return tuple(x.movedim(0, 1) if t.batched else x for x, t in zip(path, node.types, strict=True))
+
+
+def _by_second_steps(
+    solve: Solve, field: TorchField, initial: Tensors, stacked: Tensors, times: list[float], count: int
+) -> Tensors:
+    """The kept states by the steps that `second_implicit` lists."""
+    scheme, rows = solve.spec.scheme, Rows(solve, initial)
+    assert scheme is not None
+    each = count // (len(times) - 1)
+    nodes = [a + (b - a) * j / each for a, b in pairwise(times) for j in range(each)] + [times[-1]]
+    stiff = _marked(solve, field)
+    owner = np.repeat(np.arange(len(initial)), [shape.numel() for shape in rows.shapes])
+
+    def slices(i: int) -> list[Tensor]:
+        return [w[int((i + 0.5) * len(w) / count)] for w in stacked]
+
+    edge = inset(field)
+    equations = Equations(
+        _within(rows.slopes(field, slices), nodes, edge),
+        None if stiff is None else _within(rows.slopes(stiff, slices), nodes, edge),
+        owner,
+        {**SCHEMES[scheme.name].options, **scheme.options},
+    )
+    path = STEPS[scheme.name](equations, rows.joined(initial), nodes)
+    return tuple(torch.stack(states) for states in zip(*map(rows.apart, path[::each]), strict=True))
+
+
+def _within(slopes: Slopes, nodes: list[float], edge: float) -> Slopes:
+    """The same slopes, read no nearer to the ends of a step than so much of it."""
+    if not edge:
+        return slopes
+
+    def of(t: float | Tensor, x: Tensor, i: int) -> Tensor:
+        h = nodes[i + 1] - nodes[i]
+        low, high = sorted((nodes[i] + edge * h, nodes[i + 1] - edge * h))
+        return slopes(t.clamp(low, high) if isinstance(t, Tensor) else min(max(t, low), high), x, i)
+
+    return of
+
+
+def _marked(solve: Solve, field: TorchField) -> TorchField | None:
+    """What is marked as stiff of the slopes; None where nothing is."""
+    parts = solve.parts("stiff")
+    if all(item is None for item in parts):
+        return None
+    results = tuple(0.0 * x if v is None else v for v, x in zip(parts, solve.state_arguments, strict=True))
+    program = FieldProgram(Region(solve.region.arguments, results), len(solve.initial), len(solve.captured))
+    return program.bind(field.bound.run, field.bound.captured)
 
 
 def _by_torchdiffeq(method: str, field: TorchField, initial: Tensors, times: Tensor, count: int) -> Tensors:

@@ -16,6 +16,8 @@ class Called:
     name: str
     options: Mapping[str, Any] = field(default_factory=dict)
     span: Span | None = None
+    said: frozenset[str] = field(default=frozenset(), compare=False)
+    """Options that the author wrote; the others have their defaults."""
 
     def __hash__(self) -> int:
         return hash((self.name, tuple(sorted(self.options.items()))))

@@ -43,7 +43,8 @@ def called(call: Call, choice: Choice, numbers: Numbers) -> Called:
     for key in choice.required:
         if options[key] is None:
             raise LowerError(calls.argument_missing(call.span, choice.name, key, usage))
-    return Called(choice.name, options, call.span)
+    said = frozenset((*choice.positional[: len(call.arguments)], *(item.name.text for item in call.keywords)))
+    return Called(choice.name, options, call.span, said)
 
 
 def option_value(expression: Expression, choice: Choice, key: str, numbers: Numbers) -> Any:

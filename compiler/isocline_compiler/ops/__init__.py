@@ -12,6 +12,7 @@ from isocline_compiler.ops.comparison import COMPARISON
 from isocline_compiler.ops.convolution import CONVOLUTION
 from isocline_compiler.ops.elementwise import ELEMENTWISE
 from isocline_compiler.ops.indexing import INDEXING
+from isocline_compiler.ops.inverse import INVERSE
 from isocline_compiler.ops.linear import LINEAR_MAPS
 from isocline_compiler.ops.linear_algebra import LINEAR_ALGEBRA
 from isocline_compiler.ops.lookup import LOOKUPS
@@ -32,6 +33,7 @@ OPS: Mapping[str, Op] = by_name(
     *LINEAR_MAPS,
     *MATRIX,
     *LINEAR_ALGEBRA,
+    INVERSE,
     *SHAPING,
     *INDEXING,
     *LOOKUPS,

@@ -316,4 +316,45 @@ PAD = Op(
     enclose=_enclose_pad,
 )  # fmt: skip
 
-INDEXING = (CONCAT, SLICE, SELECT, GATHER, ONE_HOT, PAD)
+# ---------------------------------------------------------------------------------------------------- arrange
+
+
+def _arranged(x: TensorType, *, places: Sequence[int]) -> TensorType:
+    size = known("an arrangement", x.shape[-1]) if x.rank else 0
+    read = [place for place in places if place >= 0]
+    if not x.rank or len(set(read)) < len(read) or any(place >= size for place in read):
+        raise misfit("an arrangement", (x,), "places on its last axis, each once")
+    return x.with_shape((*x.shape[:-1], len(places)))
+
+
+def _torch_arrange(torch: Any, x: Any, places: Sequence[int]) -> Any:
+    index = torch.tensor(places, dtype=torch.int64, device=x.device)
+    found = x.index_select(-1, index.clamp(min=0))
+    return found if all(place >= 0 for place in places) else torch.where(index >= 0, found, torch.zeros_like(found))
+
+
+def _emit_arrange(emitter: Emitter, node: Node, x: str) -> str:
+    """Gather, of entries with a zero behind them where places are empty."""
+    rank, size, places = node.type.rank, int(node.inputs[0].size(-1)), node.attrs["places"]
+    if any(place < 0 for place in places):
+        x = emitter.node("Pad", x, emitter.ints([0] * (2 * rank - 1) + [1]), emitter.number(0.0, node.type.kind))
+    return emitter.node("Gather", x, emitter.ints([size if i < 0 else i for i in places]), axis=rank - 1)
+
+
+def _grad_arrange(g: Node, y: Node, x: Node, places: Sequence[int]) -> tuple[Node]:
+    back = {place: i for i, place in enumerate(places) if place >= 0}
+    return (ARRANGE(g, places=tuple(back.get(i, -1) for i in range(int(x.size(-1))))),)
+
+
+ARRANGE: Op = Op(
+    "arrange", _arranged, _torch_arrange, _emit_arrange, _grad_arrange,
+    "Entry k along the last axis is entry places[k] of x, each read once at most; 0 where places[k] is -1.",
+    examples=(
+        Example((real("batch", 3),), {"places": (2, 0, 1)}),
+        Example((real("batch", 4),), {"places": (-1, 2, -1, 0, 3)}),
+        Example((real(2, 3),), {"places": (1, -1)}),
+    ),
+    enclose=each_end(_torch_arrange),
+)  # fmt: skip
+
+INDEXING = (CONCAT, SLICE, SELECT, GATHER, ONE_HOT, PAD, ARRANGE)

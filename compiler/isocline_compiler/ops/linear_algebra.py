@@ -69,7 +69,7 @@ def _determinant(a: TensorType) -> TensorType:
 # ---------------------------------------------------------------------------------------------------- torch
 
 
-def _wide(torch: Any, x: Any) -> Any:
+def wide(torch: Any, x: Any) -> Any:
     """LAPACK has no half precision."""
     return x.float() if x.dtype in (torch.float16, torch.bfloat16) else x
 
@@ -77,16 +77,16 @@ def _wide(torch: Any, x: Any) -> Any:
 def _torch_solve(torch: Any, a: Any, b: Any) -> Any:
     """What is singular has a solution that is not finite, and is no error: other samples have theirs."""
     lead = torch.broadcast_shapes(a.shape[:-2], b.shape[:-2])
-    found = torch.linalg.solve_ex(_wide(torch, a), _wide(torch, b.expand(*lead, *b.shape[-2:])))
+    found = torch.linalg.solve_ex(wide(torch, a), wide(torch, b.expand(*lead, *b.shape[-2:])))
     return found.result.to(b.dtype)
 
 
 def _torch_det(torch: Any, a: Any) -> Any:
-    return torch.linalg.det(_wide(torch, a)).to(a.dtype)
+    return torch.linalg.det(wide(torch, a)).to(a.dtype)
 
 
 def _torch_logdet(torch: Any, a: Any) -> Any:
-    return torch.linalg.slogdet(_wide(torch, a)).logabsdet.to(a.dtype)
+    return torch.linalg.slogdet(wide(torch, a)).logabsdet.to(a.dtype)
 
 
 # ---------------------------------------------------------------------------------------------------- onnx
@@ -172,6 +172,11 @@ def _emit_solve(emitter: Emitter, node: Node, a: str, b: str) -> str:
         else name
         for name, item in zip((a, b), node.inputs, strict=True)
     )
+    return emitted_solution(emitter, rows, lead, a, b)
+
+
+def emitted_solution(emitter: Emitter, rows: int, lead: int, a: str, b: str) -> str:
+    """The solution of a x = b by elimination, for a of (..., n, n) and b of as many axes, whose rows are at `lead`."""
     # rows of one size: which is the largest pivot does not depend on the units of an equation
     size = emitter.node("ReduceMax", emitter.node("Abs", a), emitter.ints([lead + 1]), keepdims=1)
     a, b = emitter.node("Div", a, size), emitter.node("Div", b, size)
@@ -304,7 +309,7 @@ def _norm(a: Array) -> Array:
     return found
 
 
-def _enclose_solve(precision: Precision, a: Interval, b: Interval) -> Interval:
+def enclose_solution(precision: Precision, a: Interval, b: Interval) -> Interval:
     """|x - M^-1 m| <= |M^-1| r / (1 - s) + s / (1 - s) |M^-1 m|, for b = m +- r; dividing rows takes half a `gamma`."""
     around, middle = _around(precision, a, 3.5), 0.5 * b.low + 0.5 * b.high
     spread = around.spread[..., None, None]
@@ -359,7 +364,7 @@ SOLVE_LINEAR: Op = Op(
         Example((real("batch", 2, 2, 2), real(2, 2, 3))),
     ),
     broadcasts=True,
-    enclose=_enclose_solve, price=_price(2),
+    enclose=enclose_solution, price=_price(2),
 )  # fmt: skip
 LOGDET = Op(
     "logdet", _determinant, _torch_logdet, _emit_logdet, _grad_logdet,

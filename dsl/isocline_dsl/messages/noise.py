@@ -142,8 +142,9 @@ def no_fitting_scheme(span: Span | None, scheme: str, reason: str, fitting: Coll
     """A scheme that cannot solve these equations, or does not converge to their solution.
 
     Schemes that move states in turn (leapfrog) need equations in two groups that read each other alone. Exponential and
-    implicit-explicit ones need a part that is marked, `x' = f(x) + stiff(A @ x)`. Implicit ones solve for as many
-    numbers as the states have, and for no more than 24.
+    implicit-explicit ones need a part that is marked, `x' = f(x) + stiff(A @ x)`. Implicit ones solve for all
+    numbers that are coupled at once, and for no more than 256; of cells along a line, each coupled with its neighbours,
+    there may be a thousand.
 
     Schemes for ordinary equations know no noise. Of those for stochastic ones, some converge to Ito's integral and some
     to Stratonovich's, and some need noise that is additive (what multiplies it reads no state), diagonal (each entry

@@ -72,8 +72,8 @@ def stiff(span: Span | None, field: str, t: str, rate: str, horizon: str, steps:
         span,
         f"`{field}` is stiff: at t = {t} it decays at a rate of {rate}, and the solve is {horizon} long, "
         f"which is {steps} times 1/rate",
-        "of states of 24 numbers or fewer implicit schemes solve it, as `solver rodas4(steps=100)`; or shorten the "
-        "solve, slow the fastest rates down, or write the fast states as the values that they settle at",
+        "implicit schemes solve it, as `solver rodas4(steps=100)`, of states of a few hundred coupled numbers; or "
+        "shorten the solve, slow the fastest rates down, or write the fast states as the values that they settle at",
     )
 
 

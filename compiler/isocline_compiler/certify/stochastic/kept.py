@@ -12,11 +12,12 @@ import numpy as np
 
 from isocline_compiler.certify.certificate import AttributionProof, Certificate
 from isocline_compiler.certify.choose import Trial
+from isocline_compiler.certify.deployed import deployed_solve
 from isocline_compiler.certify.evaluation import Choices, Evaluator, scheme_steps
 from isocline_compiler.certify.measures import Spread
 from isocline_compiler.certify.order import observed_orders
 from isocline_compiler.certify.posterior import Posterior
-from isocline_compiler.certify.prove import MEASURED, Progress, Proving, deployed_solve
+from isocline_compiler.certify.prove import MEASURED, Progress, Proving
 from isocline_compiler.certify.rare import Rare
 from isocline_compiler.certify.samples import Samples
 from isocline_compiler.certify.stochastic.doubling import doubling

@@ -14,6 +14,7 @@ from isocline_compiler.certify.certificate import AttributionProof, Certificate
 from isocline_compiler.certify.choose import Trial
 from isocline_compiler.certify.deployed import (
     compare,
+    deployed_solve,
     evaluate_check,
     graph_facts,
     latency,
@@ -26,7 +27,7 @@ from isocline_compiler.certify.measures import figures
 from isocline_compiler.certify.order import observed_orders
 from isocline_compiler.certify.posterior import Posterior
 from isocline_compiler.certify.proofs import prove, unproved
-from isocline_compiler.certify.prove import MEASURED, NAMED_PARITY, Proving, deployed_solve, parity_of
+from isocline_compiler.certify.prove import MEASURED, NAMED_PARITY, Proving, parity_of
 from isocline_compiler.certify.rare import Rare
 from isocline_compiler.certify.samples import Samples
 from isocline_compiler.certify.stochastic.choose import Stated, choose_stochastic

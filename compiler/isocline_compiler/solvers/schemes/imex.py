@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
 from math import sqrt
@@ -12,11 +12,11 @@ from typing import Any, ClassVar
 import numpy as np
 
 from isocline_compiler.derivatives.reverse_forward import dependent, push_forward
-from isocline_compiler.graph import ARGUMENT, Array, Node, Nodes, leaf, topological
+from isocline_compiler.graph import ARGUMENT, Array, Node, Nodes, Operand, leaf, topological
 from isocline_compiler.graph.solve import Solve
-from isocline_compiler.solvers.field import Field
-from isocline_compiler.solvers.schemes import linear_systems as systems
+from isocline_compiler.solvers.field import Field, Stirred
 from isocline_compiler.solvers.schemes.implicit import Solved, plus
+from isocline_compiler.solvers.schemes.linear_systems import Factored, Systems, systems_of
 from isocline_compiler.solvers.schemes.problems import FORCED_DECAY, GATED, ROTATED, OrderProblem
 from isocline_compiler.solvers.schemes.scheme import Misfit, Scheme
 from isocline_compiler.solvers.schemes.step import Memory, Step
@@ -41,6 +41,7 @@ class Imex(Solved):
     reference: str
     iterations: int = 2
     options: ClassVar[Mapping[str, Any]] = MappingProxyType({"steps": None, "iterations": 2})
+    marked: ClassVar[bool] = True
 
     def __post_init__(self) -> None:
         sums = [[sum(row) for row in rows] for rows in (self.explicit, self.implicit)]
@@ -81,10 +82,11 @@ class Imex(Solved):
 
     def advance(self, memory: Memory, field: Field, step: Step, x: Nodes) -> tuple[Memory, Nodes]:
         """One step; nothing is remembered."""
-        marked, numbers, h = field.solve.parts("stiff"), systems.flat(x), step.h
-        rows = systems.jacobian(field, step.t, x, marked)
-        iterations = 1 if _is_linear(field.solve, marked) else self.iterations
-        factors: dict[float, systems.Factors] = {}
+        systems = systems_of(field.solve, marked=True)
+        numbers, h = systems.flat(x), systems.width(step.h)
+        jacobian = systems.jacobian(field, step.t, x)
+        iterations = 1 if _is_linear(field.solve, field.solve.parts("stiff")) else self.iterations
+        factors: dict[float, Factored] = {}
         free: list[list[Node]] = []
         stiff: list[list[Node]] = []
         for i, (left, right) in enumerate(zip(self.explicit, self.implicit, strict=True)):
@@ -95,17 +97,22 @@ class Imex(Solved):
             if own:
                 shift = 1.0 / (own * h)
                 if own not in factors:
-                    factors[own] = systems.factored(systems.shifted(rows, len(numbers), shift))
+                    factors[own] = systems.factored(jacobian, shift)
                 y = list(numbers) if i == 0 else y
                 for _ in range(iterations):
-                    rest = [g - shift * (v - k) for g, v, k in zip(_stiff(field, time, y, x), y, known, strict=True)]
+                    rest = [
+                        g - shift * (v - k)
+                        for g, v, k in zip(_part(systems, field.stiff, time, y, x), y, known, strict=True)
+                    ]
                     y = plus(y, (1.0, factors[own].solve(rest)))
             later = [*self.weights, *(r for rows_ in (self.explicit, self.implicit) for r in rows_[i + 1 :])]
             if any(len(r) > i and r[i] for r in later):
                 stiff.append(
-                    [shift * (v - k) for v, k in zip(y, known, strict=True)] if own else _stiff(field, time, y, x)
+                    [shift * (v - k) for v, k in zip(y, known, strict=True)]
+                    if own
+                    else _part(systems, field.stiff, time, y, x)
                 )
-                free.append(_free(field, time, y, x))
+                free.append(_part(systems, field.rest, time, y, x))
         moves = [(b * h, n) for b, n in zip(self.weights[0], free, strict=False) if b]
         moves += [(b * h, g) for b, g in zip(self.weights[1], stiff, strict=False) if b]
         return memory, systems.shaped(plus(numbers, *moves), x)
@@ -119,15 +126,10 @@ def _is_linear(solve: Solve, marked: tuple[Node | None, ...]) -> bool:
     return not set(found) & dependent(topological(found), solve.state_arguments)
 
 
-def _stiff(field: Field, time: object, y: list[Node], like: Nodes) -> list[Node]:
+def _part(systems: Systems, of: Callable[..., Stirred], time: Operand, y: list[Node], like: Nodes) -> list[Node]:
+    """A part of the slopes at numbers y; zero where a state has none."""
     states = systems.shaped(y, like)
-    found = field.stiff(time, states)  # type: ignore[arg-type]
-    return systems.flat(tuple(0.0 * x if item is None else item for item, x in zip(found, states, strict=True)))
-
-
-def _free(field: Field, time: object, y: list[Node], like: Nodes) -> list[Node]:
-    states = systems.shaped(y, like)
-    found = field.rest(time, states)  # type: ignore[arg-type]
+    found = of(time, states)
     return systems.flat(tuple(0.0 * x if item is None else item for item, x in zip(found, states, strict=True)))
 
 

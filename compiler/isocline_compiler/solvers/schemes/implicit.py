@@ -15,29 +15,28 @@ import numpy as np
 from isocline_compiler.graph import Array, Fault, Node, Nodes, Operand
 from isocline_compiler.graph.solve import Solve
 from isocline_compiler.solvers.field import Field
-from isocline_compiler.solvers.schemes import linear_systems as systems
+from isocline_compiler.solvers.schemes.linear_systems import EntrySystems, Factored, Numbers, Systems, systems_of
 from isocline_compiler.solvers.schemes.scheme import Misfit, Scheme, Search
 from isocline_compiler.solvers.schemes.step import Memory, Step
 from isocline_compiler.solvers.schemes.tableau import Tableau
 from isocline_dsl import messages
 
-Numbers = Sequence[Node]
-
 
 class Solved(Scheme):
     """What solves systems of equations for the numbers in the states."""
 
+    marked: ClassVar[bool] = False
+    """Whether for what is marked as stiff alone."""
+
     def fits(self, solve: Solve) -> Misfit | None:
-        """They are as many as are solved for entry by entry, and their equations have a Jacobian."""
-        count = systems.entries_of(solve)
-        fault = (
-            None
-            if count <= systems.MOST
-            else f"it solves for {systems.MOST} numbers at most, and its states are {count}"
-        )
-        if fault is None and not solve.spec.noises:
+        """They are not too many that are coupled, and their equations have a Jacobian."""
+        fault = None
+        if not solve.spec.noises:
             try:
-                systems.jacobian(Field.of(solve), 0.0, solve.state_arguments, solve.slopes())
+                known = systems_of(solve, marked=self.marked)
+                fault = known.fault
+                if fault is None and isinstance(known, EntrySystems):
+                    known.jacobian(Field.of(solve), 0.0, solve.state_arguments)
             except Fault:
                 fault = "an operation in it has no derivative"
         if fault is None:
@@ -54,6 +53,34 @@ def plus(x: Numbers, *terms: tuple[Operand, Numbers]) -> list[Node]:
         one = not isinstance(factor, Node) and factor == 1
         found = [a + (b if one else factor * b) for a, b in zip(found, values, strict=True)]
     return found
+
+
+@dataclass(frozen=True, eq=False)
+class _Newton:
+    """What the iterations of one step have in common: vectors, J at (t, x), and slopes at the times of the stages."""
+
+    systems: Systems
+    field: Field
+    step: Step
+    x: Nodes
+    nodes: Array
+
+    @property
+    def h(self) -> Operand:
+        return self.systems.width(self.step.h)
+
+    @cached_property
+    def numbers(self) -> list[Node]:
+        return self.systems.flat(self.x)
+
+    @cached_property
+    def jacobian(self) -> Any:
+        return self.systems.jacobian(self.field, self.step.t, self.x)
+
+    def slopes(self, stage: int, y: Numbers) -> list[Node]:
+        """f of a stage."""
+        time = self.step.time(float(self.nodes[stage]))
+        return self.systems.flat(self.field(time, self.systems.shaped(y, self.x)))
 
 
 @dataclass(frozen=True)
@@ -107,18 +134,13 @@ class ImplicitRungeKutta(Solved):
 
     def advance(self, memory: Memory, field: Field, step: Step, x: Nodes) -> tuple[Memory, Nodes]:
         """One step; nothing is remembered."""
-        rows = systems.jacobian(field, step.t, x, field.solve.slopes())
-        numbers = systems.flat(x)
+        newton = _Newton(systems_of(field.solve), field, step, x, self.tableau.nodes)
         moved = self._in_turn if self.diagonal else self._together
-        return memory, systems.shaped(moved(field, step, x, numbers, rows), x)
+        return memory, newton.systems.shaped(moved(newton), x)
 
-    def _slopes(self, field: Field, step: Step, stage: int, y: Numbers, like: Nodes) -> list[Node]:
-        time = step.time(float(self.tableau.nodes[stage]))
-        return systems.flat(field(time, systems.shaped(y, like)))
-
-    def _in_turn(self, field: Field, step: Step, x: Nodes, numbers: Numbers, rows: systems.Rows) -> list[Node]:
-        a, h = self.tableau.matrix, step.h
-        factors: dict[float, systems.Factors] = {}
+    def _in_turn(self, newton: _Newton) -> list[Node]:
+        a, h, numbers = self.tableau.matrix, newton.h, newton.numbers
+        factors: dict[float, Factored] = {}
         slopes: list[list[Node]] = []
         y = list(numbers)
         for i in range(self.tableau.stages):
@@ -126,14 +148,14 @@ class ImplicitRungeKutta(Solved):
             own = float(a[i, i])
             if own == 0:
                 y = known
-                slopes.append(self._slopes(field, step, i, y, x))
+                slopes.append(newton.slopes(i, y))
                 continue
             shift = 1.0 / (own * h)
             if own not in factors:
-                factors[own] = systems.factored(systems.shifted(rows, len(numbers), shift))
+                factors[own] = newton.systems.factored(newton.jacobian, shift)
             y = list(y)
             for _ in range(self.iterations):
-                found = self._slopes(field, step, i, y, x)
+                found = newton.slopes(i, y)
                 rest = [f - shift * (v - k) for f, v, k in zip(found, y, known, strict=True)]
                 y = plus(y, (1.0, factors[own].solve(rest)))
             slopes.append([shift * (v - k) for v, k in zip(y, known, strict=True)])
@@ -158,21 +180,20 @@ class ImplicitRungeKutta(Solved):
         basis = np.array(columns).T
         return blocks, basis, np.linalg.inv(basis), inverse
 
-    def _together(self, field: Field, step: Step, x: Nodes, numbers: Numbers, rows: systems.Rows) -> list[Node]:
+    def _together(self, newton: _Newton) -> list[Node]:
         blocks, basis, back, inverse = self._eigen
-        count, per = len(numbers), 1.0 / step.h
+        numbers, systems, jacobian = newton.numbers, newton.systems, newton.jacobian
+        count, per = len(numbers), 1.0 / newton.h
         factors = [
-            systems.factored(
-                systems.shifted(rows, count, value.real * per)
-                if value.imag == 0
-                else systems.paired(rows, count, value.real * per, -value.imag * per)
-            )
+            systems.factored(jacobian, value.real * per)
+            if value.imag == 0
+            else systems.paired(jacobian, value.real * per, -value.imag * per)
             for value, _ in blocks
         ]
         z: list[list[Node]] | None = None
         for _ in range(self.iterations):
             stages = [list(numbers) if z is None else plus(numbers, (1.0, item)) for item in z or [None] * len(basis)]  # type: ignore[list-item]
-            found = [self._slopes(field, step, i, y, x) for i, y in enumerate(stages)]
+            found = [newton.slopes(i, y) for i, y in enumerate(stages)]
             if z is not None:
                 found = [
                     plus(f, *((-float(c) * per, item) for c, item in zip(row, z, strict=True)))

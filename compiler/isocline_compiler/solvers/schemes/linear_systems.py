@@ -1,5 +1,8 @@
 """Systems (shift I - J) d = r of the numbers in a sample's states, factored once and solved often.
 
+Few numbers are solved for entry by entry, which is here; of more, groups of states are, one after another
+(`grouped_systems.py`).
+
 The entries are nodes of their own, so that what is zero in the Jacobian is never computed: the order of elimination is
 the one that fills in least (Markowitz's count, along the diagonal). Rows are not exchanged: the diagonal holds
 1/(gamma h), and what makes equations stiff, decay, adds to it. Hairer, Wanner (1996), IV.8; Duff, Erisman, Reid
@@ -10,8 +13,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from math import prod
-from typing import TypeAlias
+from typing import Any, Protocol, TypeAlias
 
 import numpy as np
 
@@ -22,6 +26,56 @@ from isocline_compiler.ops.broadcasting import broadcast_like
 from isocline_compiler.ops.indexing import CONCAT, SELECT
 from isocline_compiler.ops.shaping import RESHAPE
 from isocline_compiler.solvers.field import Field
+from isocline_compiler.solvers.schemes.grouped_systems import GroupedSystems
+
+Numbers: TypeAlias = "Sequence[Node]"
+"""A vector: a value for each number of the states, or one value for all of them."""
+
+
+class Factored(Protocol):
+    """A matrix that is factored."""
+
+    def solve(self, right: Numbers) -> list[Node]:
+        """The solution for one right side."""
+        ...
+
+
+class Systems(Protocol):
+    """How the vectors, Jacobians and systems of a solve stand in a graph."""
+
+    @property
+    def fault(self) -> str | None:
+        """Why they cannot be solved."""
+        ...
+
+    def flat(self, x: Nodes) -> list[Node]:
+        """The states as a vector."""
+        ...
+
+    def shaped(self, numbers: Numbers, like: Nodes) -> Nodes:
+        """The states that a vector is."""
+        ...
+
+    def some(self, found: Sequence[Node | None], like: Nodes) -> list[Node | None]:
+        """The vector of what is known of some states; None for zeros."""
+        ...
+
+    def width(self, h: Operand) -> Operand:
+        """The width of a step, as it multiplies vectors."""
+        ...
+
+    def jacobian(self, field: Field, t: Operand, x: Nodes) -> Any:
+        """J at (t, x)."""
+        ...
+
+    def factored(self, jacobian: Any, shift: Operand) -> Factored:
+        """shift I - J, factored."""
+        ...
+
+    def paired(self, jacobian: Any, real: Operand, imaginary: Operand) -> Factored:
+        """((re + i im) I - J)(u + i v) as the real system of (u, v), factored."""
+        ...
+
 
 Entry: TypeAlias = "Node | float"
 Rows: TypeAlias = "dict[int, dict[int, Entry]]"
@@ -96,6 +150,59 @@ def jacobian(field: Field, t: Operand, x: Nodes, slopes: Sequence[Node | None]) 
                     rows.setdefault(start + entry, {})[column] = number
             start += count
     return rows
+
+
+@lru_cache(maxsize=32)
+def systems_of(solve: Solve, *, marked: bool = False) -> Systems:
+    """The systems of a solve, or of what is `marked` as stiff of it. Raises Fault for an operation without a
+    derivative.
+    """
+    slopes = solve.parts("stiff") if marked else solve.slopes()
+    count = entries_of(solve)
+    return EntrySystems(slopes, count) if count <= MOST else GroupedSystems.of(solve, slopes)
+
+
+@dataclass(frozen=True, eq=False)
+class EntrySystems:
+    """Each of `count` numbers is a value of its own, and so is each entry of a matrix."""
+
+    slopes: tuple[Node | None, ...]
+    count: int
+    fault: None = None
+
+    def flat(self, x: Nodes) -> list[Node]:
+        """The numbers of the states."""
+        return flat(x)
+
+    def shaped(self, numbers: Numbers, like: Nodes) -> Nodes:
+        """The states that these numbers are."""
+        return shaped(numbers, like)
+
+    def some(self, found: Sequence[Node | None], like: Nodes) -> list[Node | None]:
+        """The numbers of these states; None for those of the others."""
+        numbers: list[Node | None] = []
+        for item, x in zip(found, like, strict=True):
+            if item is None:
+                numbers.extend([None] * len(flat((x,))))
+            else:
+                numbers.extend(flat((broadcast_like(item, x),)))
+        return numbers
+
+    def width(self, h: Operand) -> Operand:
+        """As it is."""
+        return h
+
+    def jacobian(self, field: Field, t: Operand, x: Nodes) -> Rows:
+        """The entries that are not zero."""
+        return jacobian(field, t, x, self.slopes)
+
+    def factored(self, jacobian: Rows, shift: Operand) -> Factors:
+        """Eliminated in the order that fills in least."""
+        return factored(shifted(jacobian, self.count, shift))
+
+    def paired(self, jacobian: Rows, real: Operand, imaginary: Operand) -> Factors:
+        """A system of twice as many numbers."""
+        return factored(paired(jacobian, self.count, real, imaginary))
 
 
 def _unit(argument: Node, entry: int) -> Array:

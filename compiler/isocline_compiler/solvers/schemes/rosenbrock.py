@@ -14,8 +14,8 @@ from isocline_compiler.derivatives.reverse_forward import push_forward
 from isocline_compiler.graph import Array, Node, Nodes, constant
 from isocline_compiler.ops.broadcasting import broadcast_like
 from isocline_compiler.solvers.field import Field
-from isocline_compiler.solvers.schemes import linear_systems as systems
 from isocline_compiler.solvers.schemes.implicit import Solved, plus
+from isocline_compiler.solvers.schemes.linear_systems import systems_of
 from isocline_compiler.solvers.schemes.scheme import Search
 from isocline_compiler.solvers.schemes.step import Memory, Step
 from isocline_compiler.solvers.schemes.trees import density, show, trees, vertices
@@ -85,10 +85,10 @@ class Rosenbrock(Solved):
 
     def advance(self, memory: Memory, field: Field, step: Step, x: Nodes) -> tuple[Memory, Nodes]:
         """One step; nothing is remembered."""
-        slopes, numbers = field.solve.slopes(), systems.flat(x)
-        rows = systems.jacobian(field, step.t, x, slopes)
-        factors = systems.factored(systems.shifted(rows, len(numbers), 1.0 / (self.gamma * step.h)))
-        changes = _change_in_time(field, step, x, slopes)
+        systems = systems_of(field.solve)
+        numbers, h = systems.flat(x), systems.width(step.h)
+        factors = systems.factored(systems.jacobian(field, step.t, x), 1.0 / (self.gamma * h))
+        changes = systems.some(_change_in_time(field, step, x), x)
         alpha, spread = self._matrices
         moves: list[list[Node]] = []
         known: dict[tuple[float, ...], list[Node]] = {}
@@ -100,28 +100,20 @@ class Rosenbrock(Solved):
                 y = plus(numbers, *zip(self.a[i], moves, strict=True))
                 time = step.time(round(float(alpha[i].sum()), 12))
                 known[place] = systems.flat(field(time, systems.shaped(y, x)))
-            right = plus(known[place], *((c * (1.0 / step.h), u) for c, u in zip(self.c[i], moves, strict=True) if c))
+            right = plus(known[place], *((c * (1.0 / h), u) for c, u in zip(self.c[i], moves, strict=True) if c))
             total = float(spread[i].sum())
             if abs(total) > 1e-12:
-                right = [
-                    r if f_t is None else r + (total * step.h) * f_t for r, f_t in zip(right, changes, strict=True)
-                ]
+                right = [r if f_t is None else r + (total * h) * f_t for r, f_t in zip(right, changes, strict=True)]
             moves.append(factors.solve(right))
         return memory, systems.shaped(plus(numbers, *zip(self.m, moves, strict=True)), x)
 
 
-def _change_in_time(field: Field, step: Step, x: Nodes, slopes: Nodes) -> list[Node | None]:
-    """df/dt, number by number; None where it is zero."""
+def _change_in_time(field: Field, step: Step, x: Nodes) -> list[Node | None]:
+    """df/dt of every state; None where it is zero."""
     time = field.solve.time
-    (moved,) = push_forward(slopes, [time], [(broadcast_like(constant(1.0), time),)])
-    found: list[Node | None] = []
-    for change, like in zip(moved, x, strict=True):
-        if change is None:
-            found.extend([None] * len(systems.flat((like,))))
-        else:
-            (filled,) = field.filled([change], step.t, x)
-            found.extend(systems.flat((broadcast_like(filled, like),)))
-    return found
+    (moved,) = push_forward(field.solve.slopes(), [time], [(broadcast_like(constant(1.0), time),)])
+    filled = iter(field.filled([item for item in moved if item is not None], step.t, x))
+    return [None if item is None else next(filled) for item in moved]
 
 
 ROS2 = 1 - 1 / sqrt(2)
