@@ -30,8 +30,8 @@ def resolve(
     """Mistakes in the names of a program, in the order of its text.
 
     `functions` are the functions and layers that can be called, `valued` their keywords that stand before values, such
-    as ("logdet_jacobian", "probe"): before others a name that means nothing is a word. Declarations may stand in any order;
-    definitions use each other without circles.
+    as ("logdet_jacobian", "probe"): before others a name that means nothing is a word. Declarations may stand in any
+    order; definitions use each other without circles.
     """
     file = Scope()
     uses = Uses(functions, valued)
