@@ -131,8 +131,10 @@ class Uses:
             self._integral(node, place)
             return
         for argument in (*node.arguments, *node.keywords):
-            is_value = isinstance(argument, tree.Keyword) and (node.name.text, argument.name.text) in self.valued
-            self.read(argument.value if is_value else argument, place)
+            if isinstance(argument, tree.Keyword) and (node.name.text, argument.name.text) in self.valued:
+                self.read(argument.value, place)
+            else:
+                self.read(argument, place)
 
     def _integrates(self, node: tree.Call, place: Place) -> bool:
         return node.name.text == INTEGRAL and place.scope.find(INTEGRAL) is None

@@ -91,8 +91,8 @@ def _estimate(slopes: Sequence[Node], states: Sequence[Node], probe: Node) -> No
     if probe.type.batched and not slope.type.batched:
         if state.type.batched:
             return constant(0.0)  # the slope reads no state
-        found = f"{describe(state.type)} for all samples alike", f"{describe(probe.type)} for each"
-        raise Fault(lambda span: messages.derivative_shapes(span, "logdet_jacobian", *found))
+        alike, each = f"{describe(state.type)} for all samples alike", f"{describe(probe.type)} for each"
+        raise Fault(lambda span: messages.derivative_shapes(span, "logdet_jacobian", alike, each))
     (moved,) = pull_back([slope], [broadcast_like(probe, slope)], [state])
     return constant(0.0) if moved is None else inner(moved, probe)
 
