@@ -24,14 +24,17 @@ _KINDS: dict[type[tree.Node], str] = {
 }
 
 
-def resolve(program: tree.Program, functions: Collection[str]) -> list[Diagnostic]:
+def resolve(
+    program: tree.Program, functions: Collection[str], valued: Collection[tuple[str, str]] = frozenset()
+) -> list[Diagnostic]:
     """Mistakes in the names of a program, in the order of its text.
 
-    `functions` are the functions and layers that can be called. Declarations may stand in any order;
-    definitions use each other without circles.
+    `functions` are the functions and layers that can be called, `valued` their keywords that stand before values, such
+    as ("logdet_jacobian", "probe"): before others a name that means nothing is a word. Declarations may stand in any
+    order; definitions use each other without circles.
     """
     file = Scope()
-    uses = Uses(functions)
+    uses = Uses(functions, valued)
     uses.found += _declare_all(program, file)
     uses.orders = {d.name.text: orders(d) for d in program.declarations if isinstance(d, tree.Field)}
     uses.solved = _solved(program)

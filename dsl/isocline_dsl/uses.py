@@ -37,10 +37,12 @@ class Place:
 @dataclass
 class Uses:
     """Reads expressions; collects what is wrong in `found`. `orders` holds the order of each state of each field,
-    `solved` the field of each solution.
+    `solved` the field of each solution; `valued` are keywords, each behind its function, that stand before a value
+    where the others stand before a word.
     """
 
     functions: Collection[str]
+    valued: Collection[tuple[str, str]] = frozenset()
     orders: dict[str, dict[str, int]] = field(default_factory=dict)
     solved: dict[str, tree.Field] = field(default_factory=dict)
     found: list[Diagnostic] = field(default_factory=list)
@@ -129,7 +131,10 @@ class Uses:
             self._integral(node, place)
             return
         for argument in (*node.arguments, *node.keywords):
-            self.read(argument, place)
+            if isinstance(argument, tree.Keyword) and (node.name.text, argument.name.text) in self.valued:
+                self.read(argument.value, place)
+            else:
+                self.read(argument, place)
 
     def _integrates(self, node: tree.Call, place: Place) -> bool:
         return node.name.text == INTEGRAL and place.scope.find(INTEGRAL) is None

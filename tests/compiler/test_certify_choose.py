@@ -8,11 +8,14 @@ import numpy as np
 import pytest
 import torch
 
-from isocline_compiler.certify.choose import MARGIN, Trial, choose, discretisation, worst_error
+from isocline_compiler.certify.choose import MARGIN, ROUNDING, Sweep, Trial, choose, discretisation, worst_error
 from isocline_compiler.certify.evaluation import Evaluator
 from isocline_compiler.certify.samples import drawn
 from isocline_compiler.lower.check import check
+from isocline_compiler.solvers.grid import evenly
 from isocline_compiler.solvers.schemes import SCHEMES
+from isocline_compiler.solvers.schemes.compensated import Compensated
+from isocline_compiler.solvers.schemes.scheme import Scheme
 from isocline_dsl.diagnostics import IsoclineError
 
 ROTATION = """dyn 1
@@ -154,3 +157,57 @@ def test_an_error_out_of_reach_is_e611_at_the_solve(tmp_path: Path, monkeypatch:
     assert diagnostic.span is not None
     assert caught.value.source is not None
     assert caught.value.source.text[diagnostic.span.start :].startswith("solve turn")
+
+
+def sweep_of(evaluator: Evaluator, rounding: float) -> Sweep:
+    """A search of the second solve, with errors and roundings that a test writes down."""
+    first, last = evaluator.open
+    chosen = {first.spec.choice: discretisation(first, "rk4", 4)}
+    return Sweep(evaluator, last, chosen, 1e-3, ("turned", "faded"), lambda text: None, rounding)
+
+
+def noted(sweep: Sweep, scheme: Scheme, error: float, rounds: float, seconds: float = 1.0) -> Trial:
+    trial = Trial("faded", scheme.title, scheme.order, 4, 4, 4, error, seconds)
+    sweep.grids[trial] = evenly(sweep.solve.spec.interval, scheme, 4)
+    sweep.rounded[trial] = rounds
+    return trial
+
+
+def test_what_is_kept_back_of_the_rounding_is_the_last_resort(tmp_path: Path) -> None:
+    """The cheapest grid within the bound that the caller set, of which trials may use 0.7; none beyond it."""
+    sweep = sweep_of(evaluator_of(tmp_path), rounding=ROUNDING * 1e-6)
+    assert sweep._last_resort() is None
+    noted(sweep, SCHEMES["rk4"], error=1e-4, rounds=1.01e-6, seconds=1)
+    assert sweep._last_resort() is None
+    noted(sweep, SCHEMES["heun"], error=2e-3, rounds=1e-7, seconds=1)
+    assert sweep._last_resort() is None, "the error is above the bound"
+    dear = noted(sweep, SCHEMES["dopri8"], error=1e-4, rounds=0.8e-6, seconds=3)
+    assert sweep._last_resort() is dear
+    cheap = noted(sweep, SCHEMES["dopri5"], error=9e-4, rounds=0.99e-6, seconds=2)
+    assert sweep._last_resort() is cheap
+
+
+def test_a_search_ends_when_float32_rounds_every_scheme_far_too_much(tmp_path: Path) -> None:
+    """Not for one scheme alone, not where one is near the bound, and not where it may be summed with compensation."""
+    sweep = sweep_of(evaluator_of(tmp_path), rounding=1e-6)
+    noted(sweep, SCHEMES["dopri8"], error=1e-4, rounds=1e-3)
+    noted(sweep, Compensated.of(SCHEMES["dopri8"]), error=1e-4, rounds=5e-4)
+    noted(sweep, SCHEMES["rk4"], error=1e-2, rounds=1e-3)
+    assert not sweep._is_rounded_away(), "one scheme is exact enough"
+    noted(sweep, SCHEMES["dopri5"], error=1e-4, rounds=7e-6)
+    assert sweep._is_rounded_away()
+    noted(sweep, Compensated.of(SCHEMES["dopri5"]), error=1e-4, rounds=5e-6)
+    assert not sweep._is_rounded_away(), "5 times the bound after two schemes"
+    noted(sweep, SCHEMES["tsit5"], error=1e-4, rounds=1e-3)
+    assert sweep._is_rounded_away(), "5 times the bound after three"
+
+
+def test_few_schemes_are_tried_of_what_float32_cannot_hold(tmp_path: Path) -> None:
+    """1e-12 is asked of 24 bits: the search ends after two schemes, each with compensated sums besides."""
+    evaluator = evaluator_of(tmp_path)
+    said: list[str] = []
+    with pytest.raises(IsoclineError) as caught:
+        choose(evaluator, 1e-4, None, said.append, rounding=1e-12)
+    assert [item.code for item in caught.value.diagnostics] == ["E632"]
+    told = [line for line in said if line.startswith("faded:") and "float32 rounds it by" in line]
+    assert len(told) == 2

@@ -7,7 +7,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Protocol, TypeAlias
+from functools import partial
+from operator import itemgetter
+from typing import Any, Literal, NamedTuple, Protocol, TypeAlias
 
 import torch
 
@@ -106,23 +108,29 @@ class Run:
 # ---------------------------------------------------------------------------------------------------- calls
 
 
-def _plain(op: Op, attrs: dict[str, Any]) -> Callable[..., Any]:
+@dataclass(frozen=True)
+class Call:
+    """A function of the values of a node's arguments, after the `Run` or its precision where it asks for one."""
+
+    function: Callable[..., Any]
+    reads: Literal["run", "setting"] | None = None
+
+
+def _plain(op: Op, attrs: dict[str, Any]) -> Call:
     """The call of an operation that does the same in training."""
     if isinstance(op.torch, str):
-        named = getattr(torch, op.torch)
-        return lambda run, *xs: named(*xs)
-    function = op.torch
-    return lambda run, *xs: function(run.setting, *xs, **attrs)
+        return Call(getattr(torch, op.torch))
+    return Call(partial(op.torch, **attrs) if attrs else op.torch, "setting")
 
 
-def _with_training(node: Node, trained: Callable[..., Any], attrs: dict[str, Any]) -> Callable[..., Any]:
+def _with_training(node: Node, trained: Callable[..., Any], attrs: dict[str, Any]) -> Call:
     """The call of an operation that does something else in training, and may ask for weights to be updated."""
     deployed = _plain(node.op, attrs)
     names = [item.attrs["name"] if item.op is WEIGHT else None for item in node.inputs]
 
     def call(run: Run, *xs: Tensor) -> Any:
         if not run.training:
-            return deployed(run, *xs)
+            return deployed.function(*(() if deployed.reads is None else (run.setting,)), *xs)
 
         def record(position: int, value: Tensor) -> None:
             name = names[position]
@@ -131,10 +139,10 @@ def _with_training(node: Node, trained: Callable[..., Any], attrs: dict[str, Any
 
         return trained(run.setting, record, *xs, **attrs)
 
-    return call
+    return Call(call, "run")
 
 
-def _solve(node: Node) -> Callable[..., Any]:
+def _solve(node: Node) -> Call:
     roles = parts(node)
     solve = Solve.of(node)
     program = FieldProgram(Region(solve.region.arguments, solve.slopes()), len(roles.initial), len(roles.captured))
@@ -147,10 +155,10 @@ def _solve(node: Node) -> Callable[..., Any]:
         times = xs[third] if len(xs) > third else None
         return run.integrator(node, program.bind(run, captured), xs[:first], captured, xs[second:third], times)
 
-    return call
+    return Call(call, "run")
 
 
-def _scan(node: Node) -> Callable[..., Any]:
+def _scan(node: Node) -> Call:
     """A loop, iteration by iteration."""
     region: Region = node.attrs["region"]
     states, last = node.attrs["states"], node.attrs["states"] + node.attrs["captured"]
@@ -165,17 +173,17 @@ def _scan(node: Node) -> Callable[..., Any]:
             rows.append(found[states:])
         return (*now, *(torch.stack(values) for values in zip(*rows, strict=True)))
 
-    return call
+    return Call(call, "run")
 
 
-def _call(node: Node) -> Callable[..., Any]:
+def _call(node: Node) -> Call:
     if node.op is SOLVE:
         return _solve(node)
     if node.op is SCAN:
         return _scan(node)
     attrs = dict(node.attrs)
     if node.op is PICK:
-        return lambda run, results: results[attrs["index"]]
+        return Call(itemgetter(attrs["index"]))
     if node.op.training is not None:
         return _with_training(node, node.op.training, attrs)
     return _plain(node.op, attrs)
@@ -184,18 +192,20 @@ def _call(node: Node) -> Callable[..., Any]:
 # ---------------------------------------------------------------------------------------------------- lines
 
 
-@dataclass(frozen=True)
-class Instruction:
-    """`values[target] = call(run, *values[sources])`, after which the values at `dead` are no longer needed."""
+class Instruction(NamedTuple):
+    """`values[target] = function(*arguments(values))`, after which the values at `dead` are no longer needed."""
 
-    call: Callable[..., Any]
-    sources: tuple[int, ...]
+    function: Callable[..., Any]
+    arguments: Callable[[list[Any]], Sequence[Any]]
     target: int
     dead: tuple[int, ...]
 
 
 class StraightLineProgram:
-    """The calls that compute `roots`, in order, over numbered places; those of `given` are filled in beforehand."""
+    """The calls that compute `roots`, in order, over numbered places; those of `given` are filled in beforehand.
+
+    The last two places hold the run and its precision.
+    """
 
     def __init__(self, roots: Sequence[Node], given: Sequence[Node] = ()) -> None:
         rest = topological(roots, given)
@@ -210,14 +220,14 @@ class StraightLineProgram:
 
     def __call__(self, run: Run, given: Sequence[Any] = ()) -> tuple[Any, ...]:
         """The values of the roots. With autograd on, the tape itself keeps what it needs of the dropped ones."""
-        values: list[Any] = [*given, *(None,) * (self._size - len(given))]
+        values: list[Any] = [*given, *(None,) * (self._size - len(given)), run, run.setting]
         for (target, _), value in zip(self._constants, self._constant_tensors(run.setting), strict=True):
             values[target] = value
         for target, name in self._named:
             values[target] = run.bound[name]
-        for step in self._steps:
-            values[step.target] = step.call(run, *[values[i] for i in step.sources])
-            for i in step.dead:
+        for function, arguments, target, dead in self._steps:
+            values[target] = function(*arguments(values))
+            for i in dead:
                 values[i] = None
         return tuple(values[i] for i in self._results)
 
@@ -251,10 +261,20 @@ def _steps(nodes: Sequence[Node], place: Mapping[Node, int], kept: set[int]) -> 
     for i, user in last.items():
         if i in computed:
             dead.setdefault(user, []).append(i)
-    return [
-        Instruction(_call(node), tuple(place[item] for item in node.inputs), place[node], tuple(dead.get(node, ())))
-        for node in nodes
-    ]
+    further = {None: (), "run": (len(place),), "setting": (len(place) + 1,)}
+    found = []
+    for node in nodes:
+        call = _call(node)
+        sources = (*further[call.reads], *(place[item] for item in node.inputs))
+        found.append(Instruction(call.function, _getter(sources), place[node], tuple(dead.get(node, ()))))
+    return found
+
+
+def _getter(places: tuple[int, ...]) -> Callable[[list[Any]], Sequence[Any]]:
+    """The values at these places, as a sequence however many they are."""
+    if len(places) > 1:
+        return itemgetter(*places)
+    return itemgetter(slice(places[0], places[0] + 1) if places else slice(0))
 
 
 # ---------------------------------------------------------------------------------------------------- fields

@@ -49,6 +49,9 @@ NEAR, FAR = 200.0, 4000.0
 steps at least.
 """
 SHARES = 6
+PATIENCE = 12
+"""How many schemes are exact enough, two or more, times the bounds by which float32 rounds their best grid: above it no
+other is tried. After two it is 6 bounds, after six 2: the others take more steps, which round more."""
 QUIET = 2.0
 """Seconds without a word of a search."""
 
@@ -112,14 +115,16 @@ class Sweep:
     def best(self) -> Trial | None:
         """The trial that meets the bounds and is predicted to be the fastest. None when there is none."""
         admitted = [scheme for scheme in SCHEMES.values() if scheme.fits(self.solve) is None]
-        found: Trial | None = None
-        if self.stiffness < FAR:
-            found = self._fastest([scheme for scheme in admitted if scheme.search == "always"], None)
+        always = [scheme for scheme in admitted if scheme.search == "always"]
+        found = self._fastest(always, None) if self.stiffness < FAR else None
         if self.stiffness > NEAR:
             implicit = [item for scheme in admitted if scheme.search == "stiff" for item in scheme.variants()]
             marked = [item for item in admitted if isinstance(item, Exponential | Imex)]
             self.pace = pace(self.evaluator, self.solve, self._tell)
             found = self._fastest([*implicit, *(marked if self.stiffness >= FAR else ())], found)
+        if found is None and self.stiffness >= FAR and self.name not in self.evaluator.agreed.paces:
+            self.pace = None
+            found = self._fastest(always, None)  # an explicit reference has arrived: one of them may
         return self._with_less(found) if found is not None else self._last_resort()
 
     def _with_less(self, found: Trial) -> Trial:
@@ -147,7 +152,16 @@ class Sweep:
             tried = [trial for trial in self.trials.values() if trial.scheme in {item.title for item in schemes}]
             if self.pace is None and tried and min(trial.error for trial in tried) > HOPELESS:
                 break  # the scheme of the highest order saw nothing of the solution, with all the steps there are
+            if found is None and self._is_rounded_away():
+                break
         return found
+
+    def _is_rounded_away(self) -> bool:
+        """Whether float32 rounds the grids of several schemes far too much, with compensated sums, too."""
+        exact = [trial for trial in self.rounded if trial.error <= self.bound]
+        schemes = {trial.scheme for trial in exact if not isinstance(self.grids[trial].scheme, Compensated)}
+        least = min((self.rounded[trial] for trial in exact), default=0.0)
+        return len(schemes) > 1 and len(schemes) * least > PATIENCE * self.rounding
 
     def _last_resort(self) -> Trial | None:
         """A grid that uses up what is kept back of the bound on rounding: the certificate decides."""
@@ -384,14 +398,9 @@ def _unreachable(evaluator: Evaluator, solve: Solve, error: float, rounding: flo
     if exact:
         best = min(exact, key=lambda item: sweep.rounded[item])
         name = next(iter(evaluator.reference))
-        fault = messages.single_precision_rounds(
-            solve.span,
-            name,
-            best.scheme,
-            best.steps,
-            f"{best.error:.0e}",
-            *figures(sweep.rounded[best], rounding),
-        )
+        rounds = figures(sweep.rounded[best], rounding)
+        told = (name, best.scheme, best.steps, f"{best.error:.0e}", *rounds)
+        fault = messages.single_precision_rounds(solve.span, *told)
         return IsoclineError([fault], evaluator.model.source)
     best = min(sweep.trials.values(), key=lambda item: item.error)
     fault = messages.no_scheme_reaches(solve.span, f"{error:.1e}", f"{best.error:.1e}", best.scheme, best.steps)

@@ -168,9 +168,9 @@ class Evaluator:
         few = Evaluator(self.model, self.weights, self.samples.first(self._checked), self.error)
         before = inf
         first: AdaptiveExplicit | AdaptiveImplicit
-        stiff = False
+        stiff, measured = False, dict[str, tuple[Tensor, ...]]()
         for _ in range(ATTEMPTS):
-            first = AdaptiveImplicit(tolerance) if stiff else AdaptiveExplicit(tolerance)
+            first = AdaptiveImplicit(tolerance) if stiff else AdaptiveExplicit(tolerance, measured=measured)
             self._solve_by(first)
             try:
                 outputs = self.referred()

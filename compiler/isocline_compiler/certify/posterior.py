@@ -29,13 +29,12 @@ from isocline_compiler.graph import Array, Node
 from isocline_compiler.graph.solve import spec_of
 from isocline_compiler.training.breaks import Breaks
 from isocline_compiler.training.clock import Clock, FieldFunction, Leg
+from isocline_compiler.training.sizes import moving_sizes
 
 MOST_STATES, MOST_STEPS, STAGES = 64, 4000, 12
 """Numbers of a state, and steps of so many evaluations, beyond which nothing is bounded."""
 TOLERANCE, LOOSE = 1e-10, 1e-6
 """Of a step, relative to each state; and where its size is sought."""
-RESTING = 1e-12
-"""A state below this part of its largest size is at rest, which says nothing of how exact it has to be."""
 NODES, INNER = 9, (1, 3, 5, 7)
 """Chebyshev points of a step, on which the dense output, a polynomial of degree 7, is differentiated; at the inner ones
 its defect is evaluated.
@@ -152,9 +151,7 @@ def _sizes(flat: FlatStates, walks: list[_Walk], start: Array) -> tuple[Array, A
         x = solved.y[:, -1]
     size = flat.largest(np.max(parts, axis=0))
     size = np.where(size > 0, size, max(float(size.max()), 1e-300))
-    sized = np.stack([flat.largest(part) for part in parts])
-    least = np.where(sized > RESTING * size, sized, np.inf).min(axis=0)
-    return size, np.where(np.isfinite(least), least, 0.0)
+    return size, moving_sizes(np.stack([flat.largest(part) for part in parts]))
 
 
 @dataclass(frozen=True)

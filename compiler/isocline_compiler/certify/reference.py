@@ -25,6 +25,7 @@ from isocline_compiler.graph.solve import spec_of
 from isocline_compiler.training.breaks import FEW_FEATURES, Breaks, Jump
 from isocline_compiler.training.clock import Clock, FieldFunction, Leg
 from isocline_compiler.training.integrate import AdaptiveIntegrator
+from isocline_compiler.training.sizes import moving_sizes
 from isocline_compiler.training.watched_field import Halt, Halted
 from isocline_dsl import messages
 from isocline_dsl.diagnostics import Diagnostic, IsoclineError
@@ -36,8 +37,6 @@ LOOSE = 1e-4
 """The tolerance at which the sizes of the states are found."""
 WINDOWS, FIRST = 16, 1e-6
 """Windows in which sizes are found; the first step, as a part of a leg."""
-RESTING = 1e-12
-"""A state below this part of its largest size is at rest, which says nothing of how exact it has to be."""
 LONGEST = 1 / 64
 """The longest step, as a part of the horizon, of the first, and of the second where only sizes are wanted."""
 EXPLICIT, MULTISTEP, TRIED = 1_000_000, 400_000, 20_000
@@ -75,6 +74,8 @@ class AdaptiveExplicit:
     breaks: dict[str, Breaks] = field(default_factory=dict)
     sizes: dict[str, tuple[float, ...]] = field(default_factory=dict)
     """The least size of each state over the samples, by the name of the solve; where it is known it is not sought."""
+    measured: dict[str, Tensors] = field(default_factory=dict)
+    """The size of each state of each sample, as it was found: a tighter tolerance on the same samples begins there."""
 
     @classmethod
     def to(cls, error: float) -> AdaptiveExplicit:
@@ -119,12 +120,13 @@ class AdaptiveExplicit:
             "dopri8", self.tolerance, 0.0, EXPLICIT, longest=LONGEST, known=loose.known, look=look
         )
         solve = Passes(node, field, initial, stacked, times)
-        sizes = self._known_sizes(node, initial)
+        sizes = self._known_sizes(node, initial) or self.measured.get(spec_of(node).name)
         if sizes is None:
             sizes = first_sizes(node, field, initial, stacked, loose, times)
             for _ in range(2):
                 sizes = solve(loose, sizes).sizes
             self.sizes[spec_of(node).name] = tuple(float(item.min()) for item in sizes)
+            self.measured[spec_of(node).name] = sizes
         path = solve(exact, sizes).path
         return kept(node, path)
 
@@ -318,9 +320,8 @@ class Walk:
 
     def sizes(self, path: Sequence[Array]) -> Array:
         """How large each state always is now and then: the least, over windows, of the largest in a window."""
-        grouped = np.stack([self.flat.largest(np.abs(path[a : a + 5]).max(axis=0)) for a in range(0, len(path) - 1, 4)])
-        moving = np.where(grouped > RESTING * grouped.max(axis=0), grouped, np.inf).min(axis=0)
-        return np.where(np.isfinite(moving), moving, 0.0)
+        starts = range(0, len(path) - 1, 4)
+        return moving_sizes(np.stack([self.flat.largest(np.abs(path[a : a + 5]).max(axis=0)) for a in starts]))
 
     def through(self, x: Array, at: Array, tolerance: float, size: Array, longest: float) -> list[Array]:
         """The states at these times, all after the start. Raises Unsolved."""

@@ -27,6 +27,13 @@ from isocline_dsl.tree import Block, Field, Input, Net, Output, Program, Target
 
 CALLABLE = frozenset({*FUNCTIONS, *FIELD_LOSSES, INTEGRAL.name, STIFF})
 """The names that may be called in an expression without being declared; `regularize` has its own."""
+VALUED = frozenset(
+    (name, parameter.name)
+    for name, function in FUNCTIONS.items()
+    for parameter in function.parameters
+    if parameter.kind.name in ("value", "solution")
+)
+"""Functions and their keywords before which a value stands, and no word."""
 
 
 def lower(program: Program, source: Source) -> Model:
@@ -34,7 +41,7 @@ def lower(program: Program, source: Source) -> Model:
 
     Raises IsoclineError with every mistake of the file, in the order of its text.
     """
-    resolved = resolve(program, CALLABLE)
+    resolved = resolve(program, CALLABLE, VALUED)
     lowering = ProgramLowering(program, source)
     with room_to_nest():
         model = lowering.model()

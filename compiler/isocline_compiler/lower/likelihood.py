@@ -32,9 +32,10 @@ def _pieces(node: Node, factor: float, densities: Mapping[Node, Shape]) -> Itera
         left, right = node.inputs
         yield from _pieces(left, factor, densities)
         yield from _pieces(right, factor if node.op is ADD else -factor, densities)
-    elif node.op in (MUL, DIV) and _number(node.inputs[1]) is not None:
-        number = _number(node.inputs[1]) or 0.0
-        yield from _pieces(node.inputs[0], factor * number if node.op is MUL else factor / number, densities)
+    elif node.op is DIV and _number(node.inputs[1]):
+        yield from _pieces(node.inputs[0], factor / (_number(node.inputs[1]) or 1.0), densities)
+    elif node.op is MUL and _number(node.inputs[1]) is not None:
+        yield from _pieces(node.inputs[0], factor * (_number(node.inputs[1]) or 0.0), densities)
     elif node.op is MUL and _number(node.inputs[0]) is not None:
         yield from _pieces(node.inputs[1], factor * (_number(node.inputs[0]) or 0.0), densities)
     else:

@@ -32,6 +32,8 @@ POINTS = 16
 """Points at which both sides of L_i b_j = L_j b_i are computed, with states and weights of their own each time."""
 DRAWS = 4
 """Times that weights are drawn."""
+MOST_CHANNELS = 4096
+"""Channels of noise beyond which nothing is drawn, and nothing said."""
 SAME = 1e-9
 """The largest relative difference between two sides that are equal but for rounding."""
 _ENTRY_BY_ENTRY = frozenset((*ARITHMETIC, *ELEMENTWISE, *ACTIVATION, *COMPARISON))
@@ -96,7 +98,8 @@ def _commutes(solve: Solve) -> bool:
     is zero at random points. Half of the points are positive numbers, where roots and logarithms are. What has corners
     may hold on one side of them alone, so that nothing is said of it.
     """
-    if any(noise.process != "brownian" for noise in solve.spec.noises):
+    noises = solve.spec.noises
+    if any(noise.process != "brownian" for noise in noises) or sum(noise.size for noise in noises) > MOST_CHANNELS:
         return False
     along, across = (
         {noise.name: leaf(ARGUMENT, f"{noise.name}_{i}", TensorType("real", (BATCH, noise.size)))

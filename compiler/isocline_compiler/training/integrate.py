@@ -17,6 +17,7 @@ from isocline_compiler.graph.solve import spec_of
 from isocline_compiler.training.breaks import Breaks
 from isocline_compiler.training.clock import Clock, Leg, States
 from isocline_compiler.training.integrate_noise import NoiseIntegrator
+from isocline_compiler.training.sizes import moving_sizes
 from isocline_compiler.training.steering import Steering
 from isocline_compiler.training.watched_field import Halt, WatchedField
 
@@ -27,9 +28,8 @@ FIRST = 1e-3
 """The first step of a leg, as a part of it: a solver's own guess looks beyond the end when time is in nanoseconds."""
 LONGEST = 1 / 16
 """The longest step through a field that reads the time, as a part of the horizon."""
-WINDOWS, RESTING, NOISE, LEAST = 16, 1e-12, 1e-16, 1e-290
-"""Windows in which the size of a state is found, those in which it rests aside; one far below the others
-is rounding."""
+WINDOWS, NOISE, LEAST = 16, 1e-16, 1e-290
+"""Windows in which the size of a state is found; one far below the others is rounding."""
 OVERFLOWED = 1e6
 """By how much a step that overflows is said to exceed its tolerance: it is tried again, shorter."""
 SAFETY, GROWTH = 0.9, 10.0
@@ -254,9 +254,9 @@ class _Watch:
             before = windows.get(place)
             windows[place] = sizes if before is None else tuple(map(torch.maximum, before, sizes))
         every = [torch.stack(values) for values in zip(*windows.values(), strict=True)]
-        moving = [torch.where(item > RESTING * item.amax(dim=0), item, torch.inf).amin(dim=0) for item in every]
+        moving = [torch.from_numpy(moving_sizes(item.cpu().numpy())).to(item) for item in every]
         most = max(float(item.amax()) for item in every)
-        return tuple(x.nan_to_num(posinf=0.0).clamp(min=most * NOISE + LEAST) for x in moving)
+        return tuple(x.clamp(min=most * NOISE + LEAST) for x in moving)
 
 
 def _same(left: States, right: States) -> bool:

@@ -11,7 +11,7 @@ from functools import cached_property
 from math import log, sqrt
 
 import numpy as np
-from scipy import stats
+from scipy.special import stdtrit
 
 from isocline_compiler.graph import Array
 
@@ -54,7 +54,7 @@ class Difference:
         free = paths - 1
         if paths < MANY:
             variances, free = np.broadcast_to(variances.mean(axis=0), variances.shape), inputs * free
-        half = float(stats.t.ppf(CONFIDENCE, free)) * np.sqrt(variances / paths)
+        half = float(stdtrit(free, CONFIDENCE)) * np.sqrt(variances / paths)
         worst = np.unravel_index(int(np.argmax(np.abs(means) + half)), means.shape)
         return float(abs(means[worst])), float(half[worst])
 

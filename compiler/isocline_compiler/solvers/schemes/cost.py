@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from math import prod
+from typing import TypeAlias
+from weakref import WeakKeyDictionary
 
 from isocline_compiler.derivatives.reverse_forward import dependent
-from isocline_compiler.graph import ARGUMENT, Node, leaf, topological
+from isocline_compiler.graph import ARGUMENT, Node, Region, leaf, topological
 from isocline_compiler.graph.noise import Noise
-from isocline_compiler.graph.solve import Solve
+from isocline_compiler.graph.solve import Solve, SolveSpec
 from isocline_compiler.graph.tensor_type import BATCH, TensorType
 from isocline_compiler.solvers.field import Field
 from isocline_compiler.solvers.schemes.memory import replaced, same_form, values_of
@@ -36,8 +38,21 @@ class Cost:
         return self.nodes * CALL + samples * self.per_sample * 1e-9
 
 
+Counted: TypeAlias = "dict[tuple[Stepping, SolveSpec, tuple[TensorType, ...]], Cost]"
+_KNOWN: WeakKeyDictionary[Region, Counted] = WeakKeyDictionary()
+"""What was counted, for as long as the field is there: a search asks for the same step at every grid it tries."""
+
+
 def emitted_cost(scheme: Stepping, solve: Solve) -> Cost:
     """One step on leaves: its operations are counted before any pass simplifies them, so the number is an estimate."""
+    known = _KNOWN.setdefault(solve.region, {})
+    key = scheme, solve.spec, tuple(value.type for value in (*solve.initial, *solve.stacked))
+    if key not in known:
+        known[key] = _counted(scheme, solve)
+    return known[key]
+
+
+def _counted(scheme: Stepping, solve: Solve) -> Cost:
     fresh = Field.of(solve)
     slices = [leaf(ARGUMENT, "row", item.type) for item in solve.row_arguments]
     step = _step(scheme, solve)

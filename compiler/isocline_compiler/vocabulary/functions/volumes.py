@@ -88,6 +88,11 @@ def _estimate(slopes: Sequence[Node], states: Sequence[Node], probe: Node) -> No
         found = " and ".join(describe(state.type) for state in states)
         raise Fault(lambda span: messages.derivative_shapes(span, "logdet_jacobian", found, describe(probe.type)))
     (slope,), (state,) = slopes, states
+    if probe.type.batched and not slope.type.batched:
+        if state.type.batched:
+            return constant(0.0)  # the slope reads no state
+        alike, each = f"{describe(state.type)} for all samples alike", f"{describe(probe.type)} for each"
+        raise Fault(lambda span: messages.derivative_shapes(span, "logdet_jacobian", alike, each))
     (moved,) = pull_back([slope], [broadcast_like(probe, slope)], [state])
     return constant(0.0) if moved is None else inner(moved, probe)
 
