@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import lru_cache
 from math import prod
 
 from isocline_compiler.derivatives.reverse_forward import dependent
@@ -36,6 +37,7 @@ class Cost:
         return self.nodes * CALL + samples * self.per_sample * 1e-9
 
 
+@lru_cache(maxsize=256)  # a search asks for that of the same step hundreds of times
 def emitted_cost(scheme: Stepping, solve: Solve) -> Cost:
     """One step on leaves: its operations are counted before any pass simplifies them, so the number is an estimate."""
     fresh = Field.of(solve)
