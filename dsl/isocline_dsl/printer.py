@@ -141,7 +141,7 @@ class _Layout:
                 yield from self._with_value("", node, "", node.span)
 
     def _with_value(self, head: str, value: tree.Node | None, tail: str, span: Span) -> Iterator[Row]:
-        """`head value tail`, with the body of a scan, or the stages of a long pipeline or solve, on lines of their own."""
+        """`head value tail`; the body of a scan, the parts of a long pipeline or solve, on lines of their own."""
         if isinstance(value, tree.Scan):
             body = Span(span.start, value.span.stop)
             yield from self._braced(head + scan_head(value), value.body, body, self._statement, tail)

@@ -102,7 +102,9 @@ CHANNEL = {name: place for place, name in enumerate(("C3", "C2", "C1", "O", "IC3
 def sodium_channel(t: float, y: Array, v: float) -> list[float]:
     """Clancy, Rudy (2002), Circulation 105, 1208-1213: the wild type, as a list of transitions there and back."""
     alpha2, alpha3, beta3 = 9.178 * exp(v / 29.68), 3.7933e-7 * exp(-v / 7.7), 8.4e-3 + 2e-5 * v
-    alpha1 = [3.802 / (0.1027 * exp(-v / width) + slow * exp(-v / 150)) for width, slow in ((17, 0.2), (15, 0.23), (12, 0.25))]
+    alpha1 = [
+        3.802 / (0.1027 * exp(-v / width) + slow * exp(-v / 150)) for width, slow in ((17, 0.2), (15, 0.23), (12, 0.25))
+    ]
     beta1 = [rate * exp(-(v - shift) / 20.3) for rate, shift in ((0.1917, 0), (0.2, 5), (0.22, 10))]
     beta2 = alpha1[2] * alpha2 * alpha3 / (beta1[2] * beta3)
     transitions = [

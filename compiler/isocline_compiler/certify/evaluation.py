@@ -86,7 +86,7 @@ class Evaluator:
     weights: Mapping[str, Array]
     samples: Samples
     error: float = 1e-3
-    by: AdaptiveExplicit | None = None
+    by: AdaptiveExplicit | AdaptiveImplicit | None = None
     """What solves the open solves where no grid is given; the adaptive explicit one unless it is said."""
     settled: Agreed | None = None
     """What was agreed on these samples before, where it was."""
@@ -172,7 +172,7 @@ class Evaluator:
         few = Evaluator(self.model, self.weights, self.samples.first(self._checked), self.error)
         before = inf
         first: AdaptiveExplicit | AdaptiveImplicit
-        stiff = False
+        stiff = isinstance(self.by, AdaptiveImplicit)
         for _ in range(ATTEMPTS):
             first = AdaptiveImplicit(tolerance) if stiff else AdaptiveExplicit(tolerance)
             self._solve_by(first)
@@ -234,7 +234,8 @@ class Evaluator:
         """Steps of a loose implicit reference on so many samples together, by the choice of the solve; none where it
         does not arrive.
         """
-        few, implicit = Evaluator(self.model, self.weights, self.samples.first(count), self.error), AdaptiveImplicit(LOOSE)
+        few = Evaluator(self.model, self.weights, self.samples.first(count), self.error)
+        implicit = AdaptiveImplicit(LOOSE)
         few._solve_by(implicit)
         try:
             few.run({})
@@ -287,6 +288,13 @@ class Evaluator:
         ]
         where = f", for {', '.join(given)}" if given else ""
         return messages.not_finite(found.node.span or span, found.operation, found.met, name, where)
+
+    def alike(self) -> AdaptiveExplicit | AdaptiveImplicit:
+        """A reference for other samples, like that of these: explicit, with the sizes it found, or implicit."""
+        assert self.by is not None
+        if self.agreed.paces or isinstance(self.by, AdaptiveImplicit):
+            return AdaptiveImplicit(self.by.tolerance)
+        return AdaptiveExplicit(self.by.tolerance, sizes=dict(self.by.sizes))
 
     def joined(self, other: Evaluator, origin: str) -> Evaluator:
         """The same on these samples and those of another, whose references are known."""
