@@ -29,6 +29,8 @@ _LOOSENESS = {"PIPE": 0, "COMPARE": 1, "PLUS": 2, "MINUS": 2, "STAR": 3, "SLASH"
 """Operators that nest to one side, the loosest first; those of one number nest in one another."""
 _SIGNS_BETWEEN = ("EQUAL", "RANGE", "COLON", "COMMA", "ARROW", "TILDE", "DOT", "LPAR", "LSQB")
 _GOES_ON = frozenset({*_OPERATORS, *_SIGNS_BETWEEN, "IN", "FROM", "OVER", "AT", "WITH"})
+_CONTINUES = frozenset({"from", "over", "at", "with"})
+"""Words of a solve that may begin a line of their own."""
 _OPERAND_ENDS = frozenset({"NAME", "NUMBER", "STRING", "RPAR", "RSQB", "RBRACE", "PRIME"})
 
 
@@ -122,7 +124,7 @@ class _Layout:
         if self._inside("LPAR", "LSQB") and not self._declaration_follows():
             return
         goes_on = self._previous in _GOES_ON and not self._statement_follows()
-        if self._begins_statement or goes_on or self._pipe_follows():
+        if self._begins_statement or goes_on or self._continuation_follows():
             return
         if self._inside("LPAR", "LSQB"):
             self._close_down_to(self._depth_of_braces(), "the next declaration", token.start_pos or 0)
@@ -134,14 +136,15 @@ class _Layout:
         if not self._begins_statement:
             self.out.append(Token.new_borrow_pos("NL", token.value, token))
 
-    def _pipe_follows(self) -> bool:
-        return self._after_lines("PIPE")
-
-    def _after_lines(self, kind: str) -> bool:
+    def _continuation_follows(self) -> bool:
+        """The next line begins with `|>`, or with a word of a solve that is not given a value."""
         ahead = 1
         while self._next_is("LINE", ahead):
             ahead += 1
-        return self._next_is(kind, ahead)
+        token = self._next(ahead)
+        if token is None or token.type != "NAME" or token.value not in _CONTINUES:
+            return token is not None and token.type == "PIPE"
+        return not any(self._next_is(kind, ahead + 1) for kind in ("EQUAL", "COLON", "PRIME"))
 
     def _statement_follows(self) -> bool:
         """The next line is `name = ...`, `name' = ...` or a declaration, so this one ends although it should not."""

@@ -70,7 +70,7 @@ def _formula(node: tree.Node) -> str:
         case tree.Range():
             return times(node)
         case tree.Solve():
-            return _solve(node)
+            return " ".join(solve_clauses(node))
         case tree.Scan():
             return f"{scan_head(node)} {{ {'; '.join(line(item) for item in node.body)} }}"
     raise TypeError(f"{type(node).__name__} is not an expression")
@@ -135,13 +135,13 @@ def bindings(nodes: Sequence[tree.Binding]) -> str:
     return ", ".join(f"{b.name.text}{chr(39) * b.order} = {phrase(b.value, PIPE)}" for b in nodes)
 
 
-def _solve(node: tree.Solve) -> str:
-    parts = [f"solve {node.field.text} from {bindings(node.initial)}"]
-    parts.append(f"{'at' if node.everywhere else 'over'} {times(node.times)}")
-    parts += [f"with {stage(node.scheme)}"] if node.scheme else []
-    parts += [f"samples {phrase(node.samples, SUM)}"] if node.samples else []
-    parts += [node.ordering.text] if node.ordering else []
-    return " ".join(parts)
+def solve_clauses(node: tree.Solve) -> list[str]:
+    """`solve f`, `from x = 1`, and the times with what follows them."""
+    times_and_more = [f"{'at' if node.everywhere else 'over'} {times(node.times)}"]
+    times_and_more += [f"with {stage(node.scheme)}"] if node.scheme else []
+    times_and_more += [f"samples {phrase(node.samples, SUM)}"] if node.samples else []
+    times_and_more += [node.ordering.text] if node.ordering else []
+    return [f"solve {node.field.text}", f"from {bindings(node.initial)}", " ".join(times_and_more)]
 
 
 def scan_head(node: tree.Scan) -> str:

@@ -19,6 +19,7 @@ from isocline_dsl.phrases import (
     process,
     quoted,
     scan_head,
+    solve_clauses,
     stage,
     times,
     type_text,
@@ -140,7 +141,7 @@ class _Layout:
                 yield from self._with_value("", node, "", node.span)
 
     def _with_value(self, head: str, value: tree.Node | None, tail: str, span: Span) -> Iterator[Row]:
-        """`head value tail`, with the body of a scan, or the stages of a long pipeline, on lines of their own."""
+        """`head value tail`; the body of a scan, the parts of a long pipeline or solve, on lines of their own."""
         if isinstance(value, tree.Scan):
             body = Span(span.start, value.span.stop)
             yield from self._braced(head + scan_head(value), value.body, body, self._statement, tail)
@@ -150,6 +151,10 @@ class _Layout:
             first, *stages = pipeline(value)
             stages[-1] += tail
             yield Row(0, head + first, span, tuple(f"|> {text}" for text in stages))
+        elif isinstance(value, tree.Solve) and len(text) > WIDEST:
+            first, *clauses = solve_clauses(value)
+            clauses[-1] += tail
+            yield Row(0, head + first, span, tuple(clauses))
         else:
             yield Row(0, text, span)
 

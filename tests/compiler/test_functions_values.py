@@ -11,6 +11,7 @@ import scipy.special
 import torch
 import torch.nn.functional as F
 
+from isocline_compiler.derivatives.reverse_forward import pull_back
 from isocline_compiler.vocabulary.functions import FUNCTIONS
 from isocline_compiler.vocabulary.functions.broadcasting import align
 from tests.compiler.workbench import Workbench
@@ -20,6 +21,7 @@ LINE = (-3.0, 3.0)
 ENTRY_BY_ENTRY: dict[str, tuple[Callable[..., Any], tuple[float, float]]] = {
     "exp": (np.exp, LINE), "log": (np.log, (0.1, 4)),
     "expm1": (np.expm1, (-1e-9, 1e-9)), "log1p": (np.log1p, (-1e-9, 1e-9)),
+    "exprel": (scipy.special.exprel, LINE),
     "log2": (np.log2, (0.1, 4)), "log10": (np.log10, (0.1, 4)), "sqrt": (np.sqrt, (0, 4)), "square": (np.square, LINE),
     "abs": (np.abs, LINE), "sign": (np.sign, LINE), "floor": (np.floor, LINE), "ceil": (np.ceil, LINE),
     "round": (np.round, LINE), "erf": (scipy.special.erf, LINE), "sin": (np.sin, LINE), "cos": (np.cos, LINE),
@@ -46,6 +48,20 @@ def test_entry_by_entry(name: str) -> None:
     x = bench.input(bench.generator.uniform(low, high, (5, 3)))
     # precise even where expm1 and log1p are near 0, hence no absolute tolerance
     np.testing.assert_allclose(bench(bench.build(name, x)).numpy(), reference(bench.of(x).numpy()), rtol=1e-12)
+
+
+def test_exprel_is_precise_around_zero_and_so_is_its_derivative() -> None:
+    """sum x^k/(k + 1)! and sum (k + 1) x^k/(k + 2)!, of terms of one sign or nearly so."""
+    points = np.array([-700, -30, -1.0000001, -1, -0.3, -1e-9, 0, 1e-9, 0.5, 0.9999999, 1, 30])
+    bench = Workbench()
+    x = bench.input(points[:, None])
+    np.testing.assert_allclose(bench(bench.build("exprel", x))[:, 0].numpy(), scipy.special.exprel(points), rtol=1e-13)
+    inside = np.abs(points) <= 1
+    terms = [(k + 1) * points[inside] ** k / scipy.special.factorial(k + 2) for k in range(25)]
+    value = bench.build("exprel", x)
+    (slope,) = pull_back([value], [bench.input(np.ones((len(points), 1)))], [x])
+    assert slope is not None
+    np.testing.assert_allclose(bench(slope)[inside, 0].numpy(), np.sum(terms, axis=0), rtol=1e-12)
 
 
 @pytest.mark.parametrize("name", ACTIVATIONS)

@@ -58,6 +58,7 @@ def test_spans_point_at_what_was_written() -> None:
         ("a or b and c", "a or (b and c)"),
         ("a + b |> f", "(a + b) |> f"),
         ("x\n  |> f\n\n  |> g(1)", "x |> f |> g(1)"),
+        ("solve f\n  from x = 1,\n    y = 2\n\n  at 0..1\n  with g", "solve f from x = 1, y = 2 at 0..1 with g"),
         ("b +\n  c", "b + c"),
         ("f(b,\n\n  c)", "f(b, c)"),
         ("-a.b[0]", "-((a.b)[0])"),

@@ -187,6 +187,12 @@ def test_comment_marks_inside_strings_are_not_comments() -> None:
     assert format_text(Source(text)) == text
 
 
+def test_long_solves_break_before_the_states_and_the_times() -> None:
+    states = ", ".join(f"state_{i} = first[{i}]" for i in range(6))
+    formatted = format_text(Source(f"dyn 1\nmodel m\npath = solve f from {states} at 0..1 with rk4(steps=8)  # end\n"))
+    assert formatted.splitlines()[2:] == ["path = solve f", f"  from {states}", "  at 0..1 with rk4(steps=8)  # end"]
+
+
 def test_long_pipelines_break_before_the_pipe() -> None:
     stages = "".join(f" |> dense({1000 + i}, init=zeros)" for i in range(5))
     formatted = format_text(Source(f"dyn 1\nmodel m\nh = x{stages}  # end\n"))

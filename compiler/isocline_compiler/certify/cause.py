@@ -35,6 +35,8 @@ them just as well.
 """
 PATIENT = 120_000
 """Evaluations of the field that a stiff solve may be expected to take; a grid of explicit steps takes as many."""
+EAGER = 30_000
+"""The same where stability holds the steps: from there on an implicit method arrives sooner."""
 LOOKED_AT = 8
 """States at which the Jacobian is taken."""
 NEAR = tuple(10.0**-k for k in range(12, 0, -1))
@@ -117,9 +119,11 @@ def cause_of(stuck: Stuck, goes_on: Callable[[Stuck], bool]) -> Diagnostic:
 
 def is_hopeless(stuck: Stuck) -> bool:
     """Whether a solve on its way is stiff, or held by a switch or a pole, and will not end in time as it goes."""
-    if stuck.halt.evaluations < PATIENT * stuck.progress:
+    if stuck.halt.evaluations < EAGER * stuck.progress:
         return False
-    return any(found(stuck) is not None for found in (_stiff, _switch, _running_away))
+    if _stiff(stuck) is not None:
+        return True
+    return stuck.halt.evaluations >= PATIENT * stuck.progress and (_switch(stuck) or _running_away(stuck)) is not None
 
 
 # ---------------------------------------------------------------------------------------------------- not a number

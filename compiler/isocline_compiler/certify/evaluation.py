@@ -21,6 +21,8 @@ from isocline_compiler.certify.culprit import find_culprit, shown, values_of
 from isocline_compiler.certify.measures import relative_errors
 from isocline_compiler.certify.reference import (
     FLOOR,
+    LOOSE,
+    MULTISTEP,
     AdaptiveExplicit,
     Multistep,
     Remembered,
@@ -47,6 +49,8 @@ ASTRAY = (STIFF, RUNS_AWAY)
 """What the explicit reference says of stiff equations: it may leave their solution by its own error, and run away."""
 ATTEMPTS, HOPELESS = 3, 0.5
 """How often both are tightened, and by how much they have to come nearer each time."""
+SEVERAL, EVALUATIONS = 4, 8
+"""Samples whose steps together are beside those of one, and evaluations of the field that an implicit step takes."""
 MOST_CHECKED, MOST_ENTRIES = 64, 4096
 """Samples, and states of all of them together, on which the second reference is computed."""
 
@@ -82,7 +86,7 @@ class Evaluator:
     weights: Mapping[str, Array]
     samples: Samples
     error: float = 1e-3
-    by: AdaptiveExplicit | None = None
+    by: AdaptiveExplicit | AdaptiveImplicit | None = None
     """What solves the open solves where no grid is given; the adaptive explicit one unless it is said."""
     settled: Agreed | None = None
     """What was agreed on these samples before, where it was."""
@@ -168,7 +172,7 @@ class Evaluator:
         few = Evaluator(self.model, self.weights, self.samples.first(self._checked), self.error)
         before = inf
         first: AdaptiveExplicit | AdaptiveImplicit
-        stiff, measured = False, dict[str, tuple[Tensor, ...]]()
+        stiff, measured = isinstance(self.by, AdaptiveImplicit), dict[str, tuple[Tensor, ...]]()
         for _ in range(ATTEMPTS):
             first = AdaptiveImplicit(tolerance) if stiff else AdaptiveExplicit(tolerance, measured=measured)
             self._solve_by(first)
@@ -176,6 +180,7 @@ class Evaluator:
                 outputs = self.referred()
             except IsoclineError as error:
                 if before == inf and not stiff and error.diagnostics[0].code in ASTRAY:
+                    self._require_common_pace(tolerance)
                     stiff, first = True, AdaptiveImplicit(tolerance)
                     self._solve_by(first)
                     try:
@@ -208,6 +213,35 @@ class Evaluator:
         bound = f"{self.error * AGREED:.0e}"
         fault = messages.references_differ(span, found.worst, f"{found.largest:.1e}", bound, found.first, found.second)
         raise IsoclineError([fault], self.model.source)
+
+    def _require_common_pace(self, tolerance: float) -> None:
+        """Raises E675 where an implicit reference would spend its evaluations on steps that each input needs elsewhere.
+
+        The loose steps of one sample and of a few together are continued in a straight line to all of them; steps at a
+        tolerance are as many as its power -1/4, which is that of the embedded error of Radau IIA.
+        """
+        if self.samples.count <= SEVERAL:
+            return
+        one, several = (self._loose_steps(count) for count in (1, SEVERAL))
+        for solve in self.open:
+            alone, together = one.get(solve.spec.choice, 0), several.get(solve.spec.choice, 0)
+            steps = together + (together - alone) * (self.samples.count - SEVERAL) / (SEVERAL - 1)
+            if steps * (LOOSE / tolerance) ** 0.25 * EVALUATIONS > MULTISTEP:
+                fault = messages.paces_differ(solve.span, solve.spec.field, alone, SEVERAL, together)
+                raise IsoclineError([fault], self.model.source)
+
+    def _loose_steps(self, count: int) -> dict[str, int]:
+        """Steps of a loose implicit reference on so many samples together, by the choice of the solve; none where it
+        does not arrive.
+        """
+        few = Evaluator(self.model, self.weights, self.samples.first(count), self.error)
+        implicit = AdaptiveImplicit(LOOSE)
+        few._solve_by(implicit)
+        try:
+            few.run({})
+        except IsoclineError:
+            return {}
+        return {name: len(pace) - 1 for name, pace in implicit.paces.items()}
 
     @property
     def _checked(self) -> int:
@@ -254,6 +288,13 @@ class Evaluator:
         ]
         where = f", for {', '.join(given)}" if given else ""
         return messages.not_finite(found.node.span or span, found.operation, found.met, name, where)
+
+    def alike(self) -> AdaptiveExplicit | AdaptiveImplicit:
+        """A reference for other samples, like that of these: explicit, with the sizes it found, or implicit."""
+        assert self.by is not None
+        if self.agreed.paces or isinstance(self.by, AdaptiveImplicit):
+            return AdaptiveImplicit(self.by.tolerance)
+        return AdaptiveExplicit(self.by.tolerance, sizes=dict(self.by.sizes))
 
     def joined(self, other: Evaluator, origin: str) -> Evaluator:
         """The same on these samples and those of another, whose references are known."""

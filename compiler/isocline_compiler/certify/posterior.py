@@ -33,6 +33,8 @@ from isocline_compiler.training.sizes import moving_sizes
 
 MOST_STATES, MOST_STEPS, STAGES = 64, 4000, 12
 """Numbers of a state, and steps of so many evaluations, beyond which nothing is bounded."""
+HASTY = 1 / 8
+"""The part of the evaluations after which it has to have come half as far as the whole number would take it."""
 TOLERANCE, LOOSE = 1e-10, 1e-6
 """Of a step, relative to each state; and where its size is sought."""
 NODES, INNER = 9, (1, 3, 5, 7)
@@ -171,7 +173,8 @@ class _Walk:
 
         def counted(t: float, y: Array) -> Array:
             taken[0] += 1
-            if taken[0] > MOST_STEPS * STAGES:
+            gone = abs(t - self.leg.start) / abs(self.leg.end - self.leg.start)
+            if taken[0] > MOST_STEPS * STAGES * min(1.0, max(HASTY, 2 * gone)):
                 raise Unbounded(f"DOP853 takes more than {MOST_STEPS} steps")
             return self.f(t, y)
 

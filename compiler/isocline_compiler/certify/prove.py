@@ -26,7 +26,6 @@ from isocline_compiler.certify.order import ObservedOrder, model_order, observed
 from isocline_compiler.certify.posterior import TOLERANCE, Posterior, posterior
 from isocline_compiler.certify.proofs import prove, unproved
 from isocline_compiler.certify.rare import Rare, rare_samples
-from isocline_compiler.certify.reference import AdaptiveExplicit
 from isocline_compiler.certify.samples import Samples, are_drawable, drawn, held_out
 from isocline_compiler.certify.second_steps import NoSecondWalk
 from isocline_compiler.certify.stability import stability
@@ -191,13 +190,8 @@ class Proving:
         progress("searching the inputs' bounds for the worst")
         outputs = plan.of or tuple(known.graph.outputs)
 
-        assert known.by is not None
-        tolerance, sizes = known.by.tolerance, known.by.sizes
-
         def on(samples: Samples) -> Evaluator:
-            return Evaluator(
-                self.model, self.weights, samples, plan.error, AdaptiveExplicit(tolerance, sizes=dict(sizes))
-            )
+            return Evaluator(self.model, self.weights, samples, plan.error, known.alike())
 
         worst = search_worst(known, choices, outputs, self.model.inputs, on)
         self.tried += worst.tried

@@ -120,7 +120,7 @@ def ends_too_soon(span: Span, after: str, expected: str) -> Draft:
     """A statement or the file ends before it is complete.
 
     A line ends its statement unless it ends in an operator, a comma or an open bracket, or the next line begins
-    with `|>`.
+    with `|>` or a word of a solve: `from`, `over`, `at`, `with`.
 
         h' =                     # nothing after the sign
     """

@@ -105,7 +105,8 @@ def reference_failed(span: Span | None, field: str, t: str, reason: str, hint: s
 
 
 INSTEAD = (
-    "write `expm1(x)` for `exp(x) - 1` and `log1p(x)` for `log(1 + x)`; near the zero take the limit or a series, "
+    "write `exprel(x)` for `(exp(x) - 1)/x`, `expm1(x)` for `exp(x) - 1` and `log1p(x)` for `log(1 + x)`; near "
+    "the zero take the limit or a series, "
     "`where(abs(x) < 0.1, 1 - x/2 + x^2/12, x/where(abs(x) < 0.1, 1, expm1(x)))`; or deploy with `dtype float64`"
 )
 """What keeps the digits of a quotient of small numbers."""
@@ -119,8 +120,28 @@ def digits_lost(span: Span | None, result: str, dtype: str, found: str, bound: s
     derivative of the quotient to none. Such places are found on the graph, and tried on both sides, at a millionth, a
     ten-thousandth and a hundredth of the inputs' bounds.
 
-    Write `expm1(x)` for `exp(x) - 1`, and near the zero a series in place of the quotient; inside of the quotient keep
-    the divisor from 0, since both branches of `where` are computed. 1 - x/2 + x^2/12 is good to 2e-7 up to 0.1, its
-    derivative to 6e-6.
+    Write `1/exprel(x)` for that quotient and `expm1(x)` for `exp(x) - 1`; elsewhere a series near the zero in place of
+    the quotient, and inside of the quotient keep the divisor from 0, since both branches of `where` are computed.
+    1 - x/2 + x^2/12 is good to 2e-7 up to 0.1, its derivative to 6e-6.
     """
     return Draft(span, f"`{result}` in {dtype} is off by {found} at {where}; the bound is {bound}", INSTEAD)
+
+
+@message("E675")
+def paces_differ(span: Span | None, field: str, alone: int, count: int, together: int) -> Draft:
+    """A stiff solution is fast at other times for other inputs, so that one grid would have to be fine everywhere.
+
+    A grid is one for all inputs: its steps are short where the solution of any input is fast. An implicit method that
+    takes the solutions of several inputs side by side shows how much that is: where they are fast together, it takes
+    as many steps as for one. Relaxation oscillations whose fronts move with the inputs are the usual case.
+
+    Narrow the bounds until the fronts come together, or end the solve before the first of them. Along its orbit a
+    solution has no fronts: with `x' = f/v; time' = 1/v`, where v is the length of f, the time becomes a state, and the
+    solution is asked for at lengths.
+    """
+    return Draft(
+        span,
+        f"`{field}` is stiff, and fast at other times for other inputs: an implicit method takes {alone} steps for one "
+        f"input and {together} for {count} together, and a grid is one for all",
+        "narrow the inputs' bounds, end the solve before it becomes fast, or take the length of the orbit for the time",
+    )
