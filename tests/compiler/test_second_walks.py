@@ -96,3 +96,24 @@ def test_states_that_do_not_move_in_turn_have_no_second_walk() -> None:
     x = {"x": torch.tensor([[0.3, 0.4]], dtype=torch.float64)}
     with pytest.raises(NoSecondWalk):
         TorchProgram(graph)(x, integrator=SecondWalk(no_integrator))
+
+
+@pytest.mark.parametrize("scheme", ["euler", "kutta3", "symplectic_euler", "implicit_euler", "rodas4", "ab2"])
+def test_weights_of_steps_are_met_from_the_last_on_by_a_solve_that_goes_back(scheme: str) -> None:
+    text = (
+        "field f(t, q, p: real[2]) weights per step { q' = p |> dense(2) |> tanh; p' = q |> dense(2) |> tanh }\n"
+        f"q = solve f from q = x, p = 2*x over 1..0 with {scheme}(steps=4)\noutput y = concat(q.q, q.p)\n"
+    )
+    source = Source(f"dyn 1\nmodel m\ninput x: real[2] in (0.2, 1)\n{text}", "m.dyn")
+    model = lower(parse(source), source)
+    (solve,) = solves_of(model.graph)
+    assert solve.spec.scheme is not None
+    assert steppable(solve.spec)
+    rng = np.random.default_rng(3)
+    given = {item.name: torch.tensor(rng.normal(size=item.shape)) for item in model.weights}
+    given["x"] = torch.tensor(rng.uniform(0.2, 1.0, (3, 2)))
+    choice = discretise(solve.spec.interval, scheme, 4, options=solve.spec.scheme.options)
+    with torch.no_grad():
+        ours = TorchProgram(unroll(model.graph, {solve.spec.choice: choice}).graph)(given)["y"]
+        theirs = TorchProgram(model.graph)(given, integrator=SecondWalk(no_integrator))["y"]
+    torch.testing.assert_close(ours, theirs, rtol=1e-8, atol=1e-9)

@@ -63,7 +63,7 @@ class SecondWalk:
         else:
             tableau = SCHEMES[spec.scheme.name]
             assert isinstance(tableau, Tableau)
-            path = _by_hand(tableau, field, initial, stacked, known, count)
+            path = _by_hand(spec, tableau, field, initial, stacked, known, count)
         if not spec.interval.everywhere:
             return tuple(states[-1] for states in path)
         return tuple(x.movedim(0, 1) if t.batched else x for x, t in zip(path, node.types, strict=True))
@@ -81,7 +81,7 @@ def _by_second_steps(
     owner = np.repeat(np.arange(len(initial)), [shape.numel() for shape in rows.shapes])
 
     def slices(i: int) -> list[Tensor]:
-        return [w[int((i + 0.5) * len(w) / count)] for w in stacked]
+        return met(solve.spec, stacked, i, count)
 
     edge = inset(field)
     equations = Equations(
@@ -126,8 +126,21 @@ def _by_torchdiffeq(method: str, field: TorchField, initial: Tensors, times: Ten
     return tuple(states[::each] for states in found)
 
 
+def met(spec: SolveSpec, stacked: Tensors, step: int, count: int) -> list[Tensor]:
+    """What a step reads of each stack of rows: equal parts of the way in turn, from the last one on going back."""
+    progress = (step + 0.5) / count
+    parts = (1 - progress if row.indexing == "backwards" else progress for row in spec.rows)
+    return [rows[int(part * len(rows))] for part, rows in zip(parts, stacked, strict=True)]
+
+
 def _by_hand(
-    tableau: Tableau, field: TorchField, initial: Tensors, stacked: Tensors, times: Tensor, count: int
+    spec: SolveSpec,
+    tableau: Tableau,
+    field: TorchField,
+    initial: Tensors,
+    stacked: Tensors,
+    times: Tensor,
+    count: int,
 ) -> Tensors:
     """k_i = f(t + c_i h, x + h sum_j a_ij k_j), x' = x + h sum_i b_i k_i, written out; the kept states."""
     a, b = tableau.matrix.tolist(), tableau.weights.tolist()
@@ -138,7 +151,7 @@ def _by_hand(
         each = count // (times.shape[-1] - 1)
         for j in range(each):
             h = (end - begin) / each
-            slices = tuple(w[int((done + 0.5) * len(w) / count)] for w in stacked)
+            slices = met(spec, stacked, done, count)
             slopes: list[Tensors] = []
             for i in range(len(b)):
                 if not (b[i] or any(row[i] for row in a)):

@@ -36,7 +36,7 @@ class Solved(Scheme):
                 known = systems_of(solve, marked=self.marked)
                 fault = known.fault
                 if fault is None and isinstance(known, EntrySystems):
-                    known.jacobian(Field.of(solve), 0.0, solve.state_arguments)
+                    known.jacobian(Field.of(solve).at(solve.row_arguments), 0.0, solve.state_arguments)
             except Fault:
                 fault = "an operation in it has no derivative"
         if fault is None:
