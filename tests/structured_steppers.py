@@ -132,6 +132,14 @@ def two_step_midpoint(f: Slopes, x: Array, times: Array) -> Array:
     return np.array(path)
 
 
+def lm_resnet(k: float, f: Slopes, x: Array, times: Array) -> Array:
+    """Lu, Zhong, Li, Dong (2018), (5); a plain residual block at first."""
+    path = [x, x + (times[1] - times[0]) * f(times[0], x)]
+    for t, end in pairwise(times[1:]):
+        path.append((1 - k) * path[-1] + k * path[-2] + (end - t) * f(t, path[-1]))
+    return np.array(path)
+
+
 # ---------------------------------------------------------------------------------------------------- exponential
 
 NODES, WEIGHTS = np.polynomial.legendre.leggauss(30)

@@ -19,7 +19,7 @@ from isocline_compiler.solvers.schemes.compensated import Compensated
 from isocline_compiler.solvers.schemes.exponential import Exponential
 from isocline_compiler.solvers.schemes.imex import Imex
 from isocline_compiler.solvers.schemes.implicit import ImplicitRungeKutta
-from isocline_compiler.solvers.schemes.multistep import Adams, TwoStepMidpoint
+from isocline_compiler.solvers.schemes.multistep import Adams, LinearTwoStep, TwoStepMidpoint
 from isocline_compiler.solvers.schemes.partitioned import Momentum, Splitting
 from isocline_compiler.solvers.schemes.problems import COUPLED, DRIVEN, SEPARABLE, OrderProblem
 from isocline_compiler.solvers.schemes.rosenbrock import Rosenbrock
@@ -179,6 +179,8 @@ def _deterministic(scheme: Scheme, problem: str, start: np.ndarray, times: np.nd
             return structured.adams(scheme.name, f, start, times)
         case TwoStepMidpoint():
             return structured.two_step_midpoint(f, start, times)
+        case LinearTwoStep():
+            return structured.lm_resnet(scheme.k, f, start, times)
         case Exponential():
             return structured.exponential(scheme.name, f, RATES[problem], start, times)
         case ImplicitRungeKutta(tableau=of):

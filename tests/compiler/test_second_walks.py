@@ -69,7 +69,14 @@ def test_the_emitted_steps_are_those_of_the_second_walk(name: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("name", "options"), [("radau5", ", iterations=1"), ("sdirk2", ", iterations=2"), ("rkc2", ", stages=5")]
+    ("name", "options"),
+    [
+        ("radau5", ", iterations=1"),
+        ("sdirk2", ", iterations=2"),
+        ("rkc2", ", stages=5"),
+        ("lm2", ", k=0.3"),
+        ("lm2", ", k=-0.08"),
+    ],
 )
 def test_the_second_walk_takes_the_options_of_the_file(name: str, options: str) -> None:
     assert apart(graph_of(name, options)) < 1e-12

@@ -205,6 +205,15 @@ def two_step(equations: Equations, x: Tensor, times: Sequence[float]) -> Path:
     return path
 
 
+def lm_resnet(equations: Equations, x: Tensor, times: Sequence[float]) -> Path:
+    """Lu, Zhong, Li, Dong (2018), as their code has it: x_{n+1} = h f(x_n) + l x_n + (1 - l) x_{n-1}, l = 1 - k."""
+    own = 1 - float(equations.options["k"])
+    path = [x, x]
+    for i, t, _, h in steps_of(times):
+        path.append(h * equations.f(t, path[-1], i) + own * path[-1] + (1 - own) * path[-2])
+    return path[1:]
+
+
 def chebyshev(equations: Equations, x: Tensor, times: Sequence[float]) -> Path:
     """Sommeijer, Shampine, Verwer (1998), (2.1) to (2.6), with T_j(w) = cosh(j arcosh w)."""
     stages = int(equations.options["stages"])
@@ -234,6 +243,7 @@ def chebyshev(equations: Equations, x: Tensor, times: Sequence[float]) -> Path:
 EXPLICIT: Mapping[str, Walk] = {
     **IN_TURN,
     "midpoint2": two_step,
+    "lm2": lm_resnet,
     "ab2": adams(2),
     "ab3": adams(3),
     "ab4": adams(4),

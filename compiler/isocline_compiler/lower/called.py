@@ -16,9 +16,6 @@ from isocline_dsl.diagnostics import IsoclineError
 from isocline_dsl.messages import calls
 from isocline_dsl.tree import Block, Call, Expression, Keyword, Name, Setting, String
 
-LATER = frozenset(["lm2"])
-"""Schemes of the language that this version does not compile: with coefficients that are learned."""
-
 FIXED: Mapping[str, Choice] = {
     name: Choice(
         name, scheme.options, ("steps",), tuple(key for key, default in scheme.options.items() if default is None)
@@ -84,7 +81,7 @@ def _key(keyword: Keyword, choice: Choice) -> str:
 def means_steps(call: Call) -> bool:
     """Whether a call means a fixed grid: `dopri5(steps=20)` does, `dopri5(rtol=1e-6)` is an adaptive solver."""
     steps = any(keyword.name.text == "steps" for keyword in call.keywords)
-    return call.name.text in LATER or (call.name.text in SCHEMES and steps)
+    return call.name.text in SCHEMES and steps
 
 
 def scheme_called(call: Call, numbers: Numbers) -> Called:
@@ -92,8 +89,6 @@ def scheme_called(call: Call, numbers: Numbers) -> Called:
     command line. Raises LowerError.
     """
     name = call.name.text
-    if name in LATER:
-        raise LowerError(messages.not_available_yet(call.span, f"the scheme `{name}`"))
     if name not in SCHEMES and name not in ADAPTIVE:
         raise LowerError(messages.unknown_scheme(call.name.span, name, sorted(SCHEMES)))
     tolerances = name in ADAPTIVE and any(item.name.text in ADAPTIVE[name].defaults for item in call.keywords)
@@ -101,7 +96,15 @@ def scheme_called(call: Call, numbers: Numbers) -> Called:
         raise LowerError(messages.adaptive_scheme_in_model(call.span, name))
     if not call.arguments and not call.keywords:
         raise LowerError(messages.scheme_needs_steps(call.span, name))
+    for keyword in call.keywords:
+        if keyword.name.text in FIXED[name].defaults and _is_learned(keyword):
+            what = f"a learned coefficient `{keyword.name.text}` of the scheme `{name}`"
+            raise LowerError(messages.not_available_yet(keyword.span, what))
     return called(call, FIXED[name], numbers)
+
+
+def _is_learned(keyword: Keyword) -> bool:
+    return isinstance(keyword.value, Name) and keyword.value.text == "learned"
 
 
 def scheme_of_text(text: str) -> Called:

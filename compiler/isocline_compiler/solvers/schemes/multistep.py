@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from functools import cached_property, reduce
 from itertools import accumulate
 from operator import add, mul
-from typing import ClassVar
+from types import MappingProxyType
+from typing import Any, ClassVar
 
 import numpy as np
 
@@ -164,6 +165,47 @@ class TwoStepMidpoint(Scheme):
         return largest_root(np.stack([-np.ones_like(flat), -2 * flat, np.ones_like(flat)], axis=-1))
 
 
+@dataclass(frozen=True)
+class LinearTwoStep(Scheme):
+    r"""The step of an LM-ResNet: x_{n+1} = (1 - k) x_n + k x_{n-1} + h f(t_n, x_n), the first step Euler's.
+
+    A network's step before a solver's: small steps tend to (1 + k) x' = f, so that its order on x' = f is 1 where
+    k = 0 (Euler's scheme) and 0 elsewhere. Stable near h = 0 for -1 < k <= 1. Lu, Zhong, Li, Dong (2018), ICML, (5).
+    """
+
+    name: str
+    reference: str
+    k: float = 0.0
+    options: ClassVar[Mapping[str, Any]] = MappingProxyType({"steps": None, "k": 0.0})
+    search: ClassVar[Search] = "named"
+
+    @property
+    def order(self) -> float:  # type: ignore[override]
+        """1 for Euler's scheme, else 0: it solves another equation."""
+        return 0.0 if self.k else 1.0
+
+    def with_options(self, options: Mapping[str, Any]) -> Scheme:
+        """With the k that is asked for."""
+        return replace(self, k=float(options.get("k", self.k)))
+
+    def advance(self, memory: Memory, field: Field, step: Step, x: Nodes) -> tuple[Memory, Nodes]:
+        """One step; what is remembered are the states before."""
+        moves = [h * slope for h, slope in zip(step.widths, field(step.t, x), strict=True)]
+        if not self.k:
+            return None, tuple(value + move for value, move in zip(x, moves, strict=True))
+        kept = Past(x, step.widths)
+        if memory is None:
+            return kept, tuple(value + move for value, move in zip(x, moves, strict=True))
+        blended = [(1.0 - self.k) * value + self.k * old for value, old in zip(x, memory.values, strict=True)]
+        return kept, tuple(value + move for value, move in zip(blended, moves, strict=True))
+
+    def stability(self, z: Array) -> Array:
+        """The larger root of r^2 - (1 - k + z) r - k."""
+        flat = np.asarray(z, dtype=np.complex128)
+        one = np.ones_like(flat)
+        return largest_root(np.stack([-self.k * one, self.k - 1 - flat, one], axis=-1))
+
+
 # fmt: off
 MULTISTEP = (
     TwoStepMidpoint(
@@ -174,4 +216,5 @@ MULTISTEP = (
     Adams("ab3", 3, "Bashforth, Adams (1883); Hairer, Norsett, Wanner (1993), III.1"),
     Adams("ab4", 4, "Bashforth, Adams (1883); Hairer, Norsett, Wanner (1993), III.1"),
     Adams("abm", 4, "Moulton (1926); Hairer, Norsett, Wanner (1993), III.1: PECE of four steps", corrected=True),
+    LinearTwoStep("lm2", "Lu, Zhong, Li, Dong (2018), ICML: LM-ResNet; Euler's where k = 0, of order 0 elsewhere"),
 )
