@@ -9,6 +9,7 @@ over held-out points, with their standard errors.
 
 from __future__ import annotations
 
+import json
 import tempfile
 from pathlib import Path
 
@@ -25,6 +26,8 @@ FOLDER = Path(__file__).parent
 OUT = Path("build/flow")
 SPACING = 0.02
 LOW, HIGH = np.array([-2.5, -2.0]), np.array([3.5, 2.5])
+KINDS = ("moons", "taynode", "steer", "ot_flow", "matching")
+"""Flows of the moons, trained in as many ways."""
 
 
 def parts(name: str) -> dict[str, dict[str, np.ndarray]]:
@@ -74,6 +77,24 @@ def moons(session: Session) -> None:
     write(OUT / "moons.svg", density_and_points(x, y, density.reshape(len(y), len(x)), point, answers["sample"]))
 
 
+def kinds() -> None:
+    """The flows of the moons beside each other: their likelihood, and what each direction takes when deployed."""
+    found = parts("moons")
+    point, z = (np.asarray(found["held_out"][name]) for name in ("point", "z"))
+    truth = log_density(point)
+    print("\n| | nats | less than the truth by | evaluations, log_p and sample | error of log_p |")
+    print("| --- | --- | --- | --- | --- |")
+    for name in KINDS:
+        folder = Path("build") / name
+        scores = load(folder).run(point=point, z=z)["log_p"]
+        certificate = json.loads((folder / "certificate.json").read_text())
+        taken = {solve["name"]: f"{solve['evaluations']} ({solve['scheme']})" for solve in certificate["solves"]}
+        error = certificate["discretisation"]["log_p"]["maximum"]
+        print(
+            f"| {name} | {told(scores)} | {told(truth - scores)} | {taken['base']}, {taken['sample']} | {error:.1e} |"
+        )
+
+
 def bits(log_density: np.ndarray) -> np.ndarray:
     """Bits a dimension of images: of a gray value, since the density is in units of gray values."""
     return -log_density / (64 * np.log(2))
@@ -113,6 +134,7 @@ def pixels(session: Session) -> None:
 def main() -> None:
     OUT.mkdir(parents=True, exist_ok=True)
     moons(load("build/moons"))
+    kinds()
     pixels(load("build/pixels"))
 
 

@@ -11,7 +11,7 @@ For numbers, not for what rounding makes of them; literals are those of the depl
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -58,13 +58,34 @@ IDENTITY = elementwise.STOP_GRADIENT
 
 
 @dataclass(frozen=True, eq=False)
+class Gate:
+    """J' = B + M D + E with a diagonal D between `least` and `most`, ||E|| <= apart: of an activation behind a map.
+
+    M and B have a row for each argument.
+    """
+
+    least: Array
+    most: Array
+    map: Array
+    base: Array
+    apart: float
+
+    def scaled(self, low: Array, high: Array) -> Gate:
+        """The same of entries times what lies between these."""
+        ends = [end * factor for end in (self.least, self.most) for factor in (low, high)]
+        size, half = max(np.abs(low).max(), np.abs(high).max()), (high - low).max() / 2
+        apart = self.apart * size + (spectral(self.base) * half if half else 0.0)
+        return Gate(np.min(ends, axis=0), np.max(ends, axis=0), self.map, self.base * (low + high) / 2, float(apart))
+
+
+@dataclass(frozen=True, eq=False)
 class Jacobian:
-    """M of shape (arguments, *sample), ||E|| and |E|. `gate`: the least and largest D, and M', where J = M' D."""
+    """M of shape (arguments, *sample), ||E|| and |E|; `gate`, where J is seen to have such a form."""
 
     near: Array
     apart: float
     radius: Array
-    gate: tuple[Array, Array, Array] | None = None
+    gate: Gate | None = None
 
     @property
     def matrix(self) -> Array:
@@ -126,6 +147,7 @@ def jacobian(
         np.concatenate([item.matrix for item in parts], axis=1),
         float(np.sqrt(sum(item.apart**2 for item in parts))),
         np.concatenate([item.around for item in parts], axis=1),
+        parts[0].gate if len(parts) == 1 else None,
     )
 
 
@@ -206,7 +228,7 @@ class Bounds:
         shape = tuple(int(size) for size in node.type.sample)
         total = _nothing(node, len(next(iter(self.found.values())).near))
         near, apart, radius = total.near, 0.0, total.radius
-        gate = None
+        gates: list[tuple[float, Array, Gate]] = []
         for i, (low, high) in zip(moving, slopes, strict=True):
             if not (np.isfinite(low).all() and np.isfinite(high).all()):
                 raise Unproved(f"the slope of `{node.op.name}` has no bound", node)
@@ -215,11 +237,12 @@ class Bounds:
             middle, half = (low + high) / 2, (high - low) / 2
             repeats = np.sqrt(m[0].size / max(1, given.near[0].size))
             size = (spectral(given.matrix) + given.apart if half.max(initial=0.0) else 0.0) * repeats
-            near = near + m * middle
-            apart += np.abs(middle).max(initial=0.0) * given.apart * repeats + half.max(initial=0.0) * size
+            own = np.abs(middle).max(initial=0.0) * given.apart * repeats + half.max(initial=0.0) * size
+            near, apart = near + m * middle, apart + own
             radius = radius + np.abs(middle) * r + half * (np.abs(m) + r)
-            if len(moving) == 1 and not given.apart and m.shape == given.near.shape:
-                gate = (low.reshape(-1), high.reshape(-1), given.matrix)
+            if m.shape == given.near.shape and m.size:
+                gates.append((float(own), m * middle, _gated(given, low.reshape(-1), high.reshape(-1))))
+        gate = _widest(gates) if len(gates) == len(moving) else None
         return Jacobian(near, float(apart), radius, gate)
 
     def _slopes(self, node: Node, moving: Sequence[int]) -> list[tuple[Array, Array]]:
@@ -314,13 +337,29 @@ def _matrix(node: Node, moving: int, fixed: Sequence[Array], sample: tuple[int, 
     return found[:-1] - found[-1:]
 
 
-def _pair(gate: tuple[Array, Array, Array], matrix: Array) -> tuple[Array, float] | None:
+def _gated(given: Jacobian, least: Array, most: Array) -> Gate:
+    """A gate behind what has none yet, or the one that it has, scaled."""
+    if given.gate is not None:
+        return given.gate.scaled(least, most)
+    size = max(np.abs(least).max(), np.abs(most).max())
+    return Gate(least, most, given.matrix, np.zeros_like(given.matrix), float(given.apart * size))
+
+
+def _widest(gates: Sequence[tuple[float, Array, Gate]]) -> Gate:
+    """Of a sum: the gate of the summand of which least is known, what is known of the others beside it."""
+    place = max(range(len(gates)), key=lambda i: gates[i][0])
+    _, _, gate = gates[place]
+    others = [item for i, item in enumerate(gates) if i != place]
+    base = gate.base + sum(centre.reshape(gate.base.shape) for _, centre, _ in others)
+    return replace(gate, base=base, apart=gate.apart + sum(own for own, _, _ in others))
+
+
+def _pair(gate: Gate, matrix: Array) -> tuple[Array, float] | None:
     """c I and r of +-K D K', where a map is followed by its transpose: with l <= D <= s it has eigenvalues from
     l sigma_min^2 to s sigma_max^2, and c is their middle. None where the second map is another one.
     """
-    low, high, first = gate
-    least, most = float(low.min()), float(high.max())
-    if least < 0 or first.shape != matrix.T.shape:
+    first, least, most = gate.map, float(gate.least.min()), float(gate.most.max())
+    if least < 0 or first.shape != matrix.T.shape or gate.base.any() or gate.apart:
         return None
     sign = 1.0 if np.vdot(first, matrix.T) >= 0 else -1.0
     off = float(np.linalg.norm(matrix - sign * first.T))

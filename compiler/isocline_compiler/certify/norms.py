@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 from scipy.linalg import LinAlgError, cholesky, solve_continuous_lyapunov, solve_discrete_lyapunov
 
-from isocline_compiler.certify.jacobian import Jacobian, spectral
+from isocline_compiler.certify.jacobian import Gate, Jacobian, spectral
 from isocline_compiler.graph import Array
 
 EUCLIDEAN = "the Euclidean norm"
@@ -22,7 +22,7 @@ def logarithmic(found: Jacobian) -> tuple[float, float, str]:
 
     Euclidean: the largest eigenvalue of (J + J')/2. Weighted maximum: with C = J, its entries beside the diagonal by
     their size, max_i (C w)_i/w_i for any w > 0; best for the eigenvector of Perron. Quadratic: Euclidean after a change
-    of coordinates T, T'T = P with M'P + P M = -I. Desoer, Vidyasagar (1975), II.8.
+    of coordinates T, T'T = P with M'P + P M = -I; or the one in which a gate descends. Desoer, Vidyasagar (1975), II.8.
     """
     m, e = found.matrix.T, found.around.T
     scale = spectral(m) + found.apart
@@ -40,7 +40,41 @@ def logarithmic(found: Jacobian) -> tuple[float, float, str]:
                 QUADRATIC,
             )
         )
+    turn = _descending(found.gate)
+    if turn is not None and found.gate is not None:
+        near, apart = _turned(found.gate, turn)
+        bounds.append((float(np.linalg.eigvalsh((near + near.T) / 2).max()) + apart, spectral(near) + apart, QUADRATIC))
     return min(bounds, key=lambda item: item[0])
+
+
+def _descending(gate: Gate | None) -> Array | None:
+    """T = P^(1/2) where a gate is B + D A with A = -P, symmetric and negative definite, and D >= 0 diagonal.
+
+    T D A T^-1 = -T D T has no eigenvalue above 0, whatever the slopes D: so NAIS-Net is stable. Ciccone, Gallieri,
+    Masci, Osendorfer, Gomez (2018).
+    """
+    if gate is None or gate.map.shape[0] != gate.map.shape[1] or gate.least.min() < 0:
+        return None
+    values, vectors = np.linalg.eigh(-(gate.map + gate.map.T) / 2)
+    if values.min() <= BARELY * np.abs(values).max():
+        return None
+    found: Array = (vectors * np.sqrt(values)) @ vectors.T
+    return found
+
+
+def _turned(gate: Gate, turn: Array) -> tuple[Array, float]:
+    """N and r with |T J T^-1 - N| <= r, for T D A T^-1 = (T D T) K, K = T^-1 A T^-1.
+
+    T D T lies between those of the least and the largest D; K is a multiple of I where A is one of -T^2.
+    """
+    back, size = np.linalg.inv(turn), len(turn)
+    bottom = float(np.linalg.eigvalsh((turn * gate.least) @ turn.T).min())
+    top = float(np.linalg.eigvalsh((turn * gate.most) @ turn.T).max())
+    inner = back @ gate.map.T @ back
+    factor = float(np.trace(inner)) / size
+    off = spectral(inner - factor * np.eye(size))
+    near = turn @ gate.base.T @ back + factor * (bottom + top) / 2 * np.eye(size)
+    return near, abs(factor) * (top - bottom) / 2 + top * off + spectral(turn) * spectral(back) * gate.apart
 
 
 def _euclidean(m: Array, e: Array, apart: float) -> float:
@@ -92,6 +126,11 @@ def step_norms(steps: Sequence[Jacobian], counts: Sequence[int]) -> tuple[float,
             for item in steps
         ]
         bounds.append((_product(norms, counts), QUADRATIC))
+    gates = [item.gate for item in steps if item.gate is not None]
+    turn = _descending(gates[0]) if len(gates) == len(steps) else None
+    if turn is not None and all(gate.map.shape == turn.shape and gate.least.min() >= 0 for gate in gates):
+        moved = [_turned(gate, turn) for gate in gates]
+        bounds.append((_product([spectral(near) + apart for near, apart in moved], counts), QUADRATIC))
     return min(bounds)
 
 
