@@ -14,7 +14,6 @@ from isocline_compiler.certify.samples import drawn
 from isocline_compiler.lower.check import check
 from isocline_compiler.solvers.grid import evenly
 from isocline_compiler.solvers.schemes import SCHEMES
-from isocline_compiler.solvers.schemes.compensated import Compensated
 from isocline_compiler.solvers.schemes.scheme import Scheme
 from isocline_dsl.diagnostics import IsoclineError
 
@@ -185,29 +184,3 @@ def test_what_is_kept_back_of_the_rounding_is_the_last_resort(tmp_path: Path) ->
     assert sweep._last_resort() is dear
     cheap = noted(sweep, SCHEMES["dopri5"], error=9e-4, rounds=0.99e-6, seconds=2)
     assert sweep._last_resort() is cheap
-
-
-def test_a_search_ends_when_float32_rounds_every_scheme_far_too_much(tmp_path: Path) -> None:
-    """Not for one scheme alone, not where one is near the bound, and not where it may be summed with compensation."""
-    sweep = sweep_of(evaluator_of(tmp_path), rounding=1e-6)
-    noted(sweep, SCHEMES["dopri8"], error=1e-4, rounds=1e-3)
-    noted(sweep, Compensated.of(SCHEMES["dopri8"]), error=1e-4, rounds=5e-4)
-    noted(sweep, SCHEMES["rk4"], error=1e-2, rounds=1e-3)
-    assert not sweep._is_rounded_away(), "one scheme is exact enough"
-    noted(sweep, SCHEMES["dopri5"], error=1e-4, rounds=7e-6)
-    assert sweep._is_rounded_away()
-    noted(sweep, Compensated.of(SCHEMES["dopri5"]), error=1e-4, rounds=5e-6)
-    assert not sweep._is_rounded_away(), "5 times the bound after two schemes"
-    noted(sweep, SCHEMES["tsit5"], error=1e-4, rounds=1e-3)
-    assert sweep._is_rounded_away(), "5 times the bound after three"
-
-
-def test_few_schemes_are_tried_of_what_float32_cannot_hold(tmp_path: Path) -> None:
-    """1e-12 is asked of 24 bits: the search ends after two schemes, each with compensated sums besides."""
-    evaluator = evaluator_of(tmp_path)
-    said: list[str] = []
-    with pytest.raises(IsoclineError) as caught:
-        choose(evaluator, 1e-4, None, said.append, rounding=1e-12)
-    assert [item.code for item in caught.value.diagnostics] == ["E632"]
-    told = [line for line in said if line.startswith("faded:") and "float32 rounds it by" in line]
-    assert len(told) == 2

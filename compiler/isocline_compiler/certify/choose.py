@@ -49,9 +49,6 @@ NEAR, FAR = 200.0, 4000.0
 steps at least.
 """
 SHARES = 6
-PATIENCE = 12
-"""How many schemes are exact enough, two or more, times the bounds by which float32 rounds their best grid: above it no
-other is tried. After two it is 6 bounds, after six 2: the others take more steps, which round more."""
 QUIET = 2.0
 """Seconds without a word of a search."""
 
@@ -152,16 +149,7 @@ class Sweep:
             tried = [trial for trial in self.trials.values() if trial.scheme in {item.title for item in schemes}]
             if self.pace is None and tried and min(trial.error for trial in tried) > HOPELESS:
                 break  # the scheme of the highest order saw nothing of the solution, with all the steps there are
-            if found is None and self._is_rounded_away():
-                break
         return found
-
-    def _is_rounded_away(self) -> bool:
-        """Whether float32 rounds the grids of several schemes far too much, with compensated sums, too."""
-        exact = [trial for trial in self.rounded if trial.error <= self.bound]
-        schemes = {trial.scheme for trial in exact if not isinstance(self.grids[trial].scheme, Compensated)}
-        least = min((self.rounded[trial] for trial in exact), default=0.0)
-        return len(schemes) > 1 and len(schemes) * least > PATIENCE * self.rounding
 
     def _last_resort(self) -> Trial | None:
         """A grid that uses up what is kept back of the bound on rounding: the certificate decides."""

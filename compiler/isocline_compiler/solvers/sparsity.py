@@ -18,7 +18,6 @@ from scipy.sparse.csgraph import reverse_cuthill_mckee
 from isocline_compiler.graph import Array, Node, topological, value_of
 from isocline_compiler.graph.tensor_type import TensorType
 from isocline_compiler.ops import arithmetic, comparison, convolution, indexing, linear, reduction, shaping
-from isocline_compiler.ops.evaluation import applied
 
 MOVES = frozenset({
     shaping.RESHAPE, shaping.TRANSPOSE, shaping.EXPAND, indexing.SLICE, indexing.SELECT, indexing.PAD, indexing.CONCAT,
@@ -91,6 +90,10 @@ def _reached(node: Node, moving: Sequence[int], found: Mapping[Node, Array]) -> 
             return sum(given, whole)
         known = node.op is not indexing.GATHER or value_of(node.inputs[1]) is not None
         if (node.op in MOVES and known) or (node.op in LINEAR and len(moving) == 1):
+            from isocline_compiler.ops.evaluation import (
+                applied,
+            )  # torch is loaded when a Jacobian is wanted, not before
+
             arrays = [found[x] if x in found else _beside(node, x, rows) for x in node.inputs]
             return applied(node.op, arrays, node.attrs)
     every = sum((item.reshape(rows, -1).any(1) for item in given), np.zeros(rows))
