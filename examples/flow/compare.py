@@ -26,7 +26,7 @@ FOLDER = Path(__file__).parent
 OUT = Path("build/flow")
 SPACING = 0.02
 LOW, HIGH = np.array([-2.5, -2.0]), np.array([3.5, 2.5])
-KINDS = ("moons", "taynode", "steer", "ot_flow", "matching")
+KINDS = ("moons", "taynode", "ot_flow", "matching")
 """Flows of the moons, trained in as many ways."""
 
 

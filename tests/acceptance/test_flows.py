@@ -1,4 +1,4 @@
-"""The flows of `examples/flow`, trained for a moment: what they deploy, by scipy and torch's autograd once more."""
+"""The flows of `examples/flow` and one of STEER, trained for a moment: by scipy and torch's autograd once more."""
 
 from __future__ import annotations
 
@@ -24,6 +24,7 @@ from isocline_runtime import load
 from tests.solves import unrolled
 
 FLOWS = Path(__file__).parents[2] / "examples" / "flow"
+PROGRAMS = Path(__file__).parent / "programs"
 Weights = dict[str, Tensor]
 Velocity = Callable[[Tensor, Tensor], Tensor]
 """Of one point at one time."""
@@ -95,8 +96,8 @@ def normal_log_density(z: np.ndarray) -> np.ndarray:
 
 def briefly(name: str) -> str:
     """The file, to be trained for three epochs, and to be deployed in double precision to 1e-6."""
-    text = (FLOWS / f"{name}.dyn").read_text()
-    text, epochs = re.subn(r"epochs \d+", "epochs 3", text)
+    folder = PROGRAMS if name == "steer" else FLOWS
+    text, epochs = re.subn(r"epochs \d+", "epochs 3", (folder / f"{name}.dyn").read_text())
     text, error = re.subn(r"deploy \{.*\}", "deploy { solver auto(error=1e-6); dtype float64 }", text, flags=re.S)
     assert epochs == error == 1
     return text
