@@ -118,13 +118,20 @@ def start_twice(span: Span | None, state: str, first: Span | None) -> Draft:
 
 
 @message("E312")
-def start_shape(span: Span | None, state: str, found: str, expected: str) -> Draft:
+def start_shape(span: Span | None, state: str, found: str, expected: str, samples: int | str | None = None) -> Draft:
     """The starting value of a state has another shape than the state.
 
     field f(t, h: real[5]) { ... }
     h = solve f from h = x over 0..1         # x is real[2]: pad(x, 3) makes it real[5]
+
+    The result of a solve with samples has them as its first axis. A solve with as many goes on from there, each sample
+    from its own:
+
+    early = solve market from s = 1 over 0..1 samples 256
+    late  = solve market from s = early over 1..2 samples 256
     """
-    return Draft(span, f"`{state}` starts from {found}, expected {expected}")
+    hint = None if samples is None else f"it has {samples} samples: go on from each with `samples {samples}`"
+    return Draft(span, f"`{state}` starts from {found}, expected {expected}", hint)
 
 
 @message("E313")
