@@ -15,7 +15,7 @@ from typing import Any, Literal, TypeAlias
 from isocline_compiler.graph import ARGUMENT, Node, Nodes, Op, Region, Stop, here, leaf
 from isocline_compiler.graph.called import Called
 from isocline_compiler.graph.noise import Calculus, Noise, NoiseKind, Ordering
-from isocline_compiler.graph.tensor_type import BATCH, Shape, Size, TensorType
+from isocline_compiler.graph.tensor_type import BATCH, Shape, Size, TensorType, points_of
 from isocline_dsl.tree import Span
 
 
@@ -113,7 +113,8 @@ class SolveSpec:
 
     `name` is that of the solution, unique in a graph; `field` that of the declaration, for messages. `varies` names the
     solve whose variation this one is: it shares that one's scheme and grid. `kinds` are all that hold of its noise,
-    `samples` the paths of each sample, whose axis follows that of the batch.
+    `samples` the paths of each sample, whose axis follows that of the batch; `apart`: each path has a start of its own,
+    and every initial state a batch axis that holds them side by side, (samples batch, ...).
     """
 
     name: str
@@ -127,6 +128,7 @@ class SolveSpec:
     varies: str | None = None
     kinds: frozenset[NoiseKind] = frozenset()
     samples: int | None = None
+    apart: bool = False
     ordering: Ordering = "independent"
 
     def __post_init__(self) -> None:
@@ -181,12 +183,15 @@ def _solve_types(*types: TensorType, spec: SolveSpec, **_: Any) -> tuple[TensorT
     if interval.everywhere:
         times = (len(interval.times) if interval.times is not None else types[-1].shape[-1],)
     paths: tuple[Size, ...] = () if spec.samples is None else (spec.samples,)
-    driven = bool(spec.noises)
-    return tuple(x.with_shape((*_lead(x, driven), *paths, *times, *x.sample)) for x in states)
+    return tuple(x.with_shape((*_lead(x, spec), *paths, *times, *x.sample)) for x in states)
 
 
-def _lead(state: TensorType, driven: bool) -> Shape:
-    return state.shape[:1] if state.batched else (BATCH,) if driven else ()
+def _lead(state: TensorType, spec: SolveSpec) -> Shape:
+    """The batch axis of a state, without the paths that start apart."""
+    if not state.batched:
+        return (BATCH,) if spec.noises else ()
+    lead = str(state.shape[0])
+    return (lead.removeprefix(points_of("", spec.samples)) if spec.apart and spec.samples else lead,)
 
 
 def _no_torch(*_: Any, **__: Any) -> Any:
@@ -304,8 +309,7 @@ class Solve:
     @property
     def argument_types(self) -> tuple[TensorType, ...]:
         """What the region's arguments after the time are: those of the states are driven apart by noise."""
-        driven = bool(self.spec.noises)
-        states = [x.type.with_shape((*_lead(x.type, driven), *x.type.sample)) for x in self.initial]
+        states = [x.type.with_shape((*_lead(x.type, self.spec), *x.type.sample)) for x in self.initial]
         slices = [value.type.with_shape(value.type.shape[1:]) for _, value in self.field_rows]
         return (*states, *(x.type for x in self.captured), *slices)
 

@@ -2,25 +2,33 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, MutableSequence, Sequence
 from typing import TypeAlias
 
 from isocline_compiler.graph import ARGUMENT, Fault, Node, leaf, transform
 from isocline_compiler.graph.tensor_type import BATCH, TensorType, describe
+from isocline_compiler.lower.outside import Body
 from isocline_compiler.ops.points import MERGE_POINTS, SPLIT_POINTS
 from isocline_compiler.solvers.points import at_points, enlarge
 from isocline_compiler.vocabulary.functions.ensembles import ensemble_axis
 from isocline_compiler.vocabulary.functions.kinds import WordCall
 from isocline_dsl.messages import calls
 
-Body: TypeAlias = "Callable[[tuple[Node, ...]], Node]"
+Function: TypeAlias = "Callable[[tuple[Node, ...]], Node]"
 
 
-def each_member(callee: str, body: Body, arguments: Sequence[Node], ranks: Sequence[int], over: WordCall) -> Node:
+def each_member(
+    callee: str,
+    body: Function,
+    arguments: Sequence[Node],
+    ranks: Sequence[int],
+    over: WordCall,
+    bodies: MutableSequence[Body],
+) -> Node:
     """(batch, m, ...) -> (batch, m, ...): `body` of each of the m samples, whose other arguments are the same for all.
 
     `ranks` are those that `body` declares: an argument with one axis more has the samples first. Raises `Fault` where
-    no argument has, or where an axis is not that of samples.
+    no argument has, or where an axis is not that of samples. What the arguments of `body` stand for goes to `bodies`.
     """
     several = [x.type.batched and len(x.type.sample) == rank + 1 for x, rank in zip(arguments, ranks, strict=True)]
     count = _count(callee, arguments, several, over)
@@ -29,7 +37,9 @@ def each_member(callee: str, body: Body, arguments: Sequence[Node], ranks: Seque
         MERGE_POINTS(x) if many else at_points(x, count) if x.type.batched else x
         for x, many in zip(arguments, several, strict=True)
     ]
-    (result,) = transform([body(tuple(of_one))], enlarge(count), dict(zip(of_one, of_all, strict=True)))
+    known = dict(zip(of_one, of_all, strict=True))
+    bodies.append(Body({x: known[x] for x in of_one if x.op is ARGUMENT}, count))
+    (result,) = transform([body(tuple(of_one))], enlarge(count), known)
     return SPLIT_POINTS(result, count=count)
 
 

@@ -20,8 +20,10 @@ from isocline_compiler.lower.expressions import Expressions, Frame, NetCall, Sol
 from isocline_compiler.lower.faults import LowerError, Mistakes, Poisoned
 from isocline_compiler.lower.known_numbers import Numbers
 from isocline_compiler.lower.marked import Summand, apart
+from isocline_compiler.lower.outside import Body
 from isocline_compiler.lower.reach import by_use
 from isocline_compiler.lower.weights import LayerScope, WeightTable
+from isocline_compiler.ops.normalisation import BATCH_NORM
 from isocline_compiler.vocabulary.controls import ControlPath
 from isocline_dsl import messages
 from isocline_dsl.tree import Assign, Differential, Equation, Field, Span
@@ -69,6 +71,8 @@ class Captures:
     found: dict[Node, Node] = field(default_factory=dict)
     paths: dict[str, ControlPath] = field(default_factory=dict)
     """The controls among them."""
+    body: Body = field(default_factory=lambda: Body({}))
+    """The arguments, and what they stand for."""
 
     def lookup(self, name: str, span: Span) -> Value:
         value = self.outer(name, span)
@@ -84,6 +88,7 @@ class Captures:
             return node  # weights and constants only: a region may hold these as they are
         if node not in self.found:
             self.found[node] = leaf(ARGUMENT, name, node.type)
+            self.body.arguments[self.found[node]] = node
         return self.found[node]
 
 
@@ -99,6 +104,7 @@ class FieldBody:
     def lower(self, batched: bool, time_batched: bool) -> Derived:
         """The region over (t, states, captured values, slices of stacked weights). Raises LowerError."""
         captures = Captures(self.around.outer)
+        self.around.table.bodies.append(captures.body)
         name = self.declaration.name.text
         steps = self.scheme.options["steps"] if self.declaration.per_step and self.scheme else None
         scope = LayerScope(self.around.table, name, steps)
@@ -118,6 +124,7 @@ class FieldBody:
         results = tuple(equations.drifts[state.name] for state in self.states)
         marked = tuple(equations.stiff.values())
         diffused = tuple(item.node for _, item in equations.diffusions)
+        refuse_batch_norm((*results, *marked, *diffused))
         touches = any(node.type.batched for node in (*results, *marked, *diffused)) and not batched
         if batched:
             results = tuple(
@@ -260,6 +267,13 @@ class FieldBody:
                 signed = -fitted if item.negative else fitted
                 total = signed if total is None else total + signed
         return total
+
+
+def refuse_batch_norm(values: Sequence[Node]) -> None:
+    """A solution must not depend on the other samples of its batch. Raises LowerError at the layer."""
+    for node in topological(values):
+        if node.op is BATCH_NORM:
+            raise LowerError(messages.batch_within(node.span))
 
 
 def replace_path(scope: LayerScope, path: str) -> LayerScope:

@@ -9,7 +9,7 @@ from isocline_compiler.graph import Fault, Node, at, substitute
 from isocline_compiler.graph.solve import Solve
 from isocline_compiler.lower.expressions import Expressions, Frame, Solution, Value
 from isocline_compiler.lower.faults import LowerError
-from isocline_compiler.lower.field_body import Captures
+from isocline_compiler.lower.field_body import Captures, refuse_batch_norm
 from isocline_compiler.vocabulary.functions.record import bind
 from isocline_compiler.vocabulary.integral import INTEGRAL, along
 from isocline_dsl import messages, tree
@@ -27,10 +27,12 @@ def integral(
     solve = _solve(given["over"], outer)
     field = declared[solve.spec.field]
     captures = Captures(outer.frame.lookup)
+    outer.frame.scope.table.bodies.append(captures.body)
     states = frozenset(argument.name.text for argument in field.states)
     frame = Frame(outer.frame.scope, captures.lookup, _names(solve, field), states)
     inside = Expressions(frame, outer.numbers, outer.nets, outer.call_net)
     value = inside.node(given["expression"])
+    refuse_batch_norm([value])
     solve, known = solve.capturing(list(captures.found.items()))
     with at(call.span):
         return along(solve, *substitute([value], known))

@@ -20,12 +20,15 @@ from isocline_compiler.lower.expressions import Expressions, Solution
 from isocline_compiler.lower.faults import LowerError, Poisoned
 from isocline_compiler.lower.field_body import Around, FieldBody
 from isocline_compiler.lower.known_numbers import Numbers
+from isocline_compiler.ops.points import MERGE_POINTS
 from isocline_compiler.solvers.grid import discretise
 from isocline_compiler.solvers.noise_kinds import noise_kinds
+from isocline_compiler.solvers.points import at_points
 from isocline_compiler.solvers.schemes import SCHEMES
+from isocline_compiler.vocabulary.functions.ensembles import has_samples
 from isocline_dsl import messages
 from isocline_dsl.diagnostics import IsoclineError
-from isocline_dsl.tree import Argument, Binding, Equation, Field, Range, Solve
+from isocline_dsl.tree import Argument, Binding, Equation, Expression, Field, Range, Solve
 
 MOST_SAMPLES = 2**24
 """More than this the generator of noise cannot number."""
@@ -50,7 +53,8 @@ class SolveLowering:
     def lower(self, name: str, solve: Solve, declaration: Field, expressions: Expressions) -> Solution:
         """The solution called `name`, a value a state. `expressions` lowers what is around it. Raises LowerError."""
         states = states_of(declaration, self.numbers)
-        initial = self._initial(solve, states, expressions)
+        count = None if solve.samples is None else self.numbers.integer(solve.samples)
+        initial, apart = self._initial(solve, states, expressions, count)
         interval, times = self._interval(solve, expressions)
         scheme = scheme_called(solve.scheme, self.numbers) if solve.scheme is not None else None
         if scheme is not None:
@@ -77,7 +81,7 @@ class SolveLowering:
             name, declaration.name.text, states, interval, scheme,
             terms=derived.terms,
             rows=_weights_of_steps(derived.stacked, interval),
-            noises=self._sources(name, derived.noises), samples=samples, ordering=ordering,
+            noises=self._sources(name, derived.noises), samples=samples, apart=apart, ordering=ordering,
         )  # fmt: skip
         record = SolveRecord(spec, derived.region, initial, derived.captured, derived.stacked, times, here())
         if driven:
@@ -119,7 +123,12 @@ class SolveLowering:
             raise LowerError(messages.no_lattice(word.span, ordering, heavy))
         return count, ordering
 
-    def _initial(self, solve: Solve, states: Sequence[State], expressions: Expressions) -> tuple[Node, ...]:
+    def _initial(
+        self, solve: Solve, states: Sequence[State], expressions: Expressions, count: int | None
+    ) -> tuple[tuple[Node, ...], bool]:
+        """The start of each state; and whether one of them has samples of its own: then all are for each of the `count`
+        samples, (count batch, ...).
+        """
         given: dict[str, Binding] = {item.name.text + "'" * item.order: item for item in solve.initial}
         if not given.keys() <= {state.name for state in states}:
             raise Poisoned  # the start of something that is no state: reported where names are resolved
@@ -127,16 +136,14 @@ class SolveLowering:
         for state in states:
             if state.name not in given:
                 raise LowerError(messages.state_without_start(solve.span, state.name, solve.field.text))
-            value = given[state.name].value
-            with at(value.span):
-                node = conform(expressions.node(value), state.shape)
-            if node is None:
-                found = describe(expressions.node(value).type)
-                raise LowerError(
-                    messages.start_shape(value.span, state.name, found, describe(TensorType("real", state.shape)))
-                )
-            nodes.append(node)
-        return tuple(nodes)
+            nodes.append(_start(state, given[state.name].value, expressions, count))
+        apart = [node.op is MERGE_POINTS for node in nodes]
+        if count is None or not any(apart):
+            return tuple(nodes), False
+        return tuple(
+            node if own or not node.type.batched else at_points(node, count)
+            for node, own in zip(nodes, apart, strict=True)
+        ), True
 
     def _interval(self, solve: Solve, expressions: Expressions) -> tuple[Interval, Node | None]:
         if isinstance(solve.times, Range):
@@ -179,6 +186,21 @@ def states_of(declaration: Field, numbers: Numbers) -> tuple[State, ...]:
         order = orders.get(argument.name.text, 1)
         found.extend(State(argument.name.text + "'" * k, shape) for k in range(order))
     return tuple(found)
+
+
+def _start(state: State, value: Expression, expressions: Expressions, count: int | None) -> Node:
+    """The start of a state in its shape, or of each of `count` samples, side by side. Raises LowerError."""
+    with at(value.span):
+        found = expressions.node(value)
+        node = conform(found, state.shape)
+        if node is not None:
+            return node
+        several = found.type.kind == "real" and has_samples(found) and found.type.sample[1:] == state.shape
+        if several and found.type.sample[0] == count:
+            return MERGE_POINTS(found)
+    samples = found.type.sample[0] if several else None
+    expected = describe(TensorType("real", state.shape))
+    raise LowerError(messages.start_shape(value.span, state.name, describe(found.type), expected, samples))
 
 
 def _state_shape(argument: Argument, numbers: Numbers) -> Shape:

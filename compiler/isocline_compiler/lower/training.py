@@ -102,6 +102,7 @@ class TrainLowering:
                 if name not in self.draws:
                     self.draws[name] = random_value(drawn[name], self.values.numbers)
                     self.drawn[name] = self.expressions.frame.names[name] = drawn_leaf(self.draws[name])
+                    self.values.table.drawn.add(self.drawn[name])
                 return self.expressions.frame.names[name]
             if name not in definitions:
                 return self.values.get(name, span)

@@ -103,7 +103,7 @@ class FileValues:
 
     def rehearse(self) -> None:
         """Lower nets and fields for themselves: in a file with mistakes, what uses them may never get as far."""
-        solving = self._solving()
+        solving, self.table.alone = self._solving(), True
         for name in reversed(by_use(self.declared)):  # what calls others before them: those are done then, too
             declaration = self.declared[name]
             if isinstance(declaration, Net) and name not in self.inlined:
@@ -209,7 +209,9 @@ class FileValues:
         if over is None or not arguments:
             return self._body_of(net, arguments, span)
         ranks = [self._rank(item) for item in net.arguments]
-        return each_member(name, lambda nodes: self._body_of(net, nodes, span), arguments, ranks, over)
+        return each_member(
+            name, lambda nodes: self._body_of(net, nodes, span), arguments, ranks, over, self.table.bodies
+        )
 
     def _body_of(self, net: Net, arguments: tuple[Node, ...], span: Span) -> Node:
         """A net's body with its arguments in place; every call shares the net's weights. Raises LowerError."""

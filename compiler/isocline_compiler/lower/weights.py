@@ -9,8 +9,9 @@ from typing import Literal
 
 import numpy as np
 
-from isocline_compiler.graph import ARGUMENT, WEIGHT, Array, Fault, Node, leaf
+from isocline_compiler.graph import ARGUMENT, WEIGHT, Array, Fault, Node, leaf, topological
 from isocline_compiler.graph.tensor_type import Shape, TensorType
+from isocline_compiler.lower.outside import Body, outside
 from isocline_compiler.model import Initializer, Statistic, Weight
 from isocline_dsl import messages
 from isocline_dsl.messages import calls
@@ -35,6 +36,12 @@ class WeightTable:
     """Samples of the ensemble that `deploy` asks for: what `over=samples` goes over where no solve has samples."""
     controls: frozenset[str] = frozenset()
     """The names that are called as functions of time."""
+    bodies: list[Body] = field(default_factory=list)
+    """Fields and nets of each sample that were entered: what their arguments stand for."""
+    drawn: set[Node] = field(default_factory=set)
+    """Values that are drawn anew for each sample and step of training."""
+    alone: bool = False
+    """Whether nets and fields are lowered for their mistakes only, with nothing around them."""
 
     def get(self, name: str, shape: tuple[int, ...], initial: Initializer, role: Role, span: Span | None) -> Node:
         """The leaf of a weight; asked for again, the same leaf."""
@@ -51,7 +58,15 @@ class WeightTable:
         return known
 
     def statistic(self, source: Node, axes: tuple[int, ...], span: Span | None) -> tuple[Node, Node]:
-        """Mean and deviation of `source`, kept along the sample axes `axes`, fitted on the training split."""
+        """Mean and deviation of `source`, kept along the sample axes `axes`, fitted on the training split.
+
+        Within a field it is that of the value around it. Raises `Fault` where the source has none when it is fitted.
+        """
+        source = outside(source, self.bodies)
+        without = [node for node in topological([source]) if node.op is ARGUMENT or node in self.drawn]
+        if without and not self.alone:
+            name = str(without[0].attrs["name"]).removeprefix("draw ")
+            raise Fault(lambda at: messages.statistic_within(at or span, name))
         key = (source, axes)
         if key not in self.statistics:
             base = source.attrs.get("name", f"statistic_{len(self.fitted) + 1}")

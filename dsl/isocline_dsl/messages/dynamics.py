@@ -118,13 +118,20 @@ def start_twice(span: Span | None, state: str, first: Span | None) -> Draft:
 
 
 @message("E312")
-def start_shape(span: Span | None, state: str, found: str, expected: str) -> Draft:
+def start_shape(span: Span | None, state: str, found: str, expected: str, samples: int | str | None = None) -> Draft:
     """The starting value of a state has another shape than the state.
 
     field f(t, h: real[5]) { ... }
     h = solve f from h = x over 0..1         # x is real[2]: pad(x, 3) makes it real[5]
+
+    The result of a solve with samples has them as its first axis. A solve with as many goes on from there, each sample
+    from its own:
+
+    early = solve market from s = 1 over 0..1 samples 256
+    late  = solve market from s = early over 1..2 samples 256
     """
-    return Draft(span, f"`{state}` starts from {found}, expected {expected}")
+    hint = None if samples is None else f"it has {samples} samples: go on from each with `samples {samples}`"
+    return Draft(span, f"`{state}` starts from {found}, expected {expected}", hint)
 
 
 @message("E313")
@@ -310,6 +317,39 @@ def net_recursion(span: Span | None, cycle: Sequence[str]) -> Draft:
 def scan_carries_nothing(span: Span | None, name: str) -> Draft:
     """A `scan` starts a value that its body never changes. Assign it in the body, or use it without carrying it."""
     return Draft(span, f"the scan carries `{name}` but never changes it", f"assign `{name} = ...` in the body")
+
+
+@message("E334")
+def statistic_within(span: Span | None, name: str) -> Draft:
+    """`standardize` or `unstandardize` of what a field moves, or of a draw.
+
+    Mean and deviation are fitted to the training data before anything is solved, and are the same at every time. What
+    reads a state, the time or the weights of a step has no value then: the field would have to be solved with them
+    first. A `draw` is another number at each step. Standardize what a solve starts from; `layernorm` and `groupnorm`
+    normalise each value by itself.
+
+    field f(t, h: real[4]) { h' = h |> layernorm |> dense(4) }
+    h = solve f from h = x |> standardize over 0..1
+    """
+    return Draft(
+        span, f"mean and deviation are fitted before anything is solved or drawn, and `{name}` has no value then",
+        "standardize what a solve starts from; `layernorm` normalises a value by itself",
+    )  # fmt: skip
+
+
+@message("E335")
+def batch_within(span: Span | None) -> Draft:
+    """`batchnorm` in a field, or in a net that one calls.
+
+    Its mean and variance are of the batch while training, so that a solution would depend on the company in which it is
+    computed, and of all times at once when deployed. `layernorm` and `groupnorm` normalise each sample by itself.
+
+    field f(t, h: real[8, 5]) { h' = h |> groupnorm(4) |> tanh |> conv(8, kernel=3, pad=1) }
+    """
+    return Draft(
+        span, "`batchnorm` in a field makes a solution depend on the other samples of its batch",
+        "normalise by `groupnorm` or `layernorm`, or before the solve",
+    )  # fmt: skip
 
 
 @message("E385")

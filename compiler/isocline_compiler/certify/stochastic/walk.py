@@ -43,7 +43,8 @@ class SecondWalk:
         assert isinstance(choice.grid, Grid), "a grid that is known"
         grid, samples = choice.grid, solve.spec.samples or 1
         rows = len(next(iter(self.noise.values())))
-        x = tuple(_many(a, rows, samples, b.type.batched) for a, b in zip(initial, solve.initial, strict=True))
+        copies = 1 if solve.spec.apart else samples
+        x = tuple(_many(a, rows, copies, b.type.batched) for a, b in zip(initial, solve.initial, strict=True))
         held = tuple(
             _many(a, rows, samples, b.type.batched) if b.type.batched else a
             for a, b in zip(captured, solve.captured, strict=True)

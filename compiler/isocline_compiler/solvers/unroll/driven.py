@@ -60,14 +60,14 @@ def stacked(x: Node, samples: int | None) -> Node:
 
 
 def with_samples(solve: Solve, count: int) -> Solve:
-    """The solve of a batch that holds `count` copies of each sample side by side."""
+    """The solve of a batch that holds `count` copies of each sample side by side; starts that are apart are there."""
 
     def many(x: Node) -> Node:
         return MERGE_POINTS(repeated(x, count)) if x.type.batched else x
 
     return solve.rebuilt(
         region=enlarged(solve.region, count),
-        initial=tuple(map(many, solve.initial)),
+        initial=solve.initial if solve.spec.apart else tuple(map(many, solve.initial)),
         captured=tuple(map(many, solve.captured)),
         times=None if solve.times is None else many(solve.times),
     )
@@ -99,7 +99,8 @@ def side_by_side(graph: Graph) -> Graph:
         assert like is not None, "noise that drives no sample"
         solve = solve.rebuilt(initial=tuple(x if x.type.batched else SPREAD(x, like) for x in solve.initial))
         if count is not None:
-            solve = with_samples(solve.rebuilt(spec=replace(solve.spec, samples=None)), count)
+            solve = with_samples(solve, count)
+            solve = solve.rebuilt(spec=replace(solve.spec, samples=None, apart=False))
         done[node] = solve.node(), count
         return done[node][0]
 
