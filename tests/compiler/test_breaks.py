@@ -217,3 +217,37 @@ def test_a_net_of_the_time_is_read_where_the_weights_are_in_single_precision(tmp
     TorchProgram(model.graph)({"a": torch.tensor([0.5]), **given}, integrator=look)
     (jump,) = found[0].jumps
     assert jump.after == pytest.approx(np.float32(7.7) / np.float64(np.float32(0.3)), rel=1e-14)
+
+
+ALONG = """dyn 1
+model along
+input us: real[3] in (0, 1)
+control u = linear(us, step=50)
+field f(t, x: real) { x' = FORCE - 0.1*x }
+path = solve f from x = 0 over 0..100
+output x = path
+"""
+
+
+@pytest.mark.parametrize(
+    ("force", "narrow"),
+    [
+        ("exp(-((u(t) - 0.503)/0.0005)^2)", True),
+        ("1/(1e-7 + (u(t) - 0.503)^2)", True),
+        ("2*u(t)*u(t) + 3*u(t)", False),
+    ],
+)
+def test_a_pulse_along_a_path_is_found(force: str, narrow: bool, tmp_path: Path) -> None:
+    """u goes from 0 to 1 and back, in 50 each: at 25.15 and 74.85 it is 0.503, within 0.0005 for a fortieth of one."""
+    file = tmp_path / "along.dyn"
+    file.write_text(ALONG.replace("FORCE", force))
+    found: list[Breaks] = []
+
+    def look(node: Node, field: TorchField, initial: tuple, *_: object) -> tuple:
+        found.append(find_breaks(field.bound, node.attrs["spec"].interval.times))
+        return initial
+
+    TorchProgram(check(file).graph)({"us": torch.tensor([[0.0, 1.0, 0.0]], dtype=torch.float64)}, integrator=look)
+    assert [jump.after for jump in found[0].jumps] == [50.0]
+    for time in (25.15, 74.85):
+        assert any(abs(t - time) < 0.1 for t in found[0].features) == narrow

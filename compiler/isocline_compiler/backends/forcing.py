@@ -14,7 +14,17 @@ from isocline_compiler.backends.to_torch import Bound, Run, StraightLineProgram
 from isocline_compiler.derivatives.reverse_forward import dependent
 from isocline_compiler.graph import INPUT, WEIGHT, Array, Node, Region, topological
 from isocline_compiler.graph.solve import SOLVE
+from isocline_compiler.ops.arithmetic import ADD, DIV, MUL, NEG, SUB
+from isocline_compiler.ops.elementwise import SQUARE
+from isocline_compiler.ops.indexing import CONCAT, GATHER
+from isocline_compiler.ops.linear import LINEAR, MATMUL
 from isocline_compiler.ops.lookup import LOOKUPS
+from isocline_compiler.ops.reduction import REDUCE_SUM
+from isocline_compiler.ops.shaping import RESHAPE, SPREAD, TRANSPOSE
+
+POLYNOMIAL = (ADD, SUB, MUL, DIV, NEG, SQUARE, MATMUL, LINEAR, REDUCE_SUM, CONCAT, RESHAPE, TRANSPOSE, SPREAD, GATHER)
+"""What keeps polynomials of low degree such, as do operations that move entries; a division where nothing but knots
+divides."""
 
 
 @dataclass(frozen=True)
@@ -47,8 +57,10 @@ class Forcing:
         self.nodes = tuple(node for node in order if node in timed and node not in moved and node is not time)
         read = {item for node in order if node in moved for item in node.inputs} | set(region.results)
         paths = [node for node in self.nodes if node.op in LOOKUPS and node.inputs[-1] is time]
-        along = dependent(order, paths)  # smooth between knots, which are known
-        self.written = tuple(node for node in self.nodes if node not in along)
+        along = dependent(order, paths)
+        bending = _bending(order, time, paths)
+        bent = dependent(order, bending) | set(topological(bending))  # a pulse sits at a zero of what leads to it
+        self.written = tuple(node for node in self.nodes if node not in along or node in bent)
         self.read = tuple(node for node in self.written if node in read and node.type.kind == "real")
         self.switching = tuple(node for node in self.nodes if node.op.piece is not None and node not in paths)
         needed = dict.fromkeys((*self.written, *self.switching, *self.read))
@@ -119,6 +131,18 @@ class Forcing:
         run = replace(bound.run, bound=named, setting=replace(bound.run.setting, working=torch.float64))
         captured = [_widened(item) if i in self._held else item for i, item in enumerate(bound.captured)]
         return run, captured
+
+
+def _bending(order: Sequence[Node], time: Node, paths: Sequence[Node]) -> list[Node]:
+    """What makes more of the time than a polynomial between the knots of paths, whose rows stay while a piece lasts."""
+    moving, found = {time}, []
+    for node in order:
+        if node in paths or moving.isdisjoint(node.inputs):
+            continue
+        moving.add(node)
+        if not (node.op in POLYNOMIAL or node.op.moves) or (node.op is DIV and node.inputs[1] in moving):
+            found.append(node)
+    return found
 
 
 def _widened(value: Tensor) -> Tensor:

@@ -6,6 +6,7 @@ and compared by identity; a pass never changes one, it makes new ones. A graph i
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
@@ -357,23 +358,18 @@ def _structure(roots: Iterable[Node]) -> nx.DiGraph[int]:
 
 def regions_of(node: Node) -> Iterator[Region]:
     """The regions that a node holds among its attributes."""
-    for value in node.attrs.values():
-        if isinstance(value, Region):
-            yield value
+    return (value for value in node.attrs.values() if isinstance(value, Region))
 
 
 def everything(roots: Iterable[Node]) -> Iterator[Node]:
     """Nodes reachable from `roots`, those inside regions included, each once."""
     seen: set[Node] = set()
     for node in topological(roots):
-        for region in regions_of(node):
-            for inner in everything(region.results):
-                if inner not in seen:
-                    seen.add(inner)
-                    yield inner
-        if node not in seen:
-            seen.add(node)
-            yield node
+        inner = (item for region in regions_of(node) for item in everything(region.results))
+        for item in itertools.chain(inner, (node,)):
+            if item not in seen:
+                seen.add(item)
+                yield item
 
 
 def transform(

@@ -179,9 +179,8 @@ def _solve_types(*types: TensorType, spec: SolveSpec, **_: Any) -> tuple[TensorT
     What is driven by noise differs from sample to sample wherever it starts.
     """
     states, interval = types[: len(spec.states)], spec.interval
-    times: tuple[Size, ...] = ()
-    if interval.everywhere:
-        times = (len(interval.times) if interval.times is not None else types[-1].shape[-1],)
+    count: Size = len(interval.times) if interval.times is not None else types[-1].shape[-1]
+    times = (count,) if interval.everywhere else ()
     paths: tuple[Size, ...] = () if spec.samples is None else (spec.samples,)
     return tuple(x.with_shape((*_lead(x, spec), *paths, *times, *x.sample)) for x in states)
 
@@ -395,8 +394,7 @@ class Solve:
                 rows.append((row, value, argument))
         if len(kept) == len(self.captured) and len(rows) == len(self.stacked):
             return self
-        head = self.region.arguments[: 1 + len(self.initial)]
-        own = (*head, *(a for _, a in kept), *(a for _, _, a in rows if a is not None))
+        own = (self.time, *self.state_arguments, *(a for _, a in kept), *(a for _, _, a in rows if a is not None))
         spec, region = replace(self.spec, rows=tuple(row for row, _, _ in rows)), Region(own, self.region.results)
         captured, stacked = tuple(value for value, _ in kept), tuple(value for _, value, _ in rows)
         return replace(self, spec=spec, region=region, captured=captured, stacked=stacked)

@@ -14,9 +14,9 @@ from isocline_compiler.lower.faults import LowerError
 from isocline_compiler.lower.known_numbers import Numbers
 from isocline_compiler.ops.reduction import REDUCE_SUM
 from isocline_compiler.ops.shaping import RESHAPE
-from isocline_compiler.vocabulary.controls import INTERPOLANTS, MOST_CUBIC, ControlPath, log_signature
+from isocline_compiler.vocabulary.controls import INTERPOLANTS, MOST_KNOTS, ControlPath, log_signature
 from isocline_dsl.messages import driven
-from isocline_dsl.tree import Call, Control, Expression, Keyword, Number, Term
+from isocline_dsl.tree import Call, Control, Expression, Keyword, Number, Span, Term
 
 SIGNATURE = "log_signature"
 EVEN, LISTED, WINDOW = "step", "at", "window"
@@ -76,7 +76,7 @@ def _knots(call: Call, options: dict[str, Keyword], values: Node, expressions: E
         return constant(step * np.arange(count))
     given = options[LISTED].value
     node = expressions.node(given)
-    expected = describe(TensorType("real", (count,)))
+    expected = f"{describe(TensorType('real', (count,)))}, one for each row of its values"
     if node.type.kind != "real" or node.type.sample != (count,):
         raise LowerError(driven.control_times(given.span, describe(node.type), expected))
     known = value_of(node)
@@ -100,8 +100,8 @@ def _signature(
         raise LowerError(
             driven.log_signature_usage(window.span, f"has a window of {pieces} of {len(known) - 1} pieces")
         )
-    if len(known) > MOST_CUBIC:
-        raise LowerError(driven.spline_of_many_knots(call.span, len(known), MOST_CUBIC))
+    if len(known) > MOST_KNOTS:
+        raise LowerError(driven.spline_of_many_knots(call.span, len(known), MOST_KNOTS))
     with at(call.span):
         times, walked = log_signature(known, values, pieces)
         return ControlPath(name, INTERPOLANTS["linear"], constant(times), (walked,))
@@ -148,7 +148,7 @@ def _spread_over(rate: Node, rank: int) -> Node:
     return RESHAPE(rate, shape=(rate.shape[0], *(1,) * rank)) if rate.type.batched else rate
 
 
-def check_reach(path: ControlPath, times: tuple[float, ...] | None, span: object) -> None:
+def check_reach(path: ControlPath, times: tuple[float, ...] | None, span: Span | None) -> None:
     """A path that is not held must be given over the whole of a solve whose times are known. Raises LowerError."""
     known: Array | None = value_of(path.knots)
     if path.kind.jumps or known is None or times is None:
@@ -157,7 +157,7 @@ def check_reach(path: ControlPath, times: tuple[float, ...] | None, span: object
     slack = 1e-9 * max(abs(low), abs(high), high - low)
     if low < known[0] - slack or high > known[-1] + slack:
         words = (f"{value:g}" for value in (known[0], known[-1], times[0], times[-1]))
-        raise LowerError(driven.control_left_behind(span, path.name, *words))  # type: ignore[arg-type]
+        raise LowerError(driven.control_left_behind(span, path.name, *words))
 
 
 __all__ = ["check_reach", "control_path", "controlled"]

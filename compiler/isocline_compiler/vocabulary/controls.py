@@ -12,9 +12,9 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import cached_property
-from typing import Any, TypeAlias
+from typing import TypeAlias
 
 import numpy as np
 
@@ -140,7 +140,6 @@ class Interpolant:
     doc: str
     jumps: bool = False
     example: str = ""
-    options: Mapping[str, Any] = field(default_factory=dict)
 
 
 def _values_alone(knots: Node, values: Node) -> tuple[Node, ...]:
@@ -207,8 +206,8 @@ def _cubic_rate(piece: Piece) -> Sequence[Weights]:
     return ({0: -1.0 / h, 1: 1.0 / h}, {0: (1.0 - 3.0 * r * r) * sixth, 1: (3.0 * s * s - 1.0) * sixth})
 
 
-MOST_CUBIC = 512
-"""Knots of a natural spline: its second derivatives are a product with a matrix of so many rows."""
+MOST_KNOTS = 512
+"""Knots of a natural spline or a log-signature: each is a product with a matrix of so many rows."""
 
 
 def _curvatures(knots: Node, values: Node) -> tuple[Node, ...]:
@@ -216,8 +215,8 @@ def _curvatures(knots: Node, values: Node) -> tuple[Node, ...]:
     known = value_of(knots)
     if known is None:
         raise Fault(lambda span: driven.spline_of_unknown_knots(span))
-    if len(known) > MOST_CUBIC:
-        raise Fault(lambda span: driven.spline_of_many_knots(span, len(known), MOST_CUBIC))
+    if len(known) > MOST_KNOTS:
+        raise Fault(lambda span: driven.spline_of_many_knots(span, len(known), MOST_KNOTS))
     matrix = constant(natural_spline(known))
     lead = int(values.type.batched)
     moved = TRANSPOSE(values, perm=(*range(lead), *range(lead + 1, values.type.rank), lead))

@@ -176,13 +176,12 @@ class LinearTwoStep(Scheme):
     name: str
     reference: str
     k: float = 0.0
+    order: float = 1.0
     options: ClassVar[Mapping[str, Any]] = MappingProxyType({"steps": None, "k": 0.0})
     search: ClassVar[Search] = "named"
 
-    @property
-    def order(self) -> float:  # type: ignore[override]
-        """1 for Euler's scheme, else 0: it solves another equation."""
-        return 0.0 if self.k else 1.0
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "order", 0.0 if self.k else 1.0)  # of Euler's scheme, else of another equation
 
     def with_options(self, options: Mapping[str, Any]) -> Scheme:
         """With the k that is asked for."""

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from isocline_compiler.graph import ARGUMENT, Array, Node, constant, leaf, substitute, topological, value_of
+from isocline_compiler.graph import ARGUMENT, Array, Node, Region, constant, leaf, substitute, topological, value_of
 from isocline_compiler.graph.solve import Row, Solve
 from isocline_compiler.ops.indexing import SLICE
 from isocline_compiler.ops.lookup import LOOKUP
@@ -65,7 +65,7 @@ def with_rows_of_controls(solve: Solve, choice: Discretisation, places: Sequence
         lead = int(rows.type.batched)
         stacked.append(TRANSPOSE(rows, perm=(lead, *range(lead), *range(lead + 1, rows.type.rank))))
         fresh[node] = leaf(ARGUMENT, f"piece{number}", node.type)
-    region = type(solve.region)(solve.region.arguments, substitute(solve.region.results, fresh))
+    region = Region(solve.region.arguments, substitute(solve.region.results, fresh))
     names = [Row(f"piece{number}", "control", "each") for number in range(len(chosen))]
     return solve.rebuilt(region=region).with_rows(names, stacked, list(fresh.values()))
 
