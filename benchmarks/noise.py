@@ -3,8 +3,9 @@
     python -m benchmarks.noise [--rounds 20] [--batches 1 32]
 
 The equation is ds = 0.05 s dt + 0.2 s dW with five entries, Euler and Maruyama's scheme in single precision, one
-thread, the fastest of some rounds in which all take turns. "steps alone" is given its noise. torchsde draws by its
-BrownianInterval, diffrax, where it is installed, by its UnsafeBrownianPath, the cheapest it has, compiled beforehand.
+thread, the fastest of some rounds in which all take turns: the whole, which draws and steps, and either of the two
+alone. torchsde draws by its BrownianInterval, diffrax, where it is installed, by its UnsafeBrownianPath, the cheapest
+it has, compiled beforehand.
 """
 
 from __future__ import annotations
@@ -94,7 +95,11 @@ def by_torchsde(batch: int) -> dict[str, Contender]:
             end = torchsde.sdeint(Market(), start, times, bm=brownian, method="euler", dt=1 / STEPS)[-1]
             return end.reshape(batch, SAMPLES, ENTRIES).mean(1)
 
-    return {"torchsde": run, "torchsde, steps alone": lambda: run(Given())}
+    def drawn() -> list[torch.Tensor]:
+        motion = torchsde.BrownianInterval(0.0, 1.0, start.shape, dtype=start.dtype)
+        return [motion(i / STEPS, (i + 1) / STEPS) for i in range(STEPS)]
+
+    return {"torchsde": run, "torchsde, steps alone": lambda: run(Given()), "torchsde, noise alone": drawn}
 
 
 def by_diffrax(batch: int) -> dict[str, Contender]:

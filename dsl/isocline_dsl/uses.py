@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 
 from isocline_dsl import tree
 from isocline_dsl.diagnostics import Diagnostic
-from isocline_dsl.messages import dynamics, names, noise
+from isocline_dsl.messages import dynamics, names, noise, scans
 from isocline_dsl.messages.message import nearest
 from isocline_dsl.scopes import BUILT_IN, VALUES, Meaning, Scope
 
@@ -213,25 +213,38 @@ class Uses:
                 self.found.append(dynamics.state_without_start(node.span, state, node.field.text))
 
     def _scan(self, node: tree.Scan, place: Place) -> None:
+        """The rows and the states are known in the body, whose assignments follow one another."""
         for sequence in node.over:
             self.read(sequence, place)
         inner = Scope(place.scope)
         for binding in node.initial:
             self.read(binding.value, place)
-            inner.declare(binding.name, "state")
-        for name in node.names:
-            inner.declare(name, "argument")
+        for name, kind in (*((item.name, "state") for item in node.initial), *((x, "argument") for x in node.names)):
+            if name.text in inner.names:
+                self.found.append(scans.scan_name_twice(name.span, name.text))
+            inner.declare(name, kind)
         for statement in node.body:
             if isinstance(statement, tree.Assign):
                 self.read(statement.value, replace(place, scope=inner))
                 inner.declare(statement.name, "definition")
-        self._carried(node)
+            else:
+                self.found.append(scans.scan_statement(statement.span, _described(statement)))
+        if not self._carried(node):
+            return  # what is unused was meant to be the state
+        for local, meaning in inner.names.items():
+            if meaning.kind == "definition" and local not in inner.used:
+                self.found.append(names.unused_name(meaning.span, meaning.kind, local))
 
-    def _carried(self, node: tree.Scan) -> None:
+    def _carried(self, node: tree.Scan) -> bool:
+        """Whether the body changes every state."""
         changed = {line.name.text for line in node.body if isinstance(line, tree.Assign)}
-        for binding in node.initial:
-            if binding.name.text not in changed:
-                self.found.append(dynamics.scan_carries_nothing(binding.name.span, binding.name.text))
+        kept = [binding.name for binding in node.initial if binding.name.text not in changed]
+        self.found += [dynamics.scan_carries_nothing(name.span, name.text) for name in kept]
+        return not kept
+
+
+def _described(statement: tree.Statement) -> str:
+    return "noise" if isinstance(statement, tree.NoiseDeclaration) else "an equation"
 
 
 def _is_differential(name: str, scope: Scope) -> bool:

@@ -55,6 +55,7 @@ def square_wave(gain: np.ndarray) -> np.ndarray:
     return gain[:, None] * np.array(kept)
 
 
+DAYS = list(range(8, 240, 24))
 CASES = {
     "a push of one second in a hundred": Case(
         "input y0: real in (-1, 1)\nfield f(t, y: real) { y' = where(t >= 60 and t < 61, 1, 0) }\n"
@@ -87,6 +88,23 @@ CASES = {
         "  c' = dose*where(hour >= 8 and hour < 9, 1, 0) - 0.1*c\n}\n"
         "c = solve drug from c = 0 at 0..240 step 24\noutput c",
         {"dose": scan(1, 5)}, "c", infusions,
+    ),
+    "a push that is held": Case(
+        "input y0: real in (-1, 1)\ncontrol u = hold([0, 1, 0], at=[0, 60, 61])\n"
+        "field f(t, y: real) { y' = u(t) }\ny = solve f from y = y0 at 0..100 step 100\noutput y",
+        {"y0": scan(-1, 1)}, "y", push,
+    ),
+    "an infusion every day, held": Case(
+        f"input dose: real in (1, 5)\nconst switched = {sorted([0, *DAYS, *(day + 1 for day in DAYS)])}\n"
+        f"control rate = hold({[0, *[1, 0] * len(DAYS)]}, at=switched)\n"
+        "field drug(t, c: real) { c' = dose*rate(t) - 0.1*c }\nc = solve drug from c = 0 at 0..240 step 24\noutput c",
+        {"dose": scan(1, 5)}, "c", infusions,
+    ),
+    "a stimulus that is late": Case(
+        "input a: real in (0.1, 1)\ncontrol u = hold([0, 1], at=[0, 50])\n"
+        "field f(t, v: real) { v' = -0.1*v + a*u(t) }\nv = solve f from v = 0 at 0..100 step 10\noutput v",
+        {"a": scan(0.1, 1)}, "v",
+        lambda a: a[:, None] * 10 * (1 - np.exp(-0.1 * np.maximum(np.arange(0.0, 101, 10) - 50, 0))),
     ),
     "a square wave": Case(
         "input gain: real in (1, 2)\nfield f(t, x: real) { x' = gain*sign(sin(2*pi*t)) - x }\n"

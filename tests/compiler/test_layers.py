@@ -243,6 +243,15 @@ def test_a_recurrence_without_a_batch() -> None:
     near(bench(h), module(bench.of(x))[0][-1])
 
 
+def test_rnn_cell() -> None:
+    bench = Workbench()
+    module = torch.nn.RNNCell(3, 5).double()
+    h, x = bench.normal(4, 5), bench.normal(4, 3)
+    y = bench.build("rnn_cell", h, x)
+    copied(bench, module, "")
+    near(bench(y), module(bench.of(x), bench.of(h)))
+
+
 def test_gru_cell() -> None:
     bench = Workbench()
     module = torch.nn.GRUCell(3, 5).double()

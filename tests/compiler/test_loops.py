@@ -536,6 +536,32 @@ def test_a_loop_suits_engines_that_rewrite_its_body() -> None:
             assert not {port.name for port in body.output[states:]} & read
 
 
+@pytest.mark.parametrize(("size", "outside"), [(1, False), (1024, False), (1025, True)])
+def test_a_body_reads_no_computed_value_from_outside_unless_it_is_large(size: int, outside: bool) -> None:
+    """OpenVINO loads a body that reads initializers alone. x' = -k sin(x), k = mean(w): tan(x/2) falls as exp(-kt)."""
+    t, x, w = (
+        leaf(ARGUMENT, "t", real()),
+        leaf(ARGUMENT, "x", real("batch", 2)),
+        leaf(ARGUMENT, "w", real("batch", size)),
+    )
+    given_w = leaf(INPUT, "w", real("batch", size))
+    first = OPS["slice"](x, axis=1, start=0, stop=1)
+    slope = OPS["reduce_mean"](w * OPS["sin"](first), axes=(1,), keepdims=True) * constant(np.array([-1.0, 0.0]))
+    node = solve(Region((t, x, w), (slope,)), (START,), Interval((0.0, 1.0), everywhere=False), captured=(given_w,))
+    model = to_onnx(optimise(stepped(Graph((START, given_w), {"y": node}), through((0.0, 1.0), 20), 2)), {})
+    (loop,) = [node for node in model.graph.node if node.op_type == "Scan"]
+    body = next(item.g for item in loop.attribute if item.name == "body")
+    inside = {port.name for port in body.input} | {name for inner in body.node for name in inner.output}
+    stored = {item.name for item in model.graph.initializer}
+    read = {name for inner in body.node for name in inner.input if name}
+    assert bool(read - inside - stored) == outside
+    session = onnxruntime.InferenceSession(model.SerializeToString(), providers=["CPUExecutionProvider"])
+    values = RNG.uniform(0.5, 1.5, (3, size)).astype(np.float32)
+    (found,) = session.run(["y"], {"x0": X0.astype(np.float32), "w": values})
+    expected = 2 * np.arctan(np.tan(X0[:, 0] / 2) * np.exp(-values.mean(1)))
+    np.testing.assert_allclose(found, np.stack([expected, X0[:, 1]], axis=1), rtol=1e-5)
+
+
 def test_a_loop_is_drawn_and_written_with_the_names_of_its_states() -> None:
     graph = optimise(bind(derived(stepped(*GRIDS["kept"], 3)), W))
     assert "region(x : real[batch, 2], " in to_text(graph)

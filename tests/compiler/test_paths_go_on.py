@@ -15,8 +15,8 @@ from isocline_compiler.graph import Graph
 from isocline_compiler.graph.verify import verify
 from isocline_compiler.lower.check import model
 from isocline_compiler.passes import optimise
+from isocline_compiler.solvers.side_by_side import side_by_side
 from isocline_compiler.solvers.unroll import unroll
-from isocline_compiler.solvers.unroll.driven import side_by_side
 from isocline_compiler.solvers.unroll.forms import solves_of
 from isocline_dsl.diagnostics import IsoclineError
 
@@ -25,9 +25,9 @@ FIELDS = """dyn 1
 model m
 input x0: real[2]
 field early(t, x: real[2]) { noise W: brownian[2]; dx = -x dt + 0.3*x dW }
-field late(t, x: real[2], y: real) { noise V: brownian; dx = -0.5*x*x0 dt + 0.2 dV; dy = x[0] dt + y dV }
 path = solve early from x = x0 over 0..1 with euler_maruyama(steps=4) samples 5
 """
+LATE = "field late(t, x: real[2], y: real) { noise V: brownian; dx = -0.5*x*x0 dt + 0.2 dV; dy = x[0] dt + y dV }\n"
 ON = "on = solve late from x = path, y = x0[0] over 1..2 with euler_maruyama(steps=4) samples 5\n"
 
 
@@ -70,7 +70,7 @@ def run(graph: Graph, **arrays: np.ndarray) -> dict[str, np.ndarray]:
 @pytest.mark.parametrize("segment", [None, 1, 2])
 def test_each_sample_goes_on_from_its_own(segment: int | None) -> None:
     """Two solves joined; a state that starts alike for all samples stands beside one that does not."""
-    found = run(stepped(FIELDS + ON + "output x = on.x\noutput y = on.y\n", segment), **noise())
+    found = run(stepped(FIELDS + LATE + ON + "output x = on.x\noutput y = on.y\n", segment), **noise())
     x, y = by_hand(**noise())
     np.testing.assert_allclose(found["x"], x, rtol=1e-12)
     np.testing.assert_allclose(found["y"], y, rtol=1e-12)
@@ -78,7 +78,7 @@ def test_each_sample_goes_on_from_its_own(segment: int | None) -> None:
 
 def test_the_gradient_goes_back_through_both() -> None:
     """By the start, against central differences of the steps by hand."""
-    graph = stepped(FIELDS + ON + "output y = sum(mean(on.x^2, over=samples)) + mean(on.y, over=samples)\n")
+    graph = stepped(FIELDS + LATE + ON + "output y = sum(mean(on.x^2, over=samples)) + mean(on.y, over=samples)\n")
     (slope,) = gradient(graph.outputs["y"], [node for node in graph.inputs if node.attrs["name"] == "x0"])
     given = noise()
     found = run(graph.with_outputs({"y": slope}), **given)["y"]
@@ -96,7 +96,7 @@ def test_the_gradient_goes_back_through_both() -> None:
 
 def test_an_integral_along_the_second_is_that_of_each_path() -> None:
     """The sum of h x over the steps, by hand with a state that only adds."""
-    graph = stepped(FIELDS + ON + "output y = integral(x[0], over=on) + on.x[:, 0]\n")
+    graph = stepped(FIELDS + LATE + ON + "output y = integral(x[0], over=on) + on.x[:, 0]\n")
     given = noise()
     x, _ = by_hand(**given)
     silent = {**given, "V": given["V"]}
@@ -114,7 +114,7 @@ def test_a_third_goes_on_from_a_time_of_the_second() -> None:
     """Of a solve that keeps its times the samples are the first axis: the last of them starts the next."""
     kept = ON.replace("over 1..2", "at 1..2 step 0.5")
     last = "end = solve late from x = on.x[:, -1], y = on.y[:, -1] over 2..3 with euler_maruyama(steps=1) samples 5\n"
-    graph = stepped(FIELDS + kept + last + "output x = end.x\noutput before = on.x[:, -1]\n")
+    graph = stepped(FIELDS + LATE + kept + last + "output x = end.x\noutput before = on.x[:, -1]\n")
     given = noise()
     v = np.random.default_rng(3).standard_normal((ROWS, SAMPLES, 1, 1))
     found = run(graph, **given, end_V=v)
@@ -125,7 +125,7 @@ def test_a_third_goes_on_from_a_time_of_the_second() -> None:
 
 def test_a_solver_that_is_not_ours_meets_a_larger_batch() -> None:
     """The batch and its samples, side by side, are what a training solver integrates: starts are not repeated again."""
-    found = model(FIELDS + ON + "output x = on.x\n")
+    found = model(FIELDS + LATE + ON + "output x = on.x\n")
     first, second = solves_of(side_by_side(found.graph))
     assert {x.shape[0] for solve in (first, second) for x in solve.initial} == {"5*batch"}
     verify(side_by_side(found.graph))
@@ -134,7 +134,31 @@ def test_a_solver_that_is_not_ours_meets_a_larger_batch() -> None:
 @pytest.mark.parametrize("many", ["", " samples 4"])
 def test_another_number_of_samples_is_told(many: str) -> None:
     with pytest.raises(IsoclineError) as found:
-        model(FIELDS + ON.replace(" samples 5", many) + "output x = on.x\n")
+        model(FIELDS + LATE + ON.replace(" samples 5", many) + "output x = on.x\n")
     (item,) = found.value.diagnostics
     assert item.code == "E312"
     assert "`samples 5`" in str(item.hint)
+
+
+FLOW = """field flow(t, x: real[2]) { x' = -sin(x)*x0 }
+on = solve flow from x = path over 1..2 with euler(steps=2) samples 5
+"""
+
+
+@pytest.mark.parametrize("segment", [None, 1])
+def test_an_equation_without_noise_goes_on_from_each_sample(segment: int | None) -> None:
+    """Euler's steps by hand, with the integral and the stretching of volumes along them."""
+    given = noise()
+    del given["V"]
+    outputs = "output x = on\noutput total = integral(x[0], over=on)\noutput stretched = logdet_jacobian(on)\n"
+    found = run(stepped(FIELDS + FLOW + outputs, segment), **given)
+    x = np.repeat(given["x0"][:, None], SAMPLES, axis=1)
+    for i in range(4):
+        x = x - 0.25 * x + 0.3 * x * 0.5 * given["W"][:, :, i]
+    total, stretched = np.zeros((ROWS, SAMPLES)), np.zeros((ROWS, SAMPLES))
+    for _ in range(2):
+        total, stretched = total + 0.5 * x[..., 0], stretched - 0.5 * (np.cos(x) * given["x0"][:, None]).sum(-1)
+        x = x - 0.5 * np.sin(x) * given["x0"][:, None]
+    np.testing.assert_allclose(found["x"], x, rtol=1e-12)
+    np.testing.assert_allclose(found["total"], total, rtol=1e-12)
+    np.testing.assert_allclose(found["stretched"], stretched, rtol=1e-12)

@@ -29,6 +29,8 @@ from isocline_compiler.solvers.unroll import unroll
 from isocline_dsl.diagnostics import IsoclineError
 from tests.noisy_equations import FACTORS, coupled, drift
 from tests.stochastic_orders import CASES, STOCHASTIC, ends, orders
+from tests.stochastic_reversal import SCHEMES as ALONG
+from tests.stochastic_reversal import returned
 
 CASE = {case.problem.name: case for case in CASES}
 
@@ -164,6 +166,14 @@ def test_the_reversible_scheme_goes_back_on_its_own_path() -> None:
     assert (found["there"] - 0.5).abs().min() > 1e-2
     for name, begun in (("x", 0.5), ("z", 0.5), ("y", -0.5)):
         np.testing.assert_allclose(found[name].numpy(), begun, rtol=0, atol=1e-12)
+
+
+@pytest.mark.parametrize("name", ALONG)
+def test_from_its_end_alone_a_path_is_walked_back_but_for_the_error_of_the_steps(name: str) -> None:
+    """With -dW in the reverse order: less is left on finer steps, and something always."""
+    (coarse, moved), (fine, _) = returned(name, 16), returned(name, 128)
+    assert moved > 0.3
+    assert 1e-6 < fine < coarse / 4
 
 
 FITTING = [

@@ -10,13 +10,16 @@ import pytest
 import scipy.stats
 import torch
 
+from isocline_compiler.backends.to_torch import TorchProgram
 from isocline_compiler.data import Dataset, Split
 from isocline_compiler.lower.check import model
 from isocline_compiler.training.batches import ROWS, Batches
 from isocline_compiler.training.draws import Drawing
 from isocline_compiler.training.fit import train
+from isocline_compiler.training.integrate import AdaptiveIntegrator
 from isocline_compiler.training.laplace import standard_errors
 from isocline_compiler.training.objective import Objective
+from isocline_compiler.training.solvers import TrainingSolver
 from isocline_runtime.randomness import Draws, normals, uniforms
 
 EVERY = """dyn 1
@@ -178,3 +181,30 @@ def test_a_loss_that_draws_has_no_standard_errors_and_says_why() -> None:
     weights = {"slope": np.array(-0.6), "shift": np.array(1.5)}
     for _, reason in standard_errors(made, data(50), weights).values():
         assert reason == "the loss draws random values, so it is the log density of nothing"
+
+
+def test_a_solve_within_the_block_starts_from_a_draw(tmp_path: Path) -> None:
+    """x' = a x takes z to exp(a) z: the loss in closed form at a = 1/2, and its smallest, exp(a) = 2, by training."""
+    found = model("""dyn 1
+model m
+input x: real
+param a: real = 0.5
+field grow(t, u: real) { u' = a*u }
+path = solve grow from u = x over 0..1 with rk4(steps=32)
+output y = path
+train {
+  draw z: normal
+  end = solve grow from u = z over 0..1 with rk4(steps=32)
+  loss (end - 2*z)^2
+  optimizer adam(lr=0.02); epochs 150
+  precision float64
+}
+""")
+    plan = found.training
+    assert plan is not None
+    z = np.random.default_rng(0).standard_normal(5)
+    stepped = TrainingSolver(None, AdaptiveIntegrator("dopri5", 1e-6, 1e-6)).unrolled(plan.losses)[0]
+    loss = TorchProgram(stepped)({"draw z": torch.tensor(z), "x": torch.tensor(z), "a": torch.tensor(0.5).double()})
+    np.testing.assert_allclose(loss["loss"], (np.exp(0.5) - 2) ** 2 * z**2, rtol=1e-6)
+    weights = train(found, Dataset(Split({"x": np.ones(16)})), tmp_path / "run").weights
+    np.testing.assert_allclose(weights["a"], np.log(2), atol=1e-3)

@@ -16,7 +16,7 @@ from isocline_compiler.backends.to_torch import TorchProgram
 from isocline_compiler.data import Dataset, Split
 from isocline_compiler.lower import lower
 from isocline_compiler.model import Model, TrainingPlan
-from isocline_compiler.solvers.unroll.driven import side_by_side
+from isocline_compiler.solvers.side_by_side import side_by_side
 from isocline_compiler.training.batches import Batches
 from isocline_compiler.training.fit import train
 from isocline_compiler.training.integrate import AdaptiveIntegrator

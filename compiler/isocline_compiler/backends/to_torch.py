@@ -27,7 +27,7 @@ from isocline_compiler.graph import (
 )
 from isocline_compiler.graph.invariant import frontier
 from isocline_compiler.graph.scan import SCAN
-from isocline_compiler.graph.solve import PICK, SOLVE, Solve, parts
+from isocline_compiler.graph.solve import PICK, SOLVE, Solve, parts, spec_of
 from isocline_compiler.ops.evaluation import TorchNamespace
 
 Tensor: TypeAlias = torch.Tensor
@@ -96,13 +96,23 @@ def namespace_of(bound: Mapping[Any, Tensor]) -> TorchNamespace:
 
 @dataclass
 class Run:
-    """One evaluation: the named values, the precision, whether it trains, who solves, and the updates it asks for."""
+    """One evaluation: the named values, the precision, whether it trains, who solves, and the updates it asks for.
+
+    `iteration` numbers those of the loop that is being run: one solve in its body is many.
+    """
 
     bound: Mapping[str, Tensor]
     setting: TorchNamespace
     training: bool = False
     integrator: Integrator = no_integrator
     updates: dict[str, Tensor] = field(default_factory=dict)
+    iteration: int | None = None
+
+
+def solution_of(node: Node, field: TorchField) -> str:
+    """The name of the solution that is being computed: that of the solve, with the iteration where a loop solves it."""
+    name, iteration = spec_of(node).name, field.bound.run.iteration
+    return name if iteration is None else f"{name}[{iteration}]"
 
 
 # ---------------------------------------------------------------------------------------------------- calls
@@ -167,10 +177,13 @@ def _scan(node: Node) -> Call:
     def call(run: Run, *xs: Tensor) -> tuple[Tensor, ...]:
         now, held, stacked = xs[:states], xs[states:last], xs[last:]
         rows: list[tuple[Tensor, ...]] = []
-        for i in range(node.attrs["length"]):
+        around = run.iteration
+        for i in range(len(stacked[0]) if stacked else node.attrs["length"]):
+            run.iteration = i
             found = program(run, (*now, *held, *(item[i] for item in stacked)))
             now = found[:states]
             rows.append(found[states:])
+        run.iteration = around
         return (*now, *(torch.stack(values) for values in zip(*rows, strict=True)))
 
     return Call(call, "run")

@@ -71,7 +71,7 @@ def _in_loop(node: Node, given: Sequence[Any], run: Run) -> Culprit | None:
     region: Region = node.attrs["region"]
     states, last = node.attrs["states"], node.attrs["states"] + node.attrs["captured"]
     now, held, stacked = tuple(given[:states]), tuple(given[states:last]), given[last:]
-    for i in range(node.attrs["length"]):
+    for i in range(len(stacked[0]) if stacked else node.attrs["length"]):
         arguments = (*now, *held, *(item[i] for item in stacked))
         values = values_of(region, arguments, run)
         found = find_culprit(values, run)

@@ -32,7 +32,7 @@ from isocline_compiler.certify.samples import Samples
 from isocline_compiler.certify.stiff_reference import AdaptiveImplicit
 from isocline_compiler.graph import Array, Graph, Region
 from isocline_compiler.graph.called import Called
-from isocline_compiler.graph.solve import SOLVE, Solve
+from isocline_compiler.graph.solve import SOLVE, Solve, spec_of
 from isocline_compiler.model import Model
 from isocline_compiler.passes.prune import prune
 from isocline_compiler.solvers.grid import NO_JUMPS, Discretisation, Jumps, discretise
@@ -109,11 +109,15 @@ class Evaluator:
     def solves(self) -> tuple[Solve, ...]:
         """The solves of the model, in the order they are computed, one for each that has a choice of its own."""
         found: dict[str, Solve] = {}
-        for node in self.graph.nodes():
-            if node.op is SOLVE:
-                solve = Solve.of(node)
-                found.setdefault(solve.spec.choice, solve)
+        for solve in solves_of(self.graph):
+            found.setdefault(solve.spec.choice, solve)
         return tuple(found.values())
+
+    @cached_property
+    def looped(self) -> frozenset[str]:
+        """The choices of solves in the bodies of loops: what they begin with is a value of an iteration."""
+        alone = {spec_of(node).choice for node in self.graph.nodes() if node.op is SOLVE}
+        return frozenset(solve.spec.choice for solve in self.solves) - alone
 
     @cached_property
     def stated(self) -> dict[str, Discretisation]:
@@ -315,7 +319,7 @@ class Evaluator:
             return NO_JUMPS
         found_on_the_way = self.agreed.breaks
         alike = {other.spec.name for other in solves_of(self.graph) if other.spec.choice == solve.spec.choice}
-        breaks = [found_on_the_way[name] for name in alike if name in found_on_the_way]
+        breaks = [item for name, item in found_on_the_way.items() if name.partition("[")[0] in alike]
         found = {jump.after for item in breaks for jump in item.jumps if jump.shared}
         margin = 4 * float(np.finfo(self.model.deployment.dtype).eps) * max(map(abs, times))
         ordered = sorted(found)

@@ -61,8 +61,12 @@ def newton_residuals(evaluator: Evaluator, choices: Choices) -> tuple[NewtonResi
 def newton_residual(
     evaluator: Evaluator, solve: Solve, choice: Discretisation, choices: Choices
 ) -> NewtonResidual | None:
-    """The residual of one solve; None where its scheme does not iterate, or its grid comes with the samples."""
+    """The residual of one solve; None where its scheme does not iterate, where a loop solves it, and where its grid
+    comes with the samples.
+    """
     scheme, grid = choice.scheme, choice.grid
+    if solve.spec.choice in evaluator.looped:
+        return None
     if not isinstance(scheme, ImplicitRungeKutta) or scheme.name not in TABLES or not isinstance(grid, Grid):
         return None
     path, captured, stacked = path_along(evaluator, solve, choice, grid, choices)

@@ -17,7 +17,7 @@ import torch
 from scipy.integrate import solve_ivp
 from torch import Tensor
 
-from isocline_compiler.backends.to_torch import Integrator, TorchField
+from isocline_compiler.backends.to_torch import Integrator, TorchField, solution_of
 from isocline_compiler.certify.cause import Stuck, Unsolved, is_hopeless
 from isocline_compiler.certify.reference_passes import Passes, first_sizes
 from isocline_compiler.graph import Array, Node
@@ -115,23 +115,24 @@ class AdaptiveExplicit:
         loose = AdaptiveIntegrator("dopri8", LOOSE, 0.0, EXPLICIT, longest=LONGEST, look=look)
         clock = loose.clock(node, times)
         if len(clock.stops) > 1:
-            self.breaks[spec_of(node).name] = loose.breaks(node, field, clock)
+            self.breaks[solution_of(node, field)] = loose.breaks(node, field, clock)
         exact = AdaptiveIntegrator(
             "dopri8", self.tolerance, 0.0, EXPLICIT, longest=LONGEST, known=loose.known, look=look
         )
         solve = Passes(node, field, initial, stacked, times)
-        sizes = self._known_sizes(node, initial) or self.measured.get(spec_of(node).name)
+        name = solution_of(node, field)
+        sizes = self._known_sizes(name, initial) or self.measured.get(name)
         if sizes is None:
             sizes = first_sizes(node, field, initial, stacked, loose, times)
             for _ in range(2):
                 sizes = solve(loose, sizes).sizes
-            self.sizes[spec_of(node).name] = tuple(float(item.min()) for item in sizes)
-            self.measured[spec_of(node).name] = sizes
+            self.sizes[name] = tuple(float(item.min()) for item in sizes)
+            self.measured[name] = sizes
         path = solve(exact, sizes).path
         return kept(node, path)
 
-    def _known_sizes(self, node: Node, initial: Tensors) -> Tensors | None:
-        known = self.sizes.get(spec_of(node).name)
+    def _known_sizes(self, name: str, initial: Tensors) -> Tensors | None:
+        known = self.sizes.get(name)
         return None if known is None else tuple(torch.full_like(x, s) for x, s in zip(initial, known, strict=True))
 
 
@@ -167,9 +168,9 @@ class Multistep:
     def integrator(self) -> Integrator:
         return self._solve
 
-    def _cuts(self, node: Node) -> Breaks:
+    def _cuts(self, node: Node, field: TorchField) -> Breaks:
         """Where it begins anew: at the jumps, and around narrow features where they are few."""
-        known = self.breaks.get(spec_of(node).name, Breaks())
+        known = self.breaks.get(solution_of(node, field), Breaks())
         features = known.features if len(known.features) <= FEW_FEATURES else ()
         return Breaks((*known.jumps, *(Jump(t, t, True) for t in features)))
 
@@ -186,7 +187,7 @@ class Multistep:
         stop = self._stopping(node, field, initial, stacked, times, flat, evaluations)
         legs = [
             (leg, flat.function(clock.slopes(node, field, stacked, leg, clamped=False), evaluations, stop))
-            for leg in clock.legs(node, stacked, self._cuts(node))
+            for leg in clock.legs(node, stacked, self._cuts(node, field))
         ]
         walk = Walk(flat, legs, clock.horizon, stop)
         size = walk.guessed(start)
@@ -367,7 +368,7 @@ class Remembered:
         self, node: Node, field: TorchField, initial: Tensors, captured: Tensors, stacked: Tensors, times: Tensor | None
     ) -> Tensors:
         decided = tuple(item for item in field.fixed if isinstance(item, Tensor))
-        name, inputs = spec_of(node).name, (*initial, *decided, *stacked, times)
+        name, inputs = solution_of(node, field), (*initial, *decided, *stacked, times)
         known = self.solved.get(name)
         if known is None or not _same(known[0], inputs):
             known = inputs, self.integrator(node, field, initial, captured, stacked, times)

@@ -45,11 +45,13 @@ class Stability:
 
 
 def stability(evaluator: Evaluator, choices: Choices) -> tuple[Stability, ...]:
-    """One record a solve that is on a known grid and whose scheme has a stability function."""
+    """One record a solve that is on a known grid and whose scheme has a stability function, outside of loops."""
     every = {**evaluator.stated, **choices}
     found = []
     for solve in evaluator.solves:
         choice = every[solve.spec.choice]
+        if solve.spec.choice in evaluator.looped:
+            continue  # it has a path in every iteration
         if isinstance(choice.grid, Grid) and choice.scheme.stability(np.zeros(1)) is not None:
             found.append(_along(evaluator, solve, choice, choice.grid, every))
     return tuple(found)

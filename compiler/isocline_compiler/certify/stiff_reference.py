@@ -52,7 +52,7 @@ class AdaptiveImplicit(Multistep):
         evaluations = [self.allowed]
         stop = self._stopping(node, field, initial, stacked, times, flat, evaluations)
         legs, exact = [], []
-        for leg in clock.legs(node, stacked, self._cuts(node)):
+        for leg in clock.legs(node, stacked, self._cuts(node, field)):
             slopes = clock.slopes(node, field, stacked, leg, clamped=False)
             legs.append((leg, flat.function(slopes, evaluations, stop)))
             exact.append(_jacobian(slopes, flat))

@@ -28,14 +28,20 @@ STOPS = 4
 
 
 def stiffness(evaluator: Evaluator, solve: Solve) -> float:
-    """The fastest decay of df/dx times the horizon; 0 where the times come with the input or states are of two kinds.
+    """The fastest decay of df/dx times the horizon; 0 in loops, where the times come with the input, and where states
+    are of two kinds.
 
     An explicit scheme needs about a third as many steps, however smooth the solution is. Of the median over the places
     that are looked at: what is stiff in passing alone does not count.
     """
     times = solve.spec.interval.times
     batched = [x.type.batched for x in solve.initial]
-    if times is None or (any(batched) and not all(batched)) or entries_of(solve) > MOST_ENTRIES:
+    if (
+        times is None
+        or solve.spec.choice in evaluator.looped
+        or (any(batched) and not all(batched))
+        or entries_of(solve) > MOST_ENTRIES
+    ):
         return 0.0
     implicit = solve.spec.choice in evaluator.agreed.paces
     evaluator = Evaluator(evaluator.model, evaluator.weights, evaluator.samples.first(LOOKED_AT), evaluator.error)
@@ -89,7 +95,7 @@ def _decay(eigenvalues: Array) -> float:
 
 def pace(evaluator: Evaluator, solve: Solve, told: Callable[[str], None]) -> Array | None:
     """The times to which an implicit method steps along the solutions of some samples; None where it cannot."""
-    if solve.spec.interval.times is None:
+    if solve.spec.interval.times is None or solve.spec.choice in evaluator.looped:
         return None
     known = evaluator.agreed.paces.get(solve.spec.choice)
     if known is not None:

@@ -68,9 +68,9 @@ def runner(graph: Graph, weights: Mapping[str, Array], precision: Precision) -> 
 
 
 def operations_of(graph: Graph) -> int:
-    """Operations of a graph without solves, those of a loop once for each iteration."""
+    """Operations of a graph without solves, those of a loop once for each iteration where their number is known."""
     nodes = graph.nodes()
-    loops = [node for node in nodes if node.op is SCAN]
+    loops = [node for node in nodes if node.op is SCAN and isinstance(node.attrs["length"], int)]
     return len(nodes) + sum(
         int(node.attrs["length"]) * len(topological(node.attrs["region"].results)) for node in loops
     )

@@ -16,6 +16,7 @@ from isocline_compiler.derivatives.reverse_forward import jvp, vjp
 from isocline_compiler.graph import INPUT, Graph, Node, leaf
 from isocline_compiler.graph.tensor_type import Shape, TensorType, points_of
 from isocline_compiler.ops.points import MERGE_POINTS, SPLIT_POINTS
+from isocline_compiler.ops.shapes import known
 from isocline_compiler.ops.shaping import RESHAPE
 
 
@@ -65,8 +66,13 @@ def _matrix(shape: Shape) -> Shape:
         return shape
     if len(shape) < 2:
         return (*(shape or (1,)), 1)
-    count = math.prod(int(size) for size in shape[1:])
+    count = _count(shape[1:])
     return (points_of(shape[0], count) if isinstance(shape[0], str) else shape[0] * count, 1)
+
+
+def _count(sizes: Shape) -> int:
+    """How many entries a seed has of each sample. Raises `Fault` where a size has a name."""
+    return math.prod(known("a derivative file", size) for size in sizes)
 
 
 def _seed(name: str, type_: TensorType) -> Node:
@@ -76,7 +82,7 @@ def _seed(name: str, type_: TensorType) -> Node:
 def _packed(node: Node) -> Node:
     """A value as the matrix that its seed is."""
     if node.type.rank > 2 and node.type.batched:
-        rows = RESHAPE(node, shape=(node.shape[0], math.prod(int(size) for size in node.type.sample)))
+        rows = RESHAPE(node, shape=(node.shape[0], _count(node.type.sample)))
         node = MERGE_POINTS(rows)
     return RESHAPE(node, shape=_matrix(node.shape) if node.type.rank != 2 else node.shape)
 
@@ -85,5 +91,5 @@ def _unpacked(seed: Node, shape: Shape) -> Node:
     """A seed in the shape of its value."""
     if len(shape) > 2 and isinstance(shape[0], str):
         column = RESHAPE(seed, shape=(seed.shape[0],))
-        seed = SPLIT_POINTS(column, count=math.prod(int(size) for size in shape[1:]))
+        seed = SPLIT_POINTS(column, count=_count(shape[1:]))
     return RESHAPE(seed, shape=shape)

@@ -2,9 +2,9 @@ r"""The adjoint of a loop: a loop from the last iteration to the first, over wha
 
     (a_i, ds_i) = (d body / d(x, s))^T (a_{i+1}, dy_i),    dc = sum_i (d body / dc)^T (a_{i+1}, dy_i)
 
-The values that the derivative reads are stored by the loop while they are few. Of a long loop, or one of large
-values, only the states are: checkpoints, from which each iteration is computed again. The result is a scan like any
-other, and is differentiated like one.
+The values that the derivative reads are stored by the loop while they are few. Of a long loop, of one whose length has
+a name, or one of large values, only the states are: checkpoints, from which each iteration is computed again. The
+result is a scan like any other, and is differentiated like one.
 
 Griewank, Walther (2008), Evaluating Derivatives, 2nd ed., chapters 4 and 12.
 """
@@ -23,6 +23,7 @@ from isocline_compiler.graph.solve import Parts, parts, pick
 from isocline_compiler.graph.tensor_type import points_in
 from isocline_compiler.ops.broadcasting import broadcast_like
 from isocline_compiler.ops.indexing import SLICE
+from isocline_compiler.ops.shaping import FLIP
 
 Pull = Callable[[Sequence[Node], Sequence[Node], Sequence[Node]], Tangents]
 """Reverse accumulation: (results, their cotangents, values) -> the cotangents of the values, None for zero."""
@@ -111,7 +112,8 @@ class _Reversal:
         states = set(self.region.arguments[: len(self.given.initial)])
         read = self._read(everything)
         size = sum(_entries(node) for node in read if node not in states)
-        if size * int(self.node.attrs["length"]) <= MOST_STORED:
+        length = self.node.attrs["length"]
+        if isinstance(length, int) and size * length <= MOST_STORED:
             return {node: everything[node] for node in read}
         checkpoints = {node: place for node, place in everything.items() if node in states}
         return {node: place for node, place in checkpoints.items() if node in self._read(checkpoints)}
@@ -167,6 +169,8 @@ def _entries(node: Node) -> int:
 
 def _flipped(rows: Node) -> Node:
     """The last row first: a loop takes rows in order, and not every engine takes them the other way round."""
+    if not isinstance(rows.size(0), int):
+        return FLIP(rows, axis=0)
     return SLICE(rows, axis=0, start=None, stop=None, step=-1)
 
 

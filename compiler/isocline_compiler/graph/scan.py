@@ -12,7 +12,7 @@ from typing import Any, TypeAlias
 
 from isocline_compiler.graph import ARGUMENT, CONSTANT, Node, Nodes, Op, Region, Stop, leaf, substitute, topological
 from isocline_compiler.graph.invariant import frontier
-from isocline_compiler.graph.solve import parts, pick
+from isocline_compiler.graph.solve import PICK, parts, pick
 from isocline_compiler.graph.tensor_type import Size, TensorType
 
 Body: TypeAlias = "Callable[[Nodes, Nodes, Nodes], tuple[Sequence[Node], Sequence[Node]]]"
@@ -63,23 +63,26 @@ def scan(
     stacked: Sequence[Node],
     body: Body,
     *,
-    length: int,
+    length: Size,
     names: Sequence[str] = (),
+    rows_named: Sequence[str] = (),
+    storing: bool = True,
 ) -> Scanned:
-    """A loop whose body is written by `body` on arguments made for it; `names` are those of its states, for readers.
+    """A loop whose body is written by `body` on arguments made for it. For readers `names` are those of its states, and
+    `rows_named` those of its rows.
 
-    What the body reads besides becomes a captured value. For whoever reverses the loop it stacks all that it computes
-    from its states, and these themselves, until what nothing reads is pruned: see `stored_by`.
+    What the body reads besides becomes a captured value. For whoever reverses the loop it is `storing`: it stacks all
+    that it computes from its states, and these themselves, until what nothing reads is pruned: see `stored_by`.
     """
     arguments = (
         _arguments("x", [item.type for item in initial], names),
         _arguments("c", [item.type for item in captured]),
-        _arguments("s", [row_of(item.type) for item in stacked]),
+        _arguments("s", [row_of(item.type) for item in stacked], rows_named),
     )
     states, held, rows = arguments
     following, results = body(*arguments)
     asked = (*following, *results)
-    found = (*asked, *states, *_moving(asked, states))
+    found = (*asked, *states, *_moving(asked, states)) if storing else asked
     outside = [item for item in frontier(found, (*states, *held, *rows)) if item.op is not CONSTANT]
     fresh = _arguments("f", [item.type for item in outside])
     region = Region((*states, *held, *fresh, *rows), substitute(found, dict(zip(outside, fresh, strict=True))))
@@ -89,6 +92,30 @@ def scan(
     )  # fmt: skip
     picked = tuple(pick(node, index) for index in range(len(asked)))
     return Scanned(picked[: len(states)], picked[len(states) :])
+
+
+def last_row(stacked: Node) -> Node | None:
+    """The last row of a stacked result as the state that it is; None where it is no state's next value."""
+    if stacked.op is not PICK or stacked.inputs[0].op is not SCAN:
+        return None
+    node = stacked.inputs[0]
+    region: Region = node.attrs["region"]
+    result, states = region.results[stacked.attrs["index"]], region.results[: node.attrs["states"]]
+    return pick(node, states.index(result)) if result in states else None
+
+
+def closed(node: Node) -> Node:
+    """The same scan with what is free in its body, weights that a field read, as captured values."""
+    region: Region = node.attrs["region"]
+    outside = [x for x in frontier(region.results, region.arguments) if x.op is not CONSTANT]
+    if not outside:
+        return node
+    roles, last = parts(node), len(region.arguments) - node.attrs["stacked"]
+    fresh = tuple(leaf(ARGUMENT, f"c{node.attrs['captured'] + i}", item.type) for i, item in enumerate(outside))
+    inside = substitute(region.results, dict(zip(outside, fresh, strict=True)))
+    changed = Region((*region.arguments[:last], *fresh, *region.arguments[last:]), inside)
+    attrs = {**node.attrs, "region": changed, "captured": node.attrs["captured"] + len(fresh)}
+    return Node(SCAN, (*roles.initial, *roles.captured, *outside, *roles.stacked), attrs, node.types, node.span)
 
 
 def stored_by(node: Node) -> dict[Node, int]:

@@ -113,8 +113,8 @@ class SolveSpec:
 
     `name` is that of the solution, unique in a graph; `field` that of the declaration, for messages. `varies` names the
     solve whose variation this one is: it shares that one's scheme and grid. `kinds` are all that hold of its noise,
-    `samples` the paths of each sample, whose axis follows that of the batch; `apart`: each path has a start of its own,
-    and every initial state a batch axis that holds them side by side, (samples batch, ...).
+    `samples` the paths of each sample, whose axis follows that of the batch; they start `apart` where initial states
+    hold them side by side, (samples batch, ...).
     """
 
     name: str
@@ -189,8 +189,8 @@ def _lead(state: TensorType, spec: SolveSpec) -> Shape:
     """The batch axis of a state, without the paths that start apart."""
     if not state.batched:
         return (BATCH,) if spec.noises else ()
-    lead = str(state.shape[0])
-    return (lead.removeprefix(points_of("", spec.samples)) if spec.apart and spec.samples else lead,)
+    paths = points_of("", spec.samples) if spec.apart and spec.samples else ""
+    return (str(state.shape[0]).removeprefix(paths),)
 
 
 def _no_torch(*_: Any, **__: Any) -> Any:
@@ -211,13 +211,10 @@ SOLVE = Op(
 )
 
 
-def _pick_type(*_: TensorType, index: int, of: TensorType) -> TensorType:
-    return of
-
-
 PICK = Op(
-    "pick", _pick_type, _no_torch, None, Stop("unroll the solve first"), "One result of an operation with several."
-)
+    "pick", lambda *_, index, of: of, _no_torch, None, Stop("unroll the solve first"),
+    "One result of an operation with several.",
+)  # fmt: skip
 
 
 def pick(node: Node, index: int) -> Node:
@@ -308,9 +305,12 @@ class Solve:
     @property
     def argument_types(self) -> tuple[TensorType, ...]:
         """What the region's arguments after the time are: those of the states are driven apart by noise."""
-        states = [x.type.with_shape((*_lead(x.type, self.spec), *x.type.sample)) for x in self.initial]
         slices = [value.type.with_shape(value.type.shape[1:]) for _, value in self.field_rows]
-        return (*states, *(x.type for x in self.captured), *slices)
+        return (*map(self.argument_type, self.initial), *(x.type for x in self.captured), *slices)
+
+    def argument_type(self, start: Node) -> TensorType:
+        """What the region's argument of a state that starts so is: of one path, though each may have a start."""
+        return start.type.with_shape((*_lead(start.type, self.spec), *start.type.sample))
 
     @property
     def row_arguments(self) -> Nodes:

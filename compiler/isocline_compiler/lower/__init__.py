@@ -15,6 +15,7 @@ from isocline_compiler.lower.training_blocks import in_turn
 from isocline_compiler.lower.values import FileValues
 from isocline_compiler.model import DataPlan, DeploymentPlan, Model, Port, TrainingPlan
 from isocline_compiler.passes.join import join
+from isocline_compiler.solvers.side_by_side import of_points
 from isocline_compiler.vocabulary.controls import ControlPath
 from isocline_compiler.vocabulary.functions import FUNCTIONS
 from isocline_compiler.vocabulary.integral import INTEGRAL
@@ -119,7 +120,7 @@ class ProgramLowering:
     def _assembled(self) -> Model:
         inputs = self._of(Input)
         leaves = tuple(self._leaf(port) for port in inputs)
-        graph = join(Graph(leaves, dict(self.outputs), self.program.name.text))
+        graph = of_points(join(Graph(leaves, dict(self.outputs), self.program.name.text)))
         return Model(
             source=self.source, program=self.program, name=self.program.name.text,
             description=self.program.description, inputs=inputs, targets=self._of(Target),

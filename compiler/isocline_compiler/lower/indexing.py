@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from isocline_compiler.graph import Node
+from isocline_compiler.graph.scan import last_row
 from isocline_compiler.graph.tensor_type import describe
 from isocline_compiler.lower.faults import LowerError
 from isocline_compiler.lower.known_numbers import Numbers
 from isocline_compiler.ops.indexing import SELECT, SLICE
+from isocline_compiler.ops.shaping import TRANSPOSE
 from isocline_dsl import messages
 from isocline_dsl.tree import Expression, Slice, Span
 
@@ -25,9 +27,16 @@ def index_node(node: Node, items: tuple[Expression | Slice, ...], numbers: Numbe
             axis += 1
         else:
             size = node.size(axis)
-            index = numbers.integer(item)
-            node = SELECT(node, axis=axis, index=_position(index, size, item.span))
+            index = _position(numbers.integer(item), size, item.span)
+            kept = _kept(node, axis) if index in (-1, size - 1 if isinstance(size, int) else -1) else None
+            node = SELECT(node, axis=axis, index=index) if kept is None else kept
     return node
+
+
+def _kept(node: Node, axis: int) -> Node | None:
+    """The last state of a scan, which it gives besides all of them; None for anything else."""
+    batched = node.op is TRANSPOSE and node.attrs["perm"][:2] == (1, 0)
+    return last_row(node.inputs[0] if batched else node) if axis == int(batched) else None
 
 
 def _sliced(node: Node, axis: int, item: Slice, numbers: Numbers) -> Node:
@@ -51,7 +60,7 @@ def _optional(expression: Expression | None, numbers: Numbers) -> int | None:
 
 def _position(index: int, size: int | str, span: Span) -> int:
     if not isinstance(size, int):
-        if index in (0,):
+        if index in (0, -1):
             return index
         raise LowerError(messages.slice_of_symbolic_axis(span, size))
     if not -size <= index < size:

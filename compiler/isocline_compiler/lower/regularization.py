@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Any
 
-from isocline_compiler.graph import Fault, Node, Nodes, Region, substitute, topological
+from isocline_compiler.graph import Fault, Node, Nodes, Region, everything, substitute, topological
 from isocline_compiler.graph.called import Called
 from isocline_compiler.graph.solve import SOLVE, Solve, choice_of, spec_of
 from isocline_compiler.lower.field_values import FieldValues
@@ -54,6 +54,9 @@ class LossContext:
                 if known is None or spec_of(known).varies is not None:
                     found[choice_of(node)] = node
         if not found:
+            looped = {spec_of(node).field for node in everything(self.terms) if node.op is SOLVE}
+            if name in looped:
+                raise Fault(lambda span: messages.not_available_yet(span, "a regularizer of solves in a `scan`"))
             raise Fault(lambda span: messages.solution_not_in_loss(span, name))
         return list(found.values())
 

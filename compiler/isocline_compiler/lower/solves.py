@@ -26,9 +26,10 @@ from isocline_compiler.solvers.noise_kinds import noise_kinds
 from isocline_compiler.solvers.points import at_points
 from isocline_compiler.solvers.schemes import SCHEMES
 from isocline_compiler.vocabulary.functions.ensembles import has_samples
+from isocline_compiler.vocabulary.functions.shaping import stack
 from isocline_dsl import messages
 from isocline_dsl.diagnostics import IsoclineError
-from isocline_dsl.tree import Argument, Binding, Equation, Expression, Field, Range, Solve
+from isocline_dsl.tree import Argument, Binding, Equation, Expression, Field, Name, Range, Solve, walk
 
 MOST_SAMPLES = 2**24
 """More than this the generator of noise cannot number."""
@@ -72,7 +73,7 @@ class SolveLowering:
             check_reach(path, interval.times, solve.times.span)
         if batched:
             initial = tuple(spread(node, _batch_source(initial, derived.captured, times)) for node in initial)
-        samples, ordering = self._samples(solve, derived.noises)
+        samples, ordering = self._samples(solve, derived.noises, apart)
         jumping = any(noise.process == "poisson" for noise in derived.noises)
         if jumping and interval.times is None:
             what = "a Poisson process between times that come with each sample"
@@ -106,10 +107,10 @@ class SolveLowering:
             found.append(replace(noise, source=source))
         return tuple(found)
 
-    def _samples(self, solve: Solve, noises: Sequence[Noise]) -> tuple[int | None, Ordering]:
+    def _samples(self, solve: Solve, noises: Sequence[Noise], apart: bool) -> tuple[int | None, Ordering]:
         if solve.samples is None:
             return None, "independent"
-        if not noises:
+        if not noises and not apart:
             raise LowerError(messages.samples_without_noise(solve.samples.span, solve.field.text))
         count = self.numbers.integer(solve.samples)
         if not 1 <= count <= MOST_SAMPLES:
@@ -147,6 +148,9 @@ class SolveLowering:
 
     def _interval(self, solve: Solve, expressions: Expressions) -> tuple[Interval, Node | None]:
         if isinstance(solve.times, Range):
+            between = self._between(solve, solve.times, expressions)
+            if between is not None:
+                return Interval(None, everywhere=False), between
             if solve.times.step is not None and not solve.everywhere:
                 raise LowerError(messages.step_without_at(solve.times.step.span))
             if solve.times.step is None and solve.everywhere:
@@ -156,6 +160,21 @@ class SolveLowering:
         if node.type.kind != "real" or len(node.type.sample) != 1:
             raise LowerError(messages.times_not_a_list(solve.times.span, describe(node.type)))
         return self._listed(solve, node)
+
+    def _between(self, solve: Solve, times: Range, expressions: Expressions) -> Node | None:
+        """`over t0..t1` in a scan, where a row or a state names an end: the times of the solve, (batch, 2) or (2,).
+
+        None where both ends are known numbers. Raises LowerError.
+        """
+        ends = times.start, times.stop
+        names = {node.text for end in ends for node in walk(end) if isinstance(node, Name)}
+        if solve.everywhere or times.step is not None or names.isdisjoint(expressions.frame.names):
+            return None
+        nodes = [expressions.node(end) for end in ends]
+        for node, end in zip(nodes, ends, strict=True):
+            if node.type.kind != "real" or node.type.sample:
+                raise LowerError(messages.times_not_numbers(end.span, describe(node.type)))
+        return stack(*nodes)
 
     def _listed(self, solve: Solve, node: Node) -> tuple[Interval, Node | None]:
         known = node.attrs.get("value")

@@ -110,7 +110,7 @@ class TrainLowering:
                 raise LowerError(messages.definition_cycle(span, begun[begun.index(name) :]))
             begun.append(name)
             names = self.expressions.frame.names
-            names[name] = self.expressions.value(definitions[name])
+            names[name] = self.values.define(name, definitions[name], self.expressions)
             begun.remove(name)
             return names[name]
 

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from isocline_compiler.graph import ARGUMENT, Fault, Node, at, constant, leaf
+from isocline_compiler.graph.solve import spec_of
 from isocline_compiler.graph.tensor_type import BATCH, TensorType, describe
 from isocline_compiler.lower.conform import conform
 from isocline_compiler.lower.controls import control_path
@@ -19,6 +20,7 @@ from isocline_compiler.lower.integrals import integral
 from isocline_compiler.lower.known_numbers import Numbers
 from isocline_compiler.lower.ports import ParamLowering, port, port_leaf
 from isocline_compiler.lower.reach import by_use
+from isocline_compiler.lower.scans import ScanLowering
 from isocline_compiler.lower.settings import Settings
 from isocline_compiler.lower.solves import SolveLowering
 from isocline_compiler.lower.weights import LayerScope, WeightTable
@@ -174,22 +176,39 @@ class FileValues:
         """The integral of an expression along a solution. Raises LowerError."""
         return integral(call, arguments, outer, self.declared)
 
-    def define(self, name: str, expression: Expression) -> Value:
-        """The value of `name = expression`. Raises LowerError and Poisoned."""
+    def define(self, name: str, expression: Expression, within: Expressions | None = None) -> Value:
+        """The value of `name = expression`, in the file or `within` a block. Raises LowerError and Poisoned."""
+        expressions = within or self.expressions(name)
         if isinstance(expression, Solve):
-            return self._solve(name, expression)
+            return self._solve(name, expression, expressions)
         if isinstance(expression, Scan):
-            raise LowerError(messages.not_available_yet(expression.span, "`scan`"))
-        return self.expressions(name).value(expression)
+            return self._scan(name, expression, expressions)
+        return expressions.value(expression)
 
-    def _solve(self, name: str, solve: Solve) -> Solution:
+    def _scan(self, name: str, scan: Scan, expressions: Expressions) -> Solution:
+        times = frozenset(port.name for port in self.ports.values() if port.kind == "time")
+        lowering = ScanLowering(self.table, self._solve_within, times, self.excerpt)
+        with at(scan.span):
+            try:
+                return lowering.lower(name, scan, expressions)
+            except Fault as fault:
+                raise LowerError(fault.make(scan.span)) from None
+
+    def _solve_within(self, name: str, solve: Solve, expressions: Expressions) -> Solution:
+        """The solution of a solve in the body of a scan. Raises LowerError."""
+        solution = self._solve(name, solve, expressions)
+        if any(spec_of(node.inputs[0]).noises for node in solution.states.values()):
+            raise LowerError(messages.scan_noise(solve.span, solve.field.text))
+        return solution
+
+    def _solve(self, name: str, solve: Solve, expressions: Expressions) -> Solution:
         declaration = self.declared.get(solve.field.text)
         if not isinstance(declaration, Field):
             raise Poisoned  # not a field, or unknown: reported where names are resolved
         lowering = self._solving()
         with at(solve.span):
             try:
-                return lowering.lower(name, solve, declaration, self.expressions(name))
+                return lowering.lower(name, solve, declaration, expressions)
             except Fault as fault:
                 raise LowerError(fault.make(solve.span)) from None
 

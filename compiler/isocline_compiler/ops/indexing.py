@@ -149,9 +149,11 @@ def _emit_select(emitter: Emitter, node: Node, x: str) -> str:
 
 
 def _grad_select(g: Node, y: Node, x: Node, axis: int, index: int) -> tuple[Node]:
-    at, size = axis % x.type.rank, known("the gradient of an index", x.size(axis))
-    kept = RESHAPE(g, shape=(*x.shape[:at], 1, *x.shape[at + 1 :]))
-    return (_padded_along(kept, at, index % size, size - 1 - index % size),)
+    at, size = axis % x.type.rank, x.size(axis)
+    row = RESHAPE(g, shape=(*x.shape[:at], 1, *x.shape[at + 1 :]))
+    if isinstance(size, str):
+        return (PLACE(row, x, axis=at, index=index),)
+    return (_padded_along(row, at, index % size, (-1 - index) % size),)
 
 
 SELECT = Op(
@@ -160,10 +162,48 @@ SELECT = Op(
     examples=(
         Example((real("batch", 3),), {"axis": 1, "index": 2}),
         Example((real("batch", 3, 4),), {"axis": 1, "index": -1}),
+        Example((real("batch", "T"),), {"axis": 1, "index": 0}),
+        Example((real("batch", "T", 2),), {"axis": 1, "index": -1}),
         Example((real(3),), {"axis": 0, "index": 0}),
     ),
     moves=True,
     enclose=each_end(lambda torch, x, axis, index: x.select(axis, index)),
+)  # fmt: skip
+
+
+def _place_type(row: TensorType, like: TensorType, *, axis: int, index: int) -> TensorType:
+    if row.shape != (*like.shape[:axis], 1, *like.shape[axis + 1 :]):
+        raise misfit("place", (row, like), "one entry along an axis of the other")
+    return row.with_shape(like.shape)
+
+
+def _torch_place(torch: Any, row: Any, like: Any, axis: int, index: int) -> Any:
+    pair = (index % like.shape[axis], (-1 - index) % like.shape[axis])
+    return _torch_pad(torch, row, [pair if i == axis else (0, 0) for i in range(row.ndim)], 0.0)
+
+
+def _emit_place(emitter: Emitter, node: Node, row: str, like: str) -> str:
+    """Pad, by as much as the axis is longer than what comes before the entry, or after it."""
+    axis, index, rank = node.attrs["axis"], node.attrs["index"], node.type.rank
+    length = emitter.once("Shape", like, start=axis, end=axis + 1)
+    known = index if index >= 0 else -1 - index
+    pair = [emitter.ints([known]), emitter.node("Sub", length, emitter.ints([known + 1]))]
+    first, last = pair if index >= 0 else pair[::-1]
+    zeros = [emitter.ints([0] * count) if count else "" for count in (axis, rank - 1, rank - 1 - axis)]
+    parts = filter(None, (zeros[0], first, zeros[1], last, zeros[2]))
+    return emitter.node("Pad", row, emitter.node("Concat", *parts, axis=0), emitter.number(0.0, node.type.kind))
+
+
+PLACE: Op = Op(
+    "place", _place_type, _torch_place, _emit_place,
+    lambda g, y, row, like, axis, index: (RESHAPE(SELECT(g, axis=axis, index=index), shape=row.shape), None),
+    "Zeros in the shape of `like` but for entry `index` along an axis: the transpose of `select`, for any length.",
+    examples=(
+        Example((real("batch", 1), real("batch", "T")), {"axis": 1, "index": 0}),
+        Example((real("batch", 1, 2), real("batch", "T", 2)), {"axis": 1, "index": -1}),
+        Example((real(1, 2), real(3, 2)), {"axis": 0, "index": 1}),
+    ),
+    enclose=each_end(_torch_place),
 )  # fmt: skip
 
 # ---------------------------------------------------------------------------------------------------- gather, one_hot
@@ -357,4 +397,4 @@ ARRANGE: Op = Op(
     enclose=each_end(_torch_arrange),
 )  # fmt: skip
 
-INDEXING = (CONCAT, SLICE, SELECT, GATHER, ONE_HOT, PAD, ARRANGE)
+INDEXING = (CONCAT, SLICE, SELECT, PLACE, GATHER, ONE_HOT, PAD, ARRANGE)

@@ -6,12 +6,14 @@ from collections.abc import Sequence
 from math import prod
 from typing import Any
 
+import numpy as np
+
 from isocline_compiler.graph import Example, Node, Op
 from isocline_compiler.graph.emission import Emitter
 from isocline_compiler.graph.tensor_type import Shape, Size, TensorType, broadcast, describe
 from isocline_compiler.ops.broadcasting import sum_to
 from isocline_compiler.ops.enclosures import each_end
-from isocline_compiler.ops.shapes import misfit, real
+from isocline_compiler.ops.shapes import axis_in, misfit, real
 
 
 def _names(shape: Shape) -> list[str]:
@@ -180,4 +182,29 @@ SPREAD = Op(
     enclose=each_end(lambda torch, x, like: x.expand(like.shape[0], *x.shape)),
 )  # fmt: skip
 
-SHAPING = (RESHAPE, TRANSPOSE, EXPAND, EXPAND_LIKE, SPREAD)
+
+def _flipped(x: TensorType, *, axis: int) -> TensorType:
+    axis_in("a reversal", x, axis)
+    return x
+
+
+def _emit_flip(emitter: Emitter, node: Node, x: str) -> str:
+    """Slice from the last entry backwards: the length need not be known."""
+    axis = node.attrs["axis"] % node.type.rank
+    beyond = np.iinfo(np.int64).min + 1
+    return emitter.node("Slice", x, *(emitter.ints([item]) for item in (-1, beyond, axis, -1)))
+
+
+def _torch_flip(torch: Any, x: Any, axis: int) -> Any:
+    return x.flip(axis)
+
+
+FLIP: Op = Op(
+    "flip", _flipped, _torch_flip, _emit_flip, lambda g, y, x, axis: (FLIP(g, axis=axis),),
+    "The entries along an axis in the opposite order, however many there are.",
+    examples=(Example((real("batch", "T", 2),), {"axis": 1}), Example((real("batch", 3),), {"axis": -1})),
+    moves=True,
+    enclose=each_end(_torch_flip),
+)  # fmt: skip
+
+SHAPING = (RESHAPE, TRANSPOSE, EXPAND, EXPAND_LIKE, SPREAD, FLIP)

@@ -36,6 +36,8 @@ def without_unread(node: Node) -> Node:
     first, second = len(roles.initial), len(roles.initial) + len(roles.captured)
     captured = _read(region.arguments[first:second], roles.captured, read)
     stacked = _read(region.arguments[second:], roles.stacked, read)
+    if not isinstance(node.attrs["length"], int) and not stacked:  # rows that count the iterations
+        stacked = [(region.arguments[second], roles.stacked[0])]
     if len(captured) == len(roles.captured) and len(stacked) == len(roles.stacked):
         return node
     arguments = (*region.arguments[:first], *(a for a, _ in captured), *(a for a, _ in stacked))

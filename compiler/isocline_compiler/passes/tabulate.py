@@ -39,8 +39,8 @@ def tabulate(graph: Graph) -> Graph:
 
 def _tabulated(node: Node, inputs: tuple[Node, ...]) -> Node:
     node = node.rebuilt(inputs)
-    if node.op is not SCAN:
-        return node
+    if node.op is not SCAN or not isinstance(node.attrs["length"], int):
+        return node  # a table has a row for each of so many iterations
     region: Region = node.attrs["region"]
     first = len(node.inputs) - len(parts(node).stacked)
     pairs = zip(region.arguments[first:], node.inputs[first:], strict=True)

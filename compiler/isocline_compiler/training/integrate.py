@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from isocline_compiler.backends.forcing import forcing_of
-from isocline_compiler.backends.to_torch import TorchField
+from isocline_compiler.backends.to_torch import TorchField, solution_of
 from isocline_compiler.graph import Node
 from isocline_compiler.graph.solve import spec_of
 from isocline_compiler.training.breaks import Breaks
@@ -101,10 +101,11 @@ class AdaptiveIntegrator:
         """Where the field jumps and is busy, searched for anew when what it depends on has changed."""
         given = () if clock.given is None else (clock.given,)
         reads = (*forcing_of(field.bound).reads(field.bound), torch.tensor(clock.stops, dtype=torch.float64), *given)
-        before = self.known.get(spec_of(node).name)
+        name = solution_of(node, field)
+        before = self.known.get(name)
         if before is None or not _same(before[0], reads):
             before = tuple(item.detach().clone() for item in reads), clock.breaks(field)
-            self.known[spec_of(node).name] = before
+            self.known[name] = before
         return before[1]
 
     def solve(

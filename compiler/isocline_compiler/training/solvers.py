@@ -11,8 +11,8 @@ from isocline_compiler.model import TrainingPlan
 from isocline_compiler.ops.noise import NOISE_LIKE
 from isocline_compiler.solvers.grid import Discretisation, discretise
 from isocline_compiler.solvers.schemes import SCHEMES
+from isocline_compiler.solvers.side_by_side import side_by_side
 from isocline_compiler.solvers.unroll import unroll
-from isocline_compiler.solvers.unroll.driven import side_by_side
 from isocline_compiler.training.integrate import AdaptiveIntegrator
 from isocline_compiler.training.integrate_noise import NoiseIntegrator
 from isocline_compiler.training.path_noise import PathNoise

@@ -8,7 +8,6 @@ import numpy as np
 
 from isocline_compiler.graph import ARGUMENT, Node, constant, leaf
 from isocline_compiler.graph.solve import Solve, State, pick
-from isocline_compiler.graph.tensor_type import BATCH
 from isocline_compiler.ops.indexing import SELECT
 from isocline_compiler.ops.shaping import SPREAD
 from isocline_compiler.vocabulary.functions.broadcasting import as_real, known_sample
@@ -56,7 +55,5 @@ def integrated(solve: Solve, value: Node) -> tuple[Node, int]:
         value = SPREAD(value, next(x for x in solve.region.arguments[1:] if x.type.batched))
     count = len(solve.spec.places("integral"))
     state = State(f"integral~{count}", value.type.sample, role="integral")
-    # noise drives the states of each sample apart wherever they start
-    lead = (BATCH,) if solve.spec.noises else start.shape[: int(start.type.batched)]
-    argument = leaf(ARGUMENT, state.name, start.type.with_shape((*lead, *value.type.sample)))
+    argument = leaf(ARGUMENT, state.name, solve.argument_type(start))
     return solve.with_states([state], [start], [argument], [value]).node(), len(solve.initial)

@@ -17,6 +17,7 @@ from isocline_dsl.messages.names import *
 from isocline_dsl.messages.noise import *
 from isocline_dsl.messages.proofs import *
 from isocline_dsl.messages.regularizers import *
+from isocline_dsl.messages.scans import *
 from isocline_dsl.messages.shapes import *
 from isocline_dsl.messages.syntax import *
 from isocline_dsl.messages.training import *

@@ -9,6 +9,7 @@ place in the source.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from math import prod
 
 import numpy as np
 import onnx
@@ -29,6 +30,9 @@ from isocline_compiler.graph.solve import PICK, parts
 from isocline_compiler.graph.tensor_type import TensorType
 from isocline_dsl import messages
 from isocline_dsl.diagnostics import IsoclineError, Source
+
+MOST_HELD = 1024
+"""Entries of a sample: a larger value that a loop reads is not copied in each iteration."""
 
 
 @uncollected()
@@ -97,13 +101,15 @@ def _walk(emitter: ModelEmitter, nodes: Iterable[Node], names: dict[Node, str], 
 def _emit_scan(
     emitter: ModelEmitter, node: Node, names: Mapping[Node, str], weights: Mapping[str, Array]
 ) -> tuple[str, ...]:
-    """A Scan: the body reads the captured values where they are."""
+    """A Scan: the body reads what is captured where it is, or is given it as a state that stays."""
     region: Region = node.attrs["region"]
     roles = parts(node)
     first, last = len(roles.initial), len(roles.initial) + len(roles.captured)
     stacked = [names[item] for item in roles.stacked]
-    own = {item: emitter.fresh() for item in (*region.arguments[:first], *region.arguments[last:])}
-    inner = own | {a: names[v] for a, v in zip(region.arguments[first:last], roles.captured, strict=True)}
+    captured = dict(zip(region.arguments[first:last], roles.captured, strict=True))
+    held = [argument for argument, value in captured.items() if _held(value)]
+    own = {item: emitter.fresh() for item in (*region.arguments[:first], *held, *region.arguments[last:])}
+    inner = {argument: names[value] for argument, value in captured.items()} | own
     types = {name: item.type for item, name in own.items()}
     with emitter.inside() as inside:
         _walk(emitter, topological(region.results, region.arguments), inner, weights)
@@ -112,12 +118,26 @@ def _emit_scan(
             counter = emitter.fresh()
             stacked, types[counter] = [emitter.array(np.zeros(node.attrs["length"]))], TensorType("real")
             found[0] = _counted(emitter, found[0], counter)
-        results = _body_results(emitter, found, first)
+        states = first + len(held)
+        results = _body_results(emitter, [*found[:first], *(own[item] for item in held), *found[first:]], states)
     given = list(types)
-    types |= {name: item.type for name, item in zip(results, region.results, strict=True)}
+    of = (*region.results[:first], *held, *region.results[first:])
+    types |= {name: item.type for name, item in zip(results, of, strict=True)}
     body = EmittedBody(inside, tuple(given), tuple(results), types)
-    values = [*(names[item] for item in roles.initial), *stacked]
-    return emitter.loop(values, len(node.types), body, num_scan_inputs=len(stacked))
+    values = [*(names[item] for item in (*roles.initial, *map(captured.__getitem__, held))), *stacked]
+    ends = emitter.loop(values, len(results), body, num_scan_inputs=len(stacked))
+    return (*ends[:first], *ends[states:])
+
+
+def _held(value: Node) -> bool:
+    """Whether a loop is given a captured value as a state: it is computed, and an iteration copies little.
+
+    OpenVINO 2026.4 takes every computed value that a body reads from outside for a further state of the loop, and
+    refuses the file.
+    """
+    sizes = [size for size in value.type.sample if isinstance(size, int)]
+    known = len(sizes) == len(value.type.sample)
+    return value.op not in (WEIGHT, CONSTANT) and known and prod(sizes) <= MOST_HELD
 
 
 def _counted(emitter: ModelEmitter, state: str, counter: str) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from functools import cached_property
+from typing import ClassVar
 
 from isocline_compiler.graph import Nodes, Operand
 from isocline_compiler.graph.solve import Solve
@@ -142,6 +143,8 @@ class _Before:
 
 class TwoStep(Exponential):
     """Two-step schemes: of n at the begin of this step and of the one before; the first step is of one evaluation."""
+
+    divides: ClassVar[bool] = True
 
     def moved(self, memory: Memory, of: StepOperators, step: Step, x: Nodes) -> tuple[Memory, Nodes]:
         """One step; what is remembered are n and h."""

@@ -42,6 +42,7 @@ class Imex(Solved):
     iterations: int = 2
     options: ClassVar[Mapping[str, Any]] = MappingProxyType({"steps": None, "iterations": 2})
     marked: ClassVar[bool] = True
+    divides: ClassVar[bool] = True
 
     def __post_init__(self) -> None:
         sums = [[sum(row) for row in rows] for rows in (self.explicit, self.implicit)]

@@ -97,6 +97,7 @@ class ImplicitRungeKutta(Solved):
     iterations: int = 3
     options: ClassVar[Mapping[str, Any]] = MappingProxyType({"steps": None, "iterations": 3})
     search: ClassVar[Search] = "stiff"
+    divides: ClassVar[bool] = True
 
     def cheaper(self) -> tuple[Scheme, ...]:
         """With fewer iterations: of what is nearly linear one is enough."""

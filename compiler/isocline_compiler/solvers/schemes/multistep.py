@@ -62,6 +62,7 @@ class Adams(Scheme):
     reference: str
     corrected: bool = False
     order: float = 0
+    divides: ClassVar[bool] = True
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "order", float(self.steps))
@@ -143,6 +144,7 @@ class TwoStepMidpoint(Scheme):
     order: float
     reference: str
     search: ClassVar[Search] = "named"
+    divides: ClassVar[bool] = True
 
     def advance(self, memory: Memory, field: Field, step: Step, x: Nodes) -> tuple[Memory, Nodes]:
         """One step; what is remembered are the states before."""

@@ -45,6 +45,7 @@ class Rosenbrock(Solved):
     m: tuple[float, ...]
     reference: str
     search: ClassVar[Search] = "stiff"
+    divides: ClassVar[bool] = True
 
     def __post_init__(self) -> None:
         for size in range(1, int(self.order) + 1):

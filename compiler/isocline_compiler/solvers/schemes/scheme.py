@@ -51,6 +51,9 @@ class Scheme(ABC):
     search: ClassVar[Search] = "always"
     """Whether `auto` tries it: where a solve is stiff, everywhere, or only where its name stands in the file."""
 
+    divides: ClassVar[bool] = False
+    """Whether it divides by the width of a step, or by that of one before."""
+
     @property
     def title(self) -> str:
         """Its name, with the options that are not as they are by default."""

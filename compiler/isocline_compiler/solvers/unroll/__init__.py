@@ -8,11 +8,13 @@ from functools import cached_property
 
 from isocline_compiler.graph import INPUT, Graph, Node, Nodes, Region, at, topological, transform
 from isocline_compiler.graph.collecting import uncollected
+from isocline_compiler.graph.scan import SCAN, closed
 from isocline_compiler.graph.solve import PICK, SOLVE, Solve, choice_of
-from isocline_compiler.solvers.grid import Discretisation
+from isocline_compiler.solvers.grid import Discretisation, Grid
 from isocline_compiler.solvers.schemes.measured import Measured
+from isocline_compiler.solvers.schemes.resting import Resting
+from isocline_compiler.solvers.side_by_side import split
 from isocline_compiler.solvers.trajectory import Trajectory
-from isocline_compiler.solvers.unroll.driven import split
 from isocline_compiler.solvers.unroll.forms import LAID_OUT, form_of
 from isocline_compiler.solvers.unroll.time_span import as_value
 from isocline_dsl.diagnostics import IsoclineError
@@ -64,6 +66,8 @@ class _Unrolling:
                 index: int = node.attrs["index"]
                 return self.results[node.inputs[0]][index]
             again = self._with_regions(node).rebuilt(inputs)
+            if node.op is SCAN:
+                return closed(again)
             if node.op is not SOLVE or choice_of(node) not in self.choices:
                 return again
             with at(node.span):
@@ -86,7 +90,8 @@ class _Unrolling:
         misfit = choice.scheme.fits(solve)
         if misfit is not None:
             raise IsoclineError([misfit(solve.span)])
-        choice = replace(choice, scheme=Measured.of(choice.scheme, solve.spec))
+        stepping = choice.scheme if isinstance(choice.grid, Grid) else Resting.of(choice.scheme)
+        choice = replace(choice, scheme=Measured.of(stepping, solve.spec))
         observed = observed and bool(solve.spec.own)
         emitted = form_of(choice).steps(solve, choice, observed) or LAID_OUT.steps(solve, choice, observed)
         assert emitted is not None

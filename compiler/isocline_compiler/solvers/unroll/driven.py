@@ -2,21 +2,20 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from math import sqrt
 
 import numpy as np
 
-from isocline_compiler.graph import INPUT, Array, Graph, Node, Nodes, constant, leaf, topological, transform
+from isocline_compiler.graph import INPUT, Array, Node, constant, leaf
 from isocline_compiler.graph.noise import Noise
-from isocline_compiler.graph.solve import PICK, SOLVE, Row, Solve, SolveSpec, pick, spec_of
+from isocline_compiler.graph.solve import Row, Solve, SolveSpec
 from isocline_compiler.graph.tensor_type import BATCH, TensorType
 from isocline_compiler.ops.arithmetic import POW
 from isocline_compiler.ops.elementwise import ABS
-from isocline_compiler.ops.points import MERGE_POINTS, SPLIT_POINTS
+from isocline_compiler.ops.points import MERGE_POINTS
 from isocline_compiler.ops.shaping import RESHAPE, SPREAD, TRANSPOSE
-from isocline_compiler.solvers.points import enlarged, repeated
 from isocline_compiler.solvers.schemes.scheme import Scheme
+from isocline_compiler.solvers.side_by_side import with_samples
 
 AREA = 1 / sqrt(12)
 """The deviation of a space-time Lévy area, in that of its increment: H has variance h/12."""
@@ -43,10 +42,8 @@ def driven(solve: Solve, scheme: Scheme, steps: int) -> Solve:
     batch.
     """
     inputs = noise_inputs(solve.spec, scheme, steps)
-    if not inputs:
-        return solve
-    like = next(iter(inputs.values()))
-    solve = solve.rebuilt(initial=tuple(x if x.type.batched else SPREAD(x, like) for x in solve.initial))
+    for like in list(inputs.values())[:1]:
+        solve = solve.rebuilt(initial=tuple(x if x.type.batched else SPREAD(x, like) for x in solve.initial))
     if solve.spec.samples is not None:
         solve = with_samples(solve, solve.spec.samples)
     rows = [stacked(x, solve.spec.samples) for x in inputs.values()]
@@ -57,55 +54,6 @@ def stacked(x: Node, samples: int | None) -> Node:
     """(batch, samples, steps, channels) -> (steps, batch samples, channels): a row for each step."""
     merged = RESHAPE(x, shape=(x.shape[0], *x.shape[2:])) if samples is None else MERGE_POINTS(x)
     return TRANSPOSE(merged, perm=(1, 0, 2))
-
-
-def with_samples(solve: Solve, count: int) -> Solve:
-    """The solve of a batch that holds `count` copies of each sample side by side; starts that are apart are there."""
-
-    def many(x: Node) -> Node:
-        return MERGE_POINTS(repeated(x, count)) if x.type.batched else x
-
-    return solve.rebuilt(
-        region=enlarged(solve.region, count),
-        initial=solve.initial if solve.spec.apart else tuple(map(many, solve.initial)),
-        captured=tuple(map(many, solve.captured)),
-        times=None if solve.times is None else many(solve.times),
-    )
-
-
-def split(results: Nodes, samples: int | None) -> Nodes:
-    """The results of a solve with their axis of samples: (batch samples, ...) -> (batch, samples, ...)."""
-    return results if samples is None else tuple(SPLIT_POINTS(x, count=samples) for x in results)
-
-
-def side_by_side(graph: Graph) -> Graph:
-    """solve with samples -> solve of a larger batch, its results split again: for a solver that is not ours.
-
-    Starts of solves with noise get their batch axis. The same graph comes back when there is none.
-    """
-    roots = tuple(graph.outputs.values())
-    batched = next((x for x in topological(roots) if x.op is INPUT and x.type.batched), None)
-    done: dict[Node, tuple[Node, int | None]] = {}
-
-    def visit(node: Node, inputs: tuple[Node, ...]) -> Node:
-        if node.op is PICK and node.inputs[0] in done:
-            larger, count = done[node.inputs[0]]
-            return split((pick(larger, node.attrs["index"]),), count)[0]
-        again = node.rebuilt(inputs)
-        if node.op is not SOLVE or not spec_of(node).noises:
-            return again
-        solve, count = Solve.of(again), spec_of(node).samples
-        like = next((x for x in (*solve.initial, *solve.captured) if x.type.batched), batched)
-        assert like is not None, "noise that drives no sample"
-        solve = solve.rebuilt(initial=tuple(x if x.type.batched else SPREAD(x, like) for x in solve.initial))
-        if count is not None:
-            solve = with_samples(solve, count)
-            solve = solve.rebuilt(spec=replace(solve.spec, samples=None, apart=False))
-        done[node] = solve.node(), count
-        return done[node][0]
-
-    outputs = transform(roots, visit)
-    return graph.with_outputs(dict(zip(graph.outputs, outputs, strict=True))) if done else graph
 
 
 # ---------------------------------------------------------------------------------------------------- scales

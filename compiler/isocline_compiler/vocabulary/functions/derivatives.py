@@ -12,7 +12,8 @@ import numpy as np
 
 from isocline_compiler.derivatives.reverse_forward import dependent, gradient, jvps, pull_back
 from isocline_compiler.derivatives.reverse_forward import vjp as pull
-from isocline_compiler.graph import Fault, Node, Stop, constant, topological
+from isocline_compiler.graph import Fault, Node, Stop, constant, everything, regions_of, topological
+from isocline_compiler.graph.scan import SCAN
 from isocline_compiler.graph.solve import SOLVE
 from isocline_compiler.graph.tensor_type import BATCH, Shape, describe
 from isocline_compiler.ops.broadcasting import broadcast_like
@@ -233,6 +234,9 @@ def _require_dependence(function: str, y: Node, x: Node) -> None:
     between = dependent(order, [x])
     if y not in between:
         raise Fault(lambda span: messages.no_dependence(span, function))
+    bodies = [region.results for node in between - {x} if node.op is SCAN for region in regions_of(node)]
+    if any(node.op is SOLVE for results in bodies for node in everything(results)):
+        raise Fault(lambda span: messages.not_available_yet(span, f"`{function}` through the solves of a `scan`"))
     if any(node.op is SOLVE for node in between - {x}):
         return
     if pull_back([y], [broadcast_like(constant(1.0), y)], [x])[0] is None:

@@ -11,6 +11,7 @@ import numpy as np
 from isocline_compiler.graph import Fault, Node, constant
 from isocline_compiler.graph.tensor_type import describe
 from isocline_compiler.ops.activation import SIGMOID
+from isocline_compiler.ops.arithmetic import ADD
 from isocline_compiler.ops.elementwise import TANH
 from isocline_compiler.ops.indexing import SELECT, SLICE
 from isocline_compiler.ops.linear import LINEAR
@@ -67,6 +68,18 @@ def lstm(x: Value, units: Count, sequence: Flag = False, *, scope: Scope) -> Nod
         return h
 
     return _run(series, cell, step, units, sequence)
+
+
+def rnn_cell(h: Value, x: Value, *, scope: Scope) -> Node:
+    """One step of a plain recurrence: tanh(x W + b + h U + c), the hidden state after seeing x.
+
+    Example: rnn_cell(h, x)
+
+    Elman (1990).
+    """
+    cell = _cell("rnn_cell", x, _units("rnn_cell", h), 1, scope)
+    entry = LINEAR(as_real(x), cell.input_weight, cell.input_bias)
+    return TANH(ADD(*align(entry, LINEAR(as_real(h), cell.hidden_weight, cell.hidden_bias))))
 
 
 def gru_cell(h: Value, x: Value, *, scope: Scope) -> Node:
@@ -167,4 +180,4 @@ def _parts(x: Node, count: int) -> tuple[Node, ...]:
     return tuple(SLICE(x, axis=axis, start=i * size, stop=(i + 1) * size, step=1) for i in range(count))
 
 
-RECURRENT = functions("layer", gru, lstm, gru_cell, lstm_cell)
+RECURRENT = functions("layer", gru, lstm, rnn_cell, gru_cell, lstm_cell)

@@ -129,7 +129,7 @@ def var(
 
     Example: var(series, axis=0)
     """
-    return variance(x, reduced_axes("var", x, axes, scope, axis, over), keep)
+    return _spread(x, reduced_axes("var", x, axes, scope, axis, over), keep)
 
 
 def std(
@@ -140,13 +140,26 @@ def std(
 
     Example: std(series, axis=0)
     """
-    return elementwise("sqrt", variance(x, reduced_axes("std", x, axes, scope, axis, over), keep))
+    return elementwise("sqrt", _spread(x, reduced_axes("std", x, axes, scope, axis, over), keep))
 
 
 def variance(x: Node, axes: tuple[int, ...], keep: bool = False) -> Node:
     """mean((x - mean(x))^2) along axes of the graph."""
-    centred = as_real(x) - reduce("reduce_mean", x, axes, keep=True)
-    return reduce("reduce_mean", SQUARE(centred), axes, keep)
+    return reduce("reduce_mean", SQUARE(_centred(as_real(x), axes)), axes, keep)
+
+
+def _spread(x: Node, axes: tuple[int, ...], keep: bool) -> Node:
+    """The variance of x - mean(x): what the mean was rounded by is subtracted in the second centring.
+
+    Where entries nearly agree that rounding is as large as they are apart, and would count among their squares. Chan,
+    Golub, LeVeque (1983), The American Statistician 37, 242-247, take the square of the second mean off instead.
+    """
+    return variance(_centred(as_real(x), axes), axes, keep)
+
+
+def _centred(x: Node, axes: tuple[int, ...]) -> Node:
+    """x - mean(x) along axes of the graph."""
+    return x - reduce("reduce_mean", x, axes, keep=True)
 
 
 def norm(x: Value, axes: Axes | None = None, keep: Flag = False, *, axis: Axes | None = None, scope: Scope) -> Node:

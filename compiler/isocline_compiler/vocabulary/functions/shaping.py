@@ -10,7 +10,7 @@ import numpy as np
 from isocline_compiler.graph import Fault, Node, constant
 from isocline_compiler.graph.tensor_type import BATCH, Size, TensorType, describe
 from isocline_compiler.ops.indexing import CONCAT, GATHER, ONE_HOT, PAD
-from isocline_compiler.ops.shaping import EXPAND, TRANSPOSE
+from isocline_compiler.ops.shaping import EXPAND, FLIP, TRANSPOSE
 from isocline_compiler.vocabulary.functions.broadcasting import (
     align,
     as_real,
@@ -185,7 +185,9 @@ def reverse(x: Value, axis: Axis = 0) -> Node:
     Example: reverse(series)
     """
     place = graph_axis("reverse", x, axis)
-    size = known_size("reverse", x.size(place))
+    size = x.size(place)
+    if not isinstance(size, int):
+        return FLIP(x, axis=place)
     return GATHER(x, constant(np.arange(size)[::-1]), axis=place)
 
 

@@ -51,7 +51,7 @@ def _with_log_density(solve: Solve, probe: Node | None) -> Solve:
     spec, given = solve.spec, () if probe is None else (probe,)
     batched = next((item for item in (*solve.initial, *given) if item.type.batched), None)
     start = constant(0.0) if batched is None else SPREAD(constant(0.0), batched)
-    argument = leaf(ARGUMENT, "log_density~", start.type)
+    argument = leaf(ARGUMENT, "log_density~", solve.argument_type(start))
     states = [solve.state_arguments[place] for place in spec.own]
     slopes = solve.slopes(spec.own)
     if probe is None:

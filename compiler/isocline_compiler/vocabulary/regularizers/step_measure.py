@@ -42,7 +42,7 @@ def measured(node: Node, callee: str, measure: Measure) -> tuple[Node, int]:
     batched = next((item for item in solve.initial if item.type.batched), None)
     start = constant(0.0) if batched is None else SPREAD(constant(0.0), batched)
     state = State(f"{callee}~{len(solve.spec.places('measure'))}", role="measure", measure=measure)
-    argument = leaf(ARGUMENT, state.name, start.type)
+    argument = leaf(ARGUMENT, state.name, solve.argument_type(start))
     return solve.with_states([state], [start], [argument], [0.0 * argument]).node(), len(solve.initial)
 
 
