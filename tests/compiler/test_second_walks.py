@@ -124,3 +124,8 @@ def test_weights_of_steps_are_met_from_the_last_on_by_a_solve_that_goes_back(sch
         ours = TorchProgram(unroll(model.graph, {solve.spec.choice: choice}).graph)(given)["y"]
         theirs = TorchProgram(model.graph)(given, integrator=SecondWalk(no_integrator))["y"]
     torch.testing.assert_close(ours, theirs, rtol=1e-8, atol=1e-9)
+
+
+def test_gates_whose_rates_read_other_states_are_walked_by_what_each_does_to_itself() -> None:
+    gates = "field f(t, q: real[2], p: real[2]) { q' = p - q; p' = stiff((cos(q) - p)*(1 + q^2)) }\n"
+    assert apart(lowered(gates + PAIR.replace("SCHEME", "exponential_euler(steps=8)"))) < 1e-12
