@@ -152,7 +152,7 @@ def unknown_scheme(span: Span | None, scheme: str, known: Collection[str]) -> Dr
         h = solve f from h = h0 over 0..1 with rk5(steps=8)      # did you mean `rk4`?
     """
     if scheme == "auto":
-        hint: str | None = "leave it out here, and write `deploy { solver auto(error=1e-4) }`: it chooses for every solve"
+        hint: str | None = "leave it out here and write `deploy { solver auto(error=1e-4) }`: it chooses for each solve"
     else:
         hint = did_you_mean(scheme, known)
     return Draft(span, f"there is no scheme `{scheme}`", hint)
