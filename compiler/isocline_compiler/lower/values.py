@@ -23,6 +23,7 @@ from isocline_compiler.lower.reach import by_use
 from isocline_compiler.lower.scans import ScanLowering
 from isocline_compiler.lower.settings import Settings
 from isocline_compiler.lower.solves import SolveLowering
+from isocline_compiler.lower.undone import undone
 from isocline_compiler.lower.weights import LayerScope, WeightTable
 from isocline_compiler.model import Parameter, Port
 from isocline_compiler.vocabulary.functions.ensembles import has_samples
@@ -39,6 +40,7 @@ from isocline_dsl.tree import (
     Control,
     Expression,
     Field,
+    Identifier,
     Input,
     Name,
     Net,
@@ -183,7 +185,21 @@ class FileValues:
             return self._solve(name, expression, expressions)
         if isinstance(expression, Scan):
             return self._scan(name, expression, expressions)
+        solution = self._undone_of(expression)
+        if isinstance(expression, Call) and solution is not None:
+            with at(expression.span):
+                return undone(name, expression, solution, expressions, self.numbers)
         return expressions.value(expression)
+
+    def _undone_of(self, expression: Expression) -> Solution | None:
+        """h of `inverse(h)` where h is declared as a solve: then it is no matrix that is inverted."""
+        match expression:
+            case Call(name=Identifier(text="inverse"), arguments=(Name(text=name),)):
+                declared = self.declared.get(name)
+                value = declared.value if isinstance(declared, Assign | Output) else None
+                found = self.get(name, expression.span) if isinstance(value, Solve) else None
+                return found if isinstance(found, Solution) else None
+        return None
 
     def _scan(self, name: str, scan: Scan, expressions: Expressions) -> Solution:
         times = frozenset(port.name for port in self.ports.values() if port.kind == "time")

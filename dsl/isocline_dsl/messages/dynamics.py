@@ -388,3 +388,18 @@ def slope_of_higher_order(span: Span | None, state: str, order: int) -> Draft:
     return Draft(
         span, f"the equation for `{state}` says what `{said}` is, and nothing of higher order", f"use `{said}`"
     )
+
+
+@message("E397")
+def no_inverse(span: Span | None, solution: str, reason: str, schemes: Sequence[str]) -> Draft:
+    """`inverse(h)` walks the steps of a solve back, each undone: by the adjoint of its scheme.
+
+    So the solve names its scheme, one that has an adjoint among the schemes. Those whose states move in turn are undone
+    exactly; Euler's steps by the iterations of the implicit scheme, of which `inverse(h, iterations=8)` says how many.
+
+        h = solve block from q = a, p = b over 0..1 with coupling(steps=4)
+        back = inverse(h)                     # back.q and back.p are a and b again, up to rounding
+        other = inverse(h, q=c, p=d)          # the start from which h would end at c and d
+    """
+    told = ", ".join(f"`{item}`" for item in schemes)
+    return Draft(span, f"the steps of `{solution}` cannot be undone: {reason}", f"name one that can be: {told}")
