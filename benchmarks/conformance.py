@@ -239,8 +239,8 @@ FINDINGS = """## What engines get wrong, and what is emitted instead
 * OpenVINO 2026.4 takes every computed value that the body of a Scan reads from outside for one more state of the loop,
   and refuses the file ("num_scan_outputs can't be negative"); an initializer may be read. So a loop is given such a
   value as a state that stays, up to 1024 entries a sample: a larger one is read where it is, and OpenVINO refuses it.
-* mixture and matching are in double precision: tract stops at them, onnxruntime-web at mixture, OpenVINO computes them in
-  single.
+* mixture and matching are in double precision: tract stops at them, onnxruntime-web at mixture, OpenVINO computes them
+  in single.
 * The evaluator of the onnx package scans from the first row to the last only: rows are turned before and after.
 * tract 0.23 multiplies the names of sizes: where 17 points of each sample are folded into the batch, it finds
   `17*batch`, and refuses a file that states another name. So that is the name.
