@@ -150,6 +150,13 @@ def scan_head(node: tree.Scan) -> str:
     return f"scan ({words(node.names)}) over ({over}) from {bindings(node.initial)}"
 
 
+def jump_head(node: tree.Jump) -> str:
+    """A jump up to the brace that opens its body."""
+    if not node.names:
+        return f"at {phrase(node.over[0], PIPE)}"
+    return f"at ({words(node.names)}) over ({', '.join(phrase(item, PIPE) for item in node.over)})"
+
+
 def words(names: Iterable[tree.Identifier]) -> str:
     """Names with commas between them."""
     return ", ".join(name.text for name in names)
@@ -169,6 +176,8 @@ def quoted(text: str) -> str:
 def line(node: tree.Statement) -> str:
     """A statement of a field, a net or a scan on one line."""
     match node:
+        case tree.Jump(body=body):
+            return f"{jump_head(node)} {{ {'; '.join(map(line, body))} }}"
         case tree.Assign(name=name, value=value):
             return f"{name.text} = {phrase(value)}"
         case tree.Equation(state=state, order=order, value=value):

@@ -12,6 +12,7 @@ from isocline_dsl.parse import parse
 from isocline_dsl.phrases import (
     PIPE,
     call,
+    jump_head,
     line,
     listed,
     phrase,
@@ -137,6 +138,8 @@ class _Layout:
                 yield from self._with_value(f"{state.text}{chr(39) * order} = ", value, "", node.span)
             case tree.Differential() | tree.NoiseDeclaration():
                 yield Row(0, line(node), node.span)
+            case tree.Jump(body=body):
+                yield from self._braced(jump_head(node), body, node.span, self._statement)
             case _:
                 yield from self._with_value("", node, "", node.span)
 

@@ -7,7 +7,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import pairwise
 
-from isocline_compiler.graph import Node, at, here
+import numpy as np
+
+from isocline_compiler.graph import Node, at, constant, here
 from isocline_compiler.graph.called import Called
 from isocline_compiler.graph.noise import Noise, Ordering
 from isocline_compiler.graph.solve import Interval, Row, SolveSpec, State, pick
@@ -91,6 +93,16 @@ class SolveLowering:
             _check_fit(scheme, record)
         node = record.node()
         return Solution({state.name: pick(node, index) for index, state in enumerate(states)})
+
+    def stops(self, solve: Solve, expressions: Expressions) -> Node:
+        """The times of a solve as a value; they rise. Raises LowerError."""
+        interval, times = self._interval(solve, expressions)
+        if interval.times is None:
+            assert times is not None
+            return times
+        if interval.times[0] > interval.times[-1]:
+            raise LowerError(messages.jumps_not_here(solve.times.span, solve.field.text, "the solve goes backwards"))
+        return constant(np.array(interval.times))
 
     def rehearse(self, declaration: Field) -> None:
         """Lower a field for itself, to find its mistakes when no solve gets as far. Raises LowerError."""

@@ -17,6 +17,7 @@ from isocline_compiler.lower.field_body import Around
 from isocline_compiler.lower.field_values import FieldValues
 from isocline_compiler.lower.indexing import first
 from isocline_compiler.lower.integrals import integral
+from isocline_compiler.lower.jumps import JumpLowering, jumps_of
 from isocline_compiler.lower.known_numbers import Numbers
 from isocline_compiler.lower.ports import ParamLowering, port, port_leaf
 from isocline_compiler.lower.reach import by_use
@@ -221,10 +222,29 @@ class FileValues:
         declaration = self.declared.get(solve.field.text)
         if not isinstance(declaration, Field):
             raise Poisoned  # not a field, or unknown: reported where names are resolved
-        lowering = self._solving()
+        if jumps_of(declaration):
+            return self._jumping(name, solve, declaration, expressions)
+        return self._continuous(name, solve, declaration, expressions)
+
+    def _continuous(self, name: str, solve: Solve, declaration: Field, expressions: Expressions) -> Solution:
+        """The solution of the equations of a field, whatever jumps there are. Raises LowerError."""
         with at(solve.span):
             try:
-                return lowering.lower(name, solve, declaration, expressions)
+                return self._solving().lower(name, solve, declaration, expressions)
+            except Fault as fault:
+                raise LowerError(fault.make(solve.span)) from None
+
+    def _jumping(self, name: str, solve: Solve, declaration: Field, expressions: Expressions) -> Solution:
+        """The solution with the jumps of its field. Raises LowerError."""
+
+        def between(name: str, step: Solve, inside: Expressions) -> Solution:
+            return self._continuous(name, step, declaration, inside)
+
+        with at(solve.span):
+            try:
+                stops = self._solving().stops(solve, expressions)
+                scans = ScanLowering(self.table, between, frozenset(), self.excerpt)
+                return JumpLowering(scans, self.numbers).lower(name, solve, declaration, stops, expressions)
             except Fault as fault:
                 raise LowerError(fault.make(solve.span)) from None
 

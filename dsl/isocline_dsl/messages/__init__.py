@@ -13,11 +13,13 @@ from isocline_dsl.messages.driven import *
 from isocline_dsl.messages.dynamics import *
 from isocline_dsl.messages.ensemble import *
 from isocline_dsl.messages.folders import *
+from isocline_dsl.messages.jumps import *
 from isocline_dsl.messages.names import *
 from isocline_dsl.messages.noise import *
 from isocline_dsl.messages.proofs import *
 from isocline_dsl.messages.regularizers import *
 from isocline_dsl.messages.scans import *
+from isocline_dsl.messages.schemes import *
 from isocline_dsl.messages.shapes import *
 from isocline_dsl.messages.syntax import *
 from isocline_dsl.messages.training import *

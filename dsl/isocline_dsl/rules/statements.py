@@ -7,7 +7,7 @@ from typing import Any
 from lark import Token, Transformer
 
 from isocline_dsl import tree
-from isocline_dsl.rules.pieces import Bare, Beside, Children, identifier, span_over
+from isocline_dsl.rules.pieces import Bare, Beside, Children, Listed, Several, identifier, nodes_of, span_over
 from isocline_dsl.tree import Span
 
 
@@ -18,6 +18,12 @@ class Statements(Transformer[Token, Any]):
         here = tree.Assign(identifier(c[0]), c[2], span=span_over(c))
         beside = any(isinstance(term, Beside) for _, term in _summands(c[2]))
         return _differential(here) if beside and len(c[0]) > 1 and c[0].startswith("d") else here
+
+    def jump(self, c: Children) -> tree.Jump:
+        names = next((item.items for item in c if isinstance(item, Several)), ())
+        over = tuple(item for item in nodes_of(c) if not isinstance(item, Several))
+        body = tuple(next(item for item in c if isinstance(item, Listed)).items())
+        return tree.Jump(names, over, body, span=span_over(c))
 
     def equation(self, c: Children) -> tree.Equation:
         return tree.Equation(identifier(c[0]), len(c[1]), c[3], span=span_over(c))

@@ -266,4 +266,16 @@ class NoiseDeclaration(Node):
     arguments: tuple[Expression, ...] = ()
 
 
-Statement: TypeAlias = Assign | Equation | Differential | NoiseDeclaration
+@dataclass(frozen=True)
+class Jump(Node):
+    """`at doses { gut = gut + 100 }`, `at (tau, a) over (doses, amounts) { gut = gut + a }`: states are replaced.
+
+    `names` stand for the time and for the entries of what else is in `over`; none in the short form.
+    """
+
+    names: tuple[Identifier, ...]
+    over: tuple[Expression, ...]
+    body: tuple[Statement, ...]
+
+
+Statement: TypeAlias = Assign | Equation | Differential | NoiseDeclaration | Jump
