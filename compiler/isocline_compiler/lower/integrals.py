@@ -43,7 +43,10 @@ def _solve(over: tree.Expression, outer: Expressions) -> Solve:
     found = outer.value(over)
     if not isinstance(found, Solution):
         raise LowerError(messages.integral_over_no_solution(over.span))
-    return Solve.of(next(iter(found.states.values())).inputs[0])
+    if found.solve is None:
+        what = "an integral along a solution with jumps, or of a `scan` (a state is one: `area' = x`)"
+        raise LowerError(messages.not_available_yet(over.span, what))
+    return Solve.of(found.solve)
 
 
 def _names(solve: Solve, field: tree.Field) -> dict[str, Value]:

@@ -259,8 +259,13 @@ class TrainLowering:
         if not isinstance(value, Name) or value.text not in self.values.declared:
             return None
         found = self.values.get(value.text, value.span)
-        states = list(found.states.values()) if isinstance(found, Solution) else []
-        return choice_of(states[0].inputs[0]) if states else None
+        if not isinstance(found, Solution):
+            return None
+        if found.solve is None:
+            raise LowerError(
+                messages.not_available_yet(value.span, "a regularizer of solves in a `scan`, or with jumps")
+            )
+        return choice_of(found.solve)
 
     def _record(self, call: Call, context: LossContext) -> Node | None:
         """The term of a regularizer; None when it only changes how training goes. Raises LowerError."""

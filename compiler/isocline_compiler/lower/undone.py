@@ -23,13 +23,16 @@ from isocline_dsl.tree import Call, Keyword
 ITERATIONS = "iterations"
 
 
-def undone(name: str, call: Call, solution: Solution, expressions: Expressions, numbers: Numbers) -> Solution:
-    """The states from which a scheme takes a solve to its end, or to the states that are given by their names.
+def undone(name: str, call: Call, of: str, solution: Solution, expressions: Expressions, numbers: Numbers) -> Solution:
+    """The states from which a scheme takes the solve `of` to its end, or to states that are given by their names.
 
     What is undone is the scheme and not the equation: up to rounding where the adjoint is explicit, up to what its
     iterations leave where it is not. Raises LowerError where the solve names no scheme, or one without an adjoint.
     """
-    solve = Solve.of(next(iter(solution.states.values())).inputs[0])
+    if solution.solve is None:
+        reason = "between its jumps they are those of a loop"
+        raise LowerError(messages.no_inverse(call.span, of, reason, undoable()))
+    solve = Solve.of(solution.solve)
     scheme = _scheme(solve, call, numbers)
     interval = solve.spec.interval
     times = None if interval.times is None else interval.times[::-1]

@@ -186,21 +186,18 @@ class FileValues:
             return self._solve(name, expression, expressions)
         if isinstance(expression, Scan):
             return self._scan(name, expression, expressions)
-        solution = self._undone_of(expression)
-        if isinstance(expression, Call) and solution is not None:
-            with at(expression.span):
-                return undone(name, expression, solution, expressions, self.numbers)
+        match expression:
+            case Call(name=Identifier(text="inverse"), arguments=(Name(text=of),)) if self._is_solve(of):
+                solution = self.get(of, expression.span)
+                assert isinstance(solution, Solution), "the value of a solve is a solution"
+                with at(expression.span):
+                    return undone(name, expression, of, solution, expressions, self.numbers)
         return expressions.value(expression)
 
-    def _undone_of(self, expression: Expression) -> Solution | None:
-        """h of `inverse(h)` where h is declared as a solve: then it is no matrix that is inverted."""
-        match expression:
-            case Call(name=Identifier(text="inverse"), arguments=(Name(text=name),)):
-                declared = self.declared.get(name)
-                value = declared.value if isinstance(declared, Assign | Output) else None
-                found = self.get(name, expression.span) if isinstance(value, Solve) else None
-                return found if isinstance(found, Solution) else None
-        return None
+    def _is_solve(self, name: str) -> bool:
+        """Whether a name is declared as a solve: then `inverse` of it inverts no matrix."""
+        declared = self.declared.get(name)
+        return isinstance(declared, Assign | Output) and isinstance(declared.value, Solve)
 
     def _scan(self, name: str, scan: Scan, expressions: Expressions) -> Solution:
         times = frozenset(port.name for port in self.ports.values() if port.kind == "time")
@@ -214,7 +211,9 @@ class FileValues:
     def _solve_within(self, name: str, solve: Solve, expressions: Expressions) -> Solution:
         """The solution of a solve in the body of a scan. Raises LowerError."""
         solution = self._solve(name, solve, expressions)
-        if any(spec_of(node.inputs[0]).noises for node in solution.states.values()):
+        if solution.solve is None:
+            raise LowerError(messages.not_available_yet(solve.span, "a solve with jumps within a `scan`"))
+        if spec_of(solution.solve).noises:
             raise LowerError(messages.scan_noise(solve.span, solve.field.text))
         return solution
 
