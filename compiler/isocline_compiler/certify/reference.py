@@ -19,11 +19,13 @@ from torch import Tensor
 
 from isocline_compiler.backends.to_torch import Integrator, TorchField, solution_of
 from isocline_compiler.certify.cause import Stuck, Unsolved, is_hopeless
+from isocline_compiler.certify.compiled_field import quick
+from isocline_compiler.certify.flat_states import FlatField, FlatStates, Stop
 from isocline_compiler.certify.reference_passes import Passes, first_sizes
 from isocline_compiler.graph import Array, Node
 from isocline_compiler.graph.solve import spec_of
 from isocline_compiler.training.breaks import FEW_FEATURES, Breaks, Jump
-from isocline_compiler.training.clock import Clock, FieldFunction, Leg
+from isocline_compiler.training.clock import Clock, Leg
 from isocline_compiler.training.integrate import AdaptiveIntegrator
 from isocline_compiler.training.sizes import moving_sizes
 from isocline_compiler.training.watched_field import Halt, Halted
@@ -185,8 +187,9 @@ class Multistep:
 
         evaluations = [self.allowed]
         stop = self._stopping(node, field, initial, stacked, times, flat, evaluations)
+        compiled = quick(field, clock)
         legs = [
-            (leg, flat.function(clock.slopes(node, field, stacked, leg, clamped=False), evaluations, stop))
+            (leg, flat.function(clock.slopes(node, compiled, stacked, leg, clamped=False), evaluations, stop))
             for leg in clock.legs(node, stacked, self._cuts(node, field))
         ]
         walk = Walk(flat, legs, clock.horizon, stop)
@@ -212,16 +215,6 @@ class Multistep:
         return stop
 
 
-class FlatField(Protocol):
-    def __call__(self, t: float, x: Array) -> Array: ...
-
-
-class Stop(Protocol):
-    """Makes the error of a walk that ends at t, x, from what it passed before; `spent`: it may not ask again."""
-
-    def __call__(self, t: float, x: Array, before: Sequence[tuple[float, Array]], spent: bool) -> IsoclineError: ...
-
-
 def _unfinished(stuck: Stuck) -> Diagnostic:
     t, spent = stuck.time(stuck.halt.t, 0), stuck.halt.spent
     reason = "LSODA used up its evaluations" if spent else "LSODA gave up"
@@ -236,71 +229,6 @@ def goes_on(stuck: Stuck) -> bool:
     except Unsolved as other:
         return abs(other.stuck.halt.t - stuck.clock.stops[0]) > abs(stuck.halt.t - stuck.clock.stops[0]) * PAST
     return True
-
-
-@dataclass(frozen=True)
-class FlatStates:
-    """States side by side in one vector, sample after sample: (B n,)."""
-
-    shapes: tuple[tuple[int, ...], ...]
-    batched: tuple[bool, ...]
-    rows: int
-
-    @classmethod
-    def of(cls, node: Node, initial: Tensors) -> FlatStates:
-        batched = tuple(x.ndim > 0 and type_.batched for x, type_ in zip(initial, node.types, strict=True))
-        rows = next((len(x) for x, has in zip(initial, batched, strict=True) if has), 1)
-        return cls(tuple(tuple(x.shape) for x in initial), batched, rows)
-
-    @property
-    def band(self) -> int:
-        """How far from the diagonal the Jacobian reaches: a sample's own states, unless some are shared by all."""
-        sizes = [int(np.prod(shape)) for shape in self.shapes]
-        if not all(self.batched):
-            return sum(sizes)
-        return sum(sizes) // max(self.rows, 1) - 1
-
-    def joined(self, states: Tensors) -> Array:
-        return self.joined_tensor(states).numpy()
-
-    def joined_tensor(self, states: Tensors) -> Tensor:
-        if not all(self.batched):
-            return torch.cat([x.reshape(-1) for x in states])
-        return torch.cat([x.reshape(self.rows, -1) for x in states], dim=1).reshape(-1)
-
-    def apart(self, x: Array) -> Tensors:
-        """(..., B n) as the states, (..., *shape) each."""
-        return self.apart_tensor(torch.from_numpy(np.ascontiguousarray(x)))
-
-    def apart_tensor(self, x: Tensor) -> Tensors:
-        lead, found, place = x.shape[:-1], [], 0
-        if all(self.batched):
-            x = x.reshape(*lead, self.rows, -1)
-        for shape in self.shapes:
-            size = int(np.prod(shape, dtype=int)) // (self.rows if all(self.batched) else 1)
-            found.append(x[..., place : place + size].reshape((*lead, *shape)))
-            place += size
-        return tuple(found)
-
-    def largest(self, x: Array) -> Array:
-        """For every entry the largest of its state in its sample."""
-        states = self.apart(x)
-        spread = []
-        for item, has in zip(states, self.batched, strict=True):
-            rows = item.reshape(len(item), -1) if has else item.reshape(1, -1)
-            spread.append(rows.amax(dim=1, keepdim=True).expand_as(rows).reshape(item.shape))
-        return self.joined(tuple(spread))
-
-    def function(self, slopes: FieldFunction, evaluations: list[int], stop: Stop) -> FlatField:
-        """The field on the vector. Raises Unsolved when it is asked too often."""
-
-        def flat(t: float, x: Array) -> Array:
-            evaluations[0] -= 1
-            if evaluations[0] < 0:
-                raise stop(t, x, (), True)
-            return self.joined(slopes(torch.tensor(t, dtype=torch.float64), self.apart(x)))
-
-        return flat
 
 
 @dataclass(frozen=True)
@@ -385,8 +313,6 @@ def _same(left: tuple[Tensor | None, ...], right: tuple[Tensor | None, ...]) -> 
 
 __all__ = [
     "AdaptiveExplicit",
-    "FlatField",
-    "FlatStates",
     "Multistep",
     "Reference",
     "Remembered",
