@@ -78,6 +78,8 @@ class AdaptiveExplicit:
     """The least size of each state over the samples, by the name of the solve; where it is known it is not sought."""
     measured: dict[str, Tensors] = field(default_factory=dict)
     """The size of each state of each sample, as it was found: a tighter tolerance on the same samples begins there."""
+    taken: dict[str, int] = field(default_factory=dict)
+    """Evaluations of the field in the last pass, by the name of the solve."""
 
     @classmethod
     def to(cls, error: float) -> AdaptiveExplicit:
@@ -130,8 +132,9 @@ class AdaptiveExplicit:
                 sizes = solve(loose, sizes).sizes
             self.sizes[name] = tuple(float(item.min()) for item in sizes)
             self.measured[name] = sizes
-        path = solve(exact, sizes).path
-        return kept(node, path)
+        solved = solve(exact, sizes)
+        self.taken[name] = solved.evaluations
+        return kept(node, solved.path)
 
     def _known_sizes(self, name: str, initial: Tensors) -> Tensors | None:
         known = self.sizes.get(name)
@@ -161,6 +164,8 @@ class Multistep:
     longest: float = 1 / 1024
     breaks: Mapping[str, Breaks] = field(default_factory=dict)
     allowed: int = MULTISTEP
+    taken: dict[str, int] = field(default_factory=dict)
+    """Evaluations of the field in all passes, by the name of the solve."""
 
     @property
     def words(self) -> str:
@@ -198,6 +203,7 @@ class Multistep:
         for _ in range(2):
             size = walk.sizes(walk.through(start, windows, LOOSE, size, LONGEST))
         path = walk.through(start, np.asarray(clock.stops[1:]), self.tolerance, size, self.longest)
+        self.taken[solution_of(node, field)] = self.allowed - evaluations[0]
         return kept(node, flat.apart(np.stack([start, *path])))
 
     def _stopping(
