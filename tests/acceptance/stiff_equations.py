@@ -12,7 +12,7 @@ import numpy as np
 from scipy.integrate import solve_ivp
 
 Array = np.ndarray[Any, np.dtype[np.float64]]
-Slopes = Callable[[float, Array, float], list[float]]
+Slopes = Callable[[float, Array, float], list[float] | Array]
 
 
 def robertson(t: float, y: Array, k1: float) -> list[float]:
@@ -121,6 +121,13 @@ def sodium_channel(t: float, y: Array, v: float) -> list[float]:
     return slopes
 
 
+def brusselator(t: float, y: Array, feed: float) -> Array:
+    """Hairer, Wanner (1996), IV.10, (10.14): 64 cells."""
+    u, v = y[:64], y[64:]
+    diffused = [np.diff(np.concatenate([[end], x, [end]]), 2) * 65**2 / 50 for x, end in ((u, 1), (v, 3))]
+    return np.concatenate([feed + u * u * v - 4 * u + diffused[0], 3 * u - u * u * v + diffused[1]])
+
+
 @dataclass(frozen=True)
 class Problem:
     """y' = slopes(t, y, s) from start(s) at `times`, for s in the open interval (low, high); `places` are the states of
@@ -133,7 +140,7 @@ class Problem:
     given: str
     low: float
     high: float
-    places: Mapping[str, int]
+    places: Mapping[str, int | slice]
     jumps: tuple[float, ...] = ()
 
     def solved(self, s: float) -> Array:
@@ -145,7 +152,7 @@ class Problem:
         for begin, end in pairwise(ends):
             middle = (begin + end) / 2
 
-            def slopes(t: float, y: Array, middle: float = middle) -> list[float]:
+            def slopes(t: float, y: Array, middle: float = middle) -> list[float] | Array:
                 return self.slopes(middle if self.jumps else t, y, s)
 
             path = solve_ivp(slopes, (begin, end), x, "Radau", rtol=1e-10, atol=1e-12 * size)
@@ -155,6 +162,7 @@ class Problem:
 
 
 ACTION_POTENTIAL = [-84.5286, 0.0017, 0.9832, 0.995484, 0.000003, 1.0, 0.0057, 0.0002]
+WAVE = [*(1 + np.sin(2 * np.pi * np.arange(1, 65) / 65)), *(64 * [3.0])]
 CLAMPED = (0.0, 0.2, 0.5, 1.0, 2.0, 5.0, 10.0, 20.0, 50.0, 100.0, 200.0, 500.0)
 
 PROBLEMS = {
@@ -176,5 +184,8 @@ PROBLEMS = {
     "sodium_channel": Problem(
         sodium_channel, lambda V: [1, 0, 0, 0, 0, 0, 0, 0, 0], CLAMPED, "V", -40, 0,
         {"open": CHANNEL["O"], "slow": CHANNEL["IM2"]},
+    ),
+    "brusselator": Problem(
+        brusselator, lambda feed: WAVE, (0, 10), "feed", 0.9, 1.1, {"u": slice(64), "v": slice(64, 128)}
     ),
 }  # fmt: skip

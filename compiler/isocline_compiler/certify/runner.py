@@ -26,6 +26,8 @@ def runner(graph: Graph, weights: Mapping[str, Array], precision: Precision, thr
     options = onnxruntime.SessionOptions()
     options.log_severity_level = 4
     options.intra_op_num_threads = threads
+    # a thread that waits turns round and round: as much of the processor as the work itself, for nothing
+    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
     session = onnxruntime.InferenceSession(content, options, providers=["CPUExecutionProvider"])
     inputs, outputs = ([item.name for item in items] for items in (session.get_inputs(), session.get_outputs()))
 
