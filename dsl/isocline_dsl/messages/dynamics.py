@@ -150,8 +150,11 @@ def unknown_scheme(span: Span | None, scheme: str, known: Collection[str]) -> Dr
     `docs/language.md` lists the schemes with their orders.
 
         h = solve f from h = h0 over 0..1 with rk5(steps=8)      # did you mean `rk4`?
+
+    `auto` is none of them: it chooses a scheme and its steps when a model is deployed.
     """
-    return Draft(span, f"there is no scheme `{scheme}`", did_you_mean(scheme, known))
+    hint = "leave `with` out and write `deploy { solver auto(error=1e-3) }`" if scheme == "auto" else None
+    return Draft(span, f"there is no scheme `{scheme}`", hint or did_you_mean(scheme, known))
 
 
 @message("E315")
