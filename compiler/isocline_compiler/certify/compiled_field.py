@@ -172,6 +172,14 @@ class Differentiated:
         pointers = np.append((starts[:-1] + len(i) * np.arange(samples)[:, None]).reshape(-1), len(i) * samples)
         return csc_array((entries.reshape(-1), indices, pointers), shape=(size * samples, size * samples))
 
+    def banded(self, entries: Array, band: int) -> Array:
+        """The same in a band: the entry of row i and column j is in row i - j + band of column j."""
+        (i, j), samples = self.places, len(entries)
+        size = len(self.colours)
+        found = np.zeros((2 * band + 1, size * samples))
+        found[i - j + band, j + size * np.arange(samples)[:, None]] = entries
+        return found
+
 
 def quick(of: TorchField, clock: Clock) -> TorchField:
     """The same field compiled, where that pays; not where the times come with the input, one for each sample."""

@@ -19,13 +19,13 @@ from torch import Tensor
 
 from isocline_compiler.backends.to_torch import Integrator, TorchField, solution_of
 from isocline_compiler.certify.cause import Stuck, Unsolved, is_hopeless
-from isocline_compiler.certify.compiled_field import quick
+from isocline_compiler.certify.compiled_field import CompiledField, Differentiated, quick
 from isocline_compiler.certify.flat_states import FlatField, FlatStates, Stop
 from isocline_compiler.certify.reference_passes import Passes, first_sizes
 from isocline_compiler.graph import Array, Node
 from isocline_compiler.graph.solve import spec_of
 from isocline_compiler.training.breaks import FEW_FEATURES, Breaks, Jump
-from isocline_compiler.training.clock import Clock, Leg
+from isocline_compiler.training.clock import Clock, FieldFunction, Leg
 from isocline_compiler.training.integrate import AdaptiveIntegrator
 from isocline_compiler.training.sizes import moving_sizes
 from isocline_compiler.training.watched_field import Halt, Halted
@@ -193,11 +193,15 @@ class Multistep:
         evaluations = [self.allowed]
         stop = self._stopping(node, field, initial, stacked, times, flat, evaluations)
         compiled = quick(field, clock)
-        legs = [
-            (leg, flat.function(clock.slopes(node, compiled, stacked, leg, clamped=False), evaluations, stop))
-            for leg in clock.legs(node, stacked, self._cuts(node, field))
-        ]
-        walk = Walk(flat, legs, clock.horizon, stop)
+        by_colours = compiled.differentiated if isinstance(compiled, CompiledField) else None
+        legs, exact = [], list[FlatField]()
+        for leg in clock.legs(node, stacked, self._cuts(node, field)):
+            slopes = clock.slopes(node, compiled, stacked, leg, clamped=False)
+            legs.append((leg, flat.function(slopes, evaluations, stop)))
+            if by_colours is not None:
+                entries = clock.slopes(node, by_colours, stacked, leg, clamped=False)
+                exact.append(_banded_jacobian(entries, by_colours, flat))
+        walk = Walk(flat, legs, clock.horizon, stop, exact)
         size = walk.guessed(start)
         windows = np.linspace(clock.stops[0], clock.stops[-1], 4 * WINDOWS + 1)
         for _ in range(2):
@@ -219,6 +223,16 @@ class Multistep:
             return Unsolved(_unfinished(stuck), stuck)
 
         return stop
+
+
+def _banded_jacobian(entries: FieldFunction, of: Differentiated, flat: FlatStates) -> FlatField:
+    """df/dx of the samples side by side, in a band."""
+
+    def at(t: float, x: Array) -> Array:
+        (found,) = entries(torch.tensor(t, dtype=torch.float64), flat.apart(x))
+        return of.banded(found.numpy(), flat.band)
+
+    return at
 
 
 def _unfinished(stuck: Stuck) -> Diagnostic:
@@ -245,6 +259,8 @@ class Walk:
     legs: Sequence[tuple[Leg, FlatField]]
     horizon: float
     stop: Stop
+    jacobians: Sequence[Callable[[float, Array], Any]] = ()
+    """Of each leg, in a band; where there are none LSODA takes differences, one for each of its diagonals."""
 
     def guessed(self, x: Array) -> Array:
         """How large each state may become: where it starts, and how far its slope would take it, at any time."""
@@ -264,7 +280,8 @@ class Walk:
         band = {"lband": self.flat.band, "uband": self.flat.band} if self.flat.band < len(x) - 1 else {}
         found: list[Array] = []
         forwards = 1.0 if self.legs[-1][0].end > self.legs[0][0].start else -1.0
-        for leg, slopes in self.legs:
+        for i, (leg, slopes) in enumerate(self.legs):
+            known = {"jac": self.jacobians[i]} if band and self.jacobians else {}
             before = at[len(found) :]
             inside = before[(before - leg.end) * forwards <= 0]
             inside = np.maximum(inside, leg.start) if forwards > 0 else np.minimum(inside, leg.start)
@@ -273,7 +290,7 @@ class Walk:
                 walked = solve_ivp(
                     slopes, (leg.start, leg.end), x, "LSODA", t_eval=asked, rtol=tolerance, atol=absolute,
                     max_step=longest * self.horizon,
-                    first_step=FIRST * min(abs(leg.end - leg.start), longest * self.horizon), **band,
+                    first_step=FIRST * min(abs(leg.end - leg.start), longest * self.horizon), **band, **known,
                 )  # fmt: skip
             if not walked.success or not np.isfinite(walked.y).all():
                 raise self._stopped(leg, x, walked)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -107,7 +107,6 @@ def _sparse_jacobian(entries: FieldFunction, of: Differentiated, flat: FlatState
 class _Implicit(Walk):
     """The way of Radau IIA along legs, each with its field and its Jacobian; it notes where it `steps`."""
 
-    jacobians: Sequence[Callable[[float, Array], object]] = ()
     steps: list[float] = field(default_factory=list)
 
     def through(self, x: Array, at: Array, tolerance: float, size: Array, longest: float) -> list[Array]:
