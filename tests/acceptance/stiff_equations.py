@@ -121,6 +121,28 @@ def sodium_channel(t: float, y: Array, v: float) -> list[float]:
     return slopes
 
 
+CHANNEL_1999 = {name: place for place, name in enumerate(("C3", "C2", "C1", "O", "IF", "IS"))}
+
+
+def sodium_channel_1999(t: float, y: Array, v: float) -> list[float]:
+    """Clancy, Rudy (1999), Nature 400, 566-569, box 1 as the authors corrected it, as a matrix of rates."""
+    up = [
+        3.802 / (0.1027 * exp(-v / width) + slow * exp(-v / 150)) for width, slow in ((17, 0.2), (15, 0.23), (12, 0.25))
+    ]
+    down = [rate * exp((shift - v) / 20.3) for rate, shift in ((0.1917, 0), (0.2, 5), (0.22, 10))]
+    shut, free, caught = 9.178 * exp(v / 29.68), 3.7933e-10 * exp(-v / 5.2), 8.4e-3 + 2e-5 * v
+    rates = {
+        ("C3", "C2"): up[0], ("C2", "C3"): down[0], ("C2", "C1"): up[1], ("C1", "C2"): down[1],
+        ("C1", "O"): up[2], ("O", "C1"): down[2], ("O", "IF"): shut, ("C1", "IF"): caught, ("IF", "C1"): free,
+        ("IF", "O"): free * shut * up[2] / (caught * down[2]), ("IF", "IS"): shut / 100, ("IS", "IF"): free,
+    }  # fmt: skip
+    matrix = np.zeros((6, 6))
+    for (here, there), rate in rates.items():
+        matrix[CHANNEL_1999[there], CHANNEL_1999[here]] += rate
+    matrix -= np.diag(matrix.sum(axis=0))
+    return list(matrix @ y)
+
+
 def brusselator(t: float, y: Array, feed: float) -> Array:
     """Hairer, Wanner (1996), IV.10, (10.14): 64 cells."""
     u, v = y[:64], y[64:]
@@ -184,6 +206,10 @@ PROBLEMS = {
     "sodium_channel": Problem(
         sodium_channel, lambda V: [1, 0, 0, 0, 0, 0, 0, 0, 0], CLAMPED, "V", -40, 0,
         {"open": CHANNEL["O"], "slow": CHANNEL["IM2"]},
+    ),
+    "sodium_channel_1999": Problem(
+        sodium_channel_1999, lambda V: [0.99, 0.01, 0, 0, 0, 0], (0.0, 0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 15.0), "V", -40, 0,
+        {"open": CHANNEL_1999["O"], "slow": CHANNEL_1999["IS"]},
     ),
     "brusselator": Problem(
         brusselator, lambda feed: WAVE, (0, 10), "feed", 0.9, 1.1, {"u": slice(64), "v": slice(64, 128)}

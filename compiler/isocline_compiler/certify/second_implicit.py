@@ -219,7 +219,7 @@ def exponential(name: str) -> Walk:
         before: tuple[Tensor, float] | None = None
         for i, t, end, h in steps_of(times):
             x = path[-1]
-            linear = equations.jacobian(equations.marked, t, x, i)
+            linear = _linear(equations, t, x, i)
             _require_constant(name, equations, linear, (end, i), x)
 
             def n(time: float, y: Tensor, linear: Tensor = linear, i: int = i) -> Tensor:
@@ -252,6 +252,12 @@ def exponential(name: str) -> Walk:
     return walk
 
 
+def _linear(equations: Equations, t: float, x: Tensor, i: int) -> Tensor:
+    """L of each sample; where the states are apart, its diagonal."""
+    whole = equations.jacobian(equations.marked, t, x, i)
+    return torch.diag_embed(whole.diagonal(dim1=1, dim2=2)) if equations.apart else whole
+
+
 def _applied(matrix: Tensor, x: Tensor) -> Tensor:
     return torch.einsum("bij,bj->bi", matrix, x)
 
@@ -261,7 +267,7 @@ def _require_constant(name: str, equations: Equations, linear: Tensor, step: tup
     end, i = step
     if name == "exponential_euler":
         return
-    other = equations.jacobian(equations.marked, end, 1.1 * x + 0.1, i)
+    other = _linear(equations, end, 1.1 * x + 0.1, i)
     if not torch.equal(linear, other):
         raise NoSecondWalk("rates that change within a step")
 

@@ -30,12 +30,16 @@ class NoSecondWalk(Exception):
 
 @dataclass(frozen=True)
 class Equations:
-    """x' = f(t, x), of which `stiff` is the part that is marked; `owner` says which state a number belongs to."""
+    """x' = f(t, x), of which `stiff` is the part that is marked; `owner` says which state a number belongs to.
+
+    `apart`: exponential schemes take each number's own rate alone, as Rush and Larsen do, and no matrix.
+    """
 
     f: Slopes
     stiff: Slopes | None
     owner: Array
     options: Mapping[str, int]
+    apart: bool = False
 
     def rest(self, t: float | Tensor, x: Tensor, i: int) -> Tensor:
         """f without what is marked."""

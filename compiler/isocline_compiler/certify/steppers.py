@@ -23,6 +23,7 @@ from isocline_compiler.graph import Node, Region, topological
 from isocline_compiler.graph.solve import Solve, SolveSpec, spec_of
 from isocline_compiler.ops.lookup import LOOKUPS
 from isocline_compiler.solvers.schemes import SCHEMES
+from isocline_compiler.solvers.schemes.linear_part import linear_part
 from isocline_compiler.solvers.schemes.tableau import Tableau
 
 THEIRS = {"euler": "euler", "midpoint": "midpoint", "rk38": "rk4", "heun": "heun2"}
@@ -89,6 +90,7 @@ def _by_second_steps(
         None if stiff is None else _within(rows.slopes(stiff, slices), nodes, edge),
         owner,
         {**SCHEMES[scheme.name].options, **scheme.options},
+        linear_part(solve).matrix is None,
     )
     path = STEPS[scheme.name](equations, rows.joined(initial), nodes)
     return tuple(torch.stack(states) for states in zip(*map(rows.apart, path[::each]), strict=True))
