@@ -56,10 +56,11 @@ def option_value(expression: Expression, choice: Choice, key: str, numbers: Numb
         case _:
             found = numbers.real(expression)
     default = choice.defaults[key]
+    counted = default is None and key in POSITIVE
     wrong = (isinstance(default, bool) != isinstance(found, bool)) or (
-        isinstance(default, int | float) and isinstance(found, str)
+        (counted or isinstance(default, int | float)) and isinstance(found, str)
     )
-    if default is not None and wrong:
+    if (default is not None or counted) and wrong:
         expected = "true or false" if isinstance(default, bool) else "a number"
         raise LowerError(calls.wrong_argument(expression.span, choice.name, key, expected, str(found)))
     fault = None if isinstance(found, str | bool) else out_of_range(key, default, found)

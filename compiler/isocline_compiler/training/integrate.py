@@ -46,11 +46,13 @@ class Solved:
     """The states at the stops, (stops, ...), and how large they were on the way (see `Watch.sizes`).
 
     `slack`: with all tolerances up to so many times smaller each step would have been the same; with larger ones, too.
+    `evaluations` of the field were made.
     """
 
     path: States
     sizes: States
     slack: float = 0.0
+    evaluations: int = 0
 
 
 @dataclass
@@ -142,7 +144,7 @@ class AdaptiveIntegrator:
             path.append(tuple(states[_places(leg)] for states in found))
             watch.see(leg.end, x)
         whole = tuple(torch.cat(states) for states in zip(*path, strict=True))
-        return Solved(whole, watch.sizes(clock), watch.slack)
+        return Solved(whole, watch.sizes(clock), watch.slack, evaluations)
 
     def _leg(
         self,
