@@ -136,4 +136,4 @@ def out_of_range(key: str, default: Any, value: float) -> str | None:
 
 MISSING = ("error", "drop", "hold", "interpolate")
 PRECISIONS = ("float32", "float64", "bf16", "fp16")
-GRADIENTS = ("backprop", "adjoint")
+GRADIENTS = ("backprop", "adjoint", "reversible")
