@@ -61,7 +61,8 @@ def test_json_of_a_right_file(dyn_file: Path) -> None:
     assert model["parameters"][0]["bounds"] == [0, None]
     (fall,) = model["fields"]
     assert fall == {
-        "name": "fall", "states": [{"name": "x", "type": "real"}], "weights_per_step": False, "noise": None, "jumps": [],
+        "name": "fall", "states": [{"name": "x", "type": "real"}], "weights_per_step": False, "noise": None,
+        "jumps": [],
     }  # fmt: skip
     assert model["trained_numbers"] == 1
 
