@@ -23,6 +23,7 @@ from onnx import TensorProto, numpy_helper
 import isocline
 from benchmarks import every_method
 from benchmarks.engines import Array, Arrays, Engine, engines, run_reference
+from examples.build_all import EXAMPLES
 from isocline_compiler.certify.measures import DEFINITION, relative_errors
 from isocline_compiler.certify.samples import drawn, held_out
 from isocline_compiler.derivatives.files import SEEDED
@@ -32,20 +33,7 @@ from isocline_runtime.artifact import read_artifact
 from isocline_runtime.manifest import ATTRIBUTION_FILE, MODEL_FILE, Manifest, Port
 from isocline_runtime.noises import draw_noise
 
-EXAMPLES = Path(__file__).parents[1] / "examples"
-FILES = {
-    "hare_lynx": EXAMPLES / "hare_lynx" / "hare_lynx.dyn",
-    "digits": EXAMPLES / "digits" / "digits.dyn",
-    "resnet": EXAMPLES / "resnet" / "resnet.dyn",
-    "load_forecast": EXAMPLES / "load_forecast" / "load_forecast.dyn",
-    "pendulum": EXAMPLES / "pendulum" / "pendulum.dyn",
-    "unconstrained": EXAMPLES / "pendulum" / "unconstrained.dyn",
-    "market": EXAMPLES / "market" / "market.dyn",
-    "latent_sde": EXAMPLES / "latent_sde" / "latent_sde.dyn",
-    "sde_net": EXAMPLES / "sde_net" / "sde_net.dyn",
-    "mixture": EXAMPLES / "diffusion" / "mixture.dyn",
-    "handwriting": EXAMPLES / "diffusion" / "handwriting.dyn",
-}
+FILES = {example.name: example.file for example in EXAMPLES}
 TEXTS = ("every_scheme", "every_noise")
 """Models without data beside this file: a scheme of every family, and every law of noise, in an ensemble and alone."""
 BOUND = 1e-5
@@ -271,7 +259,7 @@ def page(tools: Sequence[Engine], rows: Mapping[str, Sequence[Found]], absent: S
 
 def main(arguments: Sequence[str]) -> int:
     parser = argparse.ArgumentParser(description="Run the built examples on every engine.")
-    parser.add_argument("-o", dest="out", type=Path, default=EXAMPLES.parent / "docs" / "conformance.md")
+    parser.add_argument("-o", dest="out", type=Path, default=Path(__file__).parents[1] / "docs" / "conformance.md")
     parser.add_argument("--build", type=Path, default=Path("build"), help="the folder of the artifacts")
     options = parser.parse_args(arguments)
     tools = engines()

@@ -24,19 +24,13 @@ class Example:
     folder: str | None = None
     long: bool = False
 
+    @property
+    def file(self) -> Path:
+        return FOLDER / (self.folder or self.name) / f"{self.name}.dyn"
+
     def commands(self) -> list[list[str]]:
-        file = FOLDER / (self.folder or self.name) / f"{self.name}.dyn"
-        build = [
-            sys.executable,
-            "-m",
-            "isocline",
-            "build",
-            str(file),
-            "-o",
-            f"build/{self.name}",
-            "--run",
-            f"runs/{self.name}",
-        ]
+        places = ["-o", f"build/{self.name}", "--run", f"runs/{self.name}"]
+        build = [sys.executable, "-m", "isocline", "build", str(self.file), *places]
         return ([[sys.executable, "-m", self.fetch]] if self.fetch else []) + [build]
 
 

@@ -35,7 +35,7 @@ FILES = sorted(
     for path in ROOT.glob(f"{folder}/*.dyn")
     if str(path.relative_to(ROOT)) not in LONG and "input" in path.read_text(encoding="utf-8")
 )
-SAMPLES = 3
+SAMPLES, LENGTH = 3, 5
 
 
 def chosen(solve: Solve) -> Discretisation:
@@ -73,19 +73,21 @@ def height(graph: Graph) -> Node:
     rng, result = np.random.default_rng(1), constant(0.0)
     for node in graph.outputs.values():
         if node.type.kind == "real":
-            weights = constant(rng.uniform(0.5, 1.5, [int(size) for size in node.type.sample]))
+            sizes = [size if isinstance(size, int) else 1 for size in node.type.sample]
+            weights = constant(rng.uniform(0.5, 1.5, sizes))
             first = int(node.type.batched)
             result = result + OPS["reduce_sum"](node * weights, axes=tuple(range(first, node.type.rank)))
     return result
 
 
 def inputs_of(graph: Graph) -> dict[str, torch.Tensor]:
-    """Values between 0.3 and 1; times, where a model takes them, in order."""
+    """Values between 0.3 and 1; times, where a model takes them, in order. A length that has a name is `LENGTH`."""
     rng, made = np.random.default_rng(2), {}
     for node in graph.inputs:
-        shape = [SAMPLES if size == "batch" else size for size in node.shape]
+        shape = [size if isinstance(size, int) else SAMPLES if size == "batch" else LENGTH for size in node.shape]
         values = np.sort(rng.uniform(0.3, 1.0, shape), axis=-1) if shape[1:] else rng.uniform(0.3, 1.0, shape)
-        made[node.attrs["name"]] = torch.tensor(values if node.type.kind == "real" else values.astype(np.int64))
+        kinds = {"real": values, "bool": values > 0.5}
+        made[node.attrs["name"]] = torch.tensor(kinds.get(node.type.kind, values.astype(np.int64)))
     return made
 
 

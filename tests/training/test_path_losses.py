@@ -6,6 +6,7 @@ from itertools import pairwise
 
 import numpy as np
 import pytest
+import sympy
 import torch
 from scipy.stats import multivariate_normal, norm
 
@@ -100,6 +101,65 @@ def test_two_states_of_mixed_noise() -> None:
             mean = np.array([s, v]) + 0.1 * np.array([0.1 * s, 1.5 * (s - v)])
             densities.append(multivariate_normal(mean, g @ g.T * 0.1).logpdf(after))
     assert float(found.total) == pytest.approx(-np.mean(densities), rel=1e-11)
+
+
+# ------------------------------------------------------------------------------------ densities of the second order
+
+CURVED = """
+input s0: real
+target seen: real[4, 2]
+param kappa: real = 1.5
+field curved(t, s: real, v: real) {
+  noise W: brownian[2]
+  ds = sin(t + s)*v dt + (1 + 0.2*t*s^2) dW[0] + 0.3*v dW[1]
+  dv = kappa*(s - v^2) dt - 0.3*exp(0.1*v) dW[0] + (0.5 + 0.1*s) dW[1]
+}
+path = solve curved from s = s0, v = 0.2 over 0..1 with euler_maruyama(steps=4)
+output s = path.s
+train { loss transition_nll(curved, seen, step=0.1, order=2); precision float64 }
+"""
+
+
+def test_moments_of_the_second_order_by_the_generator_applied_twice() -> None:
+    """E phi = phi + h L phi + h^2/2 L L phi for phi = x and x x^T, by sympy; products beyond h^2 are left out.
+
+    But one, that of the terms of the covariance: 1 + a + a^2/2 is positive wherever 1 + a is not.
+    """
+    t, s, v = sympy.symbols("t s v")
+    x = sympy.Matrix([s, v])
+    f = sympy.Matrix([sympy.sin(t + s) * v, 1.5 * (s - v**2)])
+    g = sympy.Matrix([[1 + s**2 * t / 5, 0.3 * v], [-0.3 * sympy.exp(v / 10), 0.5 + s / 10]])
+
+    def generator(phi: sympy.Expr) -> sympy.Expr:
+        bent = (g.T * sympy.hessian(phi, [s, v]) * g).trace() / 2
+        return sympy.diff(phi, t) + (sympy.Matrix([phi]).jacobian(x) * f)[0] + bent
+
+    def applied(phi: sympy.Matrix) -> sympy.Matrix:
+        return phi.applyfunc(generator)
+
+    first, second = applied(x), applied(applied(x))
+    square, again = applied(x * x.T), applied(applied(x * x.T))
+    parts = (
+        x, first, second / 2,
+        square - x * first.T - first * x.T,
+        again / 2 - first * first.T - (x * second.T + second * x.T) / 2,
+    )  # fmt: skip
+    numeric = sympy.lambdify((t, s, v), parts)
+    seen, h = RANDOM.uniform(0.5, 1.5, (7, 4, 2)), 0.1
+    _, found = evaluated(CURVED, {"kappa": 1.5}, s0=seen[:, 0, 0], seen=seen)
+    densities = []
+    for row in seen:
+        for place, (before, after) in enumerate(pairwise(row)):
+            start, m1, m2, c1, c2 = (np.asarray(item, dtype=float) for item in numeric(h * place, *before))
+            mean = (start + h * m1 + h * h * m2).ravel()
+            covariance = h * c1 + h * h * c2 + h**3 / 2 * c2 @ np.linalg.inv(c1) @ c2
+            densities.append(multivariate_normal(mean, covariance).logpdf(after))
+    assert float(found.total) == pytest.approx(-np.mean(densities), rel=1e-11)
+
+
+def test_the_order_of_a_density_is_one_or_two() -> None:
+    with pytest.raises(IsoclineError, match="1 or 2"):
+        lowered(CURVED.replace("order=2", "order=3"))
 
 
 MIXED = """

@@ -38,7 +38,7 @@ field ou(t, x: real) {{
 }}
 x = solve ou from x = x0 over 0..1 samples 2
 output x
-train {{ loss transition_nll(ou, seen, at=times); optimizer lbfgs; epochs 6; precision float64 }}
+train {{ loss transition_nll(ou, seen, at=times, order=2); optimizer lbfgs; epochs 6; precision float64 }}
 """
 GBM = f"""dyn 1
 model gbm
@@ -52,7 +52,7 @@ field gbm(t, s: real) {{
 }}
 s = solve gbm from s = x0 over 0..1 samples 2
 output s
-train {{ loss transition_nll(gbm, seen, at=times); optimizer lbfgs; epochs 6; precision float64 }}
+train {{ loss transition_nll(gbm, seen, at=times, order=2); optimizer lbfgs; epochs 6; precision float64 }}
 """
 
 

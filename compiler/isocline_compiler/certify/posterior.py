@@ -37,6 +37,8 @@ MOST_STATES, MOST_STEPS, STAGES = 64, 4000, 12
 """Numbers of a state, and steps of so many evaluations, beyond which nothing is bounded."""
 HASTY = 1 / 8
 """The part of the evaluations after which it has to have come half as far as the whole number would take it."""
+LONGEST = 1 / 128
+"""The part of the horizon that a step may always be long, where the legs are shorter still."""
 TOLERANCE, LOOSE = 1e-10, 1e-6
 """Of a step, relative to each state; and where its size is sought."""
 NODES, INNER = 9, (1, 3, 5, 7)
@@ -123,7 +125,13 @@ class Bounding:
         legs = clock.legs(node, stacked, self.breaks.get(spec_of(node).name, Breaks()))
         compiled = quick(field, clock)
         walks = [
-            _Walk(piece, flat, *(clock.slopes(node, item, stacked, leg) for item in (field, compiled)))
+            _Walk(
+                piece,
+                flat,
+                clock.slopes(node, field, stacked, leg),
+                clock.slopes(node, compiled, stacked, leg),
+                clock.horizon,
+            )
             for leg in legs
             for piece in _between(leg)
         ]
@@ -174,13 +182,14 @@ class _Walk:
     slopes: FieldFunction
     stepped: FieldFunction
     """The same for the steps of DOP853, whose defect `slopes` then shows."""
+    horizon: float
 
     def f(self, t: float, x: Array) -> Array:
         return self.flat.joined(self.slopes(torch.tensor(t, dtype=torch.float64), self.flat.apart(x)))
 
     def solved(self, x: Array, relative: float, absolute: Array) -> Any:
-        """The dense output of DOP853, no step longer than an eighth of the leg."""
-        longest, taken = abs(self.leg.end - self.leg.start) / 8, [0]
+        """The dense output of DOP853, no step longer than an eighth of the leg, or a `LONGEST` part of the horizon."""
+        longest, taken = max(abs(self.leg.end - self.leg.start) / 8, LONGEST * self.horizon), [0]
 
         def counted(t: float, y: Array) -> Array:
             taken[0] += 1

@@ -25,7 +25,9 @@ _INTERPOLATES_WELL = frozenset({"dopri5"})
 """Solvers whose values between steps are as good as their steps; the others must step onto every time that is kept,
 or the solution there is 100 times further off than the tolerances say."""
 FIRST = 1e-3
-"""The first step of a leg, as a part of it: a solver's own guess looks beyond the end when time is in nanoseconds."""
+"""The first step, as a part of its leg: a solver's own guess looks beyond the end when time is in nanoseconds."""
+WIDER = 4.0
+"""The first step of a further leg, in the longest that was accepted of the one before, which its end may have cut."""
 LONGEST = 1 / 16
 """The longest step through a field that reads the time, as a part of the horizon."""
 WINDOWS, NOISE, LEAST = 16, 1e-16, 1e-290
@@ -174,7 +176,7 @@ class AdaptiveIntegrator:
         if self.method not in _INTERPOLATES_WELL:
             onto |= {stop for stop in leg.stops if stop != leg.start}
         options = {
-            "norm": watch.norm, "first_step": FIRST * abs(leg.end - leg.start), "max_step": longest,
+            "norm": watch.norm, "first_step": watch.begun(abs(leg.end - leg.start)), "max_step": longest,
             "step_t": torch.tensor(sorted(onto), dtype=torch.float64), "safety": SAFETY, "ifactor": GROWTH,
         }  # fmt: skip
         absolute = self.atol if watch.absolute is None else tuple(item.reshape(-1) for item in watch.absolute)
@@ -214,6 +216,13 @@ class _Watch:
     errors: list[Tensor] = dataclasses.field(default_factory=list)
     """Of the steps that were tried since one was accepted."""
     slack: float = torch.inf
+    widest: float = 0.0
+    """The longest step of the leg that is walked."""
+
+    def begun(self, length: float) -> float:
+        """The first step of a leg of this length, as the leg before would have gone on."""
+        first, self.widest = min(WIDER * self.widest, length, self.longest) or FIRST * length, 0.0
+        return first
 
     def norm(self, states: States) -> Tensor:
         """The largest, over samples and states, of the root mean square over the entries of a state."""
@@ -232,6 +241,7 @@ class _Watch:
         is another: none when it was not the first that was tried.
         """
         self.see(t, states)
+        self.widest = max(self.widest, abs(step))
         if self.absolute is not None:
             growth = min(GROWTH, self.longest / abs(step))
             allowed = (SAFETY / growth) ** self.power if self.power and len(self.errors) == 1 else 0.0

@@ -11,7 +11,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from isocline_compiler.graph import Node
-from isocline_compiler.ops.elementwise import LOG, SQUARE
+from isocline_compiler.ops.elementwise import LOG, SQRT, SQUARE
 
 Matrix = Sequence[Sequence[Node]]
 """Rows of numbers, one of each for every sample: (batch,)."""
@@ -40,10 +40,19 @@ class Factors:
 
     def square(self, r: Sequence[Node]) -> Node:
         """r^T S^{-1} r."""
+        return total([SQUARE(y) / d for y, d in zip(self._solved(r), self.diagonal, strict=True)])
+
+    def whitened(self, columns: Matrix) -> list[list[Node]]:
+        """D^{-1/2} L^{-1} c of each column c, whose products are c^T S^{-1} c'."""
+        roots = [SQRT(d) for d in self.diagonal]
+        return [[y / root for y, root in zip(self._solved(c), roots, strict=True)] for c in columns]
+
+    def _solved(self, r: Sequence[Node]) -> list[Node]:
+        """L^{-1} r."""
         solved: list[Node] = []
         for entry, row in zip(r, self.lower, strict=True):
             solved.append(_less(entry, zip(row, solved, strict=True)))
-        return total([SQUARE(y) / d for y, d in zip(solved, self.diagonal, strict=True)])
+        return solved
 
     def log_determinant(self) -> Node:
         """log det S."""

@@ -38,7 +38,7 @@ class Spread:
     def square(self, r: Sequence[Node]) -> Node:
         """r^T S^{-1} r, one number for each sample; r has an entry for each of the `places`."""
         if self.factors is not None:
-            return self.factors.square(_entries(r))
+            return self.factors.square(flat_entries(r))
         return total([_summed(SQUARE(x / g)) for x, g in zip(r, self.deviations, strict=True)])
 
     def log_determinant(self) -> Node:
@@ -72,7 +72,7 @@ def spread_of(callee: str, field: Field, t: Node, x: Nodes) -> Spread:
         raise _without(callee, spec, f"drives {count} entries of its states by {channels} of noise")
     if count > MOST:
         raise _without(callee, spec, f"mixes the noise of {count} entries of its states, more than {MOST}")
-    columns = _columns(field, t, x, places)
+    columns = [flat_entries(column) for column in columns_of(field, t, x, places)]
     matrix = [[total([column[i] * column[j] for column in columns]) for j in range(i + 1)] for i in range(count)]
     return Spread(places, factors=Factors.of(matrix))
 
@@ -81,15 +81,15 @@ def _without(callee: str, spec: SolveSpec, reason: str) -> Fault:
     return Fault(lambda span: messages.density_without_noise(span, callee, spec.field, reason))
 
 
-def _columns(field: Field, t: Node, x: Nodes, places: Sequence[int]) -> list[list[Node]]:
-    """g_k of every channel k, entry by entry."""
+def columns_of(field: Field, t: Node, x: Nodes, places: Sequence[int]) -> list[Nodes]:
+    """g_k of every channel k, in the shapes of the states at these places."""
     found = []
     for noise in field.spec.noises:
         for k in range(noise.size):
             unit = {noise.name: SPREAD(constant(np.eye(noise.size)[k]), x[0])}
             stirred = field.stir(t, x, unit)
-            column = [0.0 * x[place] if stirred[place] is None else _stirred(stirred[place]) for place in places]
-            found.append(_entries(column))
+            column = (0.0 * x[place] if stirred[place] is None else _stirred(stirred[place]) for place in places)
+            found.append(tuple(column))
     return found
 
 
@@ -98,7 +98,7 @@ def _stirred(node: Node | None) -> Node:
     return node
 
 
-def _entries(parts: Sequence[Node]) -> list[Node]:
+def flat_entries(parts: Sequence[Node]) -> list[Node]:
     """The entries of values one after another, (batch,) each."""
     found: list[Node] = []
     for part in parts:

@@ -1,10 +1,10 @@
-r"""The likelihood of observed paths of a stochastic equation, from its Euler transition density."""
+r"""The likelihood of observed paths of a stochastic equation, from normal transition densities."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from math import prod
-from typing import Protocol, TypeAlias
+from typing import Annotated, Protocol, TypeAlias
 
 import numpy as np
 
@@ -18,10 +18,11 @@ from isocline_compiler.ops.reduction import REDUCE_MEAN
 from isocline_compiler.ops.shaping import RESHAPE, SPREAD
 from isocline_compiler.solvers.field import Field
 from isocline_compiler.solvers.noise_kinds import noise_kinds
-from isocline_compiler.vocabulary.functions.kinds import FieldName, Positive, Value
+from isocline_compiler.vocabulary.functions.kinds import ArgumentKind, FieldName, Positive, Value, is_whole
 from isocline_compiler.vocabulary.functions.record import Callee
 from isocline_compiler.vocabulary.gaussian import negative_log_density
-from isocline_compiler.vocabulary.spread_of_noise import entries_of, spread_of
+from isocline_compiler.vocabulary.spread_of_noise import entries_of, flat_entries, spread_of
+from isocline_compiler.vocabulary.transition_moments import transition_moments
 from isocline_dsl.messages import noise as messages
 
 
@@ -38,27 +39,34 @@ class Fields(Protocol):
 
 
 FieldLoss: TypeAlias = Callable[[Fields], Node]
+MomentOrder: TypeAlias = Annotated[int, ArgumentKind("count", "1 or 2", lambda v: is_whole(v) and v in (1, 2))]
 
 
 def transition_nll(
-    field: FieldName, observed: Value, *, at: Value | None = None, step: Positive | None = None
+    field: FieldName,
+    observed: Value,
+    *,
+    at: Value | None = None,
+    step: Positive | None = None,
+    order: MomentOrder = 1,
 ) -> FieldLoss:
-    r"""The negative log-likelihood of an observed path under the Euler transition density of a field with noise.
+    r"""The negative log-likelihood of an observed path under normal transition densities of a field with noise.
 
-    Between neighbouring observations, h apart, x1 is taken as normal around x0 + f(t0, x0) h with covariance
-    g(t0, x0) g(t0, x0)^T h; the mean of -log p over the transitions. `observed` has a row for each time, which holds
-    the entries of all states in their order. The times are given by `at`, evenly or not, or by their `step`. It is
-    exact where drift and diffusion are constant; elsewhere its parameters are off by O(h). Priors and standard errors
-    take the sum over the transitions of a sample instead of the mean.
+    Between neighbouring observations, h apart, x1 is taken as normal; the mean of -log p over the transitions. Of
+    `order` 1 (Euler's density) its mean is x0 + f h and its covariance g g^T h at (t0, x0), exact where both are
+    constant; elsewhere parameters are off by O(h). Of order 2 mean and covariance have their terms in h^2, which take
+    two derivatives of f and g, and parameters are off by O(h^2); for 16 entries of states at most. `observed` has a row
+    for each time, which holds the entries of all states in their order. The times are given by `at`, evenly or not, or
+    by their `step`. Priors and standard errors take the sum over the transitions of a sample instead of the mean.
 
     Example: transition_nll(ou, seen, at=times)
 
-    Florens-Zmirou (1989), Statistics 20, 547-557; Kloeden, Platen (1992), 13.2.
+    Florens-Zmirou (1989), Statistics 20, 547-557; Kessler (1997), Scandinavian Journal of Statistics 24, 211-229.
     """
-    return lambda fields: _mean_density(fields, field, observed, at, step)
+    return lambda fields: _mean_density(fields, field, observed, at, step, order)
 
 
-def _mean_density(fields: Fields, name: str, observed: Node, at: Node | None, step: float | None) -> Node:
+def _mean_density(fields: Fields, name: str, observed: Node, at: Node | None, step: float | None, order: int) -> Node:
     count = _count(name, observed)
     field = fields.field(name, count - 1)
     spec = field.spec
@@ -73,11 +81,16 @@ def _mean_density(fields: Fields, name: str, observed: Node, at: Node | None, st
         reason = f"has a state `{spec.states[still].name}` without noise"
         raise Fault(lambda span: messages.density_without_noise(span, "transition_nll", name, reason))
     h = until - t
-    slopes = field(t, start)
-    moved = [b - a - _beside(h, k) * k for a, b, k in zip(start, end, slopes, strict=True)]
     entries = sum(entries_of(spec, place) for place in spread.places)
-    log_h = constant(float(entries)) * LOG(h)
-    density = negative_log_density(spread.square(moved) / h, spread.log_determinant() + log_h, entries)
+    if order == 1:
+        moved = [b - a - _beside(h, k) * k for a, b, k in zip(start, end, field(t, start), strict=True)]
+        log_h = constant(float(entries)) * LOG(h)
+        density = negative_log_density(spread.square(moved) / h, spread.log_determinant() + log_h, entries)
+    else:
+        moments = transition_moments("transition_nll", field, t, start, h)
+        moved = [b - a - shift for a, b, shift in zip(start, end, moments.shift, strict=True)]
+        square, volume = moments.factors.square(flat_entries(moved)), moments.factors.log_determinant()
+        density = negative_log_density(square, volume, entries)
     mean = REDUCE_MEAN(SPLIT_POINTS(density, count=count - 1), axes=(1,), keepdims=False)
     fields.density(mean, (count - 1,))
     return mean

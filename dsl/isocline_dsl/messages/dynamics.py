@@ -153,8 +153,13 @@ def unknown_scheme(span: Span | None, scheme: str, known: Collection[str]) -> Dr
 
     `auto` is none of them: it chooses a scheme and its steps when a model is deployed.
     """
-    hint = "leave `with` out and write `deploy { solver auto(error=1e-3) }`" if scheme == "auto" else None
-    return Draft(span, f"there is no scheme `{scheme}`", hint or did_you_mean(scheme, known))
+    if scheme == "auto":
+        hint: str | None = (
+            "leave it out here, and write `deploy { solver auto(error=1e-4) }`: it chooses for every solve"
+        )
+    else:
+        hint = did_you_mean(scheme, known)
+    return Draft(span, f"there is no scheme `{scheme}`", hint)
 
 
 @message("E315")

@@ -32,7 +32,7 @@ MOST_PASSES = 256
 MOST_OPERATIONS = 3_000
 """More than these are not differentiated: each derivative of a derivative is two to three times as large."""
 
-MOST_PASSED = 30_000
+MOST_PASSED = 12_000
 """Operations that all passes together may go through."""
 
 SPELLED = {
