@@ -56,7 +56,7 @@ def test_one_call_means_the_same_everywhere(call: str, tmp_path: Path) -> None:
         ("rk4(steps=6, order=3)", {"E280"}),
         ("rk4(2, 3)", {"E281"}),
         ("rk4(stepz=6)", {"E280"}),
-        ("lm2(steps=6, k=learned)", {"E604"}),
+        ("lm2(steps=learned)", {"E298"}),
     ],
 )
 def test_one_mistake_is_told_the_same_everywhere(call: str, code: set[str], tmp_path: Path) -> None:

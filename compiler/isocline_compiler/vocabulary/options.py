@@ -16,13 +16,16 @@ from isocline_compiler.graph.naming import by_name
 
 @dataclass(frozen=True)
 class Choice:
-    """One name that a setting accepts. A default of None: not set; `positional` are the options that need no name."""
+    """One name that a setting accepts. A default of None: not set; `positional` are the options that need no name,
+    `learnable` those that may be `learned`.
+    """
 
     name: str
     defaults: Mapping[str, Any] = field(default_factory=dict)
     positional: tuple[str, ...] = ()
     required: tuple[str, ...] = ()
     summary: str = ""
+    learnable: frozenset[str] = frozenset()
 
 
 OPTIMIZERS = by_name(
