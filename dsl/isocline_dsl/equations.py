@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 from isocline_dsl import tree
 from isocline_dsl.diagnostics import Diagnostic
+from isocline_dsl.jumping import read_jump
 from isocline_dsl.messages import dynamics, names, noise
 from isocline_dsl.scopes import BUILT_IN, Scope, circles
 from isocline_dsl.uses import Place, Uses
@@ -27,6 +28,9 @@ def read_field(field: tree.Field, file: Scope, uses: Uses) -> None:
     scope = _scope(field, file, uses)
     noises: set[str] = set()
     for line in field.body:
+        if isinstance(line, tree.Jump):
+            read_jump(line, field, file, uses)
+            continue
         scope.current = line.name.text if isinstance(line, tree.Assign) else None
         for child in line.children():
             _read_part(child, scope, field, uses, noises)

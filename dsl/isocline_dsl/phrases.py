@@ -150,6 +150,13 @@ def scan_head(node: tree.Scan) -> str:
     return f"scan ({words(node.names)}) over ({over}) from {bindings(node.initial)}"
 
 
+def jump_head(node: tree.Jump) -> str:
+    """A jump up to the brace that opens its body."""
+    if not node.names:
+        return f"at {phrase(node.over[0], OR)}"
+    return f"at ({words(node.names)}) over ({listed(node.over)})"
+
+
 def words(names: Iterable[tree.Identifier]) -> str:
     """Names with commas between them."""
     return ", ".join(name.text for name in names)
@@ -177,6 +184,8 @@ def line(node: tree.Statement) -> str:
             return f"d{state.text} = {_terms(terms)}"
         case tree.NoiseDeclaration(name=name, convention=convention):
             return f"noise {name.text}: {process(node)}" + (f" {convention.text}" if convention else "")
+        case tree.Jump(body=body):
+            return f"{jump_head(node)} {{ {'; '.join(map(line, body))} }}"
 
 
 def process(node: tree.NoiseDeclaration | tree.Draw) -> str:

@@ -244,7 +244,8 @@ class Uses:
 
 
 def _described(statement: tree.Statement) -> str:
-    return "noise" if isinstance(statement, tree.NoiseDeclaration) else "an equation"
+    words = {tree.NoiseDeclaration: "noise", tree.Jump: "a jump"}
+    return words.get(type(statement), "an equation")
 
 
 def _is_differential(name: str, scope: Scope) -> bool:

@@ -17,6 +17,7 @@ from isocline_compiler.lower.field_body import Around
 from isocline_compiler.lower.field_values import FieldValues
 from isocline_compiler.lower.indexing import first
 from isocline_compiler.lower.integrals import integral
+from isocline_compiler.lower.jumps import jumps_of
 from isocline_compiler.lower.known_numbers import Numbers
 from isocline_compiler.lower.ports import ParamLowering, port, port_leaf
 from isocline_compiler.lower.reach import by_use
@@ -196,6 +197,9 @@ class FileValues:
 
     def _solve_within(self, name: str, solve: Solve, expressions: Expressions) -> Solution:
         """The solution of a solve in the body of a scan. Raises LowerError."""
+        declaration = self.declared.get(solve.field.text)
+        if isinstance(declaration, Field) and jumps_of(declaration):
+            raise LowerError(messages.not_available_yet(solve.span, "a field that jumps, solved within a `scan`"))
         solution = self._solve(name, solve, expressions)
         if any(spec_of(node.inputs[0]).noises for node in solution.states.values()):
             raise LowerError(messages.scan_noise(solve.span, solve.field.text))

@@ -18,6 +18,7 @@ from isocline_dsl.messages import (
     ensemble,
     fitting,
     folders,
+    jumps,
     names,
     noise,
     operations,
@@ -52,6 +53,7 @@ AREAS: tuple[ModuleType, ...] = (
     compiling,
     attribution,
     folders,
+    jumps,
     unsolved,
 )
 

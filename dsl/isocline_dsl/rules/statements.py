@@ -7,7 +7,8 @@ from typing import Any
 from lark import Token, Transformer
 
 from isocline_dsl import tree
-from isocline_dsl.rules.pieces import Bare, Beside, Children, identifier, span_over
+from isocline_dsl.messages import jumps
+from isocline_dsl.rules.pieces import Bare, Beside, Children, Fault, Listed, identifier, nodes_of, of_kind, span_over
 from isocline_dsl.tree import Span
 
 
@@ -21,6 +22,16 @@ class Statements(Transformer[Token, Any]):
 
     def equation(self, c: Children) -> tree.Equation:
         return tree.Equation(identifier(c[0]), len(c[1]), c[3], span=span_over(c))
+
+    def jump(self, c: Children) -> tree.Node:
+        body = tuple(of_kind(c, Listed)[0].items())
+        over = next((i for i, x in enumerate(c) if isinstance(x, Token) and x.type == "OVER"), 0)
+        named = nodes_of(c[:over])
+        wrong = [item for item in named if not isinstance(item, tree.Name)]
+        if wrong:
+            return Fault(jumps.jump_row_name(wrong[0].span), span=span_over(c))
+        names = tuple(_named(item) for item in named)
+        return tree.Jump(nodes_of(c[over:]), body, names, span=span_over(c))
 
 
 def _summands(value: Any) -> list[tuple[str, Any]]:

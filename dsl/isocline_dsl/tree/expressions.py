@@ -266,4 +266,16 @@ class NoiseDeclaration(Node):
     arguments: tuple[Expression, ...] = ()
 
 
-Statement: TypeAlias = Assign | Equation | Differential | NoiseDeclaration
+@dataclass(frozen=True)
+class Jump(Node):
+    """`at doses { gut = gut + 100 }`, `at (tau, a) over (doses, amounts) { gut = gut + a }`: states replaced at times.
+
+    The first of `over` are the times. `names` are of one row of each, or none.
+    """
+
+    over: tuple[Expression, ...]
+    body: tuple[Statement, ...]
+    names: tuple[Identifier, ...] = ()
+
+
+Statement: TypeAlias = Assign | Equation | Differential | NoiseDeclaration | Jump
