@@ -51,7 +51,7 @@ format: setup
 
 conformance: setup
 	OMP_NUM_THREADS=1 $(BIN)/python examples/build_all.py --all
-	$(BIN)/python -m pip install --quiet $(PIP_OPTIONS) ".[conformance]"
+	$(BIN)/python -m pip install --quiet $(PIP_OPTIONS) -e ".[conformance]"
 	npm install --silent --no-audit --no-fund --prefix build/onnxruntime_web onnxruntime-web
 	$(BIN)/python -m benchmarks.conformance
 

@@ -218,15 +218,15 @@ held to what the file says, not to another engine's rounding. The package's eval
 (the gradient of a max-pool), and at a GatherElements along more than 64 entries (a quantile of a large ensemble); these
 two operations are corrected in `benchmarks/engines.py`, which says how.
 
-tract has no `Loop`. The loops of this table (hare_lynx, pendulum, unconstrained, every_method_loop) are of `Scan`,
-which it has.
+tract has no `Loop`. The loops of this table are of `Scan`, which it has.
 """
 
 FINDINGS = """## What engines get wrong, and what is emitted instead
 
 * OpenVINO 2026.4 gives wrong values, without a word, where a Conv and a ConvTranspose (a convolution and its gradient)
-  read one initializer with as many channels in as out; of other shapes, or from two initializers of the same entries,
-  they are right. It seems to keep one packed form by initializer and shape. Such a kernel is stored once for each.
+  read one initializer with as many channels in as out, and where a product and a transposed one read one square matrix;
+  of other shapes, or from two initializers of the same entries, they are right. It seems to keep one packed form by
+  initializer and shape. Such a kernel or matrix is stored once for each.
 * OpenVINO gives an output that another operator was fused into the names of both; ask for outputs by the names of the
   file, not by the first name of a port.
 * tract 0.23 takes away an Expand before a matrix product, also through Reshape and Concat, as if the product repeated
@@ -239,8 +239,8 @@ FINDINGS = """## What engines get wrong, and what is emitted instead
 * OpenVINO 2026.4 takes every computed value that the body of a Scan reads from outside for one more state of the loop,
   and refuses the file ("num_scan_outputs can't be negative"); an initializer may be read. So a loop is given such a
   value as a state that stays, up to 1024 entries a sample: a larger one is read where it is, and OpenVINO refuses it.
-  The row of latent_sde was measured before; with its first weights OpenVINO is within 3.9e-06 of onnxruntime.
-* mixture is in double precision: onnxruntime-web and tract stop at it, OpenVINO computes it in single.
+* mixture and matching are in double precision: tract stops at them, onnxruntime-web at mixture, OpenVINO computes them
+  in single.
 * The evaluator of the onnx package scans from the first row to the last only: rows are turned before and after.
 * tract 0.23 multiplies the names of sizes: where 17 points of each sample are folded into the batch, it finds
   `17*batch`, and refuses a file that states another name. So that is the name.

@@ -49,6 +49,11 @@ def _orders(certificate: Facts) -> Iterator[tuple[str, str]]:
     if certificate["second_walk"]:
         moved = ", ".join(f"{name} {_number(value)}" for name, value in certificate["second_walk"].items())
         yield "steps", f"{moved}  (from an independent walk of the same steps in float64)"
+    for name, away in certificate.get("restored", {}).items():
+        yield (
+            "inverse",
+            f"{name} {_number(away)}  (from where the solve began that it undoes, in {certificate['dtype']})",
+        )
 
 
 def _order(item: Facts) -> str:

@@ -11,6 +11,7 @@ from itertools import pairwise
 
 import numpy as np
 from scipy.linalg import expm
+from scipy.optimize import fsolve
 
 Array = np.ndarray
 Slopes = Callable[[float, Array], Array]
@@ -44,6 +45,21 @@ def splitting(moves: Sequence[tuple[str, float]], f: Slopes, x: Array, times: Ar
             else:
                 x[:half] += part * h * f(of_momenta, x)[:half]
                 of_positions += part * h
+        path.append(x)
+    return np.array(path)
+
+
+def momentum_back(f: Slopes, x: Array, times: Array) -> Array:
+    """The adjoint of kick and drift: the first half moves, then the second to p with p = p_0 + h g(t + h, q, p)."""
+    path, half = [x], len(x) // 2
+    for t, end in pairwise(times):
+        h, x = end - t, path[-1].copy()
+        x[:half] += h * f(t, x)[:half]
+
+        def missed(p: Array, x: Array = x, h: float = h, end: float = end) -> Array:
+            return p - x[half:] - h * f(end, np.concatenate([x[:half], p]))[half:]
+
+        x[half:] = fsolve(missed, x[half:], xtol=1e-14)
         path.append(x)
     return np.array(path)
 

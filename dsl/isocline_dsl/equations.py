@@ -6,8 +6,7 @@ from collections.abc import Iterator
 
 from isocline_dsl import tree
 from isocline_dsl.diagnostics import Diagnostic
-from isocline_dsl.jumping import read_jump
-from isocline_dsl.messages import dynamics, names, noise
+from isocline_dsl.messages import dynamics, jumps, names, noise
 from isocline_dsl.scopes import BUILT_IN, Scope, circles
 from isocline_dsl.uses import Place, Uses
 
@@ -29,7 +28,7 @@ def read_field(field: tree.Field, file: Scope, uses: Uses) -> None:
     noises: set[str] = set()
     for line in field.body:
         if isinstance(line, tree.Jump):
-            read_jump(line, field, file, uses)
+            _read_jump(line, field, file, uses)
             continue
         scope.current = line.name.text if isinstance(line, tree.Assign) else None
         for child in line.children():
@@ -37,6 +36,35 @@ def read_field(field: tree.Field, file: Scope, uses: Uses) -> None:
     uses.found += _balance(field)
     uses.found += _leftovers(field, scope, noises)
     uses.found += _circles(scope)
+
+
+def _read_jump(jump: tree.Jump, field: tree.Field, file: Scope, uses: Uses) -> None:
+    """The times belong to the file. The body sees states and time, and assigns states and values of its own in turn."""
+    for item in jump.over:
+        uses.read(item, Place(file))
+    if jump.names and len(jump.names) != len(jump.over):
+        uses.found.append(jumps.jump_names(jump.names[0].span, len(jump.names), len(jump.over)))
+    scope = Scope(file)
+    scope.declare(field.time, "time")
+    for state in field.states:
+        scope.declare(state.name, "state")
+    for name in jump.names:
+        _declare(scope, name, "argument", uses)
+    states = {state.name.text for state in field.states}
+    for line in jump.body:
+        if not isinstance(line, tree.Assign):
+            uses.found.append(jumps.jump_statement(line.span))
+            continue
+        uses.read(line.value, Place(scope))
+        if line.name.text not in states:
+            scope.declare(line.name, "definition")
+    assigned = [line.name for line in jump.body if isinstance(line, tree.Assign)]
+    if any(name.text in states for name in assigned):
+        uses.found += _unused(scope, "definition")
+    elif len(assigned) == len(jump.body):
+        named = assigned[0] if len(assigned) == 1 else None
+        place = jump.span if named is None else named.span
+        uses.found.append(jumps.jump_changes_nothing(place, named.text if named else "", sorted(states)))
 
 
 def _scope(field: tree.Field, file: Scope, uses: Uses) -> Scope:

@@ -144,15 +144,17 @@ class _Layout:
         token = self._next(ahead)
         if token is None or token.type != "NAME" or token.value not in _CONTINUES:
             return token is not None and token.type == "PIPE"
-        if token.value == "at" and self._jump_follows(ahead):
+        if token.value == "at" and self._opens_braces(ahead):
             return False
         return not any(self._next_is(kind, ahead + 1) for kind in ("EQUAL", "COLON", "PRIME"))
 
-    def _jump_follows(self, ahead: int) -> bool:
-        """`at doses {`: a brace opens on the line, which none does behind the times of a solve."""
-        while (token := self._next(ahead)) is not None and token.type not in ("LINE", "SEMICOLON", "LBRACE", "RBRACE"):
+    def _opens_braces(self, ahead: int) -> bool:
+        """Whether the line that begins so far ahead opens a brace: then its `at` says when states jump."""
+        while (token := self._next(ahead)) is not None and token.type != "LINE":
+            if token.type == "LBRACE":
+                return True
             ahead += 1
-        return token is not None and token.type == "LBRACE"
+        return False
 
     def _statement_follows(self) -> bool:
         """The next line is `name = ...`, `name' = ...` or a declaration, so this one ends although it should not."""

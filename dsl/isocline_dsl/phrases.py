@@ -153,8 +153,8 @@ def scan_head(node: tree.Scan) -> str:
 def jump_head(node: tree.Jump) -> str:
     """A jump up to the brace that opens its body."""
     if not node.names:
-        return f"at {phrase(node.over[0], OR)}"
-    return f"at ({words(node.names)}) over ({listed(node.over)})"
+        return f"at {phrase(node.over[0], PIPE)}"
+    return f"at ({words(node.names)}) over ({', '.join(phrase(item, PIPE) for item in node.over)})"
 
 
 def words(names: Iterable[tree.Identifier]) -> str:
@@ -176,6 +176,8 @@ def quoted(text: str) -> str:
 def line(node: tree.Statement) -> str:
     """A statement of a field, a net or a scan on one line."""
     match node:
+        case tree.Jump(body=body):
+            return f"{jump_head(node)} {{ {'; '.join(map(line, body))} }}"
         case tree.Assign(name=name, value=value):
             return f"{name.text} = {phrase(value)}"
         case tree.Equation(state=state, order=order, value=value):
@@ -184,8 +186,6 @@ def line(node: tree.Statement) -> str:
             return f"d{state.text} = {_terms(terms)}"
         case tree.NoiseDeclaration(name=name, convention=convention):
             return f"noise {name.text}: {process(node)}" + (f" {convention.text}" if convention else "")
-        case tree.Jump(body=body):
-            return f"{jump_head(node)} {{ {'; '.join(map(line, body))} }}"
 
 
 def process(node: tree.NoiseDeclaration | tree.Draw) -> str:

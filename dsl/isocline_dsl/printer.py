@@ -136,10 +136,10 @@ class _Layout:
                 yield from self._with_value(f"{name.text} = ", value, "", node.span)
             case tree.Equation(state=state, order=order, value=value):
                 yield from self._with_value(f"{state.text}{chr(39) * order} = ", value, "", node.span)
-            case tree.Jump(body=body):
-                yield from self._braced(jump_head(node), body, node.span, self._statement)
             case tree.Differential() | tree.NoiseDeclaration():
                 yield Row(0, line(node), node.span)
+            case tree.Jump(body=body):
+                yield from self._braced(jump_head(node), body, node.span, self._statement)
             case _:
                 yield from self._with_value("", node, "", node.span)
 

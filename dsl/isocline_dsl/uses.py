@@ -244,8 +244,7 @@ class Uses:
 
 
 def _described(statement: tree.Statement) -> str:
-    words = {tree.NoiseDeclaration: "noise", tree.Jump: "a jump"}
-    return words.get(type(statement), "an equation")
+    return "noise" if isinstance(statement, tree.NoiseDeclaration) else "an equation"
 
 
 def _is_differential(name: str, scope: Scope) -> bool:

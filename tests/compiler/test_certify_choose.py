@@ -132,6 +132,24 @@ def test_float32_vetoes_a_grid_that_rounds_badly(tmp_path: Path) -> None:
     assert "float64" in str(fault.hint)
 
 
+def test_rounding_is_laid_to_the_solve_and_the_output_that_have_it(tmp_path: Path) -> None:
+    """0.9999 in single precision is 1e-8 off, 1e-4 of what is left of the start; `plain` has nothing of it."""
+    file = tmp_path / "two.dyn"
+    file.write_text(
+        "dyn 1\nmodel two\ninput x0: real in (1, 1.001)\nfield f(t, x: real) { x' = -x }\n"
+        "left = solve f from x = x0 - 0.9999 over 0..1\nplain = solve f from x = x0 over 0..1\n"
+        "output plain\noutput left\ndeploy { solver auto(error=1e-3) }\n"
+    )
+    model = check(file)
+    evaluator = Evaluator(model, {}, drawn(model.inputs, model.source).rounded("float32").first(8), 1e-3)
+    with pytest.raises(IsoclineError) as caught:
+        choose(evaluator, 1e-3, None, lambda text: None, rounding=1e-6)
+    (fault,) = caught.value.diagnostics
+    assert fault.code == "E632"
+    assert "rounds `left` by" in fault.message
+    assert fault.span == next(solve.span for solve in evaluator.open if solve.spec.name == "left")
+
+
 def test_a_grid_that_is_exact_by_chance_is_not_taken(tmp_path: Path) -> None:
     """x(1) = x0 + integral of 3 t^2 - 2 t, which is 0, as one step of Euler's says; two say -1/8 beside 1 to 2."""
     file = tmp_path / "chance.dyn"

@@ -1,177 +1,190 @@
-"""States that jump at known times: superposition of doses in closed form, ties, ends, and gradients by differences."""
+"""States that jump at known times, against superpositions of exact solutions."""
 
 from __future__ import annotations
+
+from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
-from numpy.typing import NDArray
-from torch import Tensor
 
-from isocline_compiler.backends.to_torch import evaluate
-from isocline_compiler.certify.reference import AdaptiveExplicit, Multistep, Remembered
-from isocline_compiler.certify.stiff_reference import AdaptiveImplicit
-from isocline_compiler.derivatives.reverse_forward import gradient
-from isocline_compiler.graph import Graph
+import isocline
+from isocline_compiler.backends.to_torch import TorchProgram
+from isocline_compiler.certify.evaluation import scheme_steps
+from isocline_compiler.data import Dataset, Split
+from isocline_compiler.derivatives.files import adjoint
+from isocline_compiler.graph import Array
+from isocline_compiler.lower import lower
 from isocline_compiler.model import Model
-from isocline_compiler.ops.reduction import REDUCE_SUM
-from isocline_compiler.passes import optimise
-from tests.compiler.test_scans import lowered, outputs, stepped
+from isocline_compiler.solvers.unroll import unroll
+from isocline_compiler.solvers.unroll.forms import solves_of
+from isocline_compiler.training.fit import train
+from isocline_dsl import Source, parse
+from isocline_dsl.diagnostics import IsoclineError
 
-Floats = NDArray[np.float64]
-
-ABSORBED, STOPS = 1.3, np.arange(0, 25, 3.0)
-TAKEN = np.array([[0.0, 12, 6, 30], [2.5, 24, 9.1, -1]])
-AMOUNTS = np.array([[100.0, 80, 60, 1000], [70, 60, 50, 1000]])
-RATES = np.array([0.2, 0.5])
-
-TIMES = {
-    "known": "const doses = [0, 12, 6, 30]",
-    "given": "input doses: time[4]",
-    "of each stop": "input doses: time[4]\ninput stops: time[9]",
+KA, KE = 1.1, 0.2
+FIELD = """
+const ka = 1.1
+const ke = 0.2
+field pk(t, gut, blood: real) {
+  gut' = -ka*gut
+  blood' = ka*gut - ke*blood
+  BLOCKS
 }
-
-
-def doses(times: str, kept: str = "at") -> Model:
-    stops = "stops" if "stops" in times else f"0..24{' step 3' if kept == 'at' else ''}"
-    return lowered(f"""
-input k: real
-input amounts: real[4]
-{times}
-field pk(t, gut: real, blood: real) {{
-  gut' = -{ABSORBED}*gut
-  blood' = {ABSORBED}*gut - k*blood
-  at (tau, a) over (doses, amounts) {{ gut = gut + a }}
-}}
-path = solve pk from gut = 0, blood = 0 {kept} {stops}
-output gut = path.gut
-output blood = path.blood
-""")
-
-
-def superposed(taken: Floats, amounts: Floats, k: Floats, stops: Floats = STOPS) -> tuple[Floats, Floats]:
-    """Every dose on its own, from its time on; those before the beginning and after the end are not taken."""
-    since = stops - taken[..., None]
-    counted = (since >= 0) & (taken[..., None] >= stops[0])
-    gone, k = np.where(counted, since, 0), k[:, None, None]
-    gut = np.where(counted, np.exp(-ABSORBED * gone), 0) * amounts[..., None]
-    blood = np.where(counted, np.exp(-k * gone) - np.exp(-ABSORBED * gone), 0) * ABSORBED / (ABSORBED - k)
-    return gut.sum(1), (blood * amounts[..., None]).sum(1)
-
-
-def given(times: str, kept: str = "at") -> tuple[dict[str, Tensor], Floats]:
-    taken = np.array([[0.0, 12, 6, 30]] * 2) if times == "known" else TAKEN
-    found = {"k": RATES, "amounts": AMOUNTS, "doses": taken, "stops": np.stack([STOPS] * 2)}
-    declared = {"k", "amounts", *(["doses"] if times != "known" else []), *(["stops"] if "stop" in times else [])}
-    return {name: torch.tensor(found[name]) for name in declared}, taken
-
-
-@pytest.mark.parametrize("kept", ["at", "over"])
-@pytest.mark.parametrize("times", TIMES)
-def test_doses_superpose(times: str, kept: str) -> None:
-    """One compartment with absorption: the solution is continuous from the right, both ends of the solve are within."""
-    model = doses(TIMES[times], kept)
-    bound, taken = given(times)
-    found = outputs(model, stepped(model, "dopri5", 24), **bound)
-    for name, expected in zip(("gut", "blood"), superposed(taken, AMOUNTS, RATES), strict=True):
-        rows = expected if kept == "at" else expected[:, -1]
-        np.testing.assert_allclose(found[name], rows, rtol=1e-6, atol=1e-5)
-
-
-@pytest.mark.parametrize("reference", [AdaptiveExplicit(1e-10), Multistep(1e-10), AdaptiveImplicit(1e-10)])
-@pytest.mark.parametrize("times", ["known", "given"])
-def test_references_begin_again_at_every_jump(times: str, reference: AdaptiveExplicit) -> None:
-    model = doses(TIMES[times])
-    bound, taken = given(times)
-    solver = Remembered(reference.integrator)
-    found = evaluate(tuple(model.graph.outputs.values()), bound, integrator=solver)
-    for x, expected in zip(found, superposed(taken, AMOUNTS, RATES), strict=True):
-        np.testing.assert_allclose(x, expected, rtol=1e-7, atol=1e-6)
-
-
-@pytest.mark.parametrize("times", ["known", "given"])
-def test_gradients_are_those_of_the_closed_form(times: str) -> None:
-    """With regard to a rate, to amounts and to times: an infinitesimally later dose is x' before less x' behind it."""
-    model = doses(TIMES[times])
-    bound, taken = given(times)
-    stepping = stepped(model, "dopri5", 48)
-    leaves = {str(leaf.attrs["name"]): leaf for leaf in stepping.inputs}
-    total = REDUCE_SUM(stepping.outputs["blood"], axes=(0, 1), keepdims=False)
-    slopes = gradient(total, list(leaves.values()))
-    named = dict(zip(leaves, slopes, strict=True))
-    whole = optimise(Graph(stepping.inputs, named, "slopes"))
-    found = dict(zip(named, evaluate(tuple(whole.outputs.values()), bound), strict=True))
-
-    def value(**moved: Floats) -> float:
-        now = {"taken": taken, "amounts": AMOUNTS, "k": RATES, **moved}
-        return float(superposed(now["taken"], now["amounts"], now["k"])[1].sum())
-
-    def slope(name: str, start: Floats) -> Floats:
-        every, h = np.zeros(start.shape), 1e-5
-        for place in np.ndindex(start.shape):
-            step = np.zeros(start.shape)
-            step[place] = h
-            every[place] = (value(**{name: start + step}) - value(**{name: start - step})) / (2 * h)
-        return every
-
-    np.testing.assert_allclose(found["k"], slope("k", RATES), rtol=1e-5)
-    np.testing.assert_allclose(found["amounts"], slope("amounts", AMOUNTS), rtol=1e-5, atol=1e-6)
-    if times == "given":
-        apart = (1, [0, 2])  # at a time of the solve a dose is on either side
-        np.testing.assert_allclose(found["doses"][apart], slope("taken", taken)[apart], rtol=1e-5)
-
-
-TIED = """
-const second = [1, 2]
-{given}
-field f(t, x: real) {{
-  x' = 1
-  at {first} {{ x = 10*x }}
-  at {second} {{ x = x + t }}
-}}
-x = solve f from x = x0 at 0..3 step 1
-output x
 """
+STOPS = np.arange(0, 25, 4.0)
+RANDOM = np.random.default_rng(2)
+AMOUNTS = RANDOM.uniform(50, 200, (6, 3))
+WHEN = np.array([[1, 5, 9], [8, 8, 12], [23, 1, 5.5], [0, 24, 4], [-3, 30, 11], [2.25, 2.25, 2.25]])
 
 
-@pytest.mark.parametrize("known", [True, False])
-def test_at_equal_times_the_order_is_that_of_the_text(known: bool) -> None:
-    """x' = 1 from 0: at 1, 10*1 + 1 = 11; at 2, first both of the first jump, 100*12, then + 2."""
-    first = "const late = [2, 1, 2]" if known else "input late: time[3]"
-    model = lowered(TIED.format(given=f"input x0: real\n{first}", first="late", second="second"))
-    bound = {"x0": torch.zeros(1, dtype=torch.float64)}
-    bound |= {} if known else {"late": torch.tensor([[2.0, 1, 2]], dtype=torch.float64)}
-    found = outputs(model, stepped(model, "rk4", 1), **bound)["x"]
-    np.testing.assert_allclose(found, [[0, 11, 1202, 1203]], rtol=1e-12)
+def lowered(text: str, inputs: str = "input x: real in (0, 1)\n") -> Model:
+    source = Source(f"dyn 1\nmodel m\n{inputs}{text}", "m.dyn")
+    return lower(parse(source), source)
 
 
-def test_velocities_vectors_and_numbers_for_every_entry_jump() -> None:
-    """A ball that is hit at 1: its height goes on, its velocity is turned; a vector is emptied by a number."""
-    model = lowered("""
-input v0: real
-const hits = [1]
-field ball(t, q: real, s: real[3]) {
-  q'' = -2
-  s' = [1, 2, 3]
-  at hits { q' = -0.5*q'; s = 0 }
+def evaluated(model: Model, **given: Array) -> dict[str, Array]:
+    choices = {solve.spec.choice: scheme_steps(solve, solve.spec.scheme) for solve in solves_of(model.graph)}  # type: ignore[arg-type]
+    bound = {name: torch.tensor(value) for name, value in given.items()}
+    return {name: x.numpy() for name, x in TorchProgram(unroll(model.graph, choices).graph)(bound).items()}
+
+
+def absorbed(t: Array, dose: float, tau: float) -> Array:
+    """Of one dose in the gut, what is in the blood: Bateman (1910). At its own time that is still nothing."""
+    since = np.maximum(t - tau, 0)
+    return dose * KA / (KA - KE) * (np.exp(-KE * since) - np.exp(-KA * since))
+
+
+def test_doses_that_are_inputs_are_superposed() -> None:
+    """Ties, times in no order, on a stop, on either end, before and behind the solve, which do nothing."""
+    inputs = "input amounts: real[3] in (50, 200)\ninput when: time[3] in (-5, 30)\n"
+    blocks = "at (tau, a) over (when, amounts) { gut = gut + a }"
+    solve = "path = solve pk from gut = 0, blood = 0 at 0..24 step 4 with rk4(steps=240)\noutput y = path.blood\n"
+    found = evaluated(lowered(FIELD.replace("BLOCKS", blocks) + solve, inputs), amounts=AMOUNTS, when=WHEN)["y"]
+    for row, (doses, times) in enumerate(zip(AMOUNTS, WHEN, strict=True)):
+        inside = [(dose, tau) for dose, tau in zip(doses, times, strict=True) if 0 <= tau <= 24]
+        expected = sum(absorbed(STOPS, dose, tau) for dose, tau in inside)
+        np.testing.assert_allclose(found[row], expected, rtol=0, atol=2e-4)
+
+
+def test_doses_that_are_known_and_a_solve_to_its_end() -> None:
+    blocks = "at [0, 8, 16] { gut = gut + 100*x }"
+    for times in ("over 0..24", "at [0, 5, 24]"):
+        steps = 240 if times.startswith("over") else 480
+        solve = f"path = solve pk from gut = 0, blood = 0 {times} with rk4(steps={steps})\noutput y = path.blood\n"
+        found = evaluated(lowered(FIELD.replace("BLOCKS", blocks) + solve), x=np.array([1.0, 0.5]))["y"]
+        stops = np.array([24.0]) if times.startswith("over") else np.array([0, 5, 24.0])
+        expected = sum(absorbed(stops, 100, tau) for tau in (0, 8, 16))
+        np.testing.assert_allclose(found.reshape(2, -1), np.stack([expected, expected / 2]), rtol=0, atol=2e-5)
+
+
+def test_blocks_at_one_time_follow_the_file_and_statements_one_another() -> None:
+    """x + 1 is doubled, then 3 is added; y is given what x is by then; the solution at the time is behind the jump."""
+    field = """
+field f(t, p, q: real[2]) {
+  p' = 0*p
+  q' = 0*q
+  at [1] { p = p + 1 }
+  at (tau) over ([1]) {
+    twice = 2*p
+    p = twice
+    q = p*tau + t
+  }
+  at [1, 2] { p = p + 3 }
 }
-path = solve ball from q = 1, q' = v0, s = zeros(3) at 0..2 step 0.5
+path = solve f from p = x, q = x at [0, 1, 2] with euler(steps=2)
+output p = path.p
 output q = path.q
-output s = path.s
-output v = path.q'
-""")
-    found = outputs(model, stepped(model, "rk4", 1), v0=torch.tensor([0.5], dtype=torch.float64))
-    np.testing.assert_allclose(found["v"], [[0.5, -0.5, 0.75, -0.25, -1.25]], atol=1e-12)
-    np.testing.assert_allclose(found["q"], [[1, 1, 0.5, 0.625, 0.25]], atol=1e-12)
-    np.testing.assert_allclose(found["s"][0, :, 2], [0, 1.5, 0, 1.5, 3], atol=1e-12)
+"""
+    x = np.array([[0.5, 2.0]])
+    found = evaluated(lowered(field, "input x: real[2] in (0, 3)\n"), x=x)
+    np.testing.assert_allclose(found["p"][0], [x[0], 2 * (x[0] + 1) + 3, 2 * (x[0] + 1) + 6])
+    np.testing.assert_allclose(found["q"][0], [x[0], 2 * (x[0] + 1) + 1, 2 * (x[0] + 1) + 1])
 
 
-def test_a_state_without_a_batch_takes_that_of_what_the_jump_reads() -> None:
-    model = lowered("""
-input a: real
-field f(t, x: real) { x' = 0*x; at [1, 2] { x = x + a } }
-x = solve f from x = 0 over 0..3
-output x
-""")
-    found = outputs(model, stepped(model, "rk4", 1), a=torch.tensor([1.0, 2], dtype=torch.float64))
-    np.testing.assert_allclose(found["x"], [2, 4])
+def test_gradients_by_the_amounts_are_those_of_the_superposition() -> None:
+    """The answer is linear in them, so its derivative by a dose is the answer to a dose of one."""
+    inputs = "input amounts: real[3] in (50, 200)\n"
+    blocks = "at (tau, a) over ([0, 8, 10], amounts) { gut = gut + a }"
+    solve = "path = solve pk from gut = 0, blood = 0 over 0..24 with rk4(steps=200)\noutput y = path.blood\n"
+    model = lowered(FIELD.replace("BLOCKS", blocks) + solve, inputs)
+    choices = {solve.spec.choice: scheme_steps(solve, solve.spec.scheme) for solve in solves_of(model.graph)}  # type: ignore[arg-type]
+    graph = adjoint(unroll(model.graph, choices).graph)
+    found = TorchProgram(graph)({"amounts": torch.tensor(AMOUNTS[:2]), "adj_y": torch.ones(2, 1, dtype=torch.float64)})
+    expected = [float(absorbed(np.array(24.0), 1.0, tau)) for tau in (0, 8, 10)]
+    np.testing.assert_allclose(found["adj_amounts"].numpy().reshape(2, 3), [expected] * 2, rtol=1e-5)
+
+
+def test_a_rate_is_found_again_by_an_adaptive_solver(tmp_path: Path) -> None:
+    text = """dyn 1
+model pk
+input amounts: real[3]
+input when: time[3]
+target seen: real[7]
+const ka = 1.1
+param ke: positive = 0.5
+field pk(t, gut, blood: real) {
+  gut' = -ka*gut
+  blood' = ka*gut - ke*blood
+  at (tau, a) over (when, amounts) { gut = gut + a }
+}
+path = solve pk from gut = 0, blood = 0 at 0..24 step 4
+output blood = path.blood
+train { loss mse(blood, seen); optimizer lbfgs; epochs 3; precision float64 }
+"""
+    times = RANDOM.uniform(0, 20, (6, 3))
+    seen = np.stack(
+        [sum(absorbed(STOPS, d, t) for d, t in zip(*row, strict=True)) for row in zip(AMOUNTS, times, strict=True)]
+    )
+    source = Source(text, "pk.dyn")
+    model = lower(parse(source), source)
+    result = train(model, Dataset(Split({"amounts": AMOUNTS, "when": times, "seen": seen})), tmp_path, device="cpu")
+    assert result.weights["ke"] == pytest.approx(KE, rel=1e-4)
+
+
+def test_the_artifact_keeps_its_stated_error(tmp_path: Path) -> None:
+    file = tmp_path / "dose.dyn"
+    blocks = "at (tau, a) over (when, amounts) { gut = gut + a }"
+    file.write_text(
+        "dyn 1\nmodel dose\ninput amounts: real[3] in (50, 200)\ninput when: time[3] in (-5, 30)\n"
+        + FIELD.replace("BLOCKS", blocks)
+        + "path = solve pk from gut = 0, blood = 0 at 0..24 step 4\noutput y = path.blood\n"
+        + "deploy { solver auto(error=1e-3) }\n"
+    )
+    isocline.compile(file, tmp_path / "out")
+    inside = WHEN[:4]
+    found = isocline.load(tmp_path / "out").run(amounts=AMOUNTS[:4], when=inside)["y"]
+    for row, (doses, times) in enumerate(zip(AMOUNTS, inside, strict=False)):
+        expected = sum(absorbed(STOPS, dose, tau) for dose, tau in zip(doses, times, strict=True))
+        assert np.abs(found[row] - expected).max() <= 1e-3 * np.abs(expected).max()
+
+
+REFUSED = {
+    "at x { gut = 0 }": "E358",
+    "at (tau, a) over ([1, 2], [3]) { gut = a }": "E359",
+    "at (tau, a, b) over ([1, 2], [3, 4]) { gut = a + b }": "E357",
+    "at [1] { other = 2 }": "E399",
+    "at [1] { gut' = 2 }": "E398",
+}
+
+
+@pytest.mark.parametrize("block", REFUSED)
+def test_what_is_wrong_with_a_jump_is_said(block: str) -> None:
+    solve = "path = solve pk from gut = x, blood = 0 over 0..24\noutput y = path.blood\n"
+    with pytest.raises(IsoclineError) as caught:
+        lowered(FIELD.replace("BLOCKS", block) + solve)
+    assert REFUSED[block] in {item.code for item in caught.value.diagnostics}
+
+
+@pytest.mark.parametrize(
+    ("field", "solve", "why"),
+    [
+        ("field f(t, q: real) { q'' = -q; at [1] { q = 0 } }", "from q = x, q' = 0 over 0..2", "second order"),
+        ("field f(t, q: real) { noise W: brownian[1]; dq = -q dt + dW; at [1] { q = 0 } }",
+         "from q = x over 0..2", "noise"),
+        ("field f(t, q: real) { q' = -q; at [1] { q = 0 } }", "from q = x over 2..0", "backwards"),
+    ],
+)  # fmt: skip
+def test_where_jumps_cannot_be_followed(field: str, solve: str, why: str) -> None:
+    with pytest.raises(IsoclineError, match=why):
+        lowered(f"{field}\npath = solve f {solve}\noutput y = path\n")

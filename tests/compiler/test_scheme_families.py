@@ -20,7 +20,7 @@ from isocline_compiler.solvers.schemes.exponential import Exponential
 from isocline_compiler.solvers.schemes.imex import Imex
 from isocline_compiler.solvers.schemes.implicit import ImplicitRungeKutta
 from isocline_compiler.solvers.schemes.multistep import Adams, LinearTwoStep, TwoStepMidpoint
-from isocline_compiler.solvers.schemes.partitioned import Momentum, Splitting
+from isocline_compiler.solvers.schemes.partitioned import Momentum, MomentumAdjoint, Splitting
 from isocline_compiler.solvers.schemes.problems import COUPLED, DRIVEN, SEPARABLE, OrderProblem
 from isocline_compiler.solvers.schemes.rosenbrock import Rosenbrock
 from isocline_compiler.solvers.schemes.rossler import SRA
@@ -175,6 +175,8 @@ def _deterministic(scheme: Scheme, problem: str, start: np.ndarray, times: np.nd
             return steppers.implicit_euler_one_newton(f, start, times, lambda t, x: -2 * x * np.cos(t))
         case Splitting() | Momentum():
             return structured.splitting(structured.MOVES[scheme.name], f, start, times)
+        case MomentumAdjoint():
+            return structured.momentum_back(f, start, times)
         case Adams():
             return structured.adams(scheme.name, f, start, times)
         case TwoStepMidpoint():

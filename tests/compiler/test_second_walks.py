@@ -18,7 +18,7 @@ from isocline_compiler.graph import Graph
 from isocline_compiler.lower import lower
 from isocline_compiler.solvers.grid import discretise
 from isocline_compiler.solvers.schemes import SCHEMES
-from isocline_compiler.solvers.schemes.partitioned import Momentum, Splitting
+from isocline_compiler.solvers.schemes.partitioned import Momentum, MomentumAdjoint, Splitting
 from isocline_compiler.solvers.unroll import unroll
 from isocline_compiler.solvers.unroll.forms import solves_of
 from isocline_dsl import Source, parse
@@ -26,6 +26,7 @@ from isocline_dsl import Source, parse
 DETERMINISTIC = [name for name, scheme in SCHEMES.items() if not scheme.normals]
 IN_TURN = "field f(t, q: real[2], p: real[2]) { q' = p*(1 + 0.1*sin(t)); p' = -sin(q)*t }\n"
 FRICTION = "field f(t, q: real[2], p: real[2]) { q' = p; p' = -sin(q) - 0.3*p*p }\n"
+DAMPED = "field f(t, q: real[2], p: real[2]) { q' = p*t + 1; p' = -sin(q) - p*(1 + 0.5*sin(q)*t) }\n"
 PAIR = "q = solve f from q = x, p = 2*x at [0, 0.5, 1.25] with SCHEME\noutput y = q.q\n"
 SINGLE = "q = solve f from q = x at [0, 0.5, 1.25] with SCHEME\noutput y = q\n"
 FREE = "field f(t, q: real[2]) { q' = cos(t)*sin(q) - q*sum(q) }\n"
@@ -35,8 +36,9 @@ MARKED = "const A: real[2, 2] = [[-3, 1], [0.5, -2]]\nfield f(t, q: real[2]) { q
 def graph_of(name: str, options: str = "") -> Graph:
     """A solve with the scheme, of equations that it fits."""
     called = f"{name}(steps=8{options})"
-    if isinstance(SCHEMES[name], Splitting | Momentum):
-        return lowered((FRICTION if name == "momentum" else IN_TURN) + PAIR.replace("SCHEME", called))
+    if isinstance(SCHEMES[name], Splitting | Momentum | MomentumAdjoint):
+        fields = {"momentum": FRICTION, "momentum_adjoint": DAMPED}
+        return lowered(fields.get(name, IN_TURN) + PAIR.replace("SCHEME", called))
     (free,) = solves_of(lowered(FREE + SINGLE.replace("SCHEME", "euler(steps=8)")))
     return lowered((FREE if SCHEMES[name].fits(free) is None else MARKED) + SINGLE.replace("SCHEME", called))
 
@@ -124,3 +126,8 @@ def test_weights_of_steps_are_met_from_the_last_on_by_a_solve_that_goes_back(sch
         ours = TorchProgram(unroll(model.graph, {solve.spec.choice: choice}).graph)(given)["y"]
         theirs = TorchProgram(model.graph)(given, integrator=SecondWalk(no_integrator))["y"]
     torch.testing.assert_close(ours, theirs, rtol=1e-8, atol=1e-9)
+
+
+def test_gates_whose_rates_read_other_states_are_walked_by_what_each_does_to_itself() -> None:
+    gates = "field f(t, q: real[2], p: real[2]) { q' = p - q; p' = stiff((cos(q) - p)*(1 + q^2)) }\n"
+    assert apart(lowered(gates + PAIR.replace("SCHEME", "exponential_euler(steps=8)"))) < 1e-12

@@ -156,6 +156,18 @@ def test_a_square_kernel_is_stored_once_for_each_operator(channels, groups, stor
     assert readers["Conv"] == "w"
 
 
+@pytest.mark.parametrize(("columns", "stored"), [(4, 2), (3, 1)])
+def test_a_square_matrix_is_stored_once_for_each_way_it_is_read(columns, stored):
+    """OpenVINO would take the packed form of one for the other."""
+    x, w = leaf(INPUT, "x", real("batch", 4)), leaf(WEIGHT, "w", real(4, columns))
+    y = x
+    for _ in range(2):
+        y = OPS["linear"](OPS["linear"](y, w), w, transposed=True)
+    model = to_onnx(Graph((x,), {"y": y}), {"w": np.ones((4, columns))})
+    ways = {(node.op_type == "Gemm", node.input[1]) for node in model.graph.node}
+    assert len(model.graph.initializer) == len({name for _, name in ways}) == stored
+
+
 def test_every_operator_carries_its_place_in_the_source():
     source = Source("model m\ny = tanh(x)\n")
     with at(Span(12, 19)):

@@ -69,13 +69,6 @@ differential_names = st.sampled_from(["dt", "dW"]).map(tree.Identifier)
 noises = st.builds(tree.NoiseDeclaration, identifiers, types, st.none() | st.just(tree.Identifier("stratonovich")))
 
 
-def jumps(own: st.SearchStrategy[tree.Identifier]) -> st.SearchStrategy[tree.Jump]:
-    velocities = st.builds(tree.Equation, own, st.just(1), expressions)
-    body = several(st.builds(tree.Assign, own, expressions) | velocities)
-    named = st.builds(tree.Jump, several(expressions, 1), body, several(identifiers, 1))
-    return named | st.builds(tree.Jump, several(expressions, 1, 1), body)
-
-
 @st.composite
 def fields(draw: st.DrawFn) -> tree.Field:
     states = draw(several(st.builds(tree.Argument, identifiers, types), 1, 3))
@@ -88,7 +81,6 @@ def fields(draw: st.DrawFn) -> tree.Field:
         st.builds(tree.Equation, own, st.integers(1, 3), expressions),
         st.builds(tree.Differential, own, terms),
         noises,
-        jumps(own),
     )
     return tree.Field(draw(identifiers), draw(identifiers), states, draw(several(lines)), draw(st.booleans()))
 

@@ -94,8 +94,9 @@ class Certificate:
     grid's error on draws from the inputs' declared bounds, where the samples are data: a fact, not a promise. `orders`
     are those that the deployed schemes showed beside those they declare, `second_walk` how far a model whose scheme is
     its own is from an independent walk of the same steps in float64. `newton` is what the iterations of an implicit
-    scheme leave of a step. `references_apart` is how far the second reference
-    is from the first, by output: no error can be known better. `largest_inputs` holds the largest magnitude
+    scheme leave of a step, `restored` how far a solve that undoes another is from where that one began.
+    `references_apart` is how far the second reference is from the first, by output: no error can be known better.
+    `largest_inputs` holds the largest magnitude
     of each real input that was measured: what rounding does to larger ones is not known. `finite` is whether every
     output is proved to be a finite number for every input within its bounds. `posterior` bounds how far a third
     solution is from the exact one, and says how far the reference is from that. `proofs` are the checks of the
@@ -128,6 +129,7 @@ class Certificate:
     beyond: Mapping[str, Spread] = field(default_factory=dict)
     orders: tuple[ObservedOrder, ...] = ()
     second_walk: Mapping[str, float] = field(default_factory=dict)
+    restored: Mapping[str, float] = field(default_factory=dict)
     inputs_rounded: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
     largest_inputs: Mapping[str, float] = field(default_factory=dict)
     finite: Finite = field(default_factory=lambda: Finite(False, "nothing was enclosed"))

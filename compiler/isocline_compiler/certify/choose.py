@@ -88,16 +88,13 @@ class Sweep:
         self.trials: dict[tuple[str, int], Trial] = {}
         self.grids: dict[Trial, Discretisation] = {}
         self.rounded: dict[Trial, float] = {}
+        self.costs: dict[str, Cost] = {}  # of a step, by scheme
+        self.output = ""  # which float32 rounds most
         self.slots = intervals(self.solve)
         self.jumps = self.evaluator.jumps(self.solve)
         self.name = self.solve.spec.choice
         self.told = monotonic()
         self.pace: np.ndarray | None = None
-
-    @cached_property
-    def costs(self) -> dict[str, Cost]:
-        """What a step takes, by scheme."""
-        return {}
 
     @cached_property
     def stiffness(self) -> float:
@@ -270,18 +267,27 @@ class Sweep:
         return run_trial(self.evaluator, {**self.chosen, self.name: self.grids[trial]})
 
     def _rounds(self, trial: Trial) -> float:
-        """How far float32 is from float64 on a trial's grid; 0 where none asks, or another solve has no grid yet.
+        """How far float32 is from float64 on a trial's grid, in what it decides together with grids that are chosen.
 
         A long step of a scheme with large coefficients of both signs may be accurate and yet round badly.
         """
         choices = {**self.chosen, self.name: self.grids[trial]}
-        if self.rounding == float("inf") or any(solve.spec.choice not in choices for solve in self.evaluator.open):
+        if self.rounding == float("inf") or not self._decided:
             return 0.0
         if trial not in self.rounded:
-            exact = run_trial(self.evaluator, choices)
-            single = run_trial(self.evaluator, choices, torch.float32)
-            self.rounded[trial] = max(_errors(self.evaluator, single, exact, tuple(exact)))
+            exact = run_trial(self._decided, choices)
+            single = run_trial(self._decided, choices, torch.float32)
+            errors = dict(zip(exact, _errors(self._decided, single, exact, tuple(exact)), strict=True))
+            self.output = max(errors, key=lambda name: errors[name])
+            self.rounded[trial] = errors[self.output]
         return self.rounded[trial]
+
+    @cached_property
+    def _decided(self) -> Evaluator | None:
+        """Of the outputs that this solve decides, alone or with those that have grids; none where there are none."""
+        known = {*self.chosen, *self.evaluator.stated, self.name}
+        names = [name for name, behind in self.evaluator.behind.items() if self.name in behind and behind <= known]
+        return self.evaluator.showing(names) if names else None
 
     def _step_cost(self, scheme: Scheme) -> Cost:
         if scheme.title not in self.costs:
@@ -385,9 +391,8 @@ def _unreachable(evaluator: Evaluator, solve: Solve, error: float, rounding: flo
     exact = [trial for trial in sweep.rounded if trial.error <= sweep.bound]
     if exact:
         best = min(exact, key=lambda item: sweep.rounded[item])
-        name = next(iter(evaluator.reference))
         rounds = figures(sweep.rounded[best], rounding)
-        told = (name, best.scheme, best.steps, f"{best.error:.0e}", *rounds)
+        told = (sweep.output, best.scheme, best.steps, f"{best.error:.0e}", *rounds)
         fault = messages.single_precision_rounds(solve.span, *told)
         return IsoclineError([fault], evaluator.model.source)
     best = min(sweep.trials.values(), key=lambda item: item.error)

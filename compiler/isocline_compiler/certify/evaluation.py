@@ -120,6 +120,19 @@ class Evaluator:
         return frozenset(solve.spec.choice for solve in self.solves) - alone
 
     @cached_property
+    def behind(self) -> dict[str, frozenset[str]]:
+        """The choices of the solves that each output is computed by."""
+        return {
+            name: frozenset(solve.spec.choice for solve in solves_of(Graph(self.graph.inputs, {name: node})))
+            for name, node in self.graph.outputs.items()
+        }
+
+    def showing(self, outputs: Collection[str]) -> Evaluator:
+        """The same model of these outputs alone, on the same samples."""
+        graph = Graph(self.graph.inputs, {name: self.graph.outputs[name] for name in outputs}, self.graph.name)
+        return Evaluator(replace(self.model, graph=graph), self.weights, self.samples, self.error)
+
+    @cached_property
     def stated(self) -> dict[str, Discretisation]:
         """The choices of the solves whose scheme is part of the model."""
         return {

@@ -31,6 +31,7 @@ from isocline_compiler.certify.second_steps import NoSecondWalk
 from isocline_compiler.certify.stability import stability
 from isocline_compiler.certify.steppers import SAME, SecondWalk, steppable
 from isocline_compiler.certify.trials import trial
+from isocline_compiler.certify.undone import restored
 from isocline_compiler.certify.versions import versions
 from isocline_compiler.certify.worst import search_worst
 from isocline_compiler.data import Dataset
@@ -246,6 +247,7 @@ class Proving:
             beyond=self._beyond(choices) if is_open else {},
             orders=_orders(evaluator, choices),
             second_walk=self._second_walk(evaluator, exact),
+            restored=restored(evaluator, choices),
             inputs_rounded=self._inputs_rounded(choices),
             largest_inputs=self.given.first(MEASURED).largest,
             posterior=self._posterior(evaluator),

@@ -219,8 +219,7 @@ def exponential(name: str) -> Walk:
         before: tuple[Tensor, float] | None = None
         for i, t, end, h in steps_of(times):
             x = path[-1]
-            linear = equations.jacobian(equations.marked, t, x, i)
-            _require_constant(name, equations, linear, (end, i), x)
+            linear = _rates(name, equations, (t, end, i), x)
 
             def n(time: float, y: Tensor, linear: Tensor = linear, i: int = i) -> Tensor:
                 return equations.f(time, y, i) - _applied(linear, y)
@@ -256,14 +255,17 @@ def _applied(matrix: Tensor, x: Tensor) -> Tensor:
     return torch.einsum("bij,bj->bi", matrix, x)
 
 
-def _require_constant(name: str, equations: Equations, linear: Tensor, step: tuple[float, int], x: Tensor) -> None:
-    """A scheme of several stages holds the rates of a step fixed in its own way where they change within it."""
-    end, i = step
-    if name == "exponential_euler":
-        return
-    other = equations.jacobian(equations.marked, end, 1.1 * x + 0.1, i)
-    if not torch.equal(linear, other):
+def _rates(name: str, equations: Equations, step: tuple[float, float, int], x: Tensor) -> Tensor:
+    """L of a step: d(marked)/dx where it is the same everywhere, else what each number does to itself (Rush, Larsen
+    1978). A scheme of several stages holds rates that change fixed in its own way.
+    """
+    t, end, i = step
+    linear = equations.jacobian(equations.marked, t, x, i)
+    if torch.equal(linear, equations.jacobian(equations.marked, end, 1.1 * x + 0.1, i)):
+        return linear
+    if name != "exponential_euler":
         raise NoSecondWalk("rates that change within a step")
+    return torch.diag_embed(torch.diagonal(linear, dim1=1, dim2=2))
 
 
 STEPS: Mapping[str, Walk] = {

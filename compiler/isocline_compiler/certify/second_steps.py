@@ -118,6 +118,23 @@ def in_turn(moves: Sequence[tuple[str, float]], friction: bool = False) -> Walk:
     return walk
 
 
+def damped_back(equations: Equations, x: Tensor, times: Sequence[float]) -> Path:
+    """q <- q + h f(t, p), then p = p_0 + h g(t + h, q, p) by Newton's method, a system of all numbers."""
+    momenta = _momenta(equations, x, times[0], friction=True)
+    path = [x]
+    for i, t, end, h in steps_of(times):
+        x = path[-1]
+        x = known = torch.where(momenta, x, x + h * equations.f(t, x, i))
+        for _ in range(NEWTON):
+            miss = torch.where(momenta, x - known - h * equations.f(end, x, i), 0.0)
+            j = torch.where(momenta[:, None] & momenta, equations.jacobian(equations.f, end, x, i), 0.0)
+            x = x - torch.linalg.solve(torch.eye(x.shape[1], dtype=x.dtype) - h * j, miss)
+        path.append(x)
+    return path
+
+
+NEWTON = 8
+"""Iterations after which nothing moves any more."""
 VERLET = (("kick", 0.5), ("drift", 1.0), ("kick", 0.5))
 CUBE = 2 ** (1 / 3)
 YOSHIDA = tuple((move, w * part) for w in (1 / (2 - CUBE), -CUBE / (2 - CUBE), 1 / (2 - CUBE)) for move, part in VERLET)
@@ -135,6 +152,7 @@ IN_TURN: Mapping[str, Walk] = {
     "symplectic_euler": in_turn((("kick", 1.0), ("drift", 1.0))),
     "coupling": in_turn((("drift", 1.0), ("kick", 1.0))),
     "momentum": in_turn((("kick", 1.0), ("drift", 1.0)), friction=True),
+    "momentum_adjoint": damped_back,
     "leapfrog": in_turn(VERLET),
     "leapfrog_position": in_turn((("drift", 0.5), ("kick", 1.0), ("drift", 0.5))),
     "yoshida4": in_turn(YOSHIDA),

@@ -31,8 +31,6 @@ class Interval:
     everywhere: bool
 
 
-# ---------------------------------------------------------------------------------------------------- the record
-
 Role: TypeAlias = Literal["own", "tangent", "integral", "measure", "log_density"]
 
 
@@ -59,7 +57,6 @@ TermKind: TypeAlias = Literal["drift", "stiff", "diffusion"]
 
 DETERMINISTIC: tuple[TermKind, ...] = ("drift", "stiff")
 """The kinds of terms that add up to x'."""
-
 
 Product: TypeAlias = Literal["each", "matrix", "entry"]
 
@@ -101,6 +98,12 @@ class Row:
         i = steps - 1 - step if self.indexing == "backwards" else step
         return step if self.indexing == "each" else (2 * i + 1) * depth // (2 * steps)
 
+    def turned(self) -> Row:
+        """What the same steps read when they are walked from the last to the first."""
+        if self.indexing == "each":
+            return self
+        return replace(self, indexing="piecewise" if self.indexing == "backwards" else "backwards")
+
     def at(self, progress: float, depth: int) -> int:
         """The slice at a part p in [0, 1] of the way, for solvers that choose their own steps: floor(N p)."""
         met = min(max(int(progress * depth), 0), depth - 1)
@@ -114,7 +117,7 @@ class SolveSpec:
     `name` is that of the solution, unique in a graph; `field` that of the declaration, for messages. `varies` names the
     solve whose variation this one is: it shares that one's scheme and grid. `kinds` are all that hold of its noise,
     `samples` the paths of each sample, whose axis follows that of the batch; they start `apart` where initial states
-    hold them side by side, (samples batch, ...).
+    hold them side by side, (samples batch, ...). `undoes` names the solve whose scheme this one's undoes, step by step.
     """
 
     name: str
@@ -130,6 +133,7 @@ class SolveSpec:
     samples: int | None = None
     apart: bool = False
     ordering: Ordering = "independent"
+    undoes: str | None = None
 
     def __post_init__(self) -> None:
         if not self.terms:
@@ -168,9 +172,6 @@ class SolveSpec:
         for term in self.terms:
             yield from ((term, state, start + offset) for offset, state in enumerate(term.states))
             start += len(term.states)
-
-
-# ---------------------------------------------------------------------------------------------------- the operation
 
 
 def _solve_types(*types: TensorType, spec: SolveSpec, **_: Any) -> tuple[TensorType, ...]:

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from typing import TypeAlias
 
 from isocline_compiler.graph import INPUT, Fault, Node, at, constant
+from isocline_compiler.graph.solve import PICK, SOLVE
 from isocline_compiler.graph.tensor_type import describe
 from isocline_compiler.lower.calls import Evaluation, call_function, word
 from isocline_compiler.lower.faults import LowerError, Poisoned
@@ -63,6 +64,12 @@ class Solution:
         """The value itself when there is one state."""
         plain = [node for name, node in self.states.items() if not name.endswith("'")]
         return plain[0] if len(plain) == 1 else None
+
+    @property
+    def solve(self) -> Node | None:
+        """The solve whose states these are; None where a loop goes on from solve to solve."""
+        first = next(iter(self.states.values()))
+        return first.inputs[0] if first.op is PICK and first.inputs[0].op is SOLVE else None
 
 
 Value: TypeAlias = "Node | Solution | ControlPath"

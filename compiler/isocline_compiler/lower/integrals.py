@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from isocline_compiler.graph import Fault, Node, at, substitute
-from isocline_compiler.graph.solve import PICK, SOLVE, Solve
+from isocline_compiler.graph.solve import Solve
 from isocline_compiler.lower.expressions import Expressions, Frame, Solution, Value
 from isocline_compiler.lower.faults import LowerError
 from isocline_compiler.lower.field_body import Captures, refuse_batch_norm
@@ -43,10 +43,10 @@ def _solve(over: tree.Expression, outer: Expressions) -> Solve:
     found = outer.value(over)
     if not isinstance(found, Solution):
         raise LowerError(messages.integral_over_no_solution(over.span))
-    source = next(iter(found.states.values()))
-    if source.op is not PICK or source.inputs[0].op is not SOLVE:
-        raise LowerError(messages.not_available_yet(over.span, "an integral along a solution in a loop"))
-    return Solve.of(source.inputs[0])
+    if found.solve is None:
+        what = "an integral along a solution with jumps, or of a `scan` (a state is one: `area' = x`)"
+        raise LowerError(messages.not_available_yet(over.span, what))
+    return Solve.of(found.solve)
 
 
 def _names(solve: Solve, field: tree.Field) -> dict[str, Value]:

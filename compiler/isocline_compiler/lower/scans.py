@@ -64,7 +64,10 @@ class ScanLowering:
         """
         if not all(isinstance(item, Assign) for item in node.body):
             raise Poisoned  # an equation: reported where names are resolved
-        given = self._sequences(node, outer)
+        return self.over(name, node, outer, self._sequences(node, outer))
+
+    def over(self, name: str, node: Scan, outer: Expressions, given: Sequence[Observed]) -> Solution:
+        """The same over values that are given with the names of their rows, in place of those that the scan names."""
         length = self._length(node, [item.value for item in given])
         starts = [_real(outer.node(item.value), item.value.span) for item in node.initial]
         before = [item.first for item in given if item.is_time]
@@ -113,7 +116,7 @@ class ScanLowering:
 
     def _length(self, node: Scan, values: Sequence[Node]) -> Size:
         sizes = [value.type.sample[0] for value in values]
-        for size, item in zip(sizes, node.over, strict=True):
+        for size, item in zip(sizes, node.over, strict=False):
             if size != sizes[0]:
                 first = describe(values[0].type)
                 raise LowerError(messages.scan_lengths(item.span, str(size), first, str(sizes[0])))
@@ -207,4 +210,4 @@ def _real(node: Node, span: Span) -> Node:
     return node
 
 
-__all__ = ["ScanLowering"]
+__all__ = ["Observed", "ScanLowering"]

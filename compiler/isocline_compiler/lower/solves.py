@@ -7,7 +7,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import pairwise
 
-from isocline_compiler.graph import Node, at, here
+import numpy as np
+
+from isocline_compiler.graph import Node, at, constant, here
 from isocline_compiler.graph.called import Called
 from isocline_compiler.graph.noise import Noise, Ordering
 from isocline_compiler.graph.solve import Interval, Row, SolveSpec, State, pick
@@ -19,7 +21,6 @@ from isocline_compiler.lower.controls import check_reach
 from isocline_compiler.lower.expressions import Expressions, Solution
 from isocline_compiler.lower.faults import LowerError, Poisoned
 from isocline_compiler.lower.field_body import Around, FieldBody
-from isocline_compiler.lower.jumps import JumpLowering, Start, jumps_of
 from isocline_compiler.lower.known_numbers import Numbers
 from isocline_compiler.ops.points import MERGE_POINTS
 from isocline_compiler.solvers.grid import discretise
@@ -63,17 +64,6 @@ class SolveLowering:
             _check_steps(scheme, interval, times)
         if declaration.per_step and scheme is None:
             raise LowerError(messages.weights_per_step_without_scheme(solve.span, declaration.name.text))
-        start = Start(states, initial, apart, interval, times, scheme)
-        jumps = jumps_of(declaration)
-        if not jumps:
-            return Solution(self._solved(name, solve, declaration, start))
-        lowering = JumpLowering(self.around, name, solve, declaration, start)
-        return lowering.lower(jumps, expressions, lambda start: self._solved(name, solve, declaration, start))
-
-    def _solved(self, name: str, solve: Solve, declaration: Field, start: Start) -> dict[str, Node]:
-        """A value a state: its solution from the values that it starts with. Raises LowerError."""
-        states, initial, apart = start.states, start.initial, start.apart
-        interval, times, scheme = start.interval, start.times, start.scheme
         body = FieldBody(self.around, declaration, states, scheme)
         batched = any(node.type.batched for node in initial) or (times is not None and times.type.batched)
         driven = bool(body.noises)
@@ -102,7 +92,17 @@ class SolveLowering:
         if scheme is not None:
             _check_fit(scheme, record)
         node = record.node()
-        return {state.name: pick(node, index) for index, state in enumerate(states)}
+        return Solution({state.name: pick(node, index) for index, state in enumerate(states)})
+
+    def stops(self, solve: Solve, expressions: Expressions) -> Node:
+        """The times of a solve as a value; they rise. Raises LowerError."""
+        interval, times = self._interval(solve, expressions)
+        if interval.times is None:
+            assert times is not None
+            return times
+        if interval.times[0] > interval.times[-1]:
+            raise LowerError(messages.jumps_not_here(solve.times.span, solve.field.text, "the solve goes backwards"))
+        return constant(np.array(interval.times))
 
     def rehearse(self, declaration: Field) -> None:
         """Lower a field for itself, to find its mistakes when no solve gets as far. Raises LowerError."""

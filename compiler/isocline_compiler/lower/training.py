@@ -7,7 +7,7 @@ from typing import Any
 
 from isocline_compiler.graph import Fault, Graph, Node, at
 from isocline_compiler.graph.called import Called
-from isocline_compiler.graph.solve import PICK, SOLVE, choice_of
+from isocline_compiler.graph.solve import choice_of
 from isocline_compiler.lower.called import FIXED, means_steps, scheme_called
 from isocline_compiler.lower.calls import plain
 from isocline_compiler.lower.draws import drawn_leaf, random_value
@@ -259,12 +259,13 @@ class TrainLowering:
         if not isinstance(value, Name) or value.text not in self.values.declared:
             return None
         found = self.values.get(value.text, value.span)
-        states = list(found.states.values()) if isinstance(found, Solution) else []
-        if not states:
+        if not isinstance(found, Solution):
             return None
-        if states[0].op is not PICK or states[0].inputs[0].op is not SOLVE:
-            raise LowerError(messages.not_available_yet(value.span, "a regularizer of a solution in a loop"))
-        return choice_of(states[0].inputs[0])
+        if found.solve is None:
+            raise LowerError(
+                messages.not_available_yet(value.span, "a regularizer of solves in a `scan`, or with jumps")
+            )
+        return choice_of(found.solve)
 
     def _record(self, call: Call, context: LossContext) -> Node | None:
         """The term of a regularizer; None when it only changes how training goes. Raises LowerError."""

@@ -17,13 +17,14 @@ from isocline_compiler.lower.field_body import Around
 from isocline_compiler.lower.field_values import FieldValues
 from isocline_compiler.lower.indexing import first
 from isocline_compiler.lower.integrals import integral
-from isocline_compiler.lower.jumps import jumps_of
+from isocline_compiler.lower.jumps import JumpLowering, jumps_of
 from isocline_compiler.lower.known_numbers import Numbers
 from isocline_compiler.lower.ports import ParamLowering, port, port_leaf
 from isocline_compiler.lower.reach import by_use
 from isocline_compiler.lower.scans import ScanLowering
 from isocline_compiler.lower.settings import Settings
 from isocline_compiler.lower.solves import SolveLowering
+from isocline_compiler.lower.undone import undone
 from isocline_compiler.lower.weights import LayerScope, WeightTable
 from isocline_compiler.model import Parameter, Port
 from isocline_compiler.vocabulary.functions.ensembles import has_samples
@@ -40,6 +41,7 @@ from isocline_dsl.tree import (
     Control,
     Expression,
     Field,
+    Identifier,
     Input,
     Name,
     Net,
@@ -184,7 +186,18 @@ class FileValues:
             return self._solve(name, expression, expressions)
         if isinstance(expression, Scan):
             return self._scan(name, expression, expressions)
+        match expression:
+            case Call(name=Identifier(text="inverse"), arguments=(Name(text=of),)) if self._is_solve(of):
+                solution = self.get(of, expression.span)
+                assert isinstance(solution, Solution), "the value of a solve is a solution"
+                with at(expression.span):
+                    return undone(name, expression, of, solution, expressions, self.numbers)
         return expressions.value(expression)
+
+    def _is_solve(self, name: str) -> bool:
+        """Whether a name is declared as a solve: then `inverse` of it inverts no matrix."""
+        declared = self.declared.get(name)
+        return isinstance(declared, Assign | Output) and isinstance(declared.value, Solve)
 
     def _scan(self, name: str, scan: Scan, expressions: Expressions) -> Solution:
         times = frozenset(port.name for port in self.ports.values() if port.kind == "time")
@@ -197,11 +210,10 @@ class FileValues:
 
     def _solve_within(self, name: str, solve: Solve, expressions: Expressions) -> Solution:
         """The solution of a solve in the body of a scan. Raises LowerError."""
-        declaration = self.declared.get(solve.field.text)
-        if isinstance(declaration, Field) and jumps_of(declaration):
-            raise LowerError(messages.not_available_yet(solve.span, "a field that jumps, solved within a `scan`"))
         solution = self._solve(name, solve, expressions)
-        if any(spec_of(node.inputs[0]).noises for node in solution.states.values()):
+        if solution.solve is None:
+            raise LowerError(messages.not_available_yet(solve.span, "a solve with jumps within a `scan`"))
+        if spec_of(solution.solve).noises:
             raise LowerError(messages.scan_noise(solve.span, solve.field.text))
         return solution
 
@@ -209,10 +221,29 @@ class FileValues:
         declaration = self.declared.get(solve.field.text)
         if not isinstance(declaration, Field):
             raise Poisoned  # not a field, or unknown: reported where names are resolved
-        lowering = self._solving()
+        if jumps_of(declaration):
+            return self._jumping(name, solve, declaration, expressions)
+        return self._continuous(name, solve, declaration, expressions)
+
+    def _continuous(self, name: str, solve: Solve, declaration: Field, expressions: Expressions) -> Solution:
+        """The solution of the equations of a field, whatever jumps there are. Raises LowerError."""
         with at(solve.span):
             try:
-                return lowering.lower(name, solve, declaration, expressions)
+                return self._solving().lower(name, solve, declaration, expressions)
+            except Fault as fault:
+                raise LowerError(fault.make(solve.span)) from None
+
+    def _jumping(self, name: str, solve: Solve, declaration: Field, expressions: Expressions) -> Solution:
+        """The solution with the jumps of its field. Raises LowerError."""
+
+        def between(name: str, step: Solve, inside: Expressions) -> Solution:
+            return self._continuous(name, step, declaration, inside)
+
+        with at(solve.span):
+            try:
+                stops = self._solving().stops(solve, expressions)
+                scans = ScanLowering(self.table, between, frozenset(), self.excerpt)
+                return JumpLowering(scans, self.numbers).lower(name, solve, declaration, stops, expressions)
             except Fault as fault:
                 raise LowerError(fault.make(solve.span)) from None
 

@@ -120,8 +120,13 @@ def _torch_linear(torch: Any, x: Any, w: Any, b: Any = None, transposed: bool = 
 
 
 def _emit_linear(emitter: Emitter, node: Node, x: str, w: str, *b: str) -> str:
-    """Gemm for a matrix: onnxruntime loads it twice as fast as MatMul and Add, and reads w transposed as it lies."""
+    """Gemm for a matrix: onnxruntime loads it twice as fast as MatMul and Add, and reads w transposed as it lies.
+
+    OpenVINO 2026.4 gives wrong values where one square initializer is read both ways: each has its own.
+    """
     transposed = node.attrs.get("transposed", False)
+    if node.inputs[1].shape[0] == node.inputs[1].shape[1]:
+        w = emitter.apart(w, "transposed" if transposed else "straight")
     if node.type.rank == 2 and (b or transposed):
         return emitter.node("Gemm", x, w, *b, **({"transB": 1} if transposed else {}))
     product = emitter.node("MatMul", x, emitter.once("Transpose", w) if transposed else w)

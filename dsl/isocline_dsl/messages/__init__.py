@@ -19,6 +19,7 @@ from isocline_dsl.messages.noise import *
 from isocline_dsl.messages.proofs import *
 from isocline_dsl.messages.regularizers import *
 from isocline_dsl.messages.scans import *
+from isocline_dsl.messages.schemes import *
 from isocline_dsl.messages.shapes import *
 from isocline_dsl.messages.syntax import *
 from isocline_dsl.messages.training import *

@@ -143,32 +143,6 @@ def equation_shape(span: Span | None, state: str, found: str, expected: str) -> 
     return Draft(span, f"the right side for `{state}` is {found}, expected {expected}")
 
 
-@message("E314")
-def unknown_scheme(span: Span | None, scheme: str, known: Collection[str]) -> Draft:
-    """A scheme that does not exist.
-
-    `docs/language.md` lists the schemes with their orders.
-
-        h = solve f from h = h0 over 0..1 with rk5(steps=8)      # did you mean `rk4`?
-    """
-    if scheme == "auto":
-        hint: str | None = "leave it out here, and write `deploy { solver auto(error=1e-4) }`: it chooses for every solve"
-    else:
-        hint = did_you_mean(scheme, known)
-    return Draft(span, f"there is no scheme `{scheme}`", hint)
-
-
-@message("E315")
-def steps_not_a_multiple(span: Span | None, steps: int, intervals: int, nearest: Sequence[int]) -> Draft:
-    """The number of steps does not divide among the times of the solution.
-
-    With `at 0..20 step 1` there are twenty intervals, and every one is crossed with the same number of
-    steps, so `steps` is a positive multiple of twenty.
-    """
-    hint = f"nearest: {' or '.join(str(n) for n in nearest)}" if nearest else None
-    return Draft(span, f"{steps} steps do not divide among {intervals} intervals", hint)
-
-
 @message("E316")
 def empty_range(span: Span | None, start: str, stop: str) -> Draft:
     """A range of times that begins where it ends, or whose ends are not finite.
@@ -236,16 +210,6 @@ def scheme_needs_steps(span: Span | None, scheme: str) -> Draft:
         h = solve f from h = h0 over 0..1 with euler(steps=8)
     """
     return Draft(span, f"`{scheme}` does not say how many steps it takes", f"write `{scheme}(steps=8)`")
-
-
-@message("E324")
-def scheme_does_not_fit(span: Span | None, scheme: str, reason: str) -> Draft:
-    """The scheme cannot solve this field.
-
-    Partitioned schemes such as leapfrog need states in pairs, of which each changes with the other; schemes
-    for stiff equations need an equation without noise.
-    """
-    return Draft(span, f"`{scheme}` cannot solve this field: {reason}")
 
 
 @message("E332")

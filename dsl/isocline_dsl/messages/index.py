@@ -25,6 +25,7 @@ from isocline_dsl.messages import (
     proofs,
     regularizers,
     scans,
+    schemes,
     shapes,
     syntax,
     training,
@@ -37,6 +38,8 @@ AREAS: tuple[ModuleType, ...] = (
     names,
     noise,
     driven,
+    jumps,
+    schemes,
     ensemble,
     shapes,
     operations,
@@ -53,7 +56,6 @@ AREAS: tuple[ModuleType, ...] = (
     compiling,
     attribution,
     folders,
-    jumps,
     unsolved,
 )
 

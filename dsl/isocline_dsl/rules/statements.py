@@ -7,8 +7,7 @@ from typing import Any
 from lark import Token, Transformer
 
 from isocline_dsl import tree
-from isocline_dsl.messages import jumps
-from isocline_dsl.rules.pieces import Bare, Beside, Children, Fault, Listed, identifier, nodes_of, of_kind, span_over
+from isocline_dsl.rules.pieces import Bare, Beside, Children, Listed, Several, identifier, nodes_of, span_over
 from isocline_dsl.tree import Span
 
 
@@ -20,18 +19,14 @@ class Statements(Transformer[Token, Any]):
         beside = any(isinstance(term, Beside) for _, term in _summands(c[2]))
         return _differential(here) if beside and len(c[0]) > 1 and c[0].startswith("d") else here
 
+    def jump(self, c: Children) -> tree.Jump:
+        names = next((item.items for item in c if isinstance(item, Several)), ())
+        over = tuple(item for item in nodes_of(c) if not isinstance(item, Several))
+        body = tuple(next(item for item in c if isinstance(item, Listed)).items())
+        return tree.Jump(names, over, body, span=span_over(c))
+
     def equation(self, c: Children) -> tree.Equation:
         return tree.Equation(identifier(c[0]), len(c[1]), c[3], span=span_over(c))
-
-    def jump(self, c: Children) -> tree.Node:
-        body = tuple(of_kind(c, Listed)[0].items())
-        over = next((i for i, x in enumerate(c) if isinstance(x, Token) and x.type == "OVER"), 0)
-        named = nodes_of(c[:over])
-        wrong = [item for item in named if not isinstance(item, tree.Name)]
-        if wrong:
-            return Fault(jumps.jump_row_name(wrong[0].span), span=span_over(c))
-        names = tuple(_named(item) for item in named)
-        return tree.Jump(nodes_of(c[over:]), body, names, span=span_over(c))
 
 
 def _summands(value: Any) -> list[tuple[str, Any]]:

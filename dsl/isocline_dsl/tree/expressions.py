@@ -268,14 +268,14 @@ class NoiseDeclaration(Node):
 
 @dataclass(frozen=True)
 class Jump(Node):
-    """`at doses { gut = gut + 100 }`, `at (tau, a) over (doses, amounts) { gut = gut + a }`: states replaced at times.
+    """`at doses { gut = gut + 100 }`, `at (tau, a) over (doses, amounts) { gut = gut + a }`: states are replaced.
 
-    The first of `over` are the times. `names` are of one row of each, or none.
+    `names` stand for the time and for the entries of what else is in `over`; none in the short form.
     """
 
+    names: tuple[Identifier, ...]
     over: tuple[Expression, ...]
     body: tuple[Statement, ...]
-    names: tuple[Identifier, ...] = ()
 
 
 Statement: TypeAlias = Assign | Equation | Differential | NoiseDeclaration | Jump

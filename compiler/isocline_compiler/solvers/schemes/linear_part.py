@@ -99,6 +99,19 @@ def _factor(result: Node, argument: Node) -> Node | None:
     return substitute([moved], {probe: constant(1.0)})[0]
 
 
+def own_rate(solve: Solve, place: int, group: Sequence[int]) -> Node | None:
+    """d of x' = a + d x entry by entry, x the state at this place, where d and a read no state of its group; else None.
+
+    It is in terms of the arguments of the region.
+    """
+    x, slope = solve.state_arguments[place], solve.slopes([place])[0]
+    reached = [solve.state_arguments[i] for i in group]
+    if not _reads(slope, reached):
+        return constant(0.0)
+    rate = None if _reads(slope, [other for other in reached if other is not x]) else _factor(slope, x)
+    return None if rate is None or _reads(rate, reached) else rate
+
+
 def _coupled(solve: Solve, marked: dict[int, Node], names: Sequence[str]) -> LinearPart:
     arguments = solve.state_arguments
     read = [i for i, x in enumerate(arguments) if any(_reads(item, [x]) for item in marked.values())]

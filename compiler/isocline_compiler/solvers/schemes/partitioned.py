@@ -13,6 +13,7 @@ import numpy as np
 from isocline_compiler.graph import Array, Nodes
 from isocline_compiler.graph.solve import Solve
 from isocline_compiler.solvers.field import Field
+from isocline_compiler.solvers.schemes.linear_part import own_rate
 from isocline_compiler.solvers.schemes.problems import DAMPED, SEPARABLE, SWUNG, OrderProblem
 from isocline_compiler.solvers.schemes.scheme import Misfit, Scheme, Search
 from isocline_compiler.solvers.schemes.step import Memory, Step
@@ -153,6 +154,49 @@ class Momentum(Scheme):
         return None, _moved(x, drifted, 1.0, step, field.part(drifted, step.end, x))
 
 
+@dataclass(frozen=True)
+class MomentumAdjoint(Scheme):
+    r"""The adjoint of the momentum scheme: q <- q + h f(t, p), then p with p = p_0 + h g(t + h, q, p), which is solved.
+
+    For that each momentum's equation is affine in that momentum, entry by entry, and reads no other: p' = a + d p.
+    Then p = p_0 + h g(t + h, q, p_0)/(1 - h d), exactly: of a Momentum ResNet the division by gamma.
+    """
+
+    name: str
+    order: float
+    reference: str
+    search: ClassVar[Search] = "named"
+    divides: ClassVar[bool] = True
+
+    @cached_property
+    def problems(self) -> tuple[OrderProblem, ...]:
+        """Without friction and with it."""
+        return SEPARABLE, DAMPED
+
+    def fits(self, solve: Solve) -> Misfit | None:
+        """No position may read a position, and momenta are damped each by itself."""
+        groups = split(solve, friction=True)
+        fault = groups.fault
+        for place in () if fault else groups.places("momentum"):
+            if own_rate(solve, place, groups.places("momentum")) is None:
+                name = solve.spec.states[place].name
+                fault = f"the equation of `{name}` is not affine in `{name}`, entry by entry, or reads other momenta"
+        if fault is not None:
+            return lambda span: messages.scheme_does_not_fit(span, self.name, fault)
+        return super().fits(solve)
+
+    def advance(self, memory: Memory, field: Field, step: Step, x: Nodes) -> tuple[Memory, Nodes]:
+        """One step; nothing is remembered."""
+        groups: Split = split(field.solve, friction=True)
+        kicked, drifted = groups.places("momentum"), groups.places("position")
+        x = _moved(x, drifted, 1.0, step, field.part(drifted, step.t, x))
+        slopes = field.part(kicked, step.end, x)
+        rates = [own_rate(field.solve, place, kicked) for place in kicked]
+        found = field.filled([rate for rate in rates if rate is not None], step.end, x)
+        damped = tuple(g / (1.0 - step.widths[i] * d) for i, g, d in zip(kicked, slopes, found, strict=True))
+        return None, _moved(x, kicked, 1.0, step, damped)
+
+
 def composed(parts: tuple[float, ...]) -> tuple[tuple[float, ...], tuple[float, ...]]:
     """The kicks and drifts of leapfrog steps of these lengths one after another; neighbouring kicks are one."""
     kicks = [parts[0] / 2, *((a + b) / 2 for a, b in pairwise(parts)), parts[-1] / 2]
@@ -183,6 +227,10 @@ PARTITIONED = (
     Momentum(
         name="momentum", order=1,
         reference="Sander, Ablin, Blondel, Peyre (2021), ICML: Momentum ResNet; semi-implicit Euler",
+    ),
+    MomentumAdjoint(
+        name="momentum_adjoint", order=1,
+        reference="Sander, Ablin, Blondel, Peyre (2021), ICML: the way back of a Momentum ResNet",
     ),
     Splitting(
         name="leapfrog", order=2, kicks=(0.5, 0.5), drifts=(1.0, 0.0),
