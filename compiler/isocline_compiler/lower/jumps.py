@@ -54,6 +54,8 @@ class JumpLowering:
         amounts = [
             [_amounts(item, outer, node) for item in jump.over[1:]] for jump, node in zip(jumps, times, strict=True)
         ]
+        for jump, node in zip(jumps, times, strict=True):
+            _require_within(jump, node, stops)
         ordered = _in_order(stops, times, [node for group in amounts for node in group])
         observed = [Observed(ordered.begin, ("t0~",)), Observed(ordered.end, ("t1~",))]
         for i, group in enumerate(amounts):
@@ -125,6 +127,15 @@ def _times(jump: Jump, outer: Expressions) -> Node:
     if node.type.kind != "real" or len(node.type.sample) != 1 or not isinstance(node.type.sample[0], int):
         raise LowerError(messages.jump_times(item.span, describe(node.type)))
     return node
+
+
+def _require_within(jump: Jump, times: Node, stops: Node) -> None:
+    """Raises LowerError where all times are known and none of them lies within the solve."""
+    every, kept = value_of(times), value_of(stops)
+    if every is None or kept is None or ((kept[0] <= every) & (every <= kept[-1])).any():
+        return
+    ends = (f"{float(x):g}" for x in (every.min(), every.max(), kept[0], kept[-1]))
+    raise LowerError(messages.jumps_outside(jump.over[0].span, *ends))
 
 
 def _amounts(item: tree.Expression, outer: Expressions, times: Node) -> Node:

@@ -63,3 +63,14 @@ def jump_amounts(span: Span | None, found: str, count: int) -> Draft:
 def jumps_not_here(span: Span | None, field: str, why: str) -> Draft:
     """A field with jumps is solved forwards, from one to the next, by equations without noise."""
     return Draft(span, f"the jumps of `{field}` cannot be followed here: {why}")
+
+
+@message("E300")
+def jumps_outside(span: Span | None, first: str, last: str, start: str, end: str) -> Draft:
+    """No time of a list of known ones lies within the solve, so that nothing would ever jump.
+
+    Times before the start and behind the end of a solve do nothing; those of both ends are within.
+    """
+    told = f"at {first}" if first == last else f"from {first} to {last}"
+    hint = "let the solve cover these times, or leave the jump out"
+    return Draft(span, f"no jump lies within the solve: they are {told}, and it goes from {start} to {end}", hint)
