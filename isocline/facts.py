@@ -94,7 +94,24 @@ def _field(field: Field, source: Source, noise: Facts | None) -> Facts:
     states = [
         {"name": state.name.text, "type": _text(state.type, source) if state.type else "real"} for state in field.states
     ]
-    return {"name": field.name.text, "states": states, "weights_per_step": field.per_step, "noise": noise}
+    return {
+        "name": field.name.text,
+        "states": states,
+        "weights_per_step": field.per_step,
+        "noise": noise,
+        "jumps": list(_jumps(field, source)),
+    }
+
+
+def _jumps(field: Field, source: Source) -> Iterator[Facts]:
+    """When states of a field are replaced, and which."""
+    from isocline_dsl.tree import Assign, Jump
+
+    names = [state.name.text for state in field.states]
+    for item in field.body:
+        if isinstance(item, Jump):
+            changed = {line.name.text for line in item.body if isinstance(line, Assign)}
+            yield {"at": _text(item.over[0], source), "states": [name for name in names if name in changed]}
 
 
 def _text(node: Node, source: Source) -> str:

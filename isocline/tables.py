@@ -25,6 +25,7 @@ def model_lines(model: Model) -> Iterator[str]:
         yield from table(kind, [_port_row(port) for port in facts[kind]])
     yield from table("parameters", [_parameter_row(item) for item in facts["parameters"]])
     yield from table("fields", [row for field in facts["fields"] for row in _field_rows(field)])
+    yield from table("jumps", [row for field in facts["fields"] for row in _jump_rows(field)])
     yield from table("noise", [row for field in facts["fields"] for row in _noise_rows(field)])
     yield from table("ensemble", _ensemble_rows(facts["ensemble"]))
     yield from table("solves", [(text,) for text in facts["solves"]])
@@ -103,6 +104,10 @@ def _field_rows(field: Facts) -> list[Row]:
     name = field["name"] + (" (weights per step)" if field["weights_per_step"] else "")
     first, *rest = field["states"] or [{"name": "", "type": ""}]
     return [(name, first["name"], first["type"]), *(("", state["name"], state["type"]) for state in rest)]
+
+
+def _jump_rows(field: Facts) -> list[Row]:
+    return [(field["name"], f"at {item['at']}", ", ".join(item["states"])) for item in field["jumps"]]
 
 
 def _noise_rows(field: Facts) -> list[Row]:

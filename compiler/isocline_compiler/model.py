@@ -171,7 +171,7 @@ class TrainingPlan:
     optimizer: Called
     schedule: Called
     solver: Called
-    gradient: Literal["backprop", "adjoint"] = "backprop"
+    gradient: Literal["backprop", "adjoint", "reversible"] = "backprop"
     epochs: int = 100
     batch: int | None = None
     clip: float | None = None

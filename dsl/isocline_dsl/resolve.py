@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Mapping
+from types import MappingProxyType
+from typing import TypeGuard
 
 from isocline_dsl import tree
 from isocline_dsl.diagnostics import Diagnostic
@@ -24,17 +26,24 @@ _KINDS: dict[type[tree.Node], str] = {
 }
 
 
+NOWHERE: Mapping[str, str] = MappingProxyType({})
+
+
 def resolve(
-    program: tree.Program, functions: Collection[str], valued: Collection[tuple[str, str]] = frozenset()
+    program: tree.Program,
+    functions: Collection[str],
+    valued: Collection[tuple[str, str]] = frozenset(),
+    elsewhere: Mapping[str, str] = NOWHERE,
 ) -> list[Diagnostic]:
     """Mistakes in the names of a program, in the order of its text.
 
     `functions` are the functions and layers that can be called, `valued` their keywords that stand before values, such
-    as ("logdet_jacobian", "probe"): before others a name that means nothing is a word. Declarations may stand in any
-    order; definitions use each other without circles.
+    as ("logdet_jacobian", "probe"): before others a name that means nothing is a word. `elsewhere` says of
+    names that are called in other places what they are. Declarations may stand in any order; definitions use each other
+    without circles.
     """
     file = Scope()
-    uses = Uses(functions, valued)
+    uses = Uses(functions, valued, elsewhere)
     uses.found += _declare_all(program, file)
     uses.orders = {d.name.text: orders(d) for d in program.declarations if isinstance(d, tree.Field)}
     uses.solved = _solved(program)
@@ -91,9 +100,18 @@ def _declare_all(program: tree.Program, file: Scope) -> Iterator[Diagnostic]:
             if name.text in BUILT_IN:
                 yield names.reserved_name(name.span, name.text)
             elif name.text in file.names:
-                yield names.duplicate_name(name.span, name.text, file.names[name.text].span)
+                again = _is_itself(declaration)
+                yield names.duplicate_name(name.span, name.text, file.names[name.text].span, again)
             file.declare(name, kind)
     yield from _existing_outputs(program, file)
+
+
+def _is_itself(declaration: tree.Declaration) -> TypeGuard[tree.Output]:
+    """`output u = u`."""
+    match declaration:
+        case tree.Output(name=name, value=tree.Name(text=text)):
+            return name.text == text
+    return False
 
 
 def _existing_outputs(program: tree.Program, file: Scope) -> Iterator[Diagnostic]:
@@ -115,6 +133,9 @@ def _existing_outputs(program: tree.Program, file: Scope) -> Iterator[Diagnostic
 
 def _read(declaration: tree.Declaration, file: Scope, uses: Uses) -> None:
     """Read one declaration; the names it uses are noted under the names it introduces."""
+    if _is_itself(declaration):
+        _read_existing(declaration, file, uses)
+        return
     introduced = [name.text for name, _ in _declared(declaration)]
     file.current = introduced[0] if introduced else None
     match declaration:

@@ -8,6 +8,7 @@ from types import MappingProxyType
 from isocline_dsl import tree
 from isocline_dsl.diagnostics import Diagnostic
 from isocline_dsl.messages import names, proofs, training
+from isocline_dsl.messages.message import nearest
 from isocline_dsl.scopes import Scope
 from isocline_dsl.uses import Place, Uses
 
@@ -150,7 +151,8 @@ def _comparison(value: tree.Node) -> Iterator[Diagnostic]:
     if isinstance(value, tree.Call) and value.name.text == "lipschitz":
         yield proofs.proof_form(value.span, "lipschitz", "lipschitz(f) <= 1")
     elif not (isinstance(value, tree.Binary) and value.operator in ("<", "<=", ">", ">=")):
-        yield training.check_not_a_comparison(value.span)
+        called = value.name.text if isinstance(value, tree.Call) else ""
+        yield training.check_not_a_comparison(value.span, nearest(called, PROVED_ALONE))
 
 
 def _of_output(value: tree.Node, scope: Scope) -> Iterator[Diagnostic]:

@@ -38,11 +38,12 @@ class Place:
 class Uses:
     """Reads expressions; collects what is wrong in `found`. `orders` holds the order of each state of each field,
     `solved` the field of each solution; `valued` are keywords, each behind its function, that stand before a value
-    where the others stand before a word.
+    where the others stand before a word; `elsewhere` says where names stand that are no functions.
     """
 
     functions: Collection[str]
     valued: Collection[tuple[str, str]] = frozenset()
+    elsewhere: Mapping[str, str] = field(default_factory=dict)
     orders: dict[str, dict[str, int]] = field(default_factory=dict)
     solved: dict[str, tree.Field] = field(default_factory=dict)
     found: list[Diagnostic] = field(default_factory=list)
@@ -172,7 +173,7 @@ class Uses:
             self.found.append(names.not_callable(node.name.span, name, meaning.kind, states))
         else:
             known = {*self.functions, *self._suggested(scope, "net")}
-            self.found.append(names.unknown_function(node.name.span, name, known))
+            self.found.append(names.unknown_function(node.name.span, name, known, self.elsewhere.get(name)))
 
     # -------------------------------------------------------------------------------------- solves and scans
 

@@ -109,6 +109,49 @@ def logistic(given: Inputs) -> Outputs:
     return {"sizes": integrated(slopes, [given["size"]], given["times"])[0]}
 
 
+def double_pendulum(given: Inputs) -> Outputs:
+    """The equations of motion as textbooks solve them for the two accelerations; no matrix, no derivative."""
+
+    def slopes(t: float, s: Array) -> list[float]:
+        a, b, u, v = s
+        turn, c, g = np.sin(a - b), np.cos(a - b), 9.81
+        down = 1 + turn**2
+        first = -g * (2 * np.sin(a) - np.sin(b) * c) - turn * (v**2 + u**2 * c)
+        second = 2 * turn * (u**2 + g * np.cos(a)) + turn * v**2 * c
+        return [u, v, first / down, second / down]
+
+    path = integrated(slopes, [*given["start"], 0, 0], np.linspace(0, 1, 5)).T
+    return {"angles": path[:, :2], "speeds": path[:, 2:]}
+
+
+def hodgkin_huxley(given: Inputs) -> Outputs:
+    def slopes(t: float, s: Array) -> list[float]:
+        v, m, h, n = s
+        alpha_m = 0.1 * (v + 40) / (1 - np.exp(-0.1 * (v + 40)))
+        alpha_n = 0.01 * (v + 55) / (1 - np.exp(-0.1 * (v + 55)))
+        alpha_h, beta_h = 0.07 * np.exp(-0.05 * (v + 65)), 1 / (1 + np.exp(-0.1 * (v + 35)))
+        beta_m, beta_n = 4 * np.exp(-(v + 65) / 18), 0.125 * np.exp(-0.0125 * (v + 65))
+        through = 120 * m**3 * h * (v - 50) + 36 * n**4 * (v + 77) + 0.3 * (v + 54.387)
+        gates = ((m, alpha_m, beta_m), (h, alpha_h, beta_h), (n, alpha_n, beta_n))
+        return [given["current"] - through, *(up - (up + down) * gate for gate, up, down in gates)]
+
+    path = integrated(slopes, [-65, 0.053, 0.596, 0.318], np.arange(9.0))
+    return {"V": path[0], "gates": path[1:].T}
+
+
+def fisher(given: Inputs) -> Outputs:
+    """By lines: the second difference is a matrix here."""
+    count, width = 80, 0.4
+    second = np.diag(np.ones(count - 1), 1) + np.diag(np.ones(count - 1), -1) - 2 * np.eye(count)
+    second[0, 0] = second[-1, -1] = -1
+    x = -8 + width * np.arange(count)
+
+    def slopes(t: float, u: Array) -> Array:
+        return second @ u / width**2 + given["rate"] * (u - u * u)
+
+    return {"u": integrated(slopes, 1 / (1 + np.exp(x / np.sqrt(6))) ** 2, np.arange(5.0)).T}
+
+
 @dataclass(frozen=True)
 class Problem:
     """A model, the intervals its inputs are drawn from (with their shapes), and its equations for one sample."""
@@ -148,5 +191,8 @@ PROBLEMS = {
         Problem("duffing", duffing, {"start": (-1.5, 1.5, (2,))}),
         Problem("fitzhugh_nagumo", fitzhugh_nagumo, {"now": (-1, 1, (2,)), "current": (0, 0.6, ())}),
         Problem("logistic", logistic, {"size": (0.1, 4, ()), "rate": (0.5, 1.5, ()), "times": (0, 4, (5,))}),
+        Problem("double_pendulum", double_pendulum, {"start": (-0.8, 0.8, (2,))}),
+        Problem("hodgkin_huxley", hodgkin_huxley, {"current": (8, 15, ())}),
+        Problem("fisher", fisher, {"rate": (0.5, 1.5, ())}),
     )
 }

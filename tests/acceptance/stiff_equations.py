@@ -12,7 +12,7 @@ import numpy as np
 from scipy.integrate import solve_ivp
 
 Array = np.ndarray[Any, np.dtype[np.float64]]
-Slopes = Callable[[float, Array, float], list[float]]
+Slopes = Callable[[float, Array, float], list[float] | Array]
 
 
 def robertson(t: float, y: Array, k1: float) -> list[float]:
@@ -121,6 +121,35 @@ def sodium_channel(t: float, y: Array, v: float) -> list[float]:
     return slopes
 
 
+CHANNEL_1999 = {name: place for place, name in enumerate(("C3", "C2", "C1", "O", "IF", "IS"))}
+
+
+def sodium_channel_1999(t: float, y: Array, v: float) -> list[float]:
+    """Clancy, Rudy (1999), Nature 400, 566-569, box 1 as the authors corrected it, as a matrix of rates."""
+    up = [
+        3.802 / (0.1027 * exp(-v / width) + slow * exp(-v / 150)) for width, slow in ((17, 0.2), (15, 0.23), (12, 0.25))
+    ]
+    down = [rate * exp((shift - v) / 20.3) for rate, shift in ((0.1917, 0), (0.2, 5), (0.22, 10))]
+    shut, free, caught = 9.178 * exp(v / 29.68), 3.7933e-10 * exp(-v / 5.2), 8.4e-3 + 2e-5 * v
+    rates = {
+        ("C3", "C2"): up[0], ("C2", "C3"): down[0], ("C2", "C1"): up[1], ("C1", "C2"): down[1],
+        ("C1", "O"): up[2], ("O", "C1"): down[2], ("O", "IF"): shut, ("C1", "IF"): caught, ("IF", "C1"): free,
+        ("IF", "O"): free * shut * up[2] / (caught * down[2]), ("IF", "IS"): shut / 100, ("IS", "IF"): free,
+    }  # fmt: skip
+    matrix = np.zeros((6, 6))
+    for (here, there), rate in rates.items():
+        matrix[CHANNEL_1999[there], CHANNEL_1999[here]] += rate
+    matrix -= np.diag(matrix.sum(axis=0))
+    return list(matrix @ y)
+
+
+def brusselator(t: float, y: Array, feed: float) -> Array:
+    """Hairer, Wanner (1996), IV.10, (10.14): 64 cells."""
+    u, v = y[:64], y[64:]
+    diffused = [np.diff(np.concatenate([[end], x, [end]]), 2) * 65**2 / 50 for x, end in ((u, 1), (v, 3))]
+    return np.concatenate([feed + u * u * v - 4 * u + diffused[0], 3 * u - u * u * v + diffused[1]])
+
+
 @dataclass(frozen=True)
 class Problem:
     """y' = slopes(t, y, s) from start(s) at `times`, for s in the open interval (low, high); `places` are the states of
@@ -133,7 +162,7 @@ class Problem:
     given: str
     low: float
     high: float
-    places: Mapping[str, int]
+    places: Mapping[str, int | slice]
     jumps: tuple[float, ...] = ()
 
     def solved(self, s: float) -> Array:
@@ -145,7 +174,7 @@ class Problem:
         for begin, end in pairwise(ends):
             middle = (begin + end) / 2
 
-            def slopes(t: float, y: Array, middle: float = middle) -> list[float]:
+            def slopes(t: float, y: Array, middle: float = middle) -> list[float] | Array:
                 return self.slopes(middle if self.jumps else t, y, s)
 
             path = solve_ivp(slopes, (begin, end), x, "Radau", rtol=1e-10, atol=1e-12 * size)
@@ -155,6 +184,7 @@ class Problem:
 
 
 ACTION_POTENTIAL = [-84.5286, 0.0017, 0.9832, 0.995484, 0.000003, 1.0, 0.0057, 0.0002]
+WAVE = [*(1 + np.sin(2 * np.pi * np.arange(1, 65) / 65)), *(64 * [3.0])]
 CLAMPED = (0.0, 0.2, 0.5, 1.0, 2.0, 5.0, 10.0, 20.0, 50.0, 100.0, 200.0, 500.0)
 
 PROBLEMS = {
@@ -176,5 +206,12 @@ PROBLEMS = {
     "sodium_channel": Problem(
         sodium_channel, lambda V: [1, 0, 0, 0, 0, 0, 0, 0, 0], CLAMPED, "V", -40, 0,
         {"open": CHANNEL["O"], "slow": CHANNEL["IM2"]},
+    ),
+    "sodium_channel_1999": Problem(
+        sodium_channel_1999, lambda V: [0.99, 0.01, 0, 0, 0, 0], (0.0, 0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 15.0), "V", -40, 0,
+        {"open": CHANNEL_1999["O"], "slow": CHANNEL_1999["IS"]},
+    ),
+    "brusselator": Problem(
+        brusselator, lambda feed: WAVE, (0, 10), "feed", 0.9, 1.1, {"u": slice(64), "v": slice(64, 128)}
     ),
 }  # fmt: skip

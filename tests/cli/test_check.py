@@ -62,6 +62,7 @@ def test_json_of_a_right_file(dyn_file: Path) -> None:
     (fall,) = model["fields"]
     assert fall == {
         "name": "fall", "states": [{"name": "x", "type": "real"}], "weights_per_step": False, "noise": None,
+        "jumps": [],
     }  # fmt: skip
     assert model["trained_numbers"] == 1
 
@@ -112,3 +113,13 @@ def test_noise_is_shown_with_the_schemes_that_converge(tmp_path: Path) -> None:
     assert first["noises"][1] == {"name": "N", "process": "poisson", "entries": 1, "parameter": 2.0}
     assert first["schemes"][0] == {"name": "euler_maruyama", "strong_order": 0.5, "weak_order": 1.0}
     assert {"name": "stratonovich_heun", "strong_order": 1.0, "weak_order": 2.0} in second["schemes"]
+
+
+def test_jumps_are_told_with_their_times_and_states(tmp_path: Path) -> None:
+    file = tmp_path / "m.dyn"
+    file.write_text(
+        "dyn 1\nmodel m\ninput x: real\ninput doses: time[3]\n"
+        "field f(t, a, b: real) { a' = -a; b' = a - b; at doses { b = 0; a = a + x } }\n"
+        "y = solve f from a = 0, b = 0 over 0..9\noutput b = y.b\n"
+    )
+    assert "jumps\n  f  at doses  a, b\n" in CliRunner().invoke(app, ["check", str(file)]).stdout

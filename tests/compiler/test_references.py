@@ -286,3 +286,22 @@ output x = stack(p.a, p.b, p.c, axis=-1)"""
     for start, path in zip(x0, found, strict=True):
         truth = solve_ivp(slopes, (0, 1e4), [start, 0, 0.1], "Radau", rtol=1e-10, atol=1e-16)
         np.testing.assert_allclose(path[-1], truth.y[:, -1], rtol=1e-5)
+
+
+PULLED = f"""{X0}
+field f(t, x, y: real) {{ x' = -300*(x - y) + PUSH; y' = -0.1*y }}
+p = solve f from x = x0, y = x0 over 0..10
+output x = p.x"""
+
+
+def test_a_search_takes_the_multistep_method_where_it_asked_for_less(tmp_path: Path) -> None:
+    """x = 300/299.9 x0 e^(-t/10) once the start is forgotten. Where something jumps, others may jump elsewhere."""
+    evaluator = asked(tmp_path, PULLED.replace("PUSH", "0"), x0=[1.0, 4.0])
+    quickest = evaluator.quickest()
+    assert isinstance(quickest, Multistep)
+    others = Evaluator(evaluator.model, {}, Samples({"x0": np.array([2.0, 3.0])}, {}, "by hand"), 1e-3, quickest)
+    exact = 300 / 299.9 * np.array([2.0, 3.0]) * np.exp(-1)
+    np.testing.assert_allclose(others.referred()["x"], exact, rtol=1e-5)
+    assert isinstance(
+        asked(tmp_path, PULLED.replace("PUSH", "where(t > 5, 1, 0)"), x0=[1.0]).quickest(), AdaptiveExplicit
+    )

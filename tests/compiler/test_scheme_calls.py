@@ -11,6 +11,7 @@ from isocline_compiler.graph import everything
 from isocline_compiler.graph.solve import SOLVE, spec_of
 from isocline_compiler.lower.called import scheme_of_text
 from isocline_compiler.lower.check import check
+from isocline_compiler.solvers.schemes import SCHEMES
 from isocline_dsl.diagnostics import IsoclineError
 
 MODEL = """dyn 1
@@ -55,7 +56,7 @@ def test_one_call_means_the_same_everywhere(call: str, tmp_path: Path) -> None:
         ("rk4(steps=6, order=3)", {"E280"}),
         ("rk4(2, 3)", {"E281"}),
         ("rk4(stepz=6)", {"E280"}),
-        ("lm2(steps=6, k=learned)", {"E604"}),
+        ("lm2(steps=learned)", {"E298"}),
     ],
 )
 def test_one_mistake_is_told_the_same_everywhere(call: str, code: set[str], tmp_path: Path) -> None:
@@ -89,3 +90,8 @@ def test_what_does_not_suit_the_file_is_told_at_its_solve(tmp_path: Path) -> Non
     span = caught.value.diagnostics[0].span
     assert span is not None
     assert file.read_text()[span.start : span.stop] == "solve f from h = x at 0..3 step 1"
+
+
+def test_every_scheme_without_noise_stands_in_the_model_of_the_conformance_table() -> None:
+    text = (Path(__file__).parents[2] / "benchmarks" / "every_scheme.dyn").read_text(encoding="utf-8")
+    assert [name for name, scheme in SCHEMES.items() if not scheme.normals and f"with {name}(" not in text] == []

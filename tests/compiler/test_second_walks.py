@@ -84,6 +84,25 @@ def test_the_second_walk_takes_the_options_of_the_file(name: str, options: str) 
     assert apart(graph_of(name, options)) < 1e-12
 
 
+GATES = (
+    "field f(t, q, p: real[2]) { q' = p - q; p' = stiff((tanh(q) - p)*(1 + q^2)) }\n"
+    "z = solve f from q = x, p = 2*x at [0, 0.5, 1.25] with exponential_euler(steps=8)\noutput y = z.p\n"
+)
+
+
+def test_gates_are_walked_with_their_own_rates() -> None:
+    """Rush and Larsen (1978), written out: how the targets of gates move with the voltage is no part of L."""
+    graph = lowered(GATES)
+    assert apart(graph) < 1e-12
+    x = np.random.default_rng(5).uniform(0.2, 1.0, (3, 2))
+    q, p = x, 2 * x
+    for h in (*4 * (0.125,), *4 * (0.1875,)):
+        p, q = np.tanh(q) + (p - np.tanh(q)) * np.exp(-h * (1 + q * q)), q + h * (p - q)
+    with torch.no_grad():
+        theirs = TorchProgram(graph)({"x": torch.tensor(x)}, integrator=SecondWalk(no_integrator))["y"]
+    np.testing.assert_allclose(theirs[:, -1].numpy(), p, rtol=1e-12)
+
+
 WRONG: Sequence[tuple[str, Mapping[str, Any]]] = (
     ("radau5", {"iterations": 2}),
     ("rkc2", {"stages": 9}),

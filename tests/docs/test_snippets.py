@@ -70,7 +70,7 @@ def test_a_block_is_what_the_page_says(snippet: Snippet) -> None:
 
 def test_blocks_are_found() -> None:
     assert len(SNIPPETS) >= 30
-    assert len([snippet for snippet in SNIPPETS if snippet.codes]) > 8
+    assert len([snippet for snippet in SNIPPETS if snippet.codes]) >= 8
 
 
 # ------------------------------------------------------------------------------- examples in docstrings

@@ -51,6 +51,8 @@ ATTEMPTS, HOPELESS = 3, 0.5
 """How often both are tightened, and by how much they have to come nearer each time."""
 SEVERAL, EVALUATIONS = 4, 8
 """Samples whose steps together are beside those of one, and evaluations of the field that an implicit step takes."""
+FAR_LESS = 2
+"""By how much fewer evaluations of the field make up for the systems that a multistep method solves."""
 MOST_CHECKED, MOST_ENTRIES = 64, 4096
 """Samples, and states of all of them together, on which the second reference is computed."""
 
@@ -86,7 +88,7 @@ class Evaluator:
     weights: Mapping[str, Array]
     samples: Samples
     error: float = 1e-3
-    by: AdaptiveExplicit | AdaptiveImplicit | None = None
+    by: AdaptiveExplicit | Multistep | None = None
     """What solves the open solves where no grid is given; the adaptive explicit one unless it is said."""
     settled: Agreed | None = None
     """What was agreed on these samples before, where it was."""
@@ -95,7 +97,7 @@ class Evaluator:
     def __post_init__(self) -> None:
         self._solve_by(self.by or AdaptiveExplicit.to(self.error))
 
-    def _solve_by(self, reference: AdaptiveExplicit | AdaptiveImplicit | Multistep) -> None:
+    def _solve_by(self, reference: AdaptiveExplicit | Multistep) -> None:
         """Solve what is open by this reference from now on."""
         if isinstance(reference, AdaptiveExplicit):
             self.by = reference
@@ -190,8 +192,10 @@ class Evaluator:
         before = inf
         first: AdaptiveExplicit | AdaptiveImplicit
         stiff, measured = isinstance(self.by, AdaptiveImplicit), dict[str, tuple[Tensor, ...]]()
+        sizes = dict(self.by.sizes) if isinstance(self.by, AdaptiveExplicit) else {}
         for _ in range(ATTEMPTS):
-            first = AdaptiveImplicit(tolerance) if stiff else AdaptiveExplicit(tolerance, measured=measured)
+            explicit = AdaptiveExplicit(tolerance, sizes=dict(sizes), measured=measured)
+            first = AdaptiveImplicit(tolerance) if stiff else explicit
             self._solve_by(first)
             try:
                 outputs = self.referred()
@@ -220,7 +224,8 @@ class Evaluator:
                 break
             checked = f"{multistep.words}, on {few.samples.count} of the samples"
             paces = first.paces if isinstance(first, AdaptiveImplicit) else {}
-            found = Agreed(outputs, first.words, checked, apart, first.breaks, paces)
+            cheaper = _is_cheaper(multistep, first)
+            found = Agreed(outputs, first.words, checked, apart, first.breaks, paces, multistep if cheaper else None)
             if found.largest <= self.error * AGREED:
                 return found
             if found.largest > before * HOPELESS:
@@ -309,9 +314,14 @@ class Evaluator:
     def alike(self) -> AdaptiveExplicit | AdaptiveImplicit:
         """A reference for other samples, like that of these: explicit, with the sizes it found, or implicit."""
         assert self.by is not None
-        if self.agreed.paces or isinstance(self.by, AdaptiveImplicit):
+        if self.agreed.paces or not isinstance(self.by, AdaptiveExplicit):
             return AdaptiveImplicit(self.by.tolerance)
         return AdaptiveExplicit(self.by.tolerance, sizes=dict(self.by.sizes))
+
+    def quickest(self) -> AdaptiveExplicit | Multistep:
+        """Of the references that agreed here, the one for a search, where no number is believed for its own sake."""
+        cheaper = self.agreed.cheaper
+        return self.alike() if cheaper is None else Multistep(cheaper.tolerance, cheaper.longest)
 
     def joined(self, other: Evaluator, origin: str) -> Evaluator:
         """The same on these samples and those of another, whose references are known."""
@@ -357,6 +367,8 @@ class Agreed:
     breaks: Mapping[str, Breaks]
     paces: Mapping[str, Array] = field(default_factory=dict)
     """Of stiff solves, by their choice, the times to which an implicit method stepped."""
+    cheaper: Multistep | None = None
+    """The second reference, where it is as good as the first for other samples too, and asks for the field less."""
 
     @property
     def worst(self) -> str:
@@ -365,6 +377,15 @@ class Agreed:
     @property
     def largest(self) -> float:
         return max(self.apart.values(), default=0.0)
+
+
+def _is_cheaper(multistep: Multistep, first: AdaptiveExplicit | AdaptiveImplicit) -> bool:
+    """Whether the multistep method asked for the field far less than an explicit one, and nothing jumps or is narrow,
+    which other samples may meet elsewhere.
+    """
+    if not isinstance(first, AdaptiveExplicit) or any(item.jumps or item.features for item in first.breaks.values()):
+        return False
+    return sum(multistep.taken.values()) * FAR_LESS < sum(first.taken.values())
 
 
 def _wide(array: Array) -> Array:

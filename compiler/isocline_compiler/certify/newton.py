@@ -30,6 +30,8 @@ SAMPLES, STEPS = 8, 64
 """How many samples are looked at, and at how many steps, spread over the grid."""
 MOST_NEWTON, STILL = 20, 1e-14
 """Iterations of the exact step, and how little moves when it has converged, in the size of the state."""
+NEAR, FALLING = 1e-3, 0.1
+"""A move, as a part of the states and of the move before, after which the Jacobian is kept for the next."""
 SHARE = 0.1
 """The part of the stated error that iterations may leave."""
 MOST_ITERATIONS = 8
@@ -126,15 +128,18 @@ def solved_step(table: Tables, f: Slopes, x: Tensor, step: tuple[int, float, flo
     rows, n = x.shape
     z = torch.zeros(rows, len(b), n, dtype=x.dtype)
     weights, one = torch.tensor(a, dtype=x.dtype), torch.eye(len(b) * n, dtype=x.dtype)
+    system, near, moved = one, False, np.inf
     for _ in range(MOST_NEWTON):
         places = [(t + float(p) * h, x + z[:, k]) for k, p in enumerate(c)]
         slopes = torch.stack([f(time, y, i) for time, y in places], 1)
-        rates = torch.stack([_rates(f, time, y, i) for time, y in places], 1)
-        system = one - h * torch.einsum("kj,bjmn->bkmjn", weights, rates).reshape(rows, len(b) * n, -1)
+        if not near:
+            rates = torch.stack([_rates(f, time, y, i) for time, y in places], 1)
+            system = one - h * torch.einsum("kj,bjmn->bkmjn", weights, rates).reshape(rows, len(b) * n, -1)
         rest = z - h * torch.einsum("kj,bjn->bkn", weights, slopes)
         move = torch.linalg.solve(system, rest.reshape(rows, -1)).reshape(z.shape)
-        z = z - move
-        if float(move.abs().max()) <= STILL * float(x.abs().max()):
+        z, before, moved = z - move, moved, float(move.abs().max())
+        near = moved <= min(NEAR * float(x.abs().max()), FALLING * before)
+        if moved <= STILL * float(x.abs().max()):
             break
     if np.array_equal(a[-1], b):
         return x + z[:, -1]

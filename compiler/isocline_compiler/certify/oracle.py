@@ -16,7 +16,8 @@ from torch import Tensor
 
 from isocline_compiler.attribution.problem import Background, Problem
 from isocline_compiler.backends.to_torch import TorchProgram, evaluate
-from isocline_compiler.certify.trials import WORTH, Runner, operations_of, runner
+from isocline_compiler.certify.runner import Runner, runner
+from isocline_compiler.certify.trials import WORTH, operations_of
 from isocline_compiler.graph import INPUT, Array, Graph, Node, leaf, substitute
 from isocline_compiler.graph.tensor_type import is_batch
 

@@ -21,9 +21,11 @@ from scipy.integrate import solve_ivp
 from torch import Tensor
 
 from isocline_compiler.backends.to_torch import TorchField
+from isocline_compiler.certify.compiled_field import quick
 from isocline_compiler.certify.evaluation import Evaluator
+from isocline_compiler.certify.flat_states import FlatStates
 from isocline_compiler.certify.measures import relative_errors
-from isocline_compiler.certify.reference import FlatStates, Tensors, kept
+from isocline_compiler.certify.reference import Tensors, kept
 from isocline_compiler.certify.spectrum import jacobians
 from isocline_compiler.graph import Array, Node
 from isocline_compiler.graph.solve import spec_of
@@ -121,10 +123,13 @@ class Bounding:
         if len(start) > MOST_STATES:
             raise Unbounded(f"the state has more than {MOST_STATES} numbers")
         legs = clock.legs(node, stacked, self.breaks.get(spec_of(node).name, Breaks()))
-        walks = [
-            _Walk(piece, flat, clock.slopes(node, field, stacked, leg), clock.horizon)
-            for leg in legs for piece in _between(leg)
-        ]  # fmt: skip
+        compiled = quick(field, clock)
+
+        def walk_of(leg: Leg, piece: Leg) -> _Walk:
+            exact, fast = (clock.slopes(node, item, stacked, leg) for item in (field, compiled))
+            return _Walk(piece, flat, exact, fast, clock.horizon)
+
+        walks = [walk_of(leg, piece) for leg in legs for piece in _between(leg)]
         size, least = _sizes(flat, walks, start)
         path, error, largest = [start], np.zeros(3), np.zeros(3)
         x = start
@@ -170,6 +175,8 @@ class _Walk:
     leg: Leg
     flat: FlatStates
     slopes: FieldFunction
+    stepped: FieldFunction
+    """The same for the steps of DOP853, whose defect `slopes` then shows."""
     horizon: float
 
     def f(self, t: float, x: Array) -> Array:
@@ -184,7 +191,7 @@ class _Walk:
             gone = abs(t - self.leg.start) / abs(self.leg.end - self.leg.start)
             if taken[0] > MOST_STEPS * STAGES * min(1.0, max(HASTY, 2 * gone)):
                 raise Unbounded(f"DOP853 takes more than {MOST_STEPS} steps")
-            return self.f(t, y)
+            return self.flat.joined(self.stepped(torch.tensor(t, dtype=torch.float64), self.flat.apart(y)))
 
         with np.errstate(all="ignore"):
             found = solve_ivp(

@@ -192,12 +192,13 @@ class Proving:
         outputs = plan.of or tuple(known.graph.outputs)
 
         def on(samples: Samples) -> Evaluator:
-            return Evaluator(self.model, self.weights, samples, plan.error, known.alike())
+            return Evaluator(self.model, self.weights, samples, plan.error, known.quickest())
 
         worst = search_worst(known, choices, outputs, self.model.inputs, on)
         self.tried += worst.tried
         origin = f"{self.measured.origin}, and the worst of {self.tried} in a search"
-        self.measuring = known.joined(on(worst.samples), origin)
+        found = Evaluator(self.model, self.weights, worst.samples, plan.error, known.alike())
+        self.measuring = known.joined(found, origin)
         return float(worst.errors.max())
 
     def certificate(

@@ -19,6 +19,8 @@ from torch import Tensor
 
 from isocline_compiler.backends.to_torch import Integrator, TorchField, solution_of
 from isocline_compiler.certify.cause import Stuck, Unsolved, is_hopeless
+from isocline_compiler.certify.compiled_field import CompiledField, Differentiated, quick
+from isocline_compiler.certify.flat_states import FlatField, FlatStates, Stop
 from isocline_compiler.certify.reference_passes import Passes, first_sizes
 from isocline_compiler.graph import Array, Node
 from isocline_compiler.graph.solve import spec_of
@@ -76,6 +78,8 @@ class AdaptiveExplicit:
     """The least size of each state over the samples, by the name of the solve; where it is known it is not sought."""
     measured: dict[str, Tensors] = field(default_factory=dict)
     """The size of each state of each sample, as it was found: a tighter tolerance on the same samples begins there."""
+    taken: dict[str, int] = field(default_factory=dict)
+    """Evaluations of the field in the last pass, by the name of the solve."""
 
     @classmethod
     def to(cls, error: float) -> AdaptiveExplicit:
@@ -128,8 +132,9 @@ class AdaptiveExplicit:
                 sizes = solve(loose, sizes).sizes
             self.sizes[name] = tuple(float(item.min()) for item in sizes)
             self.measured[name] = sizes
-        path = solve(exact, sizes).path
-        return kept(node, path)
+        solved = solve(exact, sizes)
+        self.taken[name] = solved.evaluations
+        return kept(node, solved.path)
 
     def _known_sizes(self, name: str, initial: Tensors) -> Tensors | None:
         known = self.sizes.get(name)
@@ -159,6 +164,8 @@ class Multistep:
     longest: float = 1 / 1024
     breaks: Mapping[str, Breaks] = field(default_factory=dict)
     allowed: int = MULTISTEP
+    taken: dict[str, int] = field(default_factory=dict)
+    """Evaluations of the field in all passes, by the name of the solve."""
 
     @property
     def words(self) -> str:
@@ -185,16 +192,22 @@ class Multistep:
 
         evaluations = [self.allowed]
         stop = self._stopping(node, field, initial, stacked, times, flat, evaluations)
-        legs = [
-            (leg, flat.function(clock.slopes(node, field, stacked, leg, clamped=False), evaluations, stop))
-            for leg in clock.legs(node, stacked, self._cuts(node, field))
-        ]
-        walk = Walk(flat, legs, clock.horizon, stop)
+        compiled = quick(field, clock)
+        by_colours = compiled.differentiated if isinstance(compiled, CompiledField) else None
+        legs, exact = [], list[FlatField]()
+        for leg in clock.legs(node, stacked, self._cuts(node, field)):
+            slopes = clock.slopes(node, compiled, stacked, leg, clamped=False)
+            legs.append((leg, flat.function(slopes, evaluations, stop)))
+            if by_colours is not None:
+                entries = clock.slopes(node, by_colours, stacked, leg, clamped=False)
+                exact.append(_banded_jacobian(entries, by_colours, flat))
+        walk = Walk(flat, legs, clock.horizon, stop, exact)
         size = walk.guessed(start)
         windows = np.linspace(clock.stops[0], clock.stops[-1], 4 * WINDOWS + 1)
         for _ in range(2):
             size = walk.sizes(walk.through(start, windows, LOOSE, size, LONGEST))
         path = walk.through(start, np.asarray(clock.stops[1:]), self.tolerance, size, self.longest)
+        self.taken[solution_of(node, field)] = self.allowed - evaluations[0]
         return kept(node, flat.apart(np.stack([start, *path])))
 
     def _stopping(
@@ -212,14 +225,14 @@ class Multistep:
         return stop
 
 
-class FlatField(Protocol):
-    def __call__(self, t: float, x: Array) -> Array: ...
+def _banded_jacobian(entries: FieldFunction, of: Differentiated, flat: FlatStates) -> FlatField:
+    """df/dx of the samples side by side, in a band."""
 
+    def at(t: float, x: Array) -> Array:
+        (found,) = entries(torch.tensor(t, dtype=torch.float64), flat.apart(x))
+        return of.banded(found.numpy(), flat.band)
 
-class Stop(Protocol):
-    """Makes the error of a walk that ends at t, x, from what it passed before; `spent`: it may not ask again."""
-
-    def __call__(self, t: float, x: Array, before: Sequence[tuple[float, Array]], spent: bool) -> IsoclineError: ...
+    return at
 
 
 def _unfinished(stuck: Stuck) -> Diagnostic:
@@ -239,71 +252,6 @@ def goes_on(stuck: Stuck) -> bool:
 
 
 @dataclass(frozen=True)
-class FlatStates:
-    """States side by side in one vector, sample after sample: (B n,)."""
-
-    shapes: tuple[tuple[int, ...], ...]
-    batched: tuple[bool, ...]
-    rows: int
-
-    @classmethod
-    def of(cls, node: Node, initial: Tensors) -> FlatStates:
-        batched = tuple(x.ndim > 0 and type_.batched for x, type_ in zip(initial, node.types, strict=True))
-        rows = next((len(x) for x, has in zip(initial, batched, strict=True) if has), 1)
-        return cls(tuple(tuple(x.shape) for x in initial), batched, rows)
-
-    @property
-    def band(self) -> int:
-        """How far from the diagonal the Jacobian reaches: a sample's own states, unless some are shared by all."""
-        sizes = [int(np.prod(shape)) for shape in self.shapes]
-        if not all(self.batched):
-            return sum(sizes)
-        return sum(sizes) // max(self.rows, 1) - 1
-
-    def joined(self, states: Tensors) -> Array:
-        return self.joined_tensor(states).numpy()
-
-    def joined_tensor(self, states: Tensors) -> Tensor:
-        if not all(self.batched):
-            return torch.cat([x.reshape(-1) for x in states])
-        return torch.cat([x.reshape(self.rows, -1) for x in states], dim=1).reshape(-1)
-
-    def apart(self, x: Array) -> Tensors:
-        """(..., B n) as the states, (..., *shape) each."""
-        return self.apart_tensor(torch.from_numpy(np.ascontiguousarray(x)))
-
-    def apart_tensor(self, x: Tensor) -> Tensors:
-        lead, found, place = x.shape[:-1], [], 0
-        if all(self.batched):
-            x = x.reshape(*lead, self.rows, -1)
-        for shape in self.shapes:
-            size = int(np.prod(shape, dtype=int)) // (self.rows if all(self.batched) else 1)
-            found.append(x[..., place : place + size].reshape((*lead, *shape)))
-            place += size
-        return tuple(found)
-
-    def largest(self, x: Array) -> Array:
-        """For every entry the largest of its state in its sample."""
-        states = self.apart(x)
-        spread = []
-        for item, has in zip(states, self.batched, strict=True):
-            rows = item.reshape(len(item), -1) if has else item.reshape(1, -1)
-            spread.append(rows.amax(dim=1, keepdim=True).expand_as(rows).reshape(item.shape))
-        return self.joined(tuple(spread))
-
-    def function(self, slopes: FieldFunction, evaluations: list[int], stop: Stop) -> FlatField:
-        """The field on the vector. Raises Unsolved when it is asked too often."""
-
-        def flat(t: float, x: Array) -> Array:
-            evaluations[0] -= 1
-            if evaluations[0] < 0:
-                raise stop(t, x, (), True)
-            return self.joined(slopes(torch.tensor(t, dtype=torch.float64), self.apart(x)))
-
-        return flat
-
-
-@dataclass(frozen=True)
 class Walk:
     """The way of LSODA along legs, each with its field."""
 
@@ -311,6 +259,8 @@ class Walk:
     legs: Sequence[tuple[Leg, FlatField]]
     horizon: float
     stop: Stop
+    jacobians: Sequence[Callable[[float, Array], Any]] = ()
+    """Of each leg, in a band; where there are none LSODA takes differences, one for each of its diagonals."""
 
     def guessed(self, x: Array) -> Array:
         """How large each state may become: where it starts, and how far its slope would take it, at any time."""
@@ -330,7 +280,8 @@ class Walk:
         band = {"lband": self.flat.band, "uband": self.flat.band} if self.flat.band < len(x) - 1 else {}
         found: list[Array] = []
         forwards = 1.0 if self.legs[-1][0].end > self.legs[0][0].start else -1.0
-        for leg, slopes in self.legs:
+        for i, (leg, slopes) in enumerate(self.legs):
+            known = {"jac": self.jacobians[i]} if band and self.jacobians else {}
             before = at[len(found) :]
             inside = before[(before - leg.end) * forwards <= 0]
             inside = np.maximum(inside, leg.start) if forwards > 0 else np.minimum(inside, leg.start)
@@ -339,7 +290,7 @@ class Walk:
                 walked = solve_ivp(
                     slopes, (leg.start, leg.end), x, "LSODA", t_eval=asked, rtol=tolerance, atol=absolute,
                     max_step=longest * self.horizon,
-                    first_step=FIRST * min(abs(leg.end - leg.start), longest * self.horizon), **band,
+                    first_step=FIRST * min(abs(leg.end - leg.start), longest * self.horizon), **band, **known,
                 )  # fmt: skip
             if not walked.success or not np.isfinite(walked.y).all():
                 raise self._stopped(leg, x, walked)
@@ -385,8 +336,6 @@ def _same(left: tuple[Tensor | None, ...], right: tuple[Tensor | None, ...]) -> 
 
 __all__ = [
     "AdaptiveExplicit",
-    "FlatField",
-    "FlatStates",
     "Multistep",
     "Reference",
     "Remembered",

@@ -30,12 +30,14 @@ class NoSecondWalk(Exception):
 
 @dataclass(frozen=True)
 class Equations:
-    """x' = f(t, x), of which `stiff` is the part that is marked; `owner` says which state a number belongs to."""
+    """x' = f(t, x), of which `stiff` is the part that is marked; `owner` says which state a number belongs to.
+    What is learned of the `options` is one number a step.
+    """
 
     f: Slopes
     stiff: Slopes | None
     owner: Array
-    options: Mapping[str, int]
+    options: Mapping[str, int | Tensor]
 
     def rest(self, t: float | Tensor, x: Tensor, i: int) -> Tensor:
         """f without what is marked."""
@@ -225,9 +227,9 @@ def two_step(equations: Equations, x: Tensor, times: Sequence[float]) -> Path:
 
 def lm_resnet(equations: Equations, x: Tensor, times: Sequence[float]) -> Path:
     """Lu, Zhong, Li, Dong (2018), as their code has it: x_{n+1} = h f(x_n) + l x_n + (1 - l) x_{n-1}, l = 1 - k."""
-    own = 1 - float(equations.options["k"])
-    path = [x, x]
+    k, path = equations.options["k"], [x, x]
     for i, t, _, h in steps_of(times):
+        own = 1 - float(k[i] if isinstance(k, Tensor) else k)
         path.append(h * equations.f(t, path[-1], i) + own * path[-1] + (1 - own) * path[-2])
     return path[1:]
 

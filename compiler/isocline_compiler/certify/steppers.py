@@ -81,14 +81,17 @@ def _by_second_steps(
     owner = np.repeat(np.arange(len(initial)), [shape.numel() for shape in rows.shapes])
 
     def slices(i: int) -> list[Tensor]:
-        return met(solve.spec, stacked, i, count)
+        read = zip(solve.spec.rows, met(solve.spec, stacked, i, count), strict=True)
+        return [value for row, value in read if row.read_by_field]
+
+    learned = {row.name: value for row, value in zip(solve.spec.rows, stacked, strict=True) if not row.read_by_field}
 
     edge = inset(field)
     equations = Equations(
         _within(rows.slopes(field, slices), nodes, edge),
         None if stiff is None else _within(rows.slopes(stiff, slices), nodes, edge),
         owner,
-        {**SCHEMES[scheme.name].options, **scheme.options},
+        {**SCHEMES[scheme.name].options, **scheme.options, **learned},
     )
     path = STEPS[scheme.name](equations, rows.joined(initial), nodes)
     return tuple(torch.stack(states) for states in zip(*map(rows.apart, path[::each]), strict=True))

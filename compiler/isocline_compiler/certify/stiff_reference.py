@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -12,7 +12,9 @@ from scipy.sparse import block_diag
 from torch import Tensor
 
 from isocline_compiler.backends.to_torch import Integrator, TorchField
-from isocline_compiler.certify.reference import FIRST, LOOSE, WINDOWS, FlatField, FlatStates, Multistep, Walk, kept
+from isocline_compiler.certify.compiled_field import CompiledField, Differentiated, quick
+from isocline_compiler.certify.flat_states import FlatField, FlatStates
+from isocline_compiler.certify.reference import FIRST, LOOSE, WINDOWS, Multistep, Walk, kept
 from isocline_compiler.certify.spectrum import jacobians
 from isocline_compiler.graph import Array, Node
 from isocline_compiler.graph.solve import spec_of
@@ -52,10 +54,16 @@ class AdaptiveImplicit(Multistep):
         evaluations = [self.allowed]
         stop = self._stopping(node, field, initial, stacked, times, flat, evaluations)
         legs, exact = [], []
+        compiled = quick(field, clock)
+        by_colours = compiled.differentiated if isinstance(compiled, CompiledField) else None
         for leg in clock.legs(node, stacked, self._cuts(node, field)):
-            slopes = clock.slopes(node, field, stacked, leg, clamped=False)
+            slopes = clock.slopes(node, compiled, stacked, leg, clamped=False)
             legs.append((leg, flat.function(slopes, evaluations, stop)))
-            exact.append(_jacobian(slopes, flat))
+            if by_colours is None:
+                exact.append(_jacobian(clock.slopes(node, field, stacked, leg, clamped=False), flat))
+            else:
+                entries = clock.slopes(node, by_colours, stacked, leg, clamped=False)
+                exact.append(_sparse_jacobian(entries, by_colours, flat))
         walk = _Implicit(flat, legs, clock.horizon, stop, exact)
         size = walk.guessed(start)
         windows = np.linspace(clock.stops[0], clock.stops[-1], 4 * WINDOWS + 1)
@@ -85,11 +93,20 @@ def _jacobian(slopes: FieldFunction, flat: FlatStates) -> Callable[[float, Array
     return at
 
 
+def _sparse_jacobian(entries: FieldFunction, of: Differentiated, flat: FlatStates) -> Callable[[float, Array], object]:
+    """The same by colours of columns."""
+
+    def at(t: float, x: Array) -> object:
+        (found,) = entries(torch.tensor(t, dtype=torch.float64), flat.apart(x))
+        return of.beside(found.numpy())
+
+    return at
+
+
 @dataclass(frozen=True)
 class _Implicit(Walk):
     """The way of Radau IIA along legs, each with its field and its Jacobian; it notes where it `steps`."""
 
-    jacobians: Sequence[Callable[[float, Array], object]] = ()
     steps: list[float] = field(default_factory=list)
 
     def through(self, x: Array, at: Array, tolerance: float, size: Array, longest: float) -> list[Array]:

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from isocline_compiler.backends.to_torch import FieldProgram, Run, TorchField, namespace_of
 from isocline_compiler.certify.evaluation import Evaluator
-from isocline_compiler.certify.reference import LOOSE, AdaptiveExplicit
+from isocline_compiler.certify.reference import LONGEST, LOOSE, Multistep
 from isocline_compiler.certify.spectrum import spectra
 from isocline_compiler.certify.stiff_reference import AdaptiveImplicit
 from isocline_compiler.graph import Array, Graph, Region
@@ -53,7 +53,7 @@ def stiffness(evaluator: Evaluator, solve: Solve) -> float:
     roots |= {f"s{i}": pick(node, i) for i in range(len(solve.initial))}
     graph = Graph(evaluator.graph.inputs, roots)
     try:
-        loose = AdaptiveImplicit(LOOSE) if implicit else AdaptiveExplicit(LOOSE)
+        loose = AdaptiveImplicit(LOOSE) if implicit else Multistep(LOOSE, LONGEST, evaluator.agreed.breaks)
         found = evaluator.outputs(_stepped(evaluator, graph), loose.integrator)
     except IsoclineError:
         return 0.0

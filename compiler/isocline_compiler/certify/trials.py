@@ -6,24 +6,19 @@ by torch, operation by operation, against references that torch and scipy comput
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
 from dataclasses import replace
-from typing import TypeAlias
 
-import numpy as np
-import onnxruntime
 import torch
 
-from isocline_compiler.backends.to_onnx import Precision, to_onnx
+from isocline_compiler.backends.to_onnx import Precision
 from isocline_compiler.certify.evaluation import Choices, Evaluator
+from isocline_compiler.certify.runner import runner
 from isocline_compiler.graph import Array, Graph, topological
 from isocline_compiler.graph.scan import SCAN
 from isocline_compiler.passes.prune import prune
 from isocline_compiler.solvers.unroll import unroll
 from isocline_compiler.solvers.unroll.forms import BODY, operations
-from isocline_dsl.diagnostics import IsoclineError
 
-Runner: TypeAlias = "Callable[[Mapping[str, Array]], dict[str, Array]]"
 WORTH = 20_000
 """Operations of all steps from which on it pays to emit a graph and to load it."""
 
@@ -46,27 +41,6 @@ def trial(evaluator: Evaluator, choices: Choices, dtype: torch.dtype = torch.flo
     return evaluator.run(choices, dtype) if run is None else run(evaluator.samples.inputs)
 
 
-def runner(graph: Graph, weights: Mapping[str, Array], precision: Precision) -> Runner | None:
-    """A graph without solves, loaded once: its outputs for inputs by name. None where it holds an operation that
-    onnxruntime does not have in that precision.
-    """
-    try:
-        content = to_onnx(graph, weights, opset=18, dtype=precision).SerializeToString()
-    except IsoclineError:
-        return None
-    options = onnxruntime.SessionOptions()
-    options.log_severity_level = 4
-    session = onnxruntime.InferenceSession(content, options, providers=["CPUExecutionProvider"])
-    inputs, outputs = ([item.name for item in items] for items in (session.get_inputs(), session.get_outputs()))
-
-    def run(arrays: Mapping[str, Array]) -> dict[str, Array]:
-        given = {name: arrays[name] for name in inputs}
-        given = {name: x.astype(precision) if x.dtype.kind == "f" else x for name, x in given.items()}
-        return {name: np.asarray(x) for name, x in zip(outputs, session.run(outputs, given), strict=True)}
-
-    return run
-
-
 def operations_of(graph: Graph) -> int:
     """Operations of a graph without solves, those of a loop once for each iteration where their number is known."""
     nodes = graph.nodes()
@@ -76,4 +50,4 @@ def operations_of(graph: Graph) -> int:
     )
 
 
-__all__ = ["WORTH", "operations_of", "runner", "trial"]
+__all__ = ["WORTH", "operations_of", "trial"]

@@ -24,7 +24,8 @@ def restored(evaluator: Evaluator, choices: Choices) -> dict[str, float]:
     for name, node in solves.items():
         undoes = solves.get(spec_of(node).undoes or "")
         if undoes is not None and _goes_on(Solve.of(node).initial, undoes):
-            found[name] = _apart(evaluator, choices, Solve.of(undoes).initial, node)
+            whole = Solve.of(undoes)  # tangents may be solved beside its own states
+            found[name] = _apart(evaluator, choices, tuple(whole.initial[i] for i in whole.spec.own), node)
     return found
 
 

@@ -8,6 +8,9 @@ from typing import Any
 
 from isocline_dsl.tree import Span
 
+LEARNED = "learned"
+"""What stands for a number of a scheme that training finds: `k=learned`."""
+
 
 @dataclass(frozen=True)
 class Called:

@@ -57,7 +57,6 @@ TermKind: TypeAlias = Literal["drift", "stiff", "diffusion"]
 
 DETERMINISTIC: tuple[TermKind, ...] = ("drift", "stiff")
 """The kinds of terms that add up to x'."""
-
 Product: TypeAlias = Literal["each", "matrix", "entry"]
 
 

@@ -15,10 +15,13 @@ from isocline_compiler.lower.training_blocks import in_turn
 from isocline_compiler.lower.values import FileValues
 from isocline_compiler.model import DataPlan, DeploymentPlan, Model, Port, TrainingPlan
 from isocline_compiler.passes.join import join
+from isocline_compiler.solvers.schemes import SCHEMES
 from isocline_compiler.solvers.side_by_side import of_points
 from isocline_compiler.vocabulary.controls import ControlPath
+from isocline_compiler.vocabulary.distributions import DISTRIBUTIONS
 from isocline_compiler.vocabulary.functions import FUNCTIONS
 from isocline_compiler.vocabulary.integral import INTEGRAL
+from isocline_compiler.vocabulary.regularizers import REGULARIZERS
 from isocline_compiler.vocabulary.transition_nll import FIELD_LOSSES
 from isocline_dsl import messages
 from isocline_dsl.diagnostics import IsoclineError, Source
@@ -36,13 +39,20 @@ VALUED = frozenset(
 )
 """Functions and their keywords before which a value stands, and no word."""
 
+ELSEWHERE = {
+    **dict.fromkeys(DISTRIBUTIONS, "it is a distribution, and stands behind `~` or after `draw NAME:` in `train`"),
+    **dict.fromkeys(SCHEMES, "it is a scheme, and stands behind `with` or `solver`"),
+    **{name: f"it is a regularizer: `regularize 0.1*{name}(...)` in `train`" for name in REGULARIZERS},
+}
+"""What is called, but in no expression, and where it stands."""
+
 
 def lower(program: Program, source: Source) -> Model:
     """The typed model of a program.
 
     Raises IsoclineError with every mistake of the file, in the order of its text.
     """
-    resolved = resolve(program, CALLABLE, VALUED)
+    resolved = resolve(program, CALLABLE, VALUED, ELSEWHERE)
     lowering = ProgramLowering(program, source)
     with room_to_nest():
         model = lowering.model()

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
-from isocline_compiler.graph.called import Called
+from isocline_compiler.graph.called import LEARNED, Called
 from isocline_compiler.lower.faults import LowerError
 from isocline_compiler.lower.known_numbers import Numbers
 from isocline_compiler.solvers.schemes import SCHEMES
@@ -18,7 +18,11 @@ from isocline_dsl.tree import Block, Call, Expression, Keyword, Name, Setting, S
 
 FIXED: Mapping[str, Choice] = {
     name: Choice(
-        name, scheme.options, ("steps",), tuple(key for key, default in scheme.options.items() if default is None)
+        name,
+        scheme.options,
+        ("steps",),
+        tuple(key for key, default in scheme.options.items() if default is None),
+        learnable=frozenset(scheme.learnable),
     )
     for name, scheme in SCHEMES.items()
 }
@@ -53,13 +57,16 @@ def option_value(expression: Expression, choice: Choice, key: str, numbers: Numb
             found = text == "true"
         case Name(text=text) if choice.defaults[key] is None and key not in POSITIVE:
             found = text
+        case Name(text=text) if text == LEARNED and key in choice.learnable:
+            return LEARNED
         case _:
             found = numbers.real(expression)
     default = choice.defaults[key]
+    counted = default is None and key in POSITIVE
     wrong = (isinstance(default, bool) != isinstance(found, bool)) or (
-        isinstance(default, int | float) and isinstance(found, str)
+        (counted or isinstance(default, int | float)) and isinstance(found, str)
     )
-    if default is not None and wrong:
+    if (default is not None or counted) and wrong:
         expected = "true or false" if isinstance(default, bool) else "a number"
         raise LowerError(calls.wrong_argument(expression.span, choice.name, key, expected, str(found)))
     fault = None if isinstance(found, str | bool) else out_of_range(key, default, found)
@@ -84,9 +91,9 @@ def means_steps(call: Call) -> bool:
     return call.name.text in SCHEMES and steps
 
 
-def scheme_called(call: Call, numbers: Numbers) -> Called:
+def scheme_called(call: Call, numbers: Numbers, *, own: bool = False) -> Called:
     """`euler(steps=8)`, a scheme on a fixed grid: the one reading of `solve ... with`, `train`, `deploy` and the
-    command line. Raises LowerError.
+    command line. `own`: the scheme is part of the model, and may have coefficients that are learned. Raises LowerError.
     """
     name = call.name.text
     if name not in SCHEMES and name not in ADAPTIVE:
@@ -97,14 +104,15 @@ def scheme_called(call: Call, numbers: Numbers) -> Called:
     if not call.arguments and not call.keywords:
         raise LowerError(messages.scheme_needs_steps(call.span, name))
     for keyword in call.keywords:
-        if keyword.name.text in FIXED[name].defaults and _is_learned(keyword):
-            what = f"a learned coefficient `{keyword.name.text}` of the scheme `{name}`"
-            raise LowerError(messages.not_available_yet(keyword.span, what))
+        key = keyword.name.text
+        if key in FIXED[name].defaults and _is_learned(keyword) and not (own and key in SCHEMES[name].learnable):
+            known = [(item.name, key) for item in SCHEMES.values() for key in item.learnable]
+            raise LowerError(calls.learned_out_of_place(keyword.span, name, key, known))
     return called(call, FIXED[name], numbers)
 
 
 def _is_learned(keyword: Keyword) -> bool:
-    return isinstance(keyword.value, Name) and keyword.value.text == "learned"
+    return isinstance(keyword.value, Name) and keyword.value.text == LEARNED
 
 
 def scheme_of_text(text: str) -> Called:

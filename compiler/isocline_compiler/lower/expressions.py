@@ -305,7 +305,7 @@ class Expressions:
         """Names in `regularize` and `check` are looked up here, all others where names are resolved."""
         name, span = call.name.text, call.name.span
         if self.regularizing:
-            return LowerError(messages.unknown_regularizer(span, name, sorted(self.special)))
+            return LowerError(messages.unknown_regularizer(span, name, sorted(self.special), tuple(FIELD_LOSSES)))
         if self.frame.scope.whole_split:
             return LowerError(messages.unknown_function(span, name, sorted(FUNCTIONS)))
         return Poisoned()

@@ -12,6 +12,7 @@ from isocline_compiler.lower.faults import LowerError, Poisoned
 from isocline_compiler.lower.values import FileValues
 from isocline_compiler.model import ProvedCheck
 from isocline_dsl import messages, tree
+from isocline_dsl.messages import calls
 
 BOUNDED = "lipschitz"
 ALONE: Mapping[str, tuple[str, float]] = {"contracting": ("rate", 0.0), "stable": ("growth", 1.000001)}
@@ -52,6 +53,8 @@ class ProofLowering:
         option, default = ALONE[kind]
         stated = [item.value for item in call.keywords if item.name.text == option]
         bound = float(self.values.numbers.real(stated[0])) if stated else default
+        if kind == "stable" and not bound > 0:
+            raise LowerError(calls.wrong_argument(stated[0].span, kind, option, "a number above 0", f"{bound:g}"))
         states = self._states(call, subject)
         found = ProvedCheck(
             "contracting" if kind == "contracting" else "stable", subject, bound, text,

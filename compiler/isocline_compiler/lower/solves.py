@@ -16,6 +16,7 @@ from isocline_compiler.graph.solve import Interval, Row, SolveSpec, State, pick
 from isocline_compiler.graph.solve import Solve as SolveRecord
 from isocline_compiler.graph.tensor_type import Shape, TensorType, describe
 from isocline_compiler.lower.called import scheme_called
+from isocline_compiler.lower.coefficients import with_coefficients
 from isocline_compiler.lower.conform import conform, spread
 from isocline_compiler.lower.controls import check_reach
 from isocline_compiler.lower.expressions import Expressions, Solution
@@ -59,7 +60,7 @@ class SolveLowering:
         count = None if solve.samples is None else self.numbers.integer(solve.samples)
         initial, apart = self._initial(solve, states, expressions, count)
         interval, times = self._interval(solve, expressions)
-        scheme = scheme_called(solve.scheme, self.numbers) if solve.scheme is not None else None
+        scheme = scheme_called(solve.scheme, self.numbers, own=True) if solve.scheme is not None else None
         if scheme is not None:
             _check_steps(scheme, interval, times)
         if declaration.per_step and scheme is None:
@@ -91,7 +92,7 @@ class SolveLowering:
             record = record.rebuilt(spec=replace(spec, kinds=noise_kinds(record)))
         if scheme is not None:
             _check_fit(scheme, record)
-        node = record.node()
+        node = with_coefficients(record, self.around.table).node()
         return Solution({state.name: pick(node, index) for index, state in enumerate(states)})
 
     def stops(self, solve: Solve, expressions: Expressions) -> Node:

@@ -21,6 +21,8 @@ from isocline_compiler.lower.settings import Settings
 from isocline_compiler.lower.values import FileValues
 from isocline_compiler.model import LOG_PRIOR, Likelihood, Port, RandomValue, TrainingPlan
 from isocline_compiler.passes.join import join
+from isocline_compiler.solvers.reversible import irreversible, reversible_schemes
+from isocline_compiler.solvers.unroll.forms import solves_of
 from isocline_compiler.vocabulary.functions.record import Callee, Parameter, bind, check
 from isocline_compiler.vocabulary.options import (
     ADAPTIVE,
@@ -36,7 +38,7 @@ from isocline_compiler.vocabulary.regularizers import REGULARIZERS
 from isocline_compiler.vocabulary.regularizers.record import TrainingSetting as TrainingSetting
 from isocline_compiler.vocabulary.transition_nll import FIELD_LOSSES
 from isocline_dsl import messages
-from isocline_dsl.messages import calls, ensemble
+from isocline_dsl.messages import calls, ensemble, fitting
 from isocline_dsl.tree import Binary, Binding, Block, Call, Draw, Expression, Field, Name, Setting, Span
 
 
@@ -64,6 +66,8 @@ class TrainLowering:
             key: mistakes.attempt(read) for key, read in self._readers([*inputs, *targets], targets).items()
         }
         mistakes.settle()
+        if found["gradient"] == "reversible":
+            _require_reversible(found["losses"], found["solver"])
         self._require_weights(found["only"])  # last: where a weight is missing by another mistake, that one is told
         name = self.block.name.text if self.block.name else "train"
         draws = tuple(self.draws.values())
@@ -308,6 +312,15 @@ def _addends(expression: Expression) -> list[Expression]:
     if isinstance(expression, Binary) and expression.operator == "+":
         return [*_addends(expression.left), *_addends(expression.right)]
     return [expression]
+
+
+def _require_reversible(losses: Graph, solver: Called) -> None:
+    """The steps of every solve have to be undone exactly, its own or those of the block. Raises LowerError."""
+    for solve in solves_of(losses):
+        reason = irreversible(solve, solve.spec.scheme or solver)
+        if reason is not None:
+            names = reversible_schemes()
+            raise LowerError(fitting.gradient_not_reversible(solve.span, solve.spec.field, reason, names))
 
 
 def _sum(nodes: Sequence[Node]) -> Node:

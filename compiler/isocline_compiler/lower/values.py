@@ -152,6 +152,8 @@ class FileValues:
 
     def _const(self, declaration: Const) -> Node:
         name = declaration.name
+        if isinstance(declaration.value, Call) and not self.numbers.is_known(declaration.value):
+            raise LowerError(messages.not_a_known_number(declaration.value.span, name.text))
         value = self.numbers.array(Name(name.text, span=name.span) if is_scalar(declaration) else declaration.value)
         if declaration.type is None:
             return constant(value)

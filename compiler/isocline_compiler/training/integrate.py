@@ -17,6 +17,7 @@ from isocline_compiler.graph.solve import spec_of
 from isocline_compiler.training.breaks import Breaks
 from isocline_compiler.training.clock import Clock, Leg, States
 from isocline_compiler.training.integrate_noise import NoiseIntegrator
+from isocline_compiler.training.reversible import ReversibleSteps
 from isocline_compiler.training.sizes import moving_sizes
 from isocline_compiler.training.steering import Steering
 from isocline_compiler.training.watched_field import Halt, WatchedField
@@ -46,11 +47,13 @@ class Solved:
     """The states at the stops, (stops, ...), and how large they were on the way (see `Watch.sizes`).
 
     `slack`: with all tolerances up to so many times smaller each step would have been the same; with larger ones, too.
+    `evaluations` of the field were made.
     """
 
     path: States
     sizes: States
     slack: float = 0.0
+    evaluations: int = 0
 
 
 @dataclass
@@ -61,7 +64,8 @@ class AdaptiveIntegrator:
     for jumps, which no step crosses, and for narrow features, which none steps over. `allowed` bounds the evaluations
     of a solve, `longest` the steps, as a part of the horizon. With `adjoint` the gradient is the solution of
     a' = -(df/dx)^T a backwards in time (Chen et al. 2018), in constant memory and to the solver's own tolerance;
-    without, it is the derivative of the numerical solution. What noise drives is left to `driven`. Raises E452 (the
+    without, it is the derivative of the numerical solution. What noise drives is left to `driven`, steps
+    on a grid that are undone for their gradient to `reversible`. Raises E452 (the
     solution runs away), E453 (too many evaluations), E457 (times out of order).
     """
 
@@ -75,6 +79,7 @@ class AdaptiveIntegrator:
     known: dict[str, tuple[States, Breaks]] = dataclasses.field(default_factory=dict)
     look: Callable[[Halt], None] | None = None
     driven: NoiseIntegrator | None = None
+    reversible: ReversibleSteps | None = None
 
     def __call__(
         self,
@@ -88,6 +93,8 @@ class AdaptiveIntegrator:
         """Each state at the end, or at all times on an axis after the batch axis."""
         if self.driven is not None and spec_of(node).noises:
             return self.driven(node, field, initial, captured, stacked, times)
+        if self.reversible is not None and spec_of(node).choice in self.reversible.choices:
+            return self.reversible(node, field, initial, captured, stacked, times)
         path = self.solve(node, field, initial, stacked, times).path
         if not spec_of(node).interval.everywhere:
             return tuple(states[-1] for states in path)
@@ -142,7 +149,7 @@ class AdaptiveIntegrator:
             path.append(tuple(states[_places(leg)] for states in found))
             watch.see(leg.end, x)
         whole = tuple(torch.cat(states) for states in zip(*path, strict=True))
-        return Solved(whole, watch.sizes(clock), watch.slack)
+        return Solved(whole, watch.sizes(clock), watch.slack, evaluations)
 
     def _leg(
         self,

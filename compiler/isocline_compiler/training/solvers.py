@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from isocline_compiler.graph import Graph, Node, everything
@@ -10,12 +11,14 @@ from isocline_compiler.graph.solve import SOLVE, Solve, SolveSpec, choice_of, pa
 from isocline_compiler.model import TrainingPlan
 from isocline_compiler.ops.noise import NOISE_LIKE
 from isocline_compiler.solvers.grid import Discretisation, discretise
+from isocline_compiler.solvers.reversible import irreversible, reversible_schemes
 from isocline_compiler.solvers.schemes import SCHEMES
 from isocline_compiler.solvers.side_by_side import side_by_side
 from isocline_compiler.solvers.unroll import unroll
 from isocline_compiler.training.integrate import AdaptiveIntegrator
 from isocline_compiler.training.integrate_noise import NoiseIntegrator
 from isocline_compiler.training.path_noise import PathNoise
+from isocline_compiler.training.reversible import ReversibleSteps
 from isocline_compiler.training.steering import Steering
 from isocline_compiler.vocabulary.options import ADAPTIVE, ADAPTIVE_WITH_NOISE
 from isocline_dsl.diagnostics import IsoclineError
@@ -41,9 +44,25 @@ class TrainingSolver:
         """
         choices = {choice_of(node): self.choose(node) for node in solves_of(graph)}
         known = {name: choice for name, choice in choices.items() if choice is not None}
-        found = unroll(graph, known)
+        walked = self._walked_back(graph, known)
+        found = unroll(graph, {name: choice for name, choice in known.items() if name not in walked})
         noise = PathNoise.of(graph, found.inputs, known, self.seed)
-        return side_by_side(found.graph), noise
+        apart, reversible = side_by_side(found.graph), self.integrator.reversible
+        return (apart if reversible is None else reversible.left_to_it(apart, walked)), noise
+
+    def _walked_back(self, graph: Graph, known: Mapping[str, Discretisation]) -> dict[str, Discretisation]:
+        """The choices of the solves whose steps are undone for their gradient: all where that is asked for.
+
+        Raises E468 for one that cannot be.
+        """
+        if self.integrator.reversible is None:
+            return {}
+        for node in solves_of(graph):
+            reason = irreversible(Solve.of(node), self.named(node))
+            if reason is not None:
+                names = reversible_schemes()
+                raise IsoclineError([messages.gradient_not_reversible(node.span, spec_of(node).field, reason, names)])
+        return dict(known)
 
     def choose(self, node: Node) -> Discretisation | None:
         """The author's own scheme, else the training scheme, else None. Raises E455 or what the grid raises."""
@@ -159,6 +178,8 @@ def training_solver(plan: TrainingPlan) -> TrainingSolver:
         solver = TrainingSolver(None, adaptive(option, adjoint, steering), plan.seed)
     else:
         solver = TrainingSolver(option, AdaptiveIntegrator(steering=steering), plan.seed)
+    if plan.gradient == "reversible":
+        solver.integrator.reversible = ReversibleSteps()
     solver.require_fit(option, plan.losses)
     return solver
 

@@ -16,13 +16,16 @@ from isocline_compiler.graph.naming import by_name
 
 @dataclass(frozen=True)
 class Choice:
-    """One name that a setting accepts. A default of None: not set; `positional` are the options that need no name."""
+    """One name that a setting accepts. A default of None: not set; `positional` are the options that need no name,
+    `learnable` those that may be `learned`.
+    """
 
     name: str
     defaults: Mapping[str, Any] = field(default_factory=dict)
     positional: tuple[str, ...] = ()
     required: tuple[str, ...] = ()
     summary: str = ""
+    learnable: frozenset[str] = frozenset()
 
 
 OPTIMIZERS = by_name(
@@ -111,16 +114,21 @@ MOST_STEPS = 1_000_000
 """Steps of one solve: each becomes operations of a graph, and no graph of more than this is of use."""
 
 
-SIGNED = frozenset({"k"})
-"""Options that may be below 0."""
+LEAST = {"stages": 2}
+"""The least of what is counted, where 1 is not enough."""
+BETWEEN = {"k": (-1.0, 1.0)}
+"""Options that lie above the first number and up to the second."""
 
 
 def out_of_range(key: str, default: Any, value: float) -> str | None:
     """What was expected of a number given for an option, or None when it is as expected."""
     whole = key == "steps" or (isinstance(default, int) and not isinstance(default, bool))
-    if key in SIGNED:
-        return None if math.isfinite(value) else "a finite number"
-    least = "above 0" if key in POSITIVE else "from 0"
+    if key in BETWEEN:
+        low, high = BETWEEN[key]
+        return None if low < value <= high else f"a number above {low:g} and at most {high:g}"
+    if key in LEAST and value < LEAST[key]:
+        return f"a whole number from {LEAST[key]}"
+    least = f"from {LEAST[key]}" if key in LEAST else "above 0" if key in POSITIVE else "from 0"
     most = MOST_STEPS if key == "steps" else math.inf
     inside = 0 < value <= most and value < math.inf if key in POSITIVE else 0 <= value < math.inf
     if inside and (not whole or float(value).is_integer()):
@@ -131,4 +139,4 @@ def out_of_range(key: str, default: Any, value: float) -> str | None:
 
 MISSING = ("error", "drop", "hold", "interpolate")
 PRECISIONS = ("float32", "float64", "bf16", "fp16")
-GRADIENTS = ("backprop", "adjoint")
+GRADIENTS = ("backprop", "adjoint", "reversible")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 from isocline_dsl.messages.message import Draft, counted, did_you_mean, message
 from isocline_dsl.tree import Span
@@ -202,6 +202,19 @@ def window_too_large(span: Span | None, callee: str, size: int, window: int) -> 
         f"the window of `{callee}` covers {window}, but there are only {size}",
         "make the kernel smaller, or pad",
     )
+
+
+@message("E298")
+def learned_out_of_place(span: Span | None, scheme: str, key: str, known: Sequence[tuple[str, str]]) -> Draft:
+    """A coefficient is learned where the scheme is part of the model, behind `with`: it is a weight of each step.
+
+    In `train` and `deploy` a scheme is how an equation is solved, and has nothing to learn; nor have the numbers of
+    most schemes, which follow from their order.
+
+        h = solve block from h = x over 0..1 with lm2(steps=8, k=learned)
+    """
+    told = ", ".join(f"`{option}` of `{name}`" for name, option in known)
+    return Draft(span, f"`{key}` of `{scheme}` cannot be learned here", f"behind `with` of a solve these can: {told}")
 
 
 def _article(word: str) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 from isocline_dsl.diagnostics import Note
 from isocline_dsl.messages.message import Draft, message
@@ -206,4 +206,35 @@ def training_noise_needs_steps(span: Span | None, field: str, solver: str) -> Dr
         f"`{solver}` cannot step `{field}`: here it is random while training, and differs each time it is evaluated",
         f"write `solver rk4(steps=16)` in `train`, put `with euler(steps=16)` behind the solve of `{field}`, or move "
         "the noise out of the field",
+    )
+
+
+@message("E468")
+def gradient_not_reversible(span: Span | None, field: str, reason: str, schemes: Collection[str]) -> Draft:
+    """With `gradient reversible` each step is undone on the way back, so that no state of the way there is kept.
+
+    So the steps of every solve of the loss have to be undone in closed form, and a field has to be what it was when it
+    is evaluated again: without `dropout`.
+
+        h = solve block from q = x, p = x over 0..1 with coupling(steps=100)
+        train { loss mean(h.q^2); gradient reversible }
+    """
+    return Draft(
+        span,
+        f"the steps of `{field}` cannot be undone for `gradient reversible`: {reason}",
+        f"these can: {', '.join(schemes)}; or write `gradient backprop`, which keeps every step",
+    )
+
+
+@message("E469")
+def states_not_restored(span: Span | None, field: str, state: str, scheme: str, steps: int, apart: str) -> Draft:
+    """With `gradient reversible` the states of a solve are found again from its end, unless rounding has grown too far.
+
+    A gradient at other states would be another gradient. A step of `momentum` is undone by a division by
+    gamma = 1 - h/eps, which multiplies what was rounded: by 2^n in n steps where gamma is 1/2.
+    """
+    return Draft(
+        span,
+        f"`{state}` of `{field}`, walked back through {steps} steps of `{scheme}`, is {apart} from where it began",
+        "write `precision float64`, take fewer steps or less friction a step, or write `gradient backprop`",
     )

@@ -38,7 +38,7 @@ def unused_name(span: Span, kind: str, name: str) -> Draft:
 
 
 @message("E203")
-def duplicate_name(span: Span, name: str, first: Span | None) -> Draft:
+def duplicate_name(span: Span, name: str, first: Span | None, itself: bool = False) -> Draft:
     """Two declarations of one name.
 
     Every name means one thing in a file, and every definition is made once: the order of declarations does not matter,
@@ -46,8 +46,10 @@ def duplicate_name(span: Span, name: str, first: Span | None) -> Draft:
 
         k = 1
         k = 2                    # choose another name
+        output k = k             # output k
     """
-    return Draft(span, f"`{name}` is declared twice", "choose another name", declared("first declared", first))
+    hint = f"`output {name}` alone makes the value an output" if itself else "choose another name"
+    return Draft(span, f"`{name}` is declared twice", hint, declared("first declared", first))
 
 
 @message("E204")
@@ -133,7 +135,7 @@ def not_a_value(span: Span, name: str, kind: str) -> Draft:
 
 
 @message("E260")
-def unknown_function(span: Span, name: str, known: Collection[str]) -> Draft:
+def unknown_function(span: Span, name: str, known: Collection[str], elsewhere: str | None = None) -> Draft:
     """A call of a function or layer that does not exist.
 
     Functions (`tanh`, `log`, `concat`), layers (`dense`, `conv`) and the nets of the file can be called;
@@ -141,7 +143,7 @@ def unknown_function(span: Span, name: str, known: Collection[str]) -> Draft:
 
         y = x |> dens(16)        # did you mean `dense`?
     """
-    return Draft(span, f"there is no function or layer `{name}`", did_you_mean(name, known))
+    return Draft(span, f"there is no function or layer `{name}`", elsewhere or did_you_mean(name, known))
 
 
 @message("E261")

@@ -15,6 +15,8 @@ def unknown_scheme(span: Span | None, scheme: str, known: Collection[str]) -> Dr
     `docs/language.md` lists the schemes with their orders.
 
         h = solve f from h = h0 over 0..1 with rk5(steps=8)      # did you mean `rk4`?
+
+    `auto` is none of them: it chooses a scheme and its steps when a model is deployed.
     """
     if scheme == "auto":
         hint: str | None = "leave it out here and write `deploy { solver auto(error=1e-4) }`: it chooses for each solve"

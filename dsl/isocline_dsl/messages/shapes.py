@@ -153,15 +153,23 @@ def empty_array(span: Span | None) -> Draft:
 
 
 @message("E222")
-def not_a_known_number(span: Span | None) -> Draft:
+def not_a_known_number(span: Span | None, named: str | None = None) -> Draft:
     """A number is needed that is known when compiling.
 
     Sizes, counts, axes, times of a solve and options of layers shape the graph. They are numbers, names of `const`, or
     arithmetic over them; a value that depends on an input or a parameter is known only later.
 
         h = x |> dense(n)        # const n = 16, not param n
+
+    A `const` is such a number, or an array of them. What a function makes of numbers is a definition, without `const`;
+    it is computed once, when compiling.
+
+        x = linspace(0, 1, 5)
     """
-    return Draft(span, "this is not known when compiling", "write a number, a `const`, or arithmetic over them")
+    hint = "write a number, a `const`, or arithmetic over them"
+    if named is not None:
+        hint = f"leave `const` away: `{named} = ...` is computed once, when compiling"
+    return Draft(span, "this is not known when compiling", hint)
 
 
 @message("E223")

@@ -57,9 +57,10 @@ def unknown_solver(span: Span | None, name: str, known: Collection[str]) -> Draf
 
 
 @message("E408")
-def unknown_regularizer(span: Span | None, name: str, known: Collection[str]) -> Draft:
+def unknown_regularizer(span: Span | None, name: str, known: Collection[str], losses: Collection[str] = ()) -> Draft:
     """A regularizer that does not exist. `docs/language.md` lists those that do, with their formulas."""
-    return Draft(span, f"there is no regularizer `{name}`", did_you_mean(name, known))
+    hint = f"it is a loss: `loss {name}(...)`" if name in losses else did_you_mean(name, known)
+    return Draft(span, f"there is no regularizer `{name}`", hint)
 
 
 @message("E409")
@@ -144,12 +145,14 @@ def check_missed(span: Span | None, left: str, relation: str, right: str) -> Dra
 
 
 @message("E420")
-def check_not_a_comparison(span: Span | None) -> Draft:
-    """`check` needs a comparison.
+def check_not_a_comparison(span: Span | None, alone: str | None = None) -> Draft:
+    """`check` needs a comparison, unless it is one of those that are proved of a field or a solution.
 
     check relative_rmse(forecast, pelts) < 0.4
+    check stable(path)
     """
-    return Draft(span, "`check` needs a comparison", "write `check ERROR < BOUND`")
+    hint = f"did you mean `check {alone}(...)`?" if alone else "write `check ERROR < BOUND`"
+    return Draft(span, "`check` needs a comparison", hint)
 
 
 @message("E422")

@@ -13,8 +13,10 @@ from typing import Any, ClassVar
 import numpy as np
 
 from isocline_compiler.graph import Array, Nodes, Operand
+from isocline_compiler.graph.called import LEARNED
 from isocline_compiler.solvers.field import Field
 from isocline_compiler.solvers.schemes.explicit import HEUN, KUTTA3, RK4
+from isocline_compiler.solvers.schemes.problems import KNOWN, OrderProblem
 from isocline_compiler.solvers.schemes.scheme import Scheme, Search
 from isocline_compiler.solvers.schemes.step import Memory, Step
 from isocline_compiler.solvers.schemes.tableau import TOLERANCE, Tableau, runge_kutta_step
@@ -172,14 +174,16 @@ class LinearTwoStep(Scheme):
     r"""The step of an LM-ResNet: x_{n+1} = (1 - k) x_n + k x_{n-1} + h f(t_n, x_n), the first step Euler's.
 
     A network's step before a solver's: small steps tend to (1 + k) x' = f, so that its order on x' = f is 1 where
-    k = 0 (Euler's scheme) and 0 elsewhere. Stable near h = 0 for -1 < k <= 1. Lu, Zhong, Li, Dong (2018), ICML, (5).
+    k = 0 (Euler's scheme) and 0 elsewhere. Stable near h = 0 for -1 < k <= 1. Where k is learned each step has its own,
+    k_n, drawn from -0.1 to 0 at first, as in the paper's code. Lu, Zhong, Li, Dong (2018), ICML, (5).
     """
 
     name: str
     reference: str
-    k: float = 0.0
+    k: float | str = 0.0
     order: float = 1.0
     options: ClassVar[Mapping[str, Any]] = MappingProxyType({"steps": None, "k": 0.0})
+    learnable: ClassVar[Mapping[str, tuple[float, float]]] = MappingProxyType({"k": (-0.1, 0.0)})
     search: ClassVar[Search] = "named"
 
     def __post_init__(self) -> None:
@@ -187,7 +191,15 @@ class LinearTwoStep(Scheme):
 
     def with_options(self, options: Mapping[str, Any]) -> Scheme:
         """With the k that is asked for."""
-        return replace(self, k=float(options.get("k", self.k)))
+        k = options.get("k", self.k)
+        return replace(self, k=k if k == LEARNED else float(k))
+
+    @cached_property
+    def problems(self) -> tuple[OrderProblem, ...]:
+        """Those of every scheme; with the mean of what is drawn at first for a coefficient that is learned."""
+        means = tuple((key, (low + high) / 2) for key, (low, high) in self.learnable.items() if self.k == LEARNED)
+        fitting = (problem for problem in KNOWN if self.fits(problem.solve()) is None)
+        return tuple(replace(problem, coefficients=means) for problem in fitting)
 
     def advance(self, memory: Memory, field: Field, step: Step, x: Nodes) -> tuple[Memory, Nodes]:
         """One step; what is remembered are the states before."""
@@ -197,11 +209,14 @@ class LinearTwoStep(Scheme):
         kept = Past(x, step.widths)
         if memory is None:
             return kept, tuple(value + move for value, move in zip(x, moves, strict=True))
-        blended = [(1.0 - self.k) * value + self.k * old for value, old in zip(x, memory.values, strict=True)]
+        k = step.rows["k"] if isinstance(self.k, str) else self.k
+        blended = [(1.0 - k) * value + k * old for value, old in zip(x, memory.values, strict=True)]
         return kept, tuple(value + move for value, move in zip(blended, moves, strict=True))
 
-    def stability(self, z: Array) -> Array:
-        """The larger root of r^2 - (1 - k + z) r - k."""
+    def stability(self, z: Array) -> Array | None:
+        """The larger root of r^2 - (1 - k + z) r - k; None where each step has its own k."""
+        if isinstance(self.k, str):
+            return None
         flat = np.asarray(z, dtype=np.complex128)
         one = np.ones_like(flat)
         return largest_root(np.stack([-self.k * one, self.k - 1 - flat, one], axis=-1))

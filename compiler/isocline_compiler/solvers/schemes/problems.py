@@ -11,9 +11,9 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from isocline_compiler.graph import ARGUMENT, INPUT, Array, Node, Nodes, Region, leaf
+from isocline_compiler.graph import ARGUMENT, INPUT, Array, Node, Nodes, Region, constant, leaf
 from isocline_compiler.graph.noise import Calculus, Noise, NoiseKind
-from isocline_compiler.graph.solve import Interval, Solve, SolveSpec, State, Term
+from isocline_compiler.graph.solve import Interval, Row, Solve, SolveSpec, State, Term
 from isocline_compiler.graph.tensor_type import BATCH, TensorType
 from isocline_compiler.ops.arithmetic import POW
 from isocline_compiler.ops.elementwise import COS, EXP, SIN
@@ -43,6 +43,8 @@ class OrderProblem:
     kinds: frozenset[NoiseKind] | None = None
     stiff: Callable[[Node, Nodes], Sequence[Node | None]] | None = None
     """What of the equation is marked as stiff; `equation` is the rest then."""
+    coefficients: tuple[tuple[str, float], ...] = ()
+    """What a scheme reads in every step besides, by name."""
 
     def solve(self) -> Solve:
         """The solve of it from an input for each state, kept at the end."""
@@ -66,7 +68,9 @@ class OrderProblem:
         )  # fmt: skip
         initial = tuple(leaf(INPUT, f"{name}_0", NUMBER) for name in self.states)
         solve = Solve(spec, Region((t, *x), tuple(results)), initial)
-        return solve.rebuilt(spec=replace(spec, kinds=noise_kinds(solve) if self.kinds is None else self.kinds))
+        rows = [Row(name, "coefficients") for name, _ in self.coefficients]
+        solve = solve.with_rows(rows, [constant(np.array([value])) for _, value in self.coefficients])
+        return solve.rebuilt(spec=replace(solve.spec, kinds=noise_kinds(solve) if self.kinds is None else self.kinds))
 
     def start(self, paths: int) -> dict[str, Array]:
         """The inputs of `solve`, (paths,)."""

@@ -45,6 +45,8 @@ class Scheme(ABC):
     reference: str
     options: ClassVar[Mapping[str, Any]] = MappingProxyType({"steps": None})
     """What a call of it takes, with defaults; None: it must be said."""
+    learnable: ClassVar[Mapping[str, tuple[float, float]]] = MappingProxyType({})
+    """Options that may be `learned`, a number for each step, and between which numbers they are drawn at first."""
     normals: int = 0
     """Standard normals that a step reads of every entry of a noise."""
 

@@ -52,8 +52,8 @@ class RungeKuttaChebyshev(Scheme):
         return tuple(replace(self, stages=count) for count in (10, 30))
 
     def with_options(self, options: Mapping[str, Any]) -> Scheme:
-        """With as many stages as are asked for, two at least."""
-        return replace(self, stages=max(int(options.get("stages", self.stages)), 2))
+        """With as many stages as are asked for."""
+        return replace(self, stages=int(options.get("stages", self.stages)))
 
     @cached_property
     def _polynomials(self) -> tuple[float, float, Array, Array]:

@@ -91,6 +91,10 @@ Positive: TypeAlias = Annotated[
     float,
     ArgumentKind("real", "a positive number known when compiling", lambda v: is_number(v) and 0 < v < math.inf, float),
 ]
+NonNegative: TypeAlias = Annotated[
+    float,
+    ArgumentKind("real", "a number from 0 known when compiling", lambda v: is_number(v) and 0 <= v < math.inf, float),
+]
 Probability: TypeAlias = Annotated[
     float,
     ArgumentKind("real", "a number from 0 to below 1", lambda v: is_number(v) and 0 <= v < 1, float),

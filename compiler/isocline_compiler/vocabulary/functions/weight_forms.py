@@ -20,7 +20,7 @@ from isocline_compiler.ops.indexing import CONCAT, SLICE
 from isocline_compiler.ops.matrix import MATRIX_EXP, SPECTRAL_NORM
 from isocline_compiler.ops.shaping import TRANSPOSE
 from isocline_compiler.vocabulary.functions.kernels import kernel_norm, turned
-from isocline_compiler.vocabulary.functions.kinds import Positive, Real, WordCall
+from isocline_compiler.vocabulary.functions.kinds import NonNegative, Positive, WordCall
 from isocline_compiler.vocabulary.functions.record import callees, choose
 from isocline_dsl.messages import calls
 
@@ -68,7 +68,7 @@ def free() -> WeightForm:
     return WeightForm(lambda w: w, lambda w: w)
 
 
-def antisymmetric(damping: Real = 0.0) -> WeightForm:
+def antisymmetric(damping: NonNegative = 0.0) -> WeightForm:
     """W - W' - damping*I: all eigenvalues have the real part -damping, so signals neither explode nor die out at once.
 
     Of a convolution, W' is its transpose. Haber, Ruthotto (2017); Chang, Chen, Haber, Chi (2019).
@@ -85,7 +85,7 @@ def symmetric() -> WeightForm:
     return WeightForm(lambda w: 0.5 * (w + _transposed(w)), lambda w: 0.5 * (w + turned(w)), square=True)
 
 
-def negative_definite(damping: Real = 0.01) -> WeightForm:
+def negative_definite(damping: NonNegative = 0.01) -> WeightForm:
     """-W W' - damping*I: symmetric, and all eigenvalues are at most -damping.
 
     The matrix of NAIS-Net. Ciccone, Gallieri, Masci, Osendorfer, Gomez (2018).
@@ -93,7 +93,7 @@ def negative_definite(damping: Real = 0.01) -> WeightForm:
     return WeightForm(lambda w: _damped(-(w @ _transposed(w)), damping), square=True)
 
 
-def dissipative(damping: Real = 0.01) -> WeightForm:
+def dissipative(damping: NonNegative = 0.01) -> WeightForm:
     """L - L' - U U' - damping*I, with L below the diagonal of W and U the rest of it: x' A x <= -damping*|x|^2.
 
     Every matrix whose symmetric part is at most -damping*I is of this form: what moves by x' = A x loses |x|^2 at
