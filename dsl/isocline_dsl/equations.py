@@ -51,15 +51,20 @@ def _read_jump(jump: tree.Jump, field: tree.Field, file: Scope, uses: Uses) -> N
     for name in jump.names:
         _declare(scope, name, "argument", uses)
     states = {state.name.text for state in field.states}
+    second = {state for state, order in uses.orders.get(field.name.text, {}).items() if order == 2}
+    turned = False
     for line in jump.body:
-        if not isinstance(line, tree.Assign):
+        if isinstance(line, tree.Equation) and line.order == 1 and line.state.text in second:
+            uses.read(line.value, Place(scope))
+            turned = True
+        elif not isinstance(line, tree.Assign):
             uses.found.append(jumps.jump_statement(line.span))
-            continue
-        uses.read(line.value, Place(scope))
-        if line.name.text not in states:
-            scope.declare(line.name, "definition")
+        else:
+            uses.read(line.value, Place(scope))
+            if line.name.text not in states:
+                scope.declare(line.name, "definition")
     assigned = [line.name for line in jump.body if isinstance(line, tree.Assign)]
-    if any(name.text in states for name in assigned):
+    if turned or any(name.text in states for name in assigned):
         uses.found += _unused(scope, "definition")
     elif len(assigned) == len(jump.body):
         named = assigned[0] if len(assigned) == 1 else None

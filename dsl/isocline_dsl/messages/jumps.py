@@ -12,6 +12,8 @@ from isocline_dsl.tree import Span
 def jump_statement(span: Span | None) -> Draft:
     """In the braces of `at`, states are given new values, one after another; equations stand outside.
 
+    Where the equation is of second order, `q' = -0.5*q'` gives the velocity a new value.
+
     at doses {
       gut = gut + amount
     }
@@ -50,16 +52,25 @@ def jump_times(span: Span | None, found: str) -> Draft:
 
 @message("E359")
 def jump_amounts(span: Span | None, found: str, count: int) -> Draft:
-    """Behind the times of `at (tau, a) over (doses, amounts)` stand lists of as many entries."""
+    """Behind the times of `at (tau, a) over (doses, amounts)` stand lists of as many entries.
+
+    An entry may be an array: of `real[4, 2]` at four times, each has a `real[2]`.
+    """
     return Draft(span, f"this is {found}, and there are {count} times", f"give it an entry for each: `real[{count}]`")
 
 
 @message("E377")
 def jumps_not_here(span: Span | None, field: str, why: str) -> Draft:
-    """A field with jumps is solved forwards, between them, by equations of first order without noise.
+    """A field with jumps is solved forwards, from one to the next, by equations without noise."""
+    return Draft(span, f"the jumps of `{field}` cannot be followed here: {why}")
 
-    A velocity may be a state of its own: `height' = speed; speed' = -9.81`.
+
+@message("E300")
+def jumps_outside(span: Span | None, first: str, last: str, start: str, end: str) -> Draft:
+    """No time of a list of known ones lies within the solve, so that nothing would ever jump.
+
+    Times before the start and behind the end of a solve do nothing; those of both ends are within.
     """
-    velocity = "second order" in why
-    hint = "give the velocity an equation of its own: `height' = speed`" if velocity else None
-    return Draft(span, f"the jumps of `{field}` cannot be followed here: {why}", hint)
+    told = f"at {first}" if first == last else f"from {first} to {last}"
+    hint = "let the solve cover these times, or leave the jump out"
+    return Draft(span, f"no jump lies within the solve: they are {told}, and it goes from {start} to {end}", hint)
