@@ -44,6 +44,23 @@ def test_a_dense_block_reads_all_layers_before(tmp_path: Path) -> None:
     np.testing.assert_allclose(found["h"], torch.cat(layers, dim=1).numpy(), rtol=0, atol=2e-6)
 
 
+def test_an_imex_network_solves_its_convolution(tmp_path: Path) -> None:
+    """(I + h L/2) x' = x + h relu(K x + b), the matrix of L column by column, the system by LAPACK."""
+    image = RANDOM.uniform(-0.9, 0.9, (3, 2, 6, 6))
+    found, weights, _ = deployed("imexnet", tmp_path, image=image)
+    kernel = torch.tensor(next(x for x in weights.values() if x.shape == (2, 2, 2, 3, 3)), dtype=torch.float64)
+    solved = torch.tensor(next(x for x in weights.values() if x.shape == (2, 2, 1, 3, 3)), dtype=torch.float64)
+    bias = torch.tensor(next(x for x in weights.values() if x.ndim == 2), dtype=torch.float64)
+    units = torch.eye(72, dtype=torch.float64).reshape(72, 2, 6, 6)
+    x = torch.tensor(image, dtype=torch.float64)
+    for i in range(2):
+        matrix = torch.eye(72, dtype=torch.float64)
+        matrix += 0.25 * conv2d(units, solved[i], padding=1, groups=2).reshape(72, 72).T
+        right = (x + 0.5 * conv2d(x, kernel[i], bias[i], padding=1).relu()).reshape(3, 72)
+        x = torch.linalg.solve(matrix, right.T).T.reshape(3, 2, 6, 6)
+    np.testing.assert_allclose(found["h"], x.numpy(), rtol=0, atol=2e-6)
+
+
 def test_an_invertible_residual_network_comes_back_and_knows_its_density(tmp_path: Path) -> None:
     """log |det d z/d x| by torch's slogdet of autograd's Jacobian, of x + g(x) with W of norm 0.9 at most."""
     x = RANDOM.uniform(-0.9, 0.9, (5, 3))
