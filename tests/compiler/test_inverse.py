@@ -76,15 +76,19 @@ def test_iterations_bring_the_start_back_where_the_adjoint_is_implicit(scheme: s
     assert left[2] < 1e-7
 
 
-def test_other_ends_are_where_the_solve_would_end_from_what_is_found() -> None:
-    """The steps of a RevNet written by hand take the answer to the end that was asked for; weights are a step's own."""
+@pytest.mark.parametrize("back", [False, True])
+def test_other_ends_are_where_the_solve_would_end_from_what_is_found(back: bool) -> None:
+    """The steps of a RevNet written by hand take the answer to the end that was asked for; weights are a step's own.
+
+    They belong to their piece of time: a solve that goes back meets the last first, and undone it meets them in turn.
+    """
     text = (
         "field f(t, q: real[2], p: real[2]) weights per step {\n"
         "  q' = p |> dense(2) |> tanh\n  p' = q |> dense(2) |> tanh\n}\n"
-        "h = solve f from q = x, p = 2*x over 0..1 with coupling(steps=4)\nb = inverse(h, p=x*x)\n"
+        "h = solve f from q = x, p = 2*x over SPAN with coupling(steps=4)\nb = inverse(h, p=x*x)\n"
         "output q = b.q\noutput p = b.p\noutput end = h.q\n"
     )
-    model = lowered(text)
+    model = lowered(text.replace("SPAN", "1..0" if back else "0..1"))
     random = np.random.default_rng(0)
     weights = {item.name: random.normal(size=item.shape) for item in model.weights}
     graph = model.graph
@@ -92,9 +96,10 @@ def test_other_ends_are_where_the_solve_would_end_from_what_is_found() -> None:
     bound = {"x": torch.tensor(START), **{name: torch.tensor(value) for name, value in weights.items()}}
     found = {name: value.numpy() for name, value in TorchProgram(unroll(graph, choices).graph)(bound).items()}
     q, p = found["q"], found["p"]
-    for i in range(4):
-        q = q + 0.25 * np.tanh(p @ weights["f.q.dense.weight"][i] + weights["f.q.dense.bias"][i])
-        p = p + 0.25 * np.tanh(q @ weights["f.p.dense.weight"][i] + weights["f.p.dense.bias"][i])
+    h = -0.25 if back else 0.25
+    for i in range(4)[:: -1 if back else 1]:
+        q = q + h * np.tanh(p @ weights["f.q.dense.weight"][i] + weights["f.q.dense.bias"][i])
+        p = p + h * np.tanh(q @ weights["f.p.dense.weight"][i] + weights["f.p.dense.bias"][i])
     np.testing.assert_allclose(q, found["end"], rtol=0, atol=1e-12)
     np.testing.assert_allclose(p, START**2, rtol=0, atol=1e-12)
 
