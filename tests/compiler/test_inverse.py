@@ -11,16 +11,15 @@ import torch
 
 import isocline
 from isocline_compiler.backends.to_torch import TorchProgram
-from isocline_compiler.certify.evaluation import scheme_steps
 from isocline_compiler.graph import Array
 from isocline_compiler.lower import lower
 from isocline_compiler.model import Model
 from isocline_compiler.solvers.schemes import SCHEMES
 from isocline_compiler.solvers.schemes.adjoint import adjoint_of, undoable
 from isocline_compiler.solvers.unroll import unroll
-from isocline_compiler.solvers.unroll.forms import solves_of
 from isocline_dsl import Source, parse
 from isocline_dsl.diagnostics import IsoclineError
+from tests.stated import stated
 
 PAIR = "field f(t, q: real[2], p: real[2]) { q' = p*(1 + 0.1*sin(t)); p' = -sin(q)*t }\n"
 DAMPED = "field f(t, q: real[2], p: real[2]) { q' = p*t; p' = (-sin(q) - p)/2 }\n"
@@ -36,7 +35,7 @@ def lowered(text: str) -> Model:
 
 def evaluated(text: str, segment: int | None = None) -> dict[str, Array]:
     graph = lowered(text).graph
-    choices = {solve.spec.choice: scheme_steps(solve, solve.spec.scheme) for solve in solves_of(graph)}  # type: ignore[arg-type]
+    choices = stated(graph)
     if segment:
         choices = {name: replace(choice, segment=segment) for name, choice in choices.items()}
     found = TorchProgram(unroll(graph, choices).graph)({"x": torch.tensor(START)})
@@ -92,7 +91,7 @@ def test_other_ends_are_where_the_solve_would_end_from_what_is_found(back: bool)
     random = np.random.default_rng(0)
     weights = {item.name: random.normal(size=item.shape) for item in model.weights}
     graph = model.graph
-    choices = {solve.spec.choice: scheme_steps(solve, solve.spec.scheme) for solve in solves_of(graph)}  # type: ignore[arg-type]
+    choices = stated(graph)
     bound = {"x": torch.tensor(START), **{name: torch.tensor(value) for name, value in weights.items()}}
     found = {name: value.numpy() for name, value in TorchProgram(unroll(graph, choices).graph)(bound).items()}
     q, p = found["q"], found["p"]

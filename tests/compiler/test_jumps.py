@@ -10,7 +10,6 @@ import torch
 
 import isocline
 from isocline_compiler.backends.to_torch import TorchProgram
-from isocline_compiler.certify.evaluation import scheme_steps
 from isocline_compiler.certify.reference import AdaptiveExplicit, Multistep
 from isocline_compiler.certify.stiff_reference import AdaptiveImplicit
 from isocline_compiler.data import Dataset, Split
@@ -19,12 +18,12 @@ from isocline_compiler.graph import Array, everything
 from isocline_compiler.graph.scan import SCAN
 from isocline_compiler.lower import lower
 from isocline_compiler.model import Model
-from isocline_compiler.solvers.grid import Discretisation
 from isocline_compiler.solvers.unroll import unroll
 from isocline_compiler.solvers.unroll.forms import solves_of
 from isocline_compiler.training.fit import train
 from isocline_dsl import Source, parse
 from isocline_dsl.diagnostics import IsoclineError
+from tests.stated import stated
 
 KA, KE = 1.1, 0.2
 FIELD = """
@@ -48,7 +47,7 @@ def lowered(text: str, inputs: str = "input x: real in (0, 1)\n") -> Model:
 
 
 def evaluated(model: Model, **given: Array) -> dict[str, Array]:
-    choices = {solve.spec.choice: scheme_steps(solve, solve.spec.scheme) for solve in solves_of(model.graph)}  # type: ignore[arg-type]
+    choices = stated(model.graph)
     bound = {name: torch.tensor(value) for name, value in given.items()}
     return {name: x.numpy() for name, x in TorchProgram(unroll(model.graph, choices).graph)(bound).items()}
 
@@ -112,7 +111,7 @@ def test_gradients_by_the_amounts_are_those_of_the_superposition() -> None:
     blocks = "at (tau, a) over ([0, 8, 10], amounts) { gut = gut + a }"
     solve = "path = solve pk from gut = 0, blood = 0 over 0..24 with rk4(steps=200)\noutput y = path.blood\n"
     model = lowered(FIELD.replace("BLOCKS", blocks) + solve, inputs)
-    choices = {solve.spec.choice: scheme_steps(solve, solve.spec.scheme) for solve in solves_of(model.graph)}  # type: ignore[arg-type]
+    choices = stated(model.graph)
     graph = adjoint(unroll(model.graph, choices).graph)
     found = TorchProgram(graph)({"amounts": torch.tensor(AMOUNTS[:2]), "adj_y": torch.ones(2, 1, dtype=torch.float64)})
     expected = [float(absorbed(np.array(24.0), 1.0, tau)) for tau in (0, 8, 10)]
@@ -125,7 +124,7 @@ def test_gradients_by_the_times_are_those_of_the_superposition() -> None:
     blocks = "at (tau, a) over (when, amounts) { gut = gut + a }"
     solve = "path = solve pk from gut = 0, blood = 0 over 0..24 with rk4(steps=60)\noutput y = path.blood\n"
     model = lowered(FIELD.replace("BLOCKS", blocks) + solve, inputs)
-    graph = adjoint(unroll(model.graph, _stated(model)).graph)
+    graph = adjoint(unroll(model.graph, stated(model.graph)).graph)
     bound = {"amounts": torch.tensor(AMOUNTS[:2]), "when": torch.tensor([[1.0, 9, 5], [-3, 30, 11]])}
     bound = {name: x.double() for name, x in bound.items()} | {"adj_y": torch.ones(2, 1, dtype=torch.float64)}
     found = TorchProgram(graph)(bound)["adj_when"].numpy()
@@ -134,7 +133,8 @@ def test_gradients_by_the_times_are_those_of_the_superposition() -> None:
         after, before = (float(absorbed(np.array(24.0), dose, tau + h)) for h in (1e-5, -1e-5))
         return (after - before) / 2e-5 if 0 < tau < 24 else 0.0
 
-    expected = [[slope(*pair) for pair in zip(*row, strict=True)] for row in zip(AMOUNTS, bound["when"].numpy())]  # noqa: B905
+    given = bound["when"].numpy()
+    expected = np.vectorize(slope)(AMOUNTS[: len(given)], given)
     np.testing.assert_allclose(found, expected, rtol=1e-4, atol=1e-9)
 
 
@@ -190,7 +190,7 @@ x = solve f from x = x0 over 0..3 with rk4(steps=1)
 output y = x
 """
     model = lowered(text, "")
-    graph = adjoint(unroll(model.graph, _stated(model)).graph)
+    graph = adjoint(unroll(model.graph, stated(model.graph)).graph)
     bound = {"x0": np.array([3.0]), "a": np.array([[2.0, 5]]), "adj_y": np.ones((1, 1))}
     bound |= {} if known else {"when": np.array([[1.0, 2]])}
     found = TorchProgram(graph)({name: torch.tensor(x) for name, x in bound.items()})
@@ -213,10 +213,6 @@ def test_known_times_are_put_in_order_once_for_all_samples() -> None:
     assert len(solves_of(model.graph)) == 1
     found = evaluated(model, x0=np.array([x]))["y"]
     np.testing.assert_allclose(found, [[first, second, 4 * (second * decay + 1)]], rtol=1e-12)
-
-
-def _stated(model: Model) -> dict[str, Discretisation]:
-    return {solve.spec.choice: scheme_steps(solve, solve.spec.scheme) for solve in solves_of(model.graph)}  # type: ignore[arg-type]
 
 
 def test_a_rate_is_found_again_by_an_adaptive_solver(tmp_path: Path) -> None:

@@ -89,7 +89,7 @@ class Sweep:
         self.grids: dict[Trial, Discretisation] = {}
         self.rounded: dict[Trial, float] = {}
         self.costs: dict[str, Cost] = {}  # of a step, by scheme
-        self.output = ""  # which float32 rounds most
+        self.worst: dict[Trial, str] = {}  # the output that float32 rounds most
         self.slots = intervals(self.solve)
         self.jumps = self.evaluator.jumps(self.solve)
         self.name = self.solve.spec.choice
@@ -278,8 +278,8 @@ class Sweep:
             exact = run_trial(self._decided, choices)
             single = run_trial(self._decided, choices, torch.float32)
             errors = dict(zip(exact, _errors(self._decided, single, exact, tuple(exact)), strict=True))
-            self.output = max(errors, key=lambda name: errors[name])
-            self.rounded[trial] = errors[self.output]
+            self.worst[trial] = max(errors, key=lambda name: errors[name])
+            self.rounded[trial] = errors[self.worst[trial]]
         return self.rounded[trial]
 
     @cached_property
@@ -392,7 +392,7 @@ def _unreachable(evaluator: Evaluator, solve: Solve, error: float, rounding: flo
     if exact:
         best = min(exact, key=lambda item: sweep.rounded[item])
         rounds = figures(sweep.rounded[best], rounding)
-        told = (sweep.output, best.scheme, best.steps, f"{best.error:.0e}", *rounds)
+        told = (sweep.worst[best], best.scheme, best.steps, f"{best.error:.0e}", *rounds)
         fault = messages.single_precision_rounds(solve.span, *told)
         return IsoclineError([fault], evaluator.model.source)
     best = min(sweep.trials.values(), key=lambda item: item.error)

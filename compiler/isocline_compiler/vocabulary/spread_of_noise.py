@@ -108,6 +108,11 @@ def flat_entries(parts: Sequence[Node]) -> list[Node]:
     return found
 
 
+def beside(h: Node, x: Node) -> Node:
+    """A number for each sample, shaped to stand beside x."""
+    return RESHAPE(h, shape=(h.shape[0], *(1,) * (x.type.rank - 1)))
+
+
 def _summed(x: Node) -> Node:
     axes = tuple(range(1, x.type.rank))
     return REDUCE_SUM(x, axes=axes, keepdims=False) if axes else x

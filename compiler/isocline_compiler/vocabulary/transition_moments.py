@@ -18,10 +18,9 @@ from dataclasses import dataclass
 from isocline_compiler.derivatives.reverse_forward import push_forward
 from isocline_compiler.graph import ARGUMENT, Fault, Node, Nodes, constant, leaf, substitute
 from isocline_compiler.ops.broadcasting import broadcast_like
-from isocline_compiler.ops.shaping import RESHAPE
 from isocline_compiler.solvers.field import Field
 from isocline_compiler.vocabulary.gaussian import Factors, total
-from isocline_compiler.vocabulary.spread_of_noise import MOST, columns_of, entries_of, flat_entries
+from isocline_compiler.vocabulary.spread_of_noise import MOST, beside, columns_of, entries_of, flat_entries
 from isocline_dsl.messages import noise as messages
 
 
@@ -52,7 +51,7 @@ def transition_moments(callee: str, field: Field, t: Node, x: Nodes, h: Node) ->
     first, second = ([next(found) for _ in local.states] for _ in range(2))
     s, w = ({pair: next(found) for pair in pairs} for _ in range(2))
     half = 0.5 * (h * h)
-    shift = tuple(_beside(h, a) * a + _beside(half, b) * b for a, b in zip(first, second, strict=True))
+    shift = tuple(beside(h, a) * a + beside(half, b) * b for a, b in zip(first, second, strict=True))
     bent = Factors.of([[s[i, j] for j in range(i + 1)] for i in range(count)]).whitened(
         [[w[max(i, j), min(i, j)] for i in range(count)] for j in range(count)]
     )
@@ -89,8 +88,3 @@ class _Local:
     def _moved(self, values: Sequence[Node], wrt: Sequence[Node], direction: Sequence[Node]) -> Nodes:
         (found,) = push_forward(values, wrt, [tuple(broadcast_like(v, x) for v, x in zip(direction, wrt, strict=True))])
         return tuple(0.0 * y if moved is None else moved for y, moved in zip(values, found, strict=True))
-
-
-def _beside(h: Node, x: Node) -> Node:
-    """A number for each sample, shaped to stand beside x."""
-    return RESHAPE(h, shape=(h.shape[0], *(1,) * (x.type.rank - 1)))

@@ -21,7 +21,7 @@ from isocline_compiler.solvers.noise_kinds import noise_kinds
 from isocline_compiler.vocabulary.functions.kinds import ArgumentKind, FieldName, Positive, Value, is_whole
 from isocline_compiler.vocabulary.functions.record import Callee
 from isocline_compiler.vocabulary.gaussian import negative_log_density
-from isocline_compiler.vocabulary.spread_of_noise import entries_of, flat_entries, spread_of
+from isocline_compiler.vocabulary.spread_of_noise import beside, entries_of, flat_entries, spread_of
 from isocline_compiler.vocabulary.transition_moments import transition_moments
 from isocline_dsl.messages import noise as messages
 
@@ -83,7 +83,7 @@ def _mean_density(fields: Fields, name: str, observed: Node, at: Node | None, st
     h = until - t
     entries = sum(entries_of(spec, place) for place in spread.places)
     if order == 1:
-        moved = [b - a - _beside(h, k) * k for a, b, k in zip(start, end, field(t, start), strict=True)]
+        moved = [b - a - beside(h, k) * k for a, b, k in zip(start, end, field(t, start), strict=True)]
         log_h = constant(float(entries)) * LOG(h)
         density = negative_log_density(spread.square(moved) / h, spread.log_determinant() + log_h, entries)
     else:
@@ -145,11 +145,6 @@ def _states(field: Field, rows: Node) -> Nodes:
         found.append(RESHAPE(part, shape=(rows.shape[0], *state.shape)))
         start = stop
     return tuple(found)
-
-
-def _beside(h: Node, x: Node) -> Node:
-    """A number for each sample, shaped to stand beside x."""
-    return RESHAPE(h, shape=(h.shape[0], *(1,) * (x.type.rank - 1)))
 
 
 FIELD_LOSSES: Mapping[str, Callee] = by_name(Callee(transition_nll), kind="losses of fields")

@@ -9,13 +9,14 @@ from isocline_compiler.graph.solve import Solve
 from isocline_compiler.ops.arithmetic import ROUNDED_OFF
 from isocline_compiler.ops.broadcasting import broadcast_like
 from isocline_compiler.solvers.field import Field
+from isocline_compiler.solvers.schemes.around import Around
 from isocline_compiler.solvers.schemes.scheme import Misfit, Scheme
 from isocline_compiler.solvers.schemes.step import Memory, Step
 from isocline_dsl import messages
 
 
 @dataclass(frozen=True)
-class Compensated(Scheme):
+class Compensated(Around):
     r"""y = dx + (r - c),   x' = x + y,   c' = ((x' - x) - y) + ((y - dx) - (r - c)),   c = 0 at first.
 
     dx is the increment of another scheme, c what was too much in the sums so far, and r what dx lacks because the
@@ -24,12 +25,6 @@ class Compensated(Scheme):
     rounding. A step takes seven more operations for each state, and one more value goes round. Kahan (1965), Comm. ACM
     8, 40; Higham (2002), Accuracy and Stability of Numerical Algorithms, 4.3.
     """
-
-    inner: Scheme
-    name: str
-    order: float
-    reference: str
-    normals: int
 
     @classmethod
     def of(cls, inner: Scheme) -> Compensated:

@@ -7,24 +7,19 @@ from dataclasses import dataclass
 from isocline_compiler.graph import Array, Nodes
 from isocline_compiler.graph.solve import Solve, SolveSpec
 from isocline_compiler.solvers.field import Field
+from isocline_compiler.solvers.schemes.around import Around
 from isocline_compiler.solvers.schemes.compensated import Compensated
 from isocline_compiler.solvers.schemes.scheme import Misfit, Scheme
 from isocline_compiler.solvers.schemes.step import Memory, Step
 
 
 @dataclass(frozen=True)
-class Measured(Scheme):
+class Measured(Around):
     """A scheme that adds to each state with a measure what the measure says of the step.
 
     m' = m + measure(scheme, f, step, x_k, x_(k+1)): what is common to both, the slopes, is evaluated once, as soon as
     equal terms are shared. All other states are stepped by the scheme as they are.
     """
-
-    inner: Scheme
-    name: str
-    order: float
-    reference: str
-    normals: int
 
     @classmethod
     def of(cls, inner: Scheme, spec: SolveSpec) -> Scheme:
@@ -32,10 +27,6 @@ class Measured(Scheme):
         if all(state.measure is None for state in spec.states):
             return inner
         return cls(inner, inner.name, inner.order, inner.reference, inner.normals)
-
-    def start(self, field: Field, x: Nodes) -> Memory:
-        """What the scheme remembers."""
-        return self.inner.start(field, x)
 
     def advance(self, memory: Memory, field: Field, step: Step, x: Nodes) -> tuple[Memory, Nodes]:
         """One step of the scheme, then what is measured of it."""

@@ -122,12 +122,8 @@ def _moved(x: Nodes, places: tuple[int, ...], part: float, step: Step, slopes: N
 
 
 @dataclass(frozen=True)
-class Momentum(Scheme):
-    r"""The momentum scheme: p <- p + h g(t, q, p), q <- q + h f(t + h, p): each with what the other has become.
-
-    Of x'' = (f(x) - x')/eps it is the Momentum ResNet v <- gamma v + (1 - gamma) f(x), x <- x + h v with
-    gamma = 1 - h/eps. Unlike symplectic schemes it takes friction: the equation of a momentum may read momenta.
-    """
+class WithFriction(Scheme):
+    """Positions and momenta move in turn, and the equation of a momentum may read momenta."""
 
     name: str
     order: float
@@ -138,6 +134,15 @@ class Momentum(Scheme):
     def problems(self) -> tuple[OrderProblem, ...]:
         """Without friction and with it."""
         return SEPARABLE, DAMPED
+
+
+@dataclass(frozen=True)
+class Momentum(WithFriction):
+    r"""The momentum scheme: p <- p + h g(t, q, p), q <- q + h f(t + h, p): each with what the other has become.
+
+    Of x'' = (f(x) - x')/eps it is the Momentum ResNet v <- gamma v + (1 - gamma) f(x), x <- x + h v with
+    gamma = 1 - h/eps. Unlike symplectic schemes it takes friction: the equation of a momentum may read momenta.
+    """
 
     def fits(self, solve: Solve) -> Misfit | None:
         """No position may read a position."""
@@ -155,23 +160,12 @@ class Momentum(Scheme):
 
 
 @dataclass(frozen=True)
-class MomentumAdjoint(Scheme):
+class MomentumAdjoint(WithFriction):
     r"""The adjoint of the momentum scheme: q <- q + h f(t, p), then p with p = p_0 + h g(t + h, q, p), which is solved.
 
     For that each momentum's equation is affine in that momentum, entry by entry, and reads no other: p' = a + d p.
     Then p = p_0 + h g(t + h, q, p_0)/(1 - h d), exactly: of a Momentum ResNet the division by gamma.
     """
-
-    name: str
-    order: float
-    reference: str
-    search: ClassVar[Search] = "named"
-    divides: ClassVar[bool] = True
-
-    @cached_property
-    def problems(self) -> tuple[OrderProblem, ...]:
-        """Without friction and with it."""
-        return SEPARABLE, DAMPED
 
     def fits(self, solve: Solve) -> Misfit | None:
         """No position may read a position, and momenta are damped each by itself."""

@@ -8,6 +8,7 @@ from isocline_compiler.graph import Array, Node, Nodes, Operand, constant
 from isocline_compiler.graph.solve import Solve
 from isocline_compiler.ops.comparison import EQUAL, WHERE
 from isocline_compiler.solvers.field import Field
+from isocline_compiler.solvers.schemes.around import Around
 from isocline_compiler.solvers.schemes.compensated import Compensated
 from isocline_compiler.solvers.schemes.scheme import Misfit, Scheme
 from isocline_compiler.solvers.schemes.step import Memory, Step
@@ -17,24 +18,14 @@ SHORT = 1e-6
 
 
 @dataclass(frozen=True)
-class Resting(Scheme):
+class Resting(Around):
     """x' = x where h = 0, of each sample; everywhere else the step of another scheme."""
-
-    inner: Scheme
-    name: str
-    order: float
-    reference: str
-    normals: int
 
     @classmethod
     def of(cls, inner: Scheme) -> Scheme:
         """The same scheme where steps may have no length: itself where it does not divide by their width."""
         plain = inner.inner if isinstance(inner, Compensated) else inner
         return cls(inner, inner.name, inner.order, inner.reference, inner.normals) if plain.divides else inner
-
-    def start(self, field: Field, x: Nodes) -> Memory:
-        """What the scheme remembers."""
-        return self.inner.start(field, x)
 
     def advance(self, memory: Memory, field: Field, step: Step, x: Nodes) -> tuple[Memory, Nodes]:
         """One step of the scheme, dropped where it should have had no length."""
