@@ -56,6 +56,8 @@ def unexpected_token(tokens: Sequence[Token], at: int, parser: InteractiveParser
         return syntax.side_by_side(span_of(previous).to(span), previous.value, token.value)
     doubled = previous is not None and token.type == previous.type == "STAR"
     hint = "powers are written with `^`: `x^2`" if doubled else None
+    if token.type == "EQUAL" and at > 1 and tokens[at - 2].type == "PARAM":
+        hint = f"say what it is: `param {tokens[at - 1].value}: real = ...`"
     if token.type in _BETWEEN and _begins(tokens, at) and at:
         hint = f"end the line above in `{token.value}`, so that it goes on here"
     return syntax.unexpected(span, _found(token), _expected(accepted), hint)

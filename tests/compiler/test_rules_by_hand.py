@@ -282,6 +282,12 @@ def test_what_is_not_a_number_is_an_infinite_error() -> None:
         assert spread(errors).maximum == np.inf
 
 
+@pytest.mark.filterwarnings("error")
+def test_percentiles_of_infinite_errors_are_infinite_without_a_warning() -> None:
+    found = spread(np.array([0.0, *[np.inf] * 9]))
+    assert (found.maximum, found.p99, found.median) == (np.inf, np.inf, np.inf)
+
+
 NAN = Spread(float("nan"), 0.0, 0.0, 0)
 
 

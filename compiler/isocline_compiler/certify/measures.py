@@ -41,7 +41,11 @@ def relative_errors(found: Array, reference: Array, batched: bool) -> Array:
 
 def spread(errors: Array) -> Spread:
     """Maximum and percentiles of errors by sample."""
-    return Spread(float(errors.max()), float(np.quantile(errors, 0.99)), float(np.median(errors)), int(errors.argmax()))
+    with np.errstate(invalid="ignore"):
+        most = float(np.quantile(errors, 0.99))
+    if np.isnan(most) and not np.isnan(errors).any():
+        most = np.inf  # numpy subtracts two infinite errors to go from one to the other
+    return Spread(float(errors.max()), most, float(np.median(errors)), int(errors.argmax()))
 
 
 def moved_by(found: Array, exact: Array) -> float:
