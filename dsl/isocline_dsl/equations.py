@@ -34,7 +34,7 @@ def read_field(field: tree.Field, file: Scope, uses: Uses) -> None:
         for child in line.children():
             _read_part(child, scope, field, uses, noises)
     uses.found += _balance(field)
-    uses.found += _leftovers(field, scope, noises)
+    uses.found += _leftovers(field, scope, noises, uses.attributes)
     uses.found += _circles(scope)
 
 
@@ -93,6 +93,8 @@ def _declare(scope: Scope, name: tree.Identifier, kind: str, uses: Uses) -> None
         uses.found.append(names.reserved_name(name.span, name.text))
     elif first is not None:
         uses.found.append(names.duplicate_name(name.span, name.text, first.span))
+    elif hidden is not None and hidden.kind == "output" and name.text in uses.attributes:
+        pass  # `output current = path.current`
     elif hidden is not None and (kind == "definition" or hidden.kind not in _MAY_BE_HIDDEN):
         uses.found.append(names.shadowed_name(name.span, name.text, hidden.span))
     scope.declare(name, kind)
@@ -156,7 +158,8 @@ def _balance(field: tree.Field) -> Iterator[Diagnostic]:
             yield dynamics.state_without_equation(argument.name.span, argument.name.text, field.name.text)
 
 
-def _leftovers(field: tree.Field, scope: Scope, noises: set[str]) -> Iterator[Diagnostic]:
+def _leftovers(field: tree.Field, scope: Scope, noises: set[str], read_along: frozenset[str]) -> Iterator[Diagnostic]:
+    scope.used |= read_along
     yield from _unused(scope, "definition")
     for line in field.body:
         if isinstance(line, tree.NoiseDeclaration) and line.name.text not in noises | scope.used:

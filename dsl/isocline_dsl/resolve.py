@@ -47,6 +47,9 @@ def resolve(
     uses.found += _declare_all(program, file)
     uses.orders = {d.name.text: orders(d) for d in program.declarations if isinstance(d, tree.Field)}
     uses.solved = _solved(program)
+    uses.attributes = frozenset(
+        node.name.text for d in program.declarations for node in tree.walk(d) if isinstance(node, tree.Attribute)
+    )
     for declaration in program.declarations:
         _read(declaration, file, uses)
     uses.found += _circles(file)

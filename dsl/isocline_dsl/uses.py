@@ -46,6 +46,8 @@ class Uses:
     elsewhere: Mapping[str, str] = field(default_factory=dict)
     orders: dict[str, dict[str, int]] = field(default_factory=dict)
     solved: dict[str, tree.Field] = field(default_factory=dict)
+    attributes: frozenset[str] = frozenset()
+    """What is read of solutions: `current` of `path.current`."""
     found: list[Diagnostic] = field(default_factory=list)
     targets: list[tuple[str | None, tree.Name]] = field(default_factory=list)
     """Where targets stand outside of training, each with the declaration that reads it."""

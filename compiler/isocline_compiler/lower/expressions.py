@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass, field
-from typing import TypeAlias
+from typing import Protocol, TypeAlias
 
 from isocline_compiler.graph import INPUT, Fault, Node, at, constant
 from isocline_compiler.graph.solve import PICK, SOLVE
@@ -54,11 +54,23 @@ _ELEMENTWISE: Mapping[str, str] = {
 }  # fmt: skip
 
 
+class Definitions(Protocol):
+    """What a field defines for itself, along a solution."""
+
+    @property
+    def names(self) -> tuple[str, ...]: ...
+
+    def __call__(self, name: str, span: Span) -> Node: ...
+
+
 @dataclass(frozen=True)
 class Solution:
-    """What `solve` gives: one value a state, and the velocities of second-order states under `name'`."""
+    """What `solve` gives: one value a state, and the velocities of second-order states under `name'`; and `along` it
+    what its field defines.
+    """
 
     states: Mapping[str, Node]
+    along: Definitions | None = None
 
     def only(self) -> Node | None:
         """The value itself when there is one state."""
@@ -258,9 +270,12 @@ class Expressions:
         name = expression.name.text + "'" * expression.order
         if not isinstance(value, Solution):
             raise LowerError(messages.attribute_of_value(expression.span, name))
-        if name not in value.states:
-            raise LowerError(messages.unknown_state(expression.name.span, name, sorted(value.states)))
-        return value.states[name]
+        if name in value.states:
+            return value.states[name]
+        defined = value.along.names if value.along is not None else ()
+        if value.along is not None and name in defined:
+            return value.along(name, expression.span)
+        raise LowerError(messages.unknown_state(expression.name.span, name, sorted((*value.states, *defined))))
 
     def _call(self, call: Call, piped: Expression | None) -> Node:
         name = call.name.text

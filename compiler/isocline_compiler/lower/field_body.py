@@ -108,8 +108,10 @@ class FieldBody:
     scheme: Called | None
     history: History = field(default_factory=History)
 
-    def lower(self, batched: bool, time_batched: bool) -> Derived:
-        """The region over (t, states, captured values, slices of stacked weights). Raises LowerError."""
+    def lower(self, batched: bool, time_batched: bool, local: str | None = None) -> Derived:
+        """The region over (t, states, captured values, slices of stacked weights): its results are the terms of the
+        equations, or the `local` definition of that name. Raises LowerError.
+        """
         captures = Captures(self.around.outer)
         self.around.table.bodies.append(captures.body)
         name = self.declaration.name.text
@@ -135,6 +137,11 @@ class FieldBody:
         frame.late = late
         equations = self._equations(frame, expressions)
         late.require_read()
+        if local is not None:
+            stacked = tuple(pair[1] for pair in scope.slices.values())
+            value = _node(frame.names[local])
+            region = Region((time, *arguments.values(), *captures.found.values()), (value,))
+            return Derived(region, tuple(captures.found), stacked, False)
         results = tuple(equations.drifts[state.name] for state in self.states)
         marked = tuple(equations.stiff.values())
         diffused = tuple(item.node for _, item in equations.diffusions)

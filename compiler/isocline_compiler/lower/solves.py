@@ -15,6 +15,7 @@ from isocline_compiler.graph.noise import Noise, Ordering
 from isocline_compiler.graph.solve import Interval, Row, SolveSpec, State, pick
 from isocline_compiler.graph.solve import Solve as SolveRecord
 from isocline_compiler.graph.tensor_type import Shape, TensorType, describe
+from isocline_compiler.lower.along import Along
 from isocline_compiler.lower.called import scheme_called
 from isocline_compiler.lower.coefficients import with_coefficients
 from isocline_compiler.lower.conform import conform, spread
@@ -103,7 +104,7 @@ class SolveLowering:
             _check_fit(scheme, record)
         require_followed(record, derived.delayed, solve.span)
         node = with_coefficients(record, self.around.table).node()
-        return Solution({state.name: pick(node, index) for index, state in enumerate(states)})
+        return Solution({state.name: pick(node, i) for i, state in enumerate(states)}, Along(body, record, node))
 
     def stops(self, solve: Solve, expressions: Expressions) -> Node:
         """The times of a solve as a value; they rise. Raises LowerError."""

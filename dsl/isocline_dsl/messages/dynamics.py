@@ -182,7 +182,7 @@ def times_not_finite(span: Span | None) -> Draft:
 
 @message("E319")
 def unknown_state(span: Span | None, name: str, known: Collection[str]) -> Draft:
-    """A solution has no state of this name: `path.hare` needs a state `hare` in the field that was solved."""
+    """A solution has no state of this name: `path.hare` needs a state, or a definition, `hare` in the field."""
     return Draft(span, f"the solution has no state `{name}`", did_you_mean(name, known))
 
 
