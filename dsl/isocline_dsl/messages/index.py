@@ -27,6 +27,7 @@ from isocline_dsl.messages import (
     scans,
     schemes,
     shapes,
+    streaming,
     syntax,
     training,
     unsolved,
@@ -56,6 +57,7 @@ AREAS: tuple[ModuleType, ...] = (
     compiling,
     attribution,
     folders,
+    streaming,
     unsolved,
 )
 
