@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
-from isocline_compiler.graph import Graph, Node, Nodes, Region
+from isocline_compiler.graph import Graph, Node, Nodes, Region, transform
 from isocline_compiler.graph.scan import SCAN, closed
 from isocline_compiler.graph.solve import SOLVE, Solve, choice_of, parts
 from isocline_compiler.graph.tensor_type import Size
@@ -16,7 +16,6 @@ from isocline_compiler.solvers.unroll import fitted
 from isocline_compiler.solvers.unroll.loop import loop_parts
 from isocline_compiler.solvers.unroll.time_span import stack, steps_of
 from isocline_compiler.streaming.rows import BATCH_LEAF
-from isocline_compiler.graph import transform
 from isocline_dsl import messages
 from isocline_dsl.diagnostics import IsoclineError
 from isocline_dsl.tree import Span

@@ -9,6 +9,7 @@ number; where it does, it depends on the whole path.
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import TypeAlias
@@ -45,8 +46,8 @@ class Iteration:
 
     `moving` are the nodes that depend on the loop, `path` the entries that an output has of this iteration, `whole` the
     names of inputs that are given before the first iteration. `stacked` gives entries of the loop's stacked results,
-    `last` its states. What is computed from inputs alone is `held`, where a name is asked for it: computed before
-    the first iteration.
+    `last` its states. What is computed from inputs alone is `held`, where `holding`: computed before the first
+    iteration, under a name that is not `taken`.
     """
 
     loop: Node
@@ -57,6 +58,7 @@ class Iteration:
     counter: Node
     whole: frozenset[str] = frozenset()
     holding: bool = True
+    taken: set[str] = field(default_factory=set)
     windows: dict[Node, Window] = field(default_factory=dict)
     held: dict[Node, Node] = field(default_factory=dict)
     _known: dict[tuple[Node, int, bytes], Node] = field(default_factory=dict)
@@ -133,7 +135,10 @@ class Iteration:
         if node.op.moves:
             return node.rebuilt(tuple(map(self.before, node.inputs)))
         if node not in self.held:
-            self.held[node] = leaf(INPUT, f"held_{len(self.held)}", node.type)
+            free = (f"held_{i}" for i in itertools.count(len(self.held)))
+            name = next(item for item in free if item not in self.taken)
+            self.taken.add(name)
+            self.held[node] = leaf(INPUT, name, node.type)
         return self.held[node]
 
     def first(self, node: Node, sequences: frozenset[str]) -> Node:
@@ -189,7 +194,7 @@ def _last(x: Node, axis: int) -> int:
     return size - 1 if isinstance(size, int) else -1
 
 
-BATCH_LEAF = leaf(INPUT, "batch", TensorType("real", ("batch",)))
+BATCH_LEAF = leaf(INPUT, "batch.rows", TensorType("real", ("batch",)))
 """Stands for what says how many samples there are, and nothing else: one number for each of them."""
 
 

@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from isocline_compiler.graph import INPUT, Fault, Graph, Node, Nodes, Region, constant, leaf, substitute, topological
+from isocline_compiler.graph import INPUT, Graph, Node, Nodes, Region, constant, leaf, substitute, topological
 from isocline_compiler.graph.tensor_type import BATCH, TensorType, points_in
 from isocline_compiler.ops.arithmetic import ADD
 from isocline_compiler.ops.indexing import GATHER, SELECT
@@ -26,6 +26,7 @@ from isocline_compiler.solvers.grid import Discretisation
 from isocline_compiler.solvers.unroll import unroll
 from isocline_compiler.streaming.entries import Entries, places, union
 from isocline_compiler.streaming.loops import Loop, by_batch, captured_of, chosen_loop, counting_batch, loop_of
+from isocline_compiler.streaming.outputs import answers, candidates
 from isocline_compiler.streaming.rows import BATCH_LEAF, Iteration, WholePath, Window, depending_on
 from isocline_dsl import messages
 from isocline_dsl.diagnostics import IsoclineError
@@ -91,8 +92,8 @@ class StreamGraphs:
 
 @dataclass(frozen=True, eq=False)
 class Asked:
-    """What is streamed: a rolled graph of literals and inputs, the grids, the loop's name in the file, if any, and where
-    it stands there.
+    """What is streamed: a rolled graph of literals and inputs, the grids, and the loop's name in the file, if any, with
+    its place.
     """
 
     graph: Graph
@@ -134,7 +135,8 @@ class _Making:
         loop, region = self.loop, self.loop.scan.attrs["region"]
         assert isinstance(region, Region)
         initial, captured, stacked = (by_batch(items) for items in captured_of(loop.scan))
-        names = _distinct([*loop.names, *(f"memory_{i}" for i in range(len(initial) - len(loop.names)))])
+        taken = {*(str(item.attrs["name"]) for item in self.graph.inputs), *self.graph.outputs}
+        names = _distinct([*loop.names, *(f"memory_{i}" for i in range(len(initial) - len(loop.names)))], taken)
         pairs = tuple(map(Pair, names))
         past = [_outside(pair.past, item.type) for pair, item in zip(pairs, region.arguments, strict=False)]
         after: list[Node] = []
@@ -154,13 +156,13 @@ class _Making:
             value = loop.apart(after[pick.attrs["index"]])
             return RESHAPE(value, shape=(*value.shape[:axis], 1, *value.shape[axis:]))
 
-        one = Iteration(loop.node, moving, stacked_result, last, path, self.counter, self.whole)
+        one = Iteration(loop.node, moving, stacked_result, last, path, self.counter, self.whole, taken=taken)
         each = Entries.one_each(loop.iterations)
         taken = [SELECT(one.rows(item, 0, each), axis=0, index=0) for item in stacked]
         inside = [_merged(item, argument.type) for item, argument in zip(past, region.arguments, strict=False)]
         after += region(*inside, *map(one.before, captured), *taken)
 
-        along, outputs = self._outputs(one)
+        along, outputs = answers(self.graph, loop, one)
         present = {pair.present: _split(item) for pair, item in zip(pairs, after, strict=False)}
         started, given, first = self._start(pairs, initial, one, moving)
         if not along:
@@ -206,35 +208,6 @@ class _Making:
             pairs = tuple(pair for pair in pairs if pair is not dropped)
             past = [item for i, item in enumerate(past) if i != idle[0]]
 
-    # ------------------------------------------------------------------------------------------------ outputs
-
-    def _outputs(self, one: Iteration) -> tuple[dict[str, int | None], dict[str, Node]]:
-        """Those of a step, with their axis of steps in the model's own."""
-        along: dict[str, int | None] = {}
-        found: dict[str, Node] = {}
-        for name, node in self.graph.outputs.items():
-            if node not in one.moving:
-                continue
-            for axis in self._candidates(node):
-                try:
-                    found[name] = SELECT(one.rows(node, axis, one.path), axis=axis, index=0)
-                    along[name] = axis
-                    break
-                except WholePath:
-                    continue
-            else:
-                try:
-                    found[name], along[name] = one.after(node), None
-                except (WholePath, Fault):
-                    continue
-        return along, found
-
-    def _candidates(self, node: Node) -> list[int]:
-        """Axes that may count the steps: those of the path's length."""
-        length = self.loop.length
-        count = length + 1 if self.loop.is_solve and isinstance(length, int) else length
-        return [i for i in range(int(node.type.batched), node.type.rank) if node.size(i) == count]
-
     # ------------------------------------------------------------------------------------------------ before the steps
 
     def _start(
@@ -260,7 +233,7 @@ class _Making:
         self.early: dict[str, Node] = {}
         if loop.is_solve and loop.keeps:
             for name, node in self.graph.outputs.items():
-                for axis in self._candidates(node) if node in moving else ():
+                for axis in candidates(node, loop) if node in moving else ():
                     try:
                         self.early[name] = before.rows(node, axis, path)
                         break
@@ -353,12 +326,12 @@ class _Making:
         return Graph(tuple(reached[name] for name in order), graph.outputs, graph.name)
 
 
-def _distinct(names: list[str]) -> list[str]:
-    """Names for states in files: letters, digits and underscores, each once."""
+def _distinct(names: list[str], taken: set[str]) -> list[str]:
+    """Names for states in files: letters, digits and underscores, each once, and apart from those of the model."""
     found: list[str] = []
     for name in names:
         plain = re.sub(r"\W", "_", name)
-        while plain in found or plain == COUNTER:
+        while plain in (*found, COUNTER) or {f"{word}_{plain}" for word in ("past", "present", "initial")} & taken:
             plain += "_"
         found.append(plain)
     return found
