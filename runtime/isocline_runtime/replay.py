@@ -48,4 +48,4 @@ def steps_over(info: StreamInfo, inputs: Mapping[str, Array]) -> int:
     """How many steps there are over these inputs: those of the model, or as many as the shortest sequence has."""
     if info.steps is not None:
         return info.steps
-    return min(inputs[item.name].shape[item.axis] for item in info.sequences if item.name in inputs)
+    return min(int(inputs[item.name].shape[item.axis]) for item in info.sequences if item.name in inputs)

@@ -158,9 +158,9 @@ class _Making:
 
         one = Iteration(loop.node, moving, stacked_result, last, path, self.counter, self.whole, taken=taken)
         each = Entries.one_each(loop.iterations)
-        taken = [SELECT(one.rows(item, 0, each), axis=0, index=0) for item in stacked]
+        slices = [SELECT(one.rows(item, 0, each), axis=0, index=0) for item in stacked]
         inside = [_merged(item, argument.type) for item, argument in zip(past, region.arguments, strict=False)]
-        after += region(*inside, *map(one.before, captured), *taken)
+        after += region(*inside, *map(one.before, captured), *slices)
 
         along, outputs = answers(self.graph, loop, one)
         present = {pair.present: _split(item) for pair, item in zip(pairs, after, strict=False)}
