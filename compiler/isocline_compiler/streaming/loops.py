@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from itertools import pairwise
 
 from isocline_compiler.graph import Graph, Node, Nodes, Region, transform
 from isocline_compiler.graph.scan import SCAN, closed
@@ -130,8 +131,8 @@ def loop_of(node: Node, choices: Mapping[str, Discretisation], span: Span | None
     found = loop_parts(solve, replace(choice, segment=per))
     count = steps_of(solve, choice) // per
     if found is None:
-        reason = f"it takes {count} step{'s' if count != 1 else ''} of `{choice.scheme.name}`, and all of them gather "
-        reason += "what the method remembers" if count > 1 else "nothing to go on from"
+        reason = f"the first of its {count} intervals gather what `{choice.scheme.name}` remembers"
+        reason = "it is a single step" if count == 1 else f"{reason}, and at most one is left"
         raise IsoclineError([messages.cannot_step(span, choice_of(node), reason, "take more steps")])
     before = found.before[::per]
     start = tuple(stack([x[i] for x in before]) for i in range(found.states)) if keeps else ()
@@ -147,11 +148,11 @@ def _per_iteration(solve: Solve, choice: Discretisation, span: Span | None) -> i
     if not isinstance(choice.grid, Grid):
         return choice.grid
     keep = choice.grid.keep
-    gaps = {b - a for a, b in zip((0, *keep[:-1]) if keep[0] else keep, keep if keep[0] else keep[1:], strict=False)}
-    if len(gaps) != 1 or keep[0] not in (0, *gaps):
+    gaps = {b - a for a, b in pairwise(keep)}
+    if len(gaps) != 1 or keep[0]:
         least, most = min(gaps), max(gaps)
         reason = f"from one output time to the next it takes between {least} and {most} steps"
-        hint = "take times that are evenly spaced: `at 0..20 step 0.1`"
+        hint = "name a solver, which takes as many steps in every interval: `solver rk4(steps=200)`"
         raise IsoclineError([messages.cannot_step(span, solve.spec.name, reason, hint)])
     return next(iter(gaps))
 
