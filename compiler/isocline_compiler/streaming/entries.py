@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Protocol
 
 import numpy as np
 
-from isocline_compiler.graph import Array
+from isocline_compiler.graph import Array, Node
 from isocline_compiler.graph.tensor_type import Size
 
 
@@ -48,6 +49,16 @@ class Entries:
     def same_as(self, other: Entries) -> bool:
         """Whether every iteration reads the same."""
         return self.key == other.key
+
+
+class Reading(Protocol):
+    """What takes values apart for an iteration: see `streaming/rows.py`. Both raise where the whole path is needed."""
+
+    def rows(self, node: Node, axis: int, entries: Entries) -> Node:
+        """`node` with these entries on its axis."""
+
+    def after(self, node: Node) -> Node:
+        """`node` as it is when the path ends with this iteration."""
 
 
 def union(parts: list[Entries]) -> Entries:

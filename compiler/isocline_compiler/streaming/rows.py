@@ -22,6 +22,7 @@ from isocline_compiler.graph.tensor_type import TensorType
 from isocline_compiler.ops.indexing import GATHER, SELECT
 from isocline_compiler.ops.shaping import RESHAPE
 from isocline_compiler.streaming.entries import Entries
+from isocline_compiler.streaming.rules import RULES
 
 Source: TypeAlias = "Callable[[Node, int, Entries], Node]"
 """(a result of the loop, the axis of its iterations, entries) -> these entries of it. Raises WholePath."""
@@ -81,8 +82,6 @@ class Iteration:
             return self._window(node, axis, entries)
         if node.op is PICK and node.inputs[0] is self.loop:
             return self.stacked(node, axis, entries)
-        from isocline_compiler.streaming.rules import RULES  # the rules ask for rows in turn
-
         rule = RULES.get(node.op)
         try:
             found = None if rule is None else rule(self, node, axis, entries)

@@ -30,26 +30,25 @@ from isocline_compiler.ops.reduction import (
     REDUCE_SUM,
 )
 from isocline_compiler.ops.shaping import EXPAND, EXPAND_LIKE, FLIP, RESHAPE, SPREAD, TRANSPOSE
-from isocline_compiler.streaming.entries import Entries
-from isocline_compiler.streaming.rows import Iteration
+from isocline_compiler.streaming.entries import Entries, Reading
 
-Rule: TypeAlias = "Callable[[Iteration, Node, int, Entries], Node | None]"
+Rule: TypeAlias = "Callable[[Reading, Node, int, Entries], Node | None]"
 """(what reads, node, its axis, entries) -> the node with these entries; None where it needs others besides."""
 
 
-def _broadcast(of: Iteration, node: Node, axis: int, entries: Entries) -> Node:
+def _broadcast(of: Reading, node: Node, axis: int, entries: Entries) -> Node:
     """Arguments have the axis, counted from the last, or are the same for all of its entries."""
     return node.op(*(_aligned(of, node, axis, entries, x) for x in node.inputs), **node.attrs)
 
 
-def _aligned(of: Iteration, node: Node, axis: int, entries: Entries, x: Node) -> Node:
+def _aligned(of: Reading, node: Node, axis: int, entries: Entries, x: Node) -> Node:
     at = axis - (node.type.rank - x.type.rank)
     if at < 0 or (x.size(at) == 1 and node.size(axis) != 1):
         return of.after(x)
     return of.rows(x, at, entries)
 
 
-def _matmul(of: Iteration, node: Node, axis: int, entries: Entries) -> Node | None:
+def _matmul(of: Reading, node: Node, axis: int, entries: Entries) -> Node | None:
     """Rows of the first matrix, columns of the second, or pairs of matrices."""
     a, b = node.inputs
     if a.type.rank < 2 or b.type.rank < 2:
@@ -61,18 +60,18 @@ def _matmul(of: Iteration, node: Node, axis: int, entries: Entries) -> Node | No
     return _broadcast(of, node, axis, entries)
 
 
-def _linear(of: Iteration, node: Node, axis: int, entries: Entries) -> Node | None:
+def _linear(of: Reading, node: Node, axis: int, entries: Entries) -> Node | None:
     if axis == node.type.rank - 1:
         return None
     x, *others = node.inputs
     return LINEAR(of.rows(x, axis, entries), *map(of.after, others), **node.attrs)
 
 
-def _transpose(of: Iteration, node: Node, axis: int, entries: Entries) -> Node:
+def _transpose(of: Reading, node: Node, axis: int, entries: Entries) -> Node:
     return TRANSPOSE(of.rows(node.inputs[0], node.attrs["perm"][axis], entries), **node.attrs)
 
 
-def _reshape(of: Iteration, node: Node, axis: int, entries: Entries) -> Node | None:
+def _reshape(of: Reading, node: Node, axis: int, entries: Entries) -> Node | None:
     """The axis stays where as many entries stand before it, and it is as long."""
     (x,) = node.inputs
     for at in range(x.type.rank):
@@ -86,22 +85,22 @@ def _counted(sizes: tuple[Size, ...]) -> tuple[int, list[str]]:
     return prod(x for x in sizes if isinstance(x, int)), sorted(x for x in sizes if isinstance(x, str))
 
 
-def _expand(of: Iteration, node: Node, axis: int, entries: Entries) -> Node:
+def _expand(of: Reading, node: Node, axis: int, entries: Entries) -> Node:
     shape = (*node.shape[:axis], entries.width, *node.shape[axis + 1 :])
     return EXPAND(_aligned(of, node, axis, entries, node.inputs[0]), shape=shape)
 
 
-def _expand_like(of: Iteration, node: Node, axis: int, entries: Entries) -> Node:
+def _expand_like(of: Reading, node: Node, axis: int, entries: Entries) -> Node:
     x, like = node.inputs
     return EXPAND_LIKE(_aligned(of, node, axis, entries, x), of.rows(like, axis, entries))
 
 
-def _spread(of: Iteration, node: Node, axis: int, entries: Entries) -> Node | None:
+def _spread(of: Reading, node: Node, axis: int, entries: Entries) -> Node | None:
     x, like = node.inputs
     return SPREAD(of.rows(x, axis - 1, entries), of.after(like)) if axis else None
 
 
-def _flip(of: Iteration, node: Node, axis: int, entries: Entries) -> Node | None:
+def _flip(of: Reading, node: Node, axis: int, entries: Entries) -> Node | None:
     (x,) = node.inputs
     if axis != node.attrs["axis"] % node.type.rank:
         return FLIP(of.rows(x, axis, entries), **node.attrs)
@@ -110,7 +109,7 @@ def _flip(of: Iteration, node: Node, axis: int, entries: Entries) -> Node | None
     return None if turned is None else of.rows(x, axis, turned)
 
 
-def _slice(of: Iteration, node: Node, axis: int, entries: Entries) -> Node | None:
+def _slice(of: Reading, node: Node, axis: int, entries: Entries) -> Node | None:
     (x,) = node.inputs
     if axis != node.attrs["axis"] % node.type.rank:
         return SLICE(of.rows(x, axis, entries), **node.attrs)
@@ -121,13 +120,13 @@ def _slice(of: Iteration, node: Node, axis: int, entries: Entries) -> Node | Non
     return None if moved is None else of.rows(x, axis, moved)
 
 
-def _select(of: Iteration, node: Node, axis: int, entries: Entries) -> Node:
+def _select(of: Reading, node: Node, axis: int, entries: Entries) -> Node:
     (x,) = node.inputs
     at = node.attrs["axis"] % x.type.rank
     return SELECT(of.rows(x, axis + (at <= axis), entries), axis=at, index=node.attrs["index"])
 
 
-def _concat(of: Iteration, node: Node, axis: int, entries: Entries) -> Node | None:
+def _concat(of: Reading, node: Node, axis: int, entries: Entries) -> Node | None:
     """Parts beside one another, or one part of those behind one another that every iteration reads."""
     at = node.attrs["axis"] % node.type.rank
     if axis != at:
@@ -143,11 +142,11 @@ def _concat(of: Iteration, node: Node, axis: int, entries: Entries) -> Node | No
     return None
 
 
-def _pad(of: Iteration, node: Node, axis: int, entries: Entries) -> Node | None:
+def _pad(of: Reading, node: Node, axis: int, entries: Entries) -> Node | None:
     return None if any(node.attrs["pads"][axis]) else PAD(of.rows(node.inputs[0], axis, entries), **node.attrs)
 
 
-def _gather(of: Iteration, node: Node, axis: int, entries: Entries) -> Node | None:
+def _gather(of: Reading, node: Node, axis: int, entries: Entries) -> Node | None:
     """Entries by numbers that are known, one after another or in rows."""
     x, indices = node.inputs
     at, numbers = node.attrs["axis"] % x.type.rank, value_of(indices)
@@ -166,7 +165,7 @@ def _positive(numbers: Array, size: Size) -> Array:
     return np.where(numbers < 0, numbers + size, numbers) if isinstance(size, int) else numbers
 
 
-def _lookup(of: Iteration, node: Node, axis: int, entries: Entries) -> Node | None:
+def _lookup(of: Reading, node: Node, axis: int, entries: Entries) -> Node | None:
     """Rows of a table at times that are known: which rows these are is known too."""
     table, knots, t = node.inputs
     known, times, attrs = value_of(knots), value_of(t), node.attrs
@@ -182,7 +181,7 @@ def _lookup(of: Iteration, node: Node, axis: int, entries: Entries) -> Node | No
     return RESHAPE(of.rows(table, lead, chosen), shape=shape)
 
 
-def _reduction(of: Iteration, node: Node, axis: int, entries: Entries) -> Node | None:
+def _reduction(of: Reading, node: Node, axis: int, entries: Entries) -> Node | None:
     """Over other axes."""
     (x,) = node.inputs
     rank = x.type.rank
@@ -193,24 +192,24 @@ def _reduction(of: Iteration, node: Node, axis: int, entries: Entries) -> Node |
     return None if at in dropped else node.op(of.rows(x, at, entries), **node.attrs)
 
 
-def _along_another(of: Iteration, node: Node, axis: int, entries: Entries) -> Node | None:
+def _along_another(of: Reading, node: Node, axis: int, entries: Entries) -> Node | None:
     own = node.attrs.get("axis", -1) % node.type.rank
     return None if axis == own else node.op(of.rows(node.inputs[0], axis, entries), **node.attrs)
 
 
-def _one_hot(of: Iteration, node: Node, axis: int, entries: Entries) -> Node | None:
+def _one_hot(of: Reading, node: Node, axis: int, entries: Entries) -> Node | None:
     return None if axis == node.type.rank - 1 else ONE_HOT(of.rows(node.inputs[0], axis, entries), **node.attrs)
 
 
-def _merge_points(of: Iteration, node: Node, axis: int, entries: Entries) -> Node | None:
+def _merge_points(of: Reading, node: Node, axis: int, entries: Entries) -> Node | None:
     return MERGE_POINTS(of.rows(node.inputs[0], axis + 1, entries)) if axis else None
 
 
-def _split_points(of: Iteration, node: Node, axis: int, entries: Entries) -> Node | None:
+def _split_points(of: Reading, node: Node, axis: int, entries: Entries) -> Node | None:
     return SPLIT_POINTS(of.rows(node.inputs[0], axis - 1, entries), **node.attrs) if axis > 1 else None
 
 
-def _members(of: Iteration, node: Node, axis: int, entries: Entries) -> Node | None:
+def _members(of: Reading, node: Node, axis: int, entries: Entries) -> Node | None:
     at: Any = node.attrs["axis"]
     return None if axis == at else MEMBERS(of.rows(node.inputs[0], axis - (axis > at), entries), **node.attrs)
 
