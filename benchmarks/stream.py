@@ -2,8 +2,8 @@
 
     python -m benchmarks.stream
 
-A recurrence over 10^5 observations, and solves of 10^4 and 10^3 steps that begin again until there are as many, each for one
-sample and for 64 side by side.
+A recurrence over 10^5 observations, and solves of 10^4 and 10^3 steps that begin again until there are as many, each
+for one sample and for 64 side by side.
 """
 
 from __future__ import annotations
