@@ -41,12 +41,13 @@ class Case:
 def driven(control: str, scheme: str = "rk4", steps: int = 2) -> Case:
     return Case(
         f"""
-input x0: real[2], us: real[21], p: real
+input x0: real[2], us: real[21], w: real[21], p: real
 control u = {control}(us, step=0.1)
 field f(t, x: real[2]) {{ x' = -exp(p)*x + u(t) + sin(t) }}
 path = solve f from x = x0 at 0..2 step 0.1
 output path
 output scaled = path*p + us[20]
+output weighted = path*reshape(w, 21, 1)
 """,
         scheme, steps,
     )  # fmt: skip
