@@ -11,6 +11,7 @@ import torch
 from isocline_compiler.backends.to_torch import evaluate
 from isocline_compiler.graph import INPUT, Array, Node, Op, leaf
 from isocline_compiler.graph.tensor_type import TensorType
+from isocline_compiler.ops.indexing import CONCAT
 from isocline_compiler.streaming.entries import Entries
 from isocline_compiler.streaming.rows import Iteration
 from isocline_compiler.streaming.rules import RULES
@@ -67,3 +68,16 @@ def refuse(*_: Any) -> Any:
 def valued(node: Node, values: dict[str, Array]) -> Array:
     (found,) = evaluate([node], {name: torch.tensor(value) for name, value in values.items()})
     return np.asarray(found)
+
+
+def test_entries_of_the_second_part_of_a_concatenation_are_read_of_it_alone() -> None:
+    parts = [leaf(INPUT, name, TensorType("real", ("batch", size, 2))) for name, size in (("a", 3), ("b", 5))]
+    numbers = np.array([[4, 3], [7, 6]])
+    one = Iteration(
+        parts[0], set(), refuse, refuse, Entries(numbers), leaf(INPUT, "i", TensorType("int")), holding=False
+    )  # fmt: skip
+    one.rows(CONCAT(*parts, axis=1), 1, Entries(numbers))
+    (window,) = one.windows.values()
+    assert (window.port, window.axis) == (parts[1], 1)
+    assert window.entries.numbers is not None
+    assert window.entries.numbers.tolist() == [[1, 0], [4, 3]]
