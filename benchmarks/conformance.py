@@ -248,6 +248,9 @@ FINDINGS = """## What engines get wrong, and what is emitted instead
   read one initializer with as many channels in as out, and where a product and a transposed one read one square matrix;
   of other shapes, or from two initializers of the same entries, they are right. It seems to keep one packed form by
   initializer and shape. Such a kernel or matrix is stored once for each.
+* OpenVINO 2026.4 puts either of two equal entries first in TopK, without a word, where ONNX asks for the one that came
+  first; tract 0.23 has no TopK of whole numbers. So the order of up to 256 entries is counted: how many stand before
+  each.
 * OpenVINO gives an output that another operator was fused into the names of both; ask for outputs by the names of the
   file, not by the first name of a port.
 * tract 0.23 takes away an Expand before a matrix product, also through Reshape and Concat, as if the product repeated

@@ -248,3 +248,23 @@ def test_two_matrices_are_transposed_apart():
     found = run(to_onnx(Graph((x,), {"a": first, "b": second}), weights), x=given)
     for name, value in zip(("v", "w"), found, strict=True):
         np.testing.assert_allclose(value, given @ weights[name].T, rtol=1e-5, atol=1e-5)
+
+
+@pytest.mark.parametrize("inverse", [False, True])
+@pytest.mark.parametrize("axis", [1, 2])
+def test_equal_keys_keep_their_order_whatever_an_engine_makes_of_ties(inverse, axis):
+    """OpenVINO's TopK puts either of two equal entries first: no operator is asked that could."""
+    x, key = leaf(INPUT, "x", real("batch", 12, 3)), leaf(INPUT, "key", real("batch", 12, 3))
+    model = to_onnx(Graph((x, key), {"y": OPS["sort_by"](x, key, axis=axis, inverse=inverse)}), {})
+    assert "TopK" not in {node.op_type for node in model.graph.node}
+    random = np.random.default_rng(0)
+    keys = random.integers(0, 3, (5, 12, 3)).astype(np.float32)
+    values = random.normal(size=(5, 12, 3)).astype(np.float32)
+    order = np.argsort(keys, axis=axis, kind="stable")
+    expected = np.empty_like(values)
+    if inverse:
+        np.put_along_axis(expected, order, values, axis=axis)
+    else:
+        expected = np.take_along_axis(values, order, axis=axis)
+    session = onnxruntime.InferenceSession(model.SerializeToString())
+    np.testing.assert_array_equal(session.run(None, {"x": values, "key": keys})[0], expected)

@@ -13,6 +13,8 @@ from isocline_compiler.certify.trials import trial
 from isocline_compiler.graph import Array, Graph, Node, Nodes
 from isocline_compiler.graph.solve import PICK, SOLVE, Solve, pick, spec_of
 from isocline_compiler.ops.indexing import SELECT
+from isocline_compiler.ops.points import MERGE_POINTS, SPLIT_POINTS
+from isocline_compiler.solvers.points import repeated
 
 
 def restored(evaluator: Evaluator, choices: Choices) -> dict[str, float]:
@@ -24,15 +26,28 @@ def restored(evaluator: Evaluator, choices: Choices) -> dict[str, float]:
     for name, node in solves.items():
         undoes = solves.get(spec_of(node).undoes or "")
         if undoes is not None and _goes_on(Solve.of(node).initial, undoes):
-            whole = Solve.of(undoes)  # tangents may be solved beside its own states
-            found[name] = _apart(evaluator, choices, tuple(whole.initial[i] for i in whole.spec.own), node)
+            found[name] = _apart(evaluator, choices, _starts(Solve.of(undoes)), node)
     return found
 
 
 def _goes_on(initial: Nodes, solve: Node) -> bool:
     """Whether all states begin where the solve ends."""
-    ends = [x.inputs[0] if x.op is SELECT else x for x in initial]
+    ends = [_behind(x) for x in initial]
     return all(x.op is PICK and x.inputs[0] is solve for x in ends)
+
+
+def _behind(x: Node) -> Node:
+    """What a value is taken of: the last of several times, all samples of it side by side."""
+    return _behind(x.inputs[0]) if x.op in (SELECT, MERGE_POINTS) else x
+
+
+def _starts(solve: Solve) -> Nodes:
+    """Where its own states begin, with an axis of samples where it has one; other states may be solved beside them."""
+    own, samples = (solve.initial[i] for i in solve.spec.own), solve.spec.samples
+    if samples is None:
+        return tuple(own)
+    apart = solve.spec.apart
+    return tuple(SPLIT_POINTS(x, count=samples) if apart else repeated(x, samples) for x in own)
 
 
 def _apart(evaluator: Evaluator, choices: Choices, starts: Nodes, back: Node) -> float:

@@ -18,7 +18,8 @@ class Noise:
     """A random process of independent entries whose increments, in their standard form, are an input of the unrolled
     graph: normals of a Brownian motion, the counts of a Poisson process of rate `parameter`, stable numbers of index
     alpha = `parameter`. Or independent numbers that an ensemble keeps: normal, uniform, or 1 with the probability
-    `parameter`. `source` is the name of that input, the noise's own when it is empty.
+    `parameter`. `source` is the name of that input, the noise's own when it is empty. `turned`: its path is walked from
+    the end to the start, each increment the negative of what the input holds.
     """
 
     name: str
@@ -27,6 +28,7 @@ class Noise:
     calculus: Calculus = "ito"
     parameter: float = 0.0
     source: str = ""
+    turned: bool = False
 
     @property
     def input(self) -> str:

@@ -31,7 +31,7 @@ class Interval:
     everywhere: bool
 
 
-Role: TypeAlias = Literal["own", "tangent", "integral", "measure", "log_density"]
+Role: TypeAlias = Literal["own", "tangent", "integral", "measure", "log_density", "companion"]
 
 
 @dataclass(frozen=True)
@@ -40,8 +40,8 @@ class State:
 
     `role`: "own" (the author declared it), "tangent" (how the state `of` varies along a `direction`), "integral" (of a
     function along the solution, read by nothing), "measure" (a sum over the steps: the equation leaves it at rest, and
-    each step of a scheme adds what its `measure` says), "log_density". States of one `group` move together in a scheme
-    that moves states in turn.
+    each step of a scheme adds what its `measure` says), "log_density", "companion" (what a scheme keeps of a state).
+    States of one `group` move together in a scheme that moves states in turn.
     """
 
     name: str

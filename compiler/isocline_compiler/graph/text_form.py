@@ -104,7 +104,7 @@ def _said(spec: SolveSpec) -> Iterator[tuple[str, Any]]:
     if len({term.kind for term in spec.terms}) > 1:
         yield "terms", [f"{term.kind}:{len(term.states)}" for term in spec.terms]
     if spec.noises:
-        yield "noises", [f"{noise.name}:{noise.size}" for noise in spec.noises]
+        yield "noises", [f"{'-' * noise.turned}{noise.name}:{noise.size}" for noise in spec.noises]
     if spec.varies is not None:
         yield "varies", spec.varies
 

@@ -24,6 +24,7 @@ from isocline_compiler.lower.faults import LowerError, Poisoned
 from isocline_compiler.lower.field_body import Around, FieldBody
 from isocline_compiler.lower.known_numbers import Numbers
 from isocline_compiler.ops.points import MERGE_POINTS
+from isocline_compiler.solvers.companions import with_companions
 from isocline_compiler.solvers.grid import discretise
 from isocline_compiler.solvers.noise_kinds import noise_kinds
 from isocline_compiler.solvers.points import at_points
@@ -54,8 +55,12 @@ class SolveLowering:
     def numbers(self) -> Numbers:
         return self.around.numbers
 
-    def lower(self, name: str, solve: Solve, declaration: Field, expressions: Expressions) -> Solution:
-        """The solution called `name`, a value a state. `expressions` lowers what is around it. Raises LowerError."""
+    def lower(
+        self, name: str, solve: Solve, declaration: Field, expressions: Expressions, undone: bool = False
+    ) -> Solution:
+        """The solution called `name`, a value a state. `expressions` lowers what is around it. Of a path that `inverse`
+        undoes, what the scheme remembers is kept. Raises LowerError.
+        """
         states = states_of(declaration, self.numbers)
         count = None if solve.samples is None else self.numbers.integer(solve.samples)
         initial, apart = self._initial(solve, states, expressions, count)
@@ -88,8 +93,10 @@ class SolveLowering:
             noises=self._sources(name, derived.noises), samples=samples, apart=apart, ordering=ordering,
         )  # fmt: skip
         record = SolveRecord(spec, derived.region, initial, derived.captured, derived.stacked, times, here())
+        if undone and driven:
+            record = with_companions(record)
         if driven:
-            record = record.rebuilt(spec=replace(spec, kinds=noise_kinds(record)))
+            record = record.rebuilt(spec=replace(record.spec, kinds=noise_kinds(record)))
         if scheme is not None:
             _check_fit(scheme, record)
         node = with_coefficients(record, self.around.table).node()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 
 from isocline_compiler.graph import ARGUMENT, Fault, Node, at, constant, leaf
 from isocline_compiler.graph.solve import spec_of
@@ -53,6 +54,7 @@ from isocline_dsl.tree import (
     Solve,
     Span,
     Target,
+    walk,
 )
 from isocline_dsl.tree import Node as Tree
 
@@ -196,6 +198,13 @@ class FileValues:
                     return undone(name, expression, of, solution, expressions, self.numbers)
         return expressions.value(expression)
 
+    @cached_property
+    def _undone(self) -> frozenset[str]:
+        """The solutions that an `inverse` of the file undoes."""
+        calls = (node for item in self.declared.values() for node in walk(item) if isinstance(node, Call))
+        named = (call.arguments[0] for call in calls if call.name.text == "inverse" and len(call.arguments) == 1)
+        return frozenset(item.text for item in named if isinstance(item, Name) and self._is_solve(item.text))
+
     def _is_solve(self, name: str) -> bool:
         """Whether a name is declared as a solve: then `inverse` of it inverts no matrix."""
         declared = self.declared.get(name)
@@ -231,7 +240,7 @@ class FileValues:
         """The solution of the equations of a field, whatever jumps there are. Raises LowerError."""
         with at(solve.span):
             try:
-                return self._solving().lower(name, solve, declaration, expressions)
+                return self._solving().lower(name, solve, declaration, expressions, name in self._undone)
             except Fault as fault:
                 raise LowerError(fault.make(solve.span)) from None
 

@@ -1,6 +1,7 @@
 """Arrays in the order of their entries along an axis, and other arrays in that same order.
 
-`axis` is counted from 0 or from -1 backwards. Equal entries keep their order. A not-a-number may land anywhere.
+`axis` is counted from 0 or from -1 backwards. Equal entries keep their order, up to 256 of them. A
+not-a-number may land anywhere.
 """
 
 from __future__ import annotations
@@ -69,11 +70,44 @@ def _torch_order(torch: Any, x: Any, key: Any, axis: int, inverse: bool = False)
 
 
 def _emit_order(emitter: Emitter, node: Node, x: str, key: str) -> str:
-    """GatherElements of where the sorted key stood; back by sorting these places in their turn."""
-    order = _top(emitter, node, key)[1]
-    if node.attrs.get("inverse", False):
-        order = _top(emitter, node, order)[1]
-    return emitter.node("GatherElements", x, order, axis=node.attrs["axis"] % node.type.rank)
+    """GatherElements of where the sorted key stood, or of how many entries stand before each: the way back.
+
+    These counts differ where the keys do not: of equal entries an engine may put either first (OpenVINO's TopK).
+    """
+    axis, inverse = node.attrs["axis"] % node.type.rank, node.attrs.get("inverse", False)
+    if int(node.size(axis)) <= COUNTED:
+        places = _places(emitter, node, key, axis)
+        order = places if inverse else _at_places(emitter, node, places, axis)
+    else:
+        order = _top(emitter, node, key)[1]
+        order = _top(emitter, node, order)[1] if inverse else order
+    return emitter.node("GatherElements", x, order, axis=axis)
+
+
+COUNTED = 256
+"""Entries along an axis of which each is compared with each: of more, equal ones are left to the engine."""
+
+
+def _places(emitter: Emitter, node: Node, key: str, axis: int) -> str:
+    """Of each entry i the number of entries j with key_j < key_i, or key_j = key_i and j < i."""
+    count, behind = int(node.size(axis)), node.type.rank - axis - 1
+    mine = emitter.once("Unsqueeze", key, emitter.ints([axis + 1]))
+    others = emitter.once("Unsqueeze", key, emitter.ints([axis]))
+    earlier = emitter.array(np.tri(count, k=-1, dtype=bool).reshape(count, count, *(1,) * behind))
+    level = emitter.once("And", emitter.once("Equal", others, mine), earlier)
+    before = emitter.once("Or", emitter.once("Less", others, mine), level)
+    number = emitter.once("Cast", before, to=emitter.elements("int"))
+    return emitter.once("ReduceSum", number, emitter.ints([axis + 1]), keepdims=0)
+
+
+def _at_places(emitter: Emitter, node: Node, places: str, axis: int) -> str:
+    """Which entry is at each place: sum_i i [place_i = k]."""
+    count, behind = int(node.size(axis)), (1,) * (node.type.rank - axis - 1)
+    numbers = np.arange(count, dtype=np.int64)
+    wanted = emitter.array(numbers.reshape(count, 1, *behind))
+    hit = emitter.once("Equal", emitter.once("Unsqueeze", places, emitter.ints([axis])), wanted)
+    entry = emitter.once("Where", hit, emitter.array(numbers.reshape(count, *behind)), emitter.integer(0))
+    return emitter.once("ReduceSum", entry, emitter.ints([axis + 1]), keepdims=0)
 
 
 def _enclose_order(precision: Precision, x: Interval, key: Interval, axis: int, inverse: bool = False) -> Interval:

@@ -19,7 +19,7 @@ def exact_adjoint(scheme: Scheme) -> Scheme | None:
 
 def reversible_schemes() -> tuple[str, ...]:
     """The names of the schemes whose steps are undone in closed form."""
-    return tuple(name for name, scheme in SCHEMES.items() if exact_adjoint(scheme) is not None)
+    return tuple(name for name, scheme in SCHEMES.items() if not scheme.normals and exact_adjoint(scheme) is not None)
 
 
 def irreversible(solve: Solve, named: Called | None) -> str | None:

@@ -75,6 +75,8 @@ class NoiseIntegrator:
             return "it is for a field with noise"
         if any(noise.process != "brownian" for noise in spec.noises):
             return "it is for Brownian noise alone"
+        if any(noise.turned for noise in spec.noises):
+            return "a path that is walked back has the steps of the solve that it undoes"
         wanted = "ito" if self.method in ITO else "stratonovich"
         if "additive" not in spec.kinds and spec.calculus != wanted:
             whose = {"ito": "Ito's", "stratonovich": "Stratonovich's"}

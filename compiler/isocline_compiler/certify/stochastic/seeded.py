@@ -61,10 +61,16 @@ class SeededNoise:
 
 
 def seeded_noises(solves: Iterable[Solve], choices: Choices) -> tuple[SeededNoise, ...]:
-    """The inputs of noise of the solves, in their order: the n-th reads the n-th stream."""
-    pairs = [(solve, noise) for solve in solves for noise in solve.spec.noises]
+    """The inputs of noise of the solves, in their order: the n-th reads the n-th stream. One that is walked forth and
+    back is one input.
+    """
+    found: dict[str, tuple[Solve, Noise]] = {}
+    for solve in solves:
+        for noise in solve.spec.noises:
+            found.setdefault(noise.input, (solve, noise))
     return tuple(
-        _of_solve(solve, noise, choices[solve.spec.choice], stream) for stream, (solve, noise) in enumerate(pairs)
+        _of_solve(solve, noise, choices[solve.spec.choice], stream)
+        for stream, (solve, noise) in enumerate(found.values())
     )
 
 

@@ -61,7 +61,12 @@ class SecondWalk:
 
     def _increments(self, spec: SolveSpec, i: int, h: float) -> dict[str, Tensor]:
         """dW of step i by the name of the noise, (rows samples, m)."""
-        return {noise.name: _increment(noise, self.noise[noise.input][:, :, i], h) for noise in spec.noises}
+        return {noise.name: self._increment(noise, i, h) for noise in spec.noises}
+
+    def _increment(self, noise: Noise, i: int, h: float) -> Tensor:
+        whole = self.noise[noise.input]
+        standard = -whole[:, :, whole.shape[2] - 1 - i] if noise.turned else whole[:, :, i]
+        return _increment(noise, standard, h)
 
     def _step(
         self, spec: SolveSpec, program: TorchField, t: float, h: float, x: States,

@@ -18,6 +18,7 @@ from isocline_compiler.solvers.schemes import SCHEMES
 from isocline_compiler.solvers.schemes.implicit import ImplicitRungeKutta
 from isocline_compiler.solvers.schemes.partitioned import Momentum, MomentumAdjoint, Splitting
 from isocline_compiler.solvers.schemes.scheme import Scheme
+from isocline_compiler.solvers.schemes.stratonovich import ReversibleHeun
 from isocline_compiler.solvers.schemes.tableau import TOLERANCE, Tableau
 
 Coefficients: TypeAlias = "tuple[Array, Array]"
@@ -30,6 +31,8 @@ def adjoint_of(scheme: Scheme) -> Scheme | None:
     if isinstance(scheme, Momentum | MomentumAdjoint):
         other = MomentumAdjoint if isinstance(scheme, Momentum) else Momentum
         return _first(lambda item: isinstance(item, other))
+    if isinstance(scheme, ReversibleHeun):
+        return scheme
     if isinstance(scheme, Splitting):
         turned = _moves(scheme)[::-1]
         return _first(lambda item: isinstance(item, Splitting) and _alike(_moves(item), turned))
@@ -41,9 +44,10 @@ def adjoint_of(scheme: Scheme) -> Scheme | None:
     return _first(lambda item: _same(_coefficients(item), wanted))
 
 
-def undoable() -> tuple[str, ...]:
-    """The names of the schemes that have an adjoint."""
-    return tuple(name for name, scheme in SCHEMES.items() if adjoint_of(scheme) is not None)
+def undoable(*, noise: bool = False) -> tuple[str, ...]:
+    """The names of the schemes that have an adjoint, of those for equations with noise or without."""
+    alike = ((name, scheme) for name, scheme in SCHEMES.items() if bool(scheme.normals) is noise)
+    return tuple(name for name, scheme in alike if adjoint_of(scheme) is not None)
 
 
 def _first(fits: Callable[[Scheme], bool]) -> Scheme | None:

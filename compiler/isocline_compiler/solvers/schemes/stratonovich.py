@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from isocline_compiler.graph import Nodes
 from isocline_compiler.ops.arithmetic import MUL
+from isocline_compiler.solvers.companions import companions
 from isocline_compiler.solvers.field import Field
 from isocline_compiler.solvers.schemes.step import Memory, Step
 from isocline_compiler.solvers.schemes.stochastic_scheme import (
@@ -61,21 +62,28 @@ class ReversibleHeun(Stochastic):
 
     The same step with -h and -dW leads from (x', z') to (x, z) exactly, but for rounding. f and g at z are evaluated
     again at the start of the next step, where weights may have changed; laid out, equal evaluations are shared.
+    z is remembered, or stands among the states as their companions: a solve that undoes this one begins with it.
     """
 
     def start(self, field: Field, x: Nodes) -> Memory:
-        """z begins where x does, as a value of its own."""
-        return tuple(MUL(a, 1.0) for a in x)
+        """z begins where x does, as a value of its own; nothing where it stands among the states."""
+        beside = companions(field.spec)
+        apart = {*beside, *beside.values()}
+        return tuple(None if i in apart else MUL(a, 1.0) for i, a in enumerate(x))
 
     def advance(self, memory: Memory, field: Field, step: Step, x: Nodes) -> tuple[Memory, Nodes]:
-        """One step of x, with z in the memory."""
-        z: Nodes = memory
+        """One step of x and z."""
+        beside = companions(field.spec)
+        kept = set(beside.values())
+        z = tuple(x[beside.get(i, i)] if b is None else b for i, b in enumerate(memory))
+        whose = {place: i for i, place in beside.items()}
         dw = increments(field, step)
         here = total([scaled(step.widths, field(step.t, z)), field.stir(step.t, z, dw)])
-        mirrored = tuple(2.0 * a - b for a, b in zip(x, z, strict=True))
-        after = moved(mirrored, here)
+        after = moved(tuple(2.0 * x[whose.get(i, i)] - b for i, b in enumerate(z)), here)
         there = total([scaled(step.widths, field(step.end, after)), field.stir(step.end, after, dw)])
-        return after, moved(x, scaled(0.5, total([here, there])))
+        ahead = moved(x, scaled(0.5, total([here, there])))
+        states = tuple(after[i] if i in kept else a for i, a in enumerate(ahead))
+        return tuple(None if b is None else after[i] for i, b in enumerate(memory)), states
 
 
 STRATONOVICH_HEUN = StratonovichHeun(

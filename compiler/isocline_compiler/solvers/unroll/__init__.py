@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 
-from isocline_compiler.graph import INPUT, Graph, Node, Nodes, Region, at, topological, transform
+from isocline_compiler.graph import INPUT, Graph, Node, Nodes, Region, at, substitute, topological, transform
 from isocline_compiler.graph.collecting import uncollected
 from isocline_compiler.graph.scan import SCAN, closed
 from isocline_compiler.graph.solve import PICK, SOLVE, Solve, choice_of
@@ -43,11 +43,27 @@ def unroll(graph: Graph, choices: Mapping[str, Discretisation], *, trajectories:
     """
     work = _Unrolling(choices, trajectories)
     outputs = work.unrolled(tuple(graph.outputs.values()), observed=trajectories)
-    stepped = graph.with_outputs(dict(zip(graph.outputs, outputs, strict=True)))
     further = tuple(node for node in topological(outputs) if node.op is INPUT and node not in graph.inputs)
-    if further:
-        stepped = Graph((*graph.inputs, *further), stepped.outputs, stepped.name)
-    return Unrolled(stepped, further, tuple(work.found))
+    inputs = {str(node.attrs["name"]): node for node in further[::-1]}
+    found = work.found
+    if len(inputs) < len(further):
+        outputs, found = _sharing(outputs, found, {node: inputs[str(node.attrs["name"])] for node in further})
+    own = tuple(node for node in further if node in inputs.values())
+    stepped = graph.with_outputs(dict(zip(graph.outputs, outputs, strict=True)))
+    if own:
+        stepped = Graph((*graph.inputs, *own), stepped.outputs, stepped.name)
+    return Unrolled(stepped, own, tuple(found))
+
+
+def _sharing(
+    outputs: Nodes, found: Sequence[Trajectory], inputs: Mapping[Node, Node]
+) -> tuple[Nodes, list[Trajectory]]:
+    """With one input where solves read one path of noise, forth and back."""
+    every = [outputs, *(part for item in found for part in ((item.times,), *item.states.values()))]
+    moved = iter(substitute([node for part in every for node in part], inputs))
+    results, *parts = (tuple(next(moved) for _ in part) for part in every)
+    left = iter(parts)
+    return results, [Trajectory(item.name, next(left)[0], {name: next(left) for name in item.states}) for item in found]
 
 
 @dataclass

@@ -13,7 +13,7 @@ from isocline_compiler.graph.tensor_type import BATCH, TensorType
 from isocline_compiler.ops.arithmetic import POW
 from isocline_compiler.ops.elementwise import ABS
 from isocline_compiler.ops.points import MERGE_POINTS
-from isocline_compiler.ops.shaping import RESHAPE, SPREAD, TRANSPOSE
+from isocline_compiler.ops.shaping import FLIP, RESHAPE, SPREAD, TRANSPOSE
 from isocline_compiler.solvers.schemes.scheme import Scheme
 from isocline_compiler.solvers.side_by_side import with_samples
 
@@ -46,8 +46,13 @@ def driven(solve: Solve, scheme: Scheme, steps: int) -> Solve:
         solve = solve.rebuilt(initial=tuple(x if x.type.batched else SPREAD(x, like) for x in solve.initial))
     if solve.spec.samples is not None:
         solve = with_samples(solve, solve.spec.samples)
-    rows = [stacked(x, solve.spec.samples) for x in inputs.values()]
+    rows = [_walked(noise, stacked(inputs[noise.name], solve.spec.samples)) for noise in solve.spec.noises]
     return solve.with_rows([Row(name, "noise", "each") for name in inputs], rows)
+
+
+def _walked(noise: Noise, rows: Node) -> Node:
+    """The rows as the steps meet them: of a path that is walked back the negative ones, the last first."""
+    return -FLIP(rows, axis=0) if noise.turned else rows
 
 
 def stacked(x: Node, samples: int | None) -> Node:
