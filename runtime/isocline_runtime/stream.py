@@ -286,10 +286,10 @@ class Stream:
         stream = cls(stepper, run, _Beginning(of["input"], batch, single, seed, rows))
         stream._states, stream._held, stream.first, stream.position = of["state"], of["held"], of["first"], position
         info = stepper.info
-        ports = {*(pair.input for pair in info.states), *info.held}
+        fixed = {port.name for port in stepper.given}
         for port in info.step_inputs:
-            if port.name in ports:
-                _check_state(place, port, {**of["state"], **of["held"]}.get(port.name), batch)
+            if port.name in {*(pair.input for pair in info.states), *info.held, *fixed}:
+                _check_state(place, port, {**of["state"], **of["held"], **of["input"]}.get(port.name), batch)
         if not info.behind <= position <= info.behind + (info.steps or position):
             raise messages_stream.not_a_state(place, f"it has done {position} steps")
         return stream
@@ -301,12 +301,16 @@ def _of(kind: str, arrays: Mapping[str, Array]) -> dict[str, Array]:
 
 def _check_state(path: Path, port: Port, array: Array | None, batch: int) -> None:
     """A saved array has the type that the step takes, and is finite. Raises InputError E792."""
-    expected = tuple(batch if size == BATCH else size for size in port.shape)
     if array is None:
         raise messages_stream.not_a_state(path, f"`{port.name}` is missing")
-    if array.shape != expected or array.dtype != np.dtype(port.dtype):
+    sizes = [batch if size == BATCH else size for size in port.shape]
+    fits = len(sizes) == array.ndim and all(
+        isinstance(size, str) or size == found for size, found in zip(sizes, array.shape, strict=True)
+    )
+    if not fits or array.dtype != np.dtype(port.dtype):
         found = f"{array.dtype}{list(array.shape)}"
-        raise messages_stream.not_a_state(path, f"`{port.name}` is {found}, expected {port.dtype}{list(expected)}")
+        expected = f"{port.dtype}[{', '.join(map(str, sizes))}]"
+        raise messages_stream.not_a_state(path, f"`{port.name}` is {found}, expected {expected}")
     if array.dtype.kind == "f" and not np.isfinite(array).all():
         raise messages_stream.not_a_state(path, f"`{port.name}` is not finite")
 

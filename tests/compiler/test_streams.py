@@ -46,7 +46,7 @@ control u = {control}(us, step=0.1)
 field f(t, x: real[2]) {{ x' = -exp(p)*x + u(t) + sin(t) }}
 path = solve f from x = x0 at 0..2 step 0.1
 output path
-output scaled = path*p + us[20]
+output scaled = path*p
 output weighted = path*reshape(w, 21, 1)
 """,
         scheme, steps,
@@ -225,32 +225,48 @@ def test_a_step_takes_what_it_needs_and_no_more() -> None:
     assert takes["scan between times"] == {
         "ts": "real[batch]", "xs": "real[batch, 2]", "past_h": "real[batch, 3]", "past_t0": "real[batch]",
     }  # fmt: skip
-    assert takes["held"]["us"] == "real[batch, 21]", "the output reads the last value too"
+    assert takes["held"]["us"] == "real[batch]"
+    assert takes["spline"]["us"] == "real[batch, 21]"
     assert takes["noise"] == {"W": "real[batch, 4, 3, 2]", "past_s": "real[batch, 4, 2]"}
     assert "past_step" in takes["linear"]
     assert "past_step" not in takes["noise"]
 
 
-def test_an_output_that_needs_the_whole_path_has_no_steps() -> None:
-    case = Case(
-        """
-input xs: real[T, 3]
+WHOLE = {
+    "scan": ("""
+input xs: real[T, 3], p: real
 h = scan (x) over (xs) from h = zeros(5) { h = gru_cell(h, x) }
 output each = h |> dense(2)
 output middle = mean(h, axes=[0])
 output centred = h - mean(h, axes=[0], keep=true)
 output summed = cumsum(h, axis=0)
+output beside = h[:, 0] + mean(xs)
 output alone = mean(xs, axes=[0])
-output third = h[2]
-""".replace("output third = h[2]\n", "")
-    )
-    _, found = made(case)
-    assert found.along == {"each": 1}
-    assert found.whole == ("middle", "centred", "summed")
-    assert found.given == ("alone",)
-    source = Source(f"dyn 1\nmodel m\n{case.text}")
+output doubled = 2*p
+""", ("each",), ("doubled",), ("middle", "centred", "summed", "beside", "alone")),
+    "control": ("""
+input x0: real[2], us: real[21]
+control u = hold(us, step=0.1)
+field f(t, x: real[2]) { x' = -x + u(t) }
+path = solve f from x = x0 at 0..2 step 0.1
+output path
+output early = path[3]
+output late = path + us[20]
+output first = 2*x0
+""", ("path",), ("first",), ("early", "late")),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", WHOLE)
+def test_an_output_that_needs_the_whole_path_has_no_steps(name: str) -> None:
+    """Of the path itself, or of an input that comes step by step; `check` says so before there are steps."""
+    text, along, given, whole = WHOLE[name]
+    _, found = made(Case(text))
+    assert (tuple(found.along), found.given, found.whole) == (along, given, whole)
+    assert all(item.single for item in found.sequences)
+    source = Source(f"dyn 1\nmodel m\n{text}")
     told = outputs_of_steps(lower(parse(source), source).graph, None, None)
-    assert (told.along, told.ends, told.given, told.whole) == (("each",), (), found.given, found.whole)
+    assert (told.along, told.ends, told.given, told.whole) == (along, (), given, whole)
 
 
 def test_a_gated_recurrence_by_hand() -> None:

@@ -20,6 +20,8 @@ from isocline_runtime.stream import Stepper, run_plainly
 
 SAMPLES = 8
 """Samples that go step by step: every step is a call."""
+NUMBERS = 2**24
+"""Random numbers of all of them together."""
 SAME = 1e-6
 """How far the steps may be from the whole, relative to its largest entry."""
 ROUNDED = 2.0
@@ -29,7 +31,7 @@ ROUNDED = 2.0
 def prove_stream(proving: Proving, session: Session, stepper: Stepper, certificate: Certificate) -> StreamProof:
     """Run both on the same samples, with the same noise: that of the seed 0, and of rows counted from 0."""
     model, info = proving.model, stepper.info
-    given = _samples(proving)
+    given = _samples(proving, stepper)
     count = next((len(array) for array in given.values()), model.deployment.batch or 1)
     rows = np.arange(count) if stepper.noises else None
     noise = {name: draw_noise(item, 0, rows) for name, item in stepper.noises.items()}
@@ -49,11 +51,15 @@ def prove_stream(proving: Proving, session: Session, stepper: Stepper, certifica
     )  # fmt: skip
 
 
-def _samples(proving: Proving) -> dict[str, Array]:
-    """Some samples spread over all, as a caller gives them; as many as the batch that the model is compiled for."""
+def _samples(proving: Proving, stepper: Stepper) -> dict[str, Array]:
+    """Some samples spread over all, as a caller gives them, whose noise there is room for; as many as the batch that
+    the model is compiled for.
+    """
     model, fixed = proving.model, proving.model.deployment.batch
     samples = proving.own_inputs.rounded(model.deployment.dtype)
-    few = samples.taken(np.resize(samples.spread(fixed or SAMPLES), fixed)) if fixed else samples.first(SAMPLES)
+    each = sum(item.samples * item.steps * item.channels for item in stepper.noises.values())
+    count = min(SAMPLES, max(1, NUMBERS // max(each, 1)))
+    few = samples.taken(np.resize(samples.spread(fixed), fixed)) if fixed else samples.first(count)
     return {port.name: few.inputs[port.name] for port in model.inputs}
 
 

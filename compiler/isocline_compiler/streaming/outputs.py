@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 
-from isocline_compiler.graph import ARGUMENT, Fault, Graph, Node, Region, constant, leaf
+from isocline_compiler.graph import ARGUMENT, INPUT, Fault, Graph, Node, Region, constant, leaf, topological
 from isocline_compiler.graph.scan import SCAN
-from isocline_compiler.graph.solve import Solve
+from isocline_compiler.graph.solve import Solve, parts
 from isocline_compiler.graph.tensor_type import Size
 from isocline_compiler.ops.indexing import SELECT
+from isocline_compiler.ops.lookup import LOOKUP
 from isocline_compiler.streaming.entries import Entries
 from isocline_compiler.streaming.loops import Loop, chosen_loop, counting_batch
 from isocline_compiler.streaming.rows import Iteration, WholePath, depending_on
@@ -38,6 +40,18 @@ def answers(graph: Graph, loop: Loop, one: Iteration) -> tuple[dict[str, int | N
             except (WholePath, Fault):
                 continue
     return along, found
+
+
+def whole_inputs(node: Node, one: Iteration) -> set[str]:
+    """The names of the inputs that a value of an iteration reads otherwise than by its entries."""
+    computed = {item: value for value, item in one.held.items()}
+    found: set[str] = set()
+    for item in topological([node]):
+        if item in computed:
+            found |= {str(x.attrs["name"]) for x in topological([computed[item]]) if x.op is INPUT}
+        elif item.op is INPUT and item not in one.windows:
+            found.add(str(item.attrs["name"]))
+    return found
 
 
 def candidates(node: Node, loop: Loop) -> list[int]:
@@ -83,14 +97,33 @@ def outputs_of_steps(rolled: Graph, asked: str | None, span: Span | None) -> Str
             raise WholePath
         return value(pick, None)
 
-    along, _ = answers(graph, loop, Iteration(loop.node, moving, stacked, last, path, constant(0)))
+    one = Iteration(loop.node, moving, stacked, last, path, constant(0))
+    along, found = answers(graph, loop, one)
+    coming = _coming(loop)
+    late = {name for name, node in found.items() if whole_inputs(node, one) & coming}
+    given = [name for name, node in graph.outputs.items() if node not in moving and not _inputs([node]) & coming]
     return Streamed(
         loop.name,
-        tuple(name for name, axis in along.items() if axis is not None),
-        tuple(name for name, axis in along.items() if axis is None),
-        tuple(name for name, node in graph.outputs.items() if node not in moving),
-        tuple(name for name, node in graph.outputs.items() if node in moving and name not in along),
+        tuple(name for name, axis in along.items() if axis is not None and name not in late),
+        tuple(name for name, axis in along.items() if axis is None and name not in late),
+        tuple(given),
+        tuple(name for name in graph.outputs if name not in given and (name not in along or name in late)),
     )
+
+
+def _inputs(nodes: Iterable[Node]) -> set[str]:
+    return {str(item.attrs["name"]) for item in topological(nodes) if item.op is INPUT}
+
+
+def _coming(loop: Loop) -> set[str]:
+    """The inputs that come step by step: what a scan goes over, and the values of a solve's controls."""
+    given = parts(loop.node)
+    if not loop.is_solve:
+        return _inputs(given.stacked)
+    solve = Solve.of(loop.node)
+    tables = {item.inputs[0] for item in topological(solve.region.results) if item.op is LOOKUP}
+    pairs = zip(solve.captured_arguments, solve.captured, strict=True)
+    return _inputs([value for argument, value in pairs if argument in tables])
 
 
 def _rolled(node: Node) -> Loop:

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
@@ -26,7 +26,7 @@ from isocline_compiler.solvers.grid import Discretisation
 from isocline_compiler.solvers.unroll import unroll
 from isocline_compiler.streaming.entries import Entries, places, union
 from isocline_compiler.streaming.loops import Loop, by_batch, captured_of, chosen_loop, counting_batch, loop_of
-from isocline_compiler.streaming.outputs import answers, candidates
+from isocline_compiler.streaming.outputs import answers, candidates, whole_inputs
 from isocline_compiler.streaming.rows import BATCH_LEAF, Iteration, WholePath, Window, depending_on
 from isocline_dsl import messages
 from isocline_dsl.diagnostics import IsoclineError
@@ -120,6 +120,18 @@ def stream_graphs(asked: Asked) -> StreamGraphs:
         whole |= found
 
 
+@dataclass(frozen=True, eq=False)
+class _Start:
+    """What is known before the first step, as an iteration has it: the first states, outputs that no step changes, and
+    entries of others.
+    """
+
+    one: Iteration
+    states: Mapping[str, Node]
+    given: Mapping[str, Node]
+    early: Mapping[str, Node]
+
+
 @dataclass(eq=False)
 class _Making:
     """The graphs, for inputs of which some are given whole."""
@@ -164,7 +176,10 @@ class _Making:
 
         along, outputs = answers(self.graph, loop, one)
         present = {pair.present: _split(item) for pair, item in zip(pairs, after, strict=False)}
-        started, given, first = self._start(pairs, initial, one, moving)
+        coming = self._coming(one, present.values())
+        outputs = {name: node for name, node in outputs.items() if not whole_inputs(node, one) & coming}
+        along = {name: axis for name, axis in along.items() if name in outputs}
+        start = self._start(pairs, initial, moving, coming)
         if not along:
             raise IsoclineError([messages.nothing_along(self.asked.span, loop.name, list(self.graph.outputs))])
         roots = {**outputs, **present}
@@ -179,13 +194,15 @@ class _Making:
             step[f"present_{COUNTER}"] = ADD(self.counter, constant(1))
             past.append(self.counter)
         held = {item: node for node, item in one.held.items() if item in set(topological(step.values()))}
-        starts = self._started(started, held, {item.name for item in sequences}, pairs)
+        early = {name: node for name, node in start.early.items() if name in along}
+        start = replace(start, early=early)
+        starts = self._started(start, held, frozenset(item.name for item in sequences), pairs)
         if isinstance(starts, frozenset):
             return starts
         return StreamGraphs(
             loop.name, self._deployed("start", starts), self._deployed("step", step, past), pairs,
-            tuple(str(item.attrs["name"]) for item in held), sequences, along, given, first,
-            tuple(name for name in self.graph.outputs if name not in {*along, *given}),
+            tuple(str(item.attrs["name"]) for item in held), sequences, along, tuple(start.given), tuple(early),
+            tuple(name for name in self.graph.outputs if name not in {*along, *start.given}),
             loop.iterations if isinstance(loop.iterations, int) else None, loop.first, loop.per,
         )  # fmt: skip
 
@@ -208,11 +225,16 @@ class _Making:
             pairs = tuple(pair for pair in pairs if pair is not dropped)
             past = [item for i, item in enumerate(past) if i != idle[0]]
 
+    @staticmethod
+    def _coming(one: Iteration, states: Iterable[Node]) -> set[str]:
+        """The inputs that come step by step: what the states read of them are entries and nothing else."""
+        reached = set(topological(states))
+        names = {str(window.port.attrs["name"]) for item, window in one.windows.items() if item in reached}
+        return names.difference(*(whole_inputs(node, one) for node in states))
+
     # ------------------------------------------------------------------------------------------------ before the steps
 
-    def _start(
-        self, pairs: tuple[Pair, ...], initial: Nodes, one: Iteration, moving: set[Node]
-    ) -> tuple[Iteration, tuple[str, ...], tuple[str, ...]]:
+    def _start(self, pairs: tuple[Pair, ...], initial: Nodes, moving: set[Node], coming: set[str]) -> _Start:
         """What is known before the first step: an iteration of its own, whose path are the entries until then."""
         loop = self.loop
         path = Entries(np.arange(loop.first + 1)[None])
@@ -226,34 +248,31 @@ class _Making:
         def last(pick: Node) -> Node:
             raise WholePath
 
-        before = Iteration(loop.node, moving, stacked_result, last, path, constant(0), self.whole, holding=False)
-        self.starting: dict[str, Node] = {pair.initial: _split(x) for pair, x in zip(pairs, initial, strict=True)}
-        given = tuple(name for name, node in self.graph.outputs.items() if node not in moving)
-        self.starting |= {name: self.graph.outputs[name] for name in given}
-        self.early: dict[str, Node] = {}
-        if loop.is_solve and loop.keeps:
-            for name, node in self.graph.outputs.items():
-                for axis in candidates(node, loop) if node in moving else ():
-                    try:
-                        self.early[name] = before.rows(node, axis, path)
-                        break
-                    except WholePath:
-                        continue
-        return before, given, tuple(self.early)
+        one = Iteration(loop.node, moving, stacked_result, last, path, constant(0), self.whole, holding=False)
+        outputs = self.graph.outputs.items()
+        given = {name: node for name, node in outputs if node not in moving and not whole_inputs(node, one) & coming}
+        early: dict[str, Node] = {}
+        for name, node in outputs if start else ():
+            for axis in candidates(node, loop) if node in moving else ():
+                try:
+                    early[name] = one.rows(node, axis, path)
+                    break
+                except WholePath:
+                    continue
+        states = {pair.initial: _split(x) for pair, x in zip(pairs, initial, strict=True)}
+        return _Start(one, states, given, early)
 
     def _started(
-        self, before: Iteration, held: Mapping[Node, Node], sequences: set[str], pairs: tuple[Pair, ...]
+        self, start: _Start, held: Mapping[Node, Node], sequences: frozenset[str], pairs: tuple[Pair, ...]
     ) -> dict[str, Node] | frozenset[str]:
         """The outputs of the start, made of the first entries of the sequences."""
         named = {str(item.attrs["name"]): node for item, node in held.items()}
-        wanted = frozenset(sequences)
-        kept = {pair.initial for pair in pairs}
-        starting = {name: node for name, node in self.starting.items() if name in kept or name in self.graph.outputs}
-        roots = {name: before.first(node, wanted) for name, node in {**starting, **named}.items()}
-        roots |= {name: before.first(node, wanted) for name, node in self.early.items()}
+        states = {pair.initial: start.states[pair.initial] for pair in pairs if pair.initial in start.states}
+        wanted = {**states, **start.given, **named, **start.early}
+        roots = {name: start.one.first(node, sequences) for name, node in wanted.items()}
         if Pair(COUNTER) in pairs:
             roots[Pair(COUNTER).initial] = constant(np.array(0))
-        bound = self._bound(before, roots.values(), prefix=True, sequences=wanted)
+        bound = self._bound(start.one, roots.values(), prefix=True, sequences=sequences)
         if isinstance(bound, frozenset):
             return bound
         return dict(zip(roots, substitute(tuple(roots.values()), bound[0]), strict=True))
