@@ -286,7 +286,7 @@ class Stream:
         stream = cls(stepper, run, _Beginning(of["input"], batch, single, seed, rows))
         stream._states, stream._held, stream.first, stream.position = of["state"], of["held"], of["first"], position
         info = stepper.info
-        fixed = {port.name for port in stepper.given}
+        fixed = {port.name for port in stepper.given if port.name not in stepper.sequences}
         for port in info.step_inputs:
             if port.name in {*(pair.input for pair in info.states), *info.held, *fixed}:
                 _check_state(place, port, {**of["state"], **of["held"], **of["input"]}.get(port.name), batch)
