@@ -78,6 +78,8 @@ def _stream(stream: Facts | None) -> Iterator[tuple[str, str]]:
     bound = _number(max(stream["bounds"].values()))
     steps = f"{stream['steps']} steps of {stream['loop']}, {stream['samples']} samples, against the whole"
     yield "stream", f"{', '.join(told)}  ({steps}, bound {bound})"
+    if stream["known"]:
+        yield "given", f"{', '.join(stream['known'])}: the whole is needed before the first step"
     if stream["whole"]:
         yield "no steps", f"{', '.join(stream['whole'])}: the whole path is needed"
 

@@ -208,7 +208,7 @@ def streaming(
         write_atomic(staging / name, content)
     info = stream_info(model, graphs)
     stepper = stepper_of(model, info, noises_of(model, choices), emitted)
-    proof = prove_stream(proving, session, stepper, certificate)
+    proof = prove_stream(proving, session, stepper, certificate, graphs.known)
     require(model, missed_steps(model, proof))
     return info, proof
 

@@ -227,6 +227,7 @@ def test_a_step_takes_what_it_needs_and_no_more() -> None:
     }  # fmt: skip
     assert takes["held"]["us"] == "real[batch]"
     assert takes["spline"]["us"] == "real[batch, 21]"
+    assert {name: made(CASES[name])[1].known for name in ("held", "spline")} == {"held": (), "spline": ("us",)}
     assert takes["noise"] == {"W": "real[batch, 4, 3, 2]", "past_s": "real[batch, 4, 2]"}
     assert "past_step" in takes["linear"]
     assert "past_step" not in takes["noise"]

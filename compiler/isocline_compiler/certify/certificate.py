@@ -90,7 +90,8 @@ class StreamProof:
     """`steps` of `step.onnx` one after another, on so many `samples`, against what `model.onnx` gives at once.
 
     `errors` are the largest by output, relative as all others, `bounds` what they may be, `same` the outputs that agree
-    bit for bit. `whole` are the outputs that no step has, because they need the whole path.
+    bit for bit. `whole` are the outputs that no step has, because they need the whole path, `known` the inputs that
+    have to be given whole before the first step.
     """
 
     loop: str
@@ -100,6 +101,7 @@ class StreamProof:
     bounds: Mapping[str, float]
     same: tuple[str, ...]
     whole: tuple[str, ...]
+    known: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)

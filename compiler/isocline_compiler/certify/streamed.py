@@ -28,8 +28,13 @@ ROUNDED = 2.0
 """Where rounding alone moves the model's output further than that, how many times as far: steps may round otherwise."""
 
 
-def prove_stream(proving: Proving, session: Session, stepper: Stepper, certificate: Certificate) -> StreamProof:
-    """Run both on the same samples, with the same noise: that of the seed 0, and of rows counted from 0."""
+def prove_stream(
+    proving: Proving, session: Session, stepper: Stepper, certificate: Certificate, known: tuple[str, ...] = ()
+) -> StreamProof:
+    """Run both on the same samples, with the same noise: that of the seed 0, and of rows counted from 0.
+
+    `known` are the inputs that are given whole before the first step, for the record.
+    """
     model, info = proving.model, stepper.info
     given = _samples(proving, stepper)
     count = next((len(array) for array in given.values()), model.deployment.batch or 1)
@@ -47,7 +52,7 @@ def prove_stream(proving: Proving, session: Session, stepper: Stepper, certifica
     parity = {name: item.maximum for name, item in certificate.parity.items()}
     bounds = {name: max(SAME, ROUNDED * parity.get(name, 0.0)) for name in errors}
     return StreamProof(
-        info.loop, info.behind + steps_over(info, given), count, errors, bounds, tuple(same), info.whole
+        info.loop, info.behind + steps_over(info, given), count, errors, bounds, tuple(same), info.whole, known
     )  # fmt: skip
 
 

@@ -60,18 +60,23 @@ def _steps(certificate: Certificate) -> Iterator[Proof]:
     name = max(found.errors, key=lambda item: found.errors[item] / found.bounds[item])
     exact = len(found.same) == len(found.errors)
     figure = Markup("the same bits") if exact else _bounded(found.errors[name], "≤", found.bounds[name])
-    lacking = Markup(" No step has {}: the whole path is needed.").format(
-        Markup(", ").join(Markup("<code>{}</code>").format(item) for item in found.whole)
-    )
+    lacking = Markup(" No step has {}: the whole path is needed.").format(_named(found.whole))
+    known = Markup(" The whole of {} is given before the first step.").format(_named(found.known))
     yield Proof(
         "Step by step",
         figure,
         Markup(
             "{} steps of <code>{}</code>, one after another with the state that each leaves, give what the model gives "
-            "at once, measured on {} of the samples.{}"
-        ).format(number(found.steps), found.loop, found.samples, lacking if found.whole else ""),
+            "at once, measured on {} of the samples.{}{}"
+        ).format(
+            number(found.steps), found.loop, found.samples, lacking if found.whole else "", known if found.known else ""
+        ),
         all(found.errors[item] <= found.bounds[item] for item in found.errors),
     )
+
+
+def _named(names: tuple[str, ...]) -> Markup:
+    return Markup(", ").join(Markup("<code>{}</code>").format(item) for item in names)
 
 
 def _discretisation(certificate: Certificate, of: tuple[str, ...] | None) -> Iterator[Proof]:

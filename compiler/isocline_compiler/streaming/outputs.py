@@ -99,7 +99,7 @@ def outputs_of_steps(rolled: Graph, asked: str | None, span: Span | None) -> Str
 
     one = Iteration(loop.node, moving, stacked, last, path, constant(0))
     along, found = answers(graph, loop, one)
-    coming = _coming(loop)
+    coming = along_inputs(loop)
     late = {name for name, node in found.items() if whole_inputs(node, one) & coming}
     given = [name for name, node in graph.outputs.items() if node not in moving and not _inputs([node]) & coming]
     return Streamed(
@@ -115,8 +115,8 @@ def _inputs(nodes: Iterable[Node]) -> set[str]:
     return {str(item.attrs["name"]) for item in topological(nodes) if item.op is INPUT}
 
 
-def _coming(loop: Loop) -> set[str]:
-    """The inputs that come step by step: what a scan goes over, and the values of a solve's controls."""
+def along_inputs(loop: Loop) -> set[str]:
+    """The inputs that go along with a loop: what a scan goes over, and the values of a solve's controls."""
     given = parts(loop.node)
     if not loop.is_solve:
         return _inputs(given.stacked)

@@ -26,7 +26,7 @@ from isocline_compiler.solvers.grid import Discretisation
 from isocline_compiler.solvers.unroll import unroll
 from isocline_compiler.streaming.entries import Entries, places, union
 from isocline_compiler.streaming.loops import Loop, by_batch, captured_of, chosen_loop, counting_batch, loop_of
-from isocline_compiler.streaming.outputs import answers, candidates, whole_inputs
+from isocline_compiler.streaming.outputs import along_inputs, answers, candidates, whole_inputs
 from isocline_compiler.streaming.rows import BATCH_LEAF, Iteration, WholePath, Window, depending_on
 from isocline_dsl import messages
 from isocline_dsl.diagnostics import IsoclineError
@@ -72,7 +72,8 @@ class StreamGraphs:
     `along` are the outputs of a step, by their axis of steps in the model's own output; None where the model has but
     the last. `given` are outputs that the start knows, `first` those with entries of the path before the first step, so
     many as `behind` says, `whole` those that need the whole path. `steps` may be taken after the start (None: any
-    number), `per` of a solver in each.
+    number), `per` of a solver in each. Of the inputs `known` no entries can be told apart: they are given whole, before
+    the first step.
     """
 
     loop: str
@@ -88,6 +89,7 @@ class StreamGraphs:
     steps: int | None
     behind: int
     per: int
+    known: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, eq=False)
@@ -204,6 +206,7 @@ class _Making:
             tuple(str(item.attrs["name"]) for item in held), sequences, along, tuple(start.given), tuple(early),
             tuple(name for name in self.graph.outputs if name not in {*along, *start.given}),
             loop.iterations if isinstance(loop.iterations, int) else None, loop.first, loop.per,
+            tuple(name for name in self.asked.own if name in along_inputs(loop) - {item.name for item in sequences}),
         )  # fmt: skip
 
     def _needed(
