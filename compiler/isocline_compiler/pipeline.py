@@ -110,9 +110,10 @@ def compile_model(
     plan, weights = model.deployment, trained.weights
     proving = proving_of(model, weights, dataset, override)
     chosen, trials = proving.choose(progress)
-    choices = with_forms(model.graph, chosen, plan.unroll, plan.batch or 1)
+    bound = bind(model.graph, weights)
+    choices = with_forms(bound, chosen, plan.unroll, plan.batch or 1)
 
-    stepped = unroll(optimise(bind(model.graph, weights)), choices).graph
+    stepped = unroll(optimise(bound), choices).graph
     optimised = optimise(stepped)
     progress(f"emitting {len(optimised.nodes())} operations")
     background = StoredSamples(dataset.train) if dataset else None

@@ -131,8 +131,12 @@ def times(node: tree.Expression | tree.Range) -> str:
 
 
 def bindings(nodes: Sequence[tree.Binding]) -> str:
-    """`hare = first[0], lynx = first[1]`."""
-    return ", ".join(f"{b.name.text}{chr(39) * b.order} = {phrase(b.value, PIPE)}" for b in nodes)
+    """`hare = first[0], lynx(s) = cos(s)`."""
+    return ", ".join(f"{_begun(b)} = {phrase(b.value, PIPE)}" for b in nodes)
+
+
+def _begun(node: tree.Binding) -> str:
+    return node.name.text + "'" * node.order + (f"({node.time.text})" if node.time else "")
 
 
 def solve_clauses(node: tree.Solve) -> list[str]:

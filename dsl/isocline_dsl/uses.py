@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 
 from isocline_dsl import tree
 from isocline_dsl.diagnostics import Diagnostic
-from isocline_dsl.messages import dynamics, names, noise, scans
+from isocline_dsl.messages import delays, dynamics, names, noise, scans
 from isocline_dsl.messages.message import nearest
 from isocline_dsl.scopes import BUILT_IN, VALUES, Meaning, Scope
 
@@ -161,6 +161,9 @@ class Uses:
 
     def _callee(self, node: tree.Call, scope: Scope) -> None:
         name, meaning = node.name.text, scope.find(node.name.text)
+        if name.endswith("'"):
+            self.found.append(delays.delay_neutral(node.span, name.rstrip("'")))
+            return
         if meaning is not None:
             scope.use(name)
         if meaning is not None and meaning.kind in ("net", "state", "control"):
@@ -180,12 +183,21 @@ class Uses:
     def _solve(self, node: tree.Solve, place: Place) -> None:
         self._solved_field(node, place.scope)
         for binding in node.initial:
-            self.read(binding.value, place)
+            self._started(binding, place)
         self.read(node.times, place)
         if node.scheme is not None:
             self.read(node.scheme, replace(place, any_call=True))
         if node.samples is not None:
             self.read(node.samples, place)
+
+    def _started(self, binding: tree.Binding, place: Place) -> None:
+        """Where a state starts; a history sees the time that it names."""
+        if binding.time is None:
+            self.read(binding.value, place)
+            return
+        scope = Scope(place.scope)
+        scope.declare(binding.time, "time")
+        self.read(binding.value, replace(place, scope=scope))
 
     def _solved_field(self, node: tree.Solve, scope: Scope) -> None:
         name, meaning = node.field.text, scope.find(node.field.text)
@@ -219,7 +231,9 @@ class Uses:
             self.read(sequence, place)
         inner = Scope(place.scope)
         for binding in node.initial:
-            self.read(binding.value, place)
+            if binding.time is not None:
+                self.found.append(delays.scan_history(binding.span, binding.name.text))
+            self._started(binding, place)
         for name, kind in (*((item.name, "state") for item in node.initial), *((x, "argument") for x in node.names)):
             if name.text in inner.names:
                 self.found.append(scans.scan_name_twice(name.span, name.text))

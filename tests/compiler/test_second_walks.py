@@ -66,7 +66,7 @@ def apart(graph: Graph, changed: Mapping[str, Any] | None = None) -> float:
 def test_the_emitted_steps_are_those_of_the_second_walk(name: str) -> None:
     graph = graph_of(name)
     (solve,) = solves_of(graph)
-    assert steppable(solve.spec)
+    assert steppable(solve)
     assert apart(graph) < 1e-12
 
 
@@ -136,7 +136,7 @@ def test_weights_of_steps_are_met_from_the_last_on_by_a_solve_that_goes_back(sch
     model = lower(parse(source), source)
     (solve,) = solves_of(model.graph)
     assert solve.spec.scheme is not None
-    assert steppable(solve.spec)
+    assert steppable(solve)
     rng = np.random.default_rng(3)
     given = {item.name: torch.tensor(rng.normal(size=item.shape)) for item in model.weights}
     given["x"] = torch.tensor(rng.uniform(0.2, 1.0, (3, 2)))

@@ -126,6 +126,13 @@ field f(t, x: real[2]) { x' = -x^3 + t }
 path = solve f from x = x0 at 0..2 step 0.25
 output path
 """, "radau5", 2),
+    "delay": Case("""
+input x0: real[2], tau: real
+field f(t, x: real[2]) { x' = 0.5*x(t - 0.5) - x + sin(t) }
+path = solve f from x = x0 at 0..4 step 0.25
+output path
+output shifted = path + tau
+""", "rk4", 5),
     "noise": Case("""
 input s0: real[2]
 field f(t, s: real[2]) { noise W: brownian[2]

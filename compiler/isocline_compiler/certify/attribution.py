@@ -19,7 +19,9 @@ from isocline_compiler.certify.oracle import DeployedOracle
 from isocline_compiler.certify.rare import Rare
 from isocline_compiler.certify.samples import Samples
 from isocline_compiler.graph import Array
+from isocline_compiler.graph.delay import delays_of
 from isocline_compiler.model import Model
+from isocline_compiler.solvers.unroll.forms import solves_of
 from isocline_dsl import messages
 from isocline_dsl.diagnostics import Diagnostic
 from isocline_runtime import Session
@@ -51,7 +53,8 @@ def prove_attribution(
     fresh = fresh_samples(model, explanations, weights, samples, rows, near)
     answers = run_deployed(session, Samples(taken_by(session, fresh.feed()), {}, samples.origin))
     found = {name: array.astype(np.float64) for name, array in answers.items()}
-    trial = AttributionTrial(weights, fresh, found, BOUNDS[model.deployment.dtype])
+    late = any(map(delays_of, solves_of(model.graph)))
+    trial = AttributionTrial(weights, fresh, found, BOUNDS[model.deployment.dtype], late)
     proofs: list[AttributionProof] = []
     for item in explanations.applied:
         progress(f"proving {item.method.name} of {item.plan.output}")
@@ -81,12 +84,15 @@ def missed_attributions(model: Model, proofs: Sequence[AttributionProof]) -> lis
 
 @dataclass(frozen=True, eq=False)
 class AttributionTrial:
-    """One run of `attribute.onnx`: what was given, what was found, and the bound that it is held to."""
+    """One run of `attribute.onnx`: what was given, what was found, and the bound that it is held to. `late`: a solve
+    reads its past, and its steps have a corner where a delay is that for which their grid was made.
+    """
 
     weights: Mapping[str, Array]
     fresh: FreshSamples
     found: Mapping[str, Array]
     bound: float
+    late: bool = False
 
     def proofs(self, item: Explained) -> list[AttributionProof]:
         """Of the results of one method."""
@@ -122,7 +128,7 @@ class AttributionTrial:
             elif result.kind == "path":
                 pairs[name] = _along_path(item, result, found, oracle)
             elif result.kind == "sensitivity":
-                pairs[name] = _by_parameter(item, result, found, oracle)
+                pairs[name] = _by_parameter(item, result, found, oracle, self.late)
         return pairs
 
     def _compared(
@@ -192,11 +198,17 @@ def _along_path(item: Explained, result: Result, found: Array, oracle: DeployedO
     return here[:, places, entries], np.concatenate(measured, axis=1)
 
 
-def _by_parameter(item: Explained, result: Result, found: Array, oracle: DeployedOracle) -> tuple[Array, Array]:
-    """dS/dp at the numbers of a declared parameter that matter most."""
+def _by_parameter(
+    item: Explained, result: Result, found: Array, oracle: DeployedOracle, corners: bool
+) -> tuple[Array, Array]:
+    """dS/dp at the numbers of a declared parameter that matter most; at a corner anything between both sides."""
     parameter = next(one for one in item.problem.parameters if one.name == result.of)
     entries = _entries(found)[:NODES]
-    return np.take(found.reshape(len(found), -1), entries, axis=1), oracle.node_slopes(parameter.value, entries=entries)
+    at = np.take(found.reshape(len(found), -1), entries, axis=1)
+    if not corners:
+        return at, oracle.node_slopes(parameter.value, entries=entries)
+    sides = [oracle.node_slopes(parameter.value, entries=entries, side=side) for side in (1, -1)]
+    return at, np.clip(at, np.minimum(*sides), np.maximum(*sides))
 
 
 def _vary(values: Array) -> bool:

@@ -343,8 +343,11 @@ class Evaluator:
         found_on_the_way = self.agreed.breaks
         alike = {other.spec.name for other in solves_of(self.graph) if other.spec.choice == solve.spec.choice}
         breaks = [item for name, item in found_on_the_way.items() if name.partition("[")[0] in alike]
-        found = {jump.after for item in breaks for jump in item.jumps if jump.shared}
+        shared = [jump for item in breaks for jump in item.jumps if jump.shared]
+        found = {jump.after for jump in shared}
         margin = 4 * float(np.finfo(self.model.deployment.dtype).eps) * max(map(abs, times))
+        if all(jump.gap == 0 for jump in shared):
+            margin = 0.0  # what jumps there is a derivative, and either side may be read
         ordered = sorted(found)
         for here, there in pairwise(ordered):
             if there - here <= 4 * margin and self.model.deployment.dtype == "float32":

@@ -71,12 +71,13 @@ class DeployedOracle:
         return np.stack(columns, axis=-1)
 
     def node_slopes(
-        self, node: Node, place: tuple[int, ...] = (), *, entries: Array, scale: Node | None = None
+        self, node: Node, place: tuple[int, ...] = (), *, entries: Array, scale: Node | None = None, side: int = 0
     ) -> Array:
         """dS/d(entry) of any value inside the graph, or of the part of it at a place on its first axes: (N, k).
 
         It moves relative to its own magnitude, or to that of `scale`. One without a batch axis moves for all samples at
-        once, and one of several paths of each sample for all of these.
+        once, and one of several paths of each sample for all of these. With a `side`, 1 or -1, it is the derivative
+        from that side alone.
         """
         value, size = (self._values([item], {})[0].numpy() for item in (node, scale or node))
         part = value[place]
@@ -90,8 +91,11 @@ class DeployedOracle:
             return self._score_with(node, place, flat + shift, value)
 
         def difference(entry: int, step: float) -> Array:
-            return (moved(entry, step) - moved(entry, -step)) / (2 * step)
+            ahead, behind = moved(entry, (side or 1) * step), moved(entry, (2 * side or -1) * step)
+            found: Array = side * (4 * ahead - behind - 3 * begun) if side else ahead - behind
+            return found / (2 * step)
 
+        begun = moved(0, 0.0) if side else np.zeros(())
         # Richardson: what h^2 leaves of a central difference is not small where the score turns quickly, as after a
         # long solve
         columns = [(4 * difference(int(entry), h) - difference(int(entry), 2 * h)) / 3 for entry in entries]

@@ -21,6 +21,7 @@ from isocline_compiler.certify.measures import relative_errors
 from isocline_compiler.certify.stochastic.paths import coarsened, drawn_path, nodes
 from isocline_compiler.certify.trials import trial
 from isocline_compiler.graph import INPUT, Array, Graph, everything
+from isocline_compiler.graph.delay import delays_of
 from isocline_compiler.graph.solve import Interval, pick
 from isocline_compiler.passes.prune import prune
 from isocline_compiler.solvers.grid import Discretisation, Grid, halved
@@ -130,6 +131,8 @@ HALVINGS = 4
 """How often the steps of a model are halved before its order is said to differ."""
 FIRST = 64
 """Samples on which the order of a model is measured."""
+KINKED = 2
+"""The order of any scheme across a jump of the second derivative within a step."""
 HIDDEN = 1e-11
 """Changes below this are made of rounding, and say nothing about a grid."""
 
@@ -139,12 +142,15 @@ def model_order(evaluator: Evaluator, choices: Choices) -> tuple[ObservedOrder, 
 
     The steps are halved until the order shows, or until rounding hides it: then nothing is said. No reference has
     a part in it, so that one which is wrong is not taken for a scheme that is. Where the field has corners (a
-    comparison, a rectifier) no order is expected beyond the first.
+    comparison, a rectifier) no order is expected beyond the first, and beyond the second where each sample has delays
+    of its own: its second derivative jumps within a step.
     """
     few = Evaluator(evaluator.model, evaluator.weights, evaluator.samples.first(FIRST), evaluator.error, evaluator.by)
     own = {solve.spec.choice: choices[solve.spec.choice] for solve in evaluator.open}
     declared = min(choice.scheme.order for choice in own.values())
-    expected = min(declared, 1) if _has_corners(evaluator.graph) else declared
+    late = any(item.type.batched for solve in evaluator.open for node in delays_of(solve) for item in node.inputs[1:2])
+    smooth = min(declared, KINKED) if late else declared
+    expected = min(declared, 1) if _has_corners(evaluator.graph) else smooth
     names = "+".join(dict.fromkeys(choice.scheme.name for choice in own.values()))
     outputs, before, found = trial(few, own), None, None
     for _ in range(HALVINGS):

@@ -37,6 +37,7 @@ from isocline_compiler.certify.worst import search_worst
 from isocline_compiler.data import Dataset
 from isocline_compiler.graph import Array, Graph
 from isocline_compiler.graph.called import Called
+from isocline_compiler.graph.delay import delays_of
 from isocline_compiler.model import FittedParameter, Model, Port
 from isocline_compiler.solvers.grid import Discretisation, halved
 from isocline_dsl import messages
@@ -262,12 +263,16 @@ class Proving:
 
     def _posterior(self, evaluator: Evaluator) -> Posterior:
         """Errors that are known for certain, where a differential equation is open."""
-        return posterior(evaluator) if evaluator.open else Posterior({}, {}, 0, "the scheme is the model's own")
+        if not evaluator.open:
+            return Posterior({}, {}, 0, "the scheme is the model's own")
+        if any(delays_of(solve) for solve in evaluator.open):
+            return Posterior({}, {}, 0, "the equations read their past")
+        return posterior(evaluator)
 
     def _second_walk(self, evaluator: Evaluator, exact: Mapping[str, Array]) -> dict[str, float]:
         """How far the outputs are from an independent walk of the model's own steps; empty where there is none."""
         own = [solve for solve in evaluator.solves if solve.spec.scheme is not None]
-        if self.override is not None or evaluator.open or not own or not all(steppable(solve.spec) for solve in own):
+        if self.override is not None or evaluator.open or not own or not all(map(steppable, own)):
             return {}
         try:
             found = evaluator.outputs(evaluator.graph, SecondWalk(evaluator.known))

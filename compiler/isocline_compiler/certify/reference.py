@@ -20,9 +20,11 @@ from torch import Tensor
 from isocline_compiler.backends.to_torch import Integrator, TorchField, solution_of
 from isocline_compiler.certify.cause import Stuck, Unsolved, is_hopeless
 from isocline_compiler.certify.compiled_field import CompiledField, Differentiated, quick
+from isocline_compiler.certify.delayed import DelayedWalk
 from isocline_compiler.certify.flat_states import FlatField, FlatStates, Stop
 from isocline_compiler.certify.reference_passes import Passes, first_sizes
 from isocline_compiler.graph import Array, Node
+from isocline_compiler.graph.delay import remembers
 from isocline_compiler.graph.solve import spec_of
 from isocline_compiler.training.breaks import FEW_FEATURES, Breaks, Jump
 from isocline_compiler.training.clock import Clock, FieldFunction, Leg
@@ -118,6 +120,9 @@ class AdaptiveExplicit:
     ) -> Tensors:
         loose = AdaptiveIntegrator("dopri8", LOOSE, 0.0, EXPLICIT, longest=LONGEST, look=look)
         clock = loose.clock(node, times)
+        if remembers(node):
+            walk = DelayedWalk("DOP853", self.tolerance, EXPLICIT)
+            return self._remembered(walk, node, field, initial, stacked, loose.breaks(node, field, clock))
         if len(clock.stops) > 1:
             self.breaks[solution_of(node, field)] = loose.breaks(node, field, clock)
         exact = AdaptiveIntegrator(
@@ -135,6 +140,14 @@ class AdaptiveExplicit:
         solved = solve(exact, sizes)
         self.taken[name] = solved.evaluations
         return kept(node, solved.path)
+
+    def _remembered(
+        self, walk: DelayedWalk, node: Node, field: TorchField, initial: Tensors, stacked: Tensors, forcing: Breaks
+    ) -> Tensors:
+        """A solve whose field reads states at earlier times."""
+        name = solution_of(node, field)
+        path, self.breaks[name], self.taken[name] = walk(node, field, initial, stacked, forcing)
+        return kept(node, path)
 
     def _known_sizes(self, name: str, initial: Tensors) -> Tensors | None:
         known = self.sizes.get(name)
@@ -184,6 +197,11 @@ class Multistep:
     def _solve(
         self, node: Node, field: TorchField, initial: Tensors, captured: Tensors, stacked: Tensors, times: Tensor | None
     ) -> Tensors:
+        if remembers(node):
+            by_steps = DelayedWalk("LSODA", self.tolerance, self.allowed)
+            passed, _, taken = by_steps(node, field, initial, stacked, self._cuts(node, field))
+            self.taken[solution_of(node, field)] = taken
+            return kept(node, passed)
         clock = Clock.of(node, times)
         flat = FlatStates.of(node, initial)
         start = flat.joined(initial)

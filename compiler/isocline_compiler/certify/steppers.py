@@ -7,8 +7,10 @@ coefficients are written anew (`second_steps.py`, `second_implicit.py`).
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
+from typing import TypeAlias
 
 import numpy as np
 import torch
@@ -16,10 +18,13 @@ import torchdiffeq
 from torch import Tensor
 
 from isocline_compiler.backends.to_torch import FieldProgram, Integrator, TorchField
+from isocline_compiler.certify.delayed import DelayedField, Recorded
 from isocline_compiler.certify.rows import Rows
 from isocline_compiler.certify.second_implicit import STEPS
 from isocline_compiler.certify.second_steps import Equations, Slopes
 from isocline_compiler.graph import Node, Region, topological
+from isocline_compiler.graph.called import Called
+from isocline_compiler.graph.delay import delays_of, remembers
 from isocline_compiler.graph.solve import Solve, SolveSpec, spec_of
 from isocline_compiler.ops.lookup import LOOKUPS
 from isocline_compiler.solvers.schemes import SCHEMES
@@ -31,13 +36,18 @@ SAME = 1e-9
 """The largest relative difference between two walks of the same steps in float64."""
 
 Tensors = tuple[Tensor, ...]
+Coefficients: TypeAlias = "tuple[list[list[float]], list[float], list[float]]"
+Slope: TypeAlias = "Callable[[Tensor, Tensors, Sequence[Tensor]], Sequence[Tensor]]"
 
 
-def steppable(spec: SolveSpec) -> bool:
+def steppable(solve: Solve) -> bool:
     """Whether there is a second implementation of a solve's own scheme."""
+    spec = solve.spec
     if spec.scheme is None or spec.noises:
         return False
     known = SCHEMES[spec.scheme.name]
+    if delays_of(solve):
+        return isinstance(known, Tableau) and known.explicit
     plain = all(state.role == "own" for state in spec.states) and spec.interval.times is not None
     return (isinstance(known, Tableau) and known.explicit) or (plain and spec.scheme.name in STEPS)
 
@@ -52,18 +62,20 @@ class SecondWalk:
         self, node: Node, field: TorchField, initial: Tensors, captured: Tensors, stacked: Tensors, times: Tensor | None
     ) -> Tensors:
         spec = spec_of(node)
-        if spec.scheme is None or not steppable(spec):
+        if spec.scheme is None or not steppable(Solve.of(node)):
             return self.otherwise(node, field, initial, captured, stacked, times)
         count = int(spec.scheme.options["steps"])
         known = times if times is not None else torch.tensor(spec.interval.times, dtype=torch.float64)
-        if spec.scheme.name in STEPS:
+        if remembers(node):
+            told = Recorded(DelayedField(node, field), initial, float(known[0]))
+            path = _by_hand(spec, _tableau(spec.scheme), told, initial, stacked, known, count, told.note)
+        elif spec.scheme.name in STEPS:
             path = _by_second_steps(Solve.of(node), field, initial, stacked, known.tolist(), count)
         elif times is None and not stacked and spec.scheme.name in THEIRS and not inset(field):
             path = _by_torchdiffeq(THEIRS[spec.scheme.name], field, initial, known, count)
         else:
-            tableau = SCHEMES[spec.scheme.name]
-            assert isinstance(tableau, Tableau)
-            path = _by_hand(spec, tableau, field, initial, stacked, known, count)
+            edge = inset(field)
+            path = _by_hand(spec, _tableau(spec.scheme, edge), field, initial, stacked, known, count)
         if not spec.interval.everywhere:
             return tuple(states[-1] for states in path)
         return tuple(x.movedim(0, 1) if t.batched else x for x, t in zip(path, node.types, strict=True))
@@ -136,18 +148,22 @@ def met(spec: SolveSpec, stacked: Tensors, step: int, count: int) -> list[Tensor
     return [rows[int(part * len(rows))] for part, rows in zip(parts, stacked, strict=True)]
 
 
+def _tableau(scheme: Called, edge: float = 0.0) -> Coefficients:
+    """Rows, weights and nodes of a scheme; no node nearer to the ends of a step than so much of it."""
+    tableau = SCHEMES[scheme.name]
+    assert isinstance(tableau, Tableau)
+    return tableau.matrix.tolist(), tableau.weights.tolist(), tableau.nodes.clip(edge, 1 - edge).tolist()
+
+
 def _by_hand(
-    spec: SolveSpec,
-    tableau: Tableau,
-    field: TorchField,
-    initial: Tensors,
-    stacked: Tensors,
-    times: Tensor,
-    count: int,
-) -> Tensors:
-    """k_i = f(t + c_i h, x + h sum_j a_ij k_j), x' = x + h sum_i b_i k_i, written out; the kept states."""
-    a, b = tableau.matrix.tolist(), tableau.weights.tolist()
-    c = tableau.nodes.clip(inset(field), 1 - inset(field)).tolist()
+    spec: SolveSpec, coefficients: Coefficients, field: Slope, initial: Tensors, stacked: Tensors, times: Tensor,
+    count: int, begun: Callable[[Tensor, Tensors, Sequence[Tensor]], None] = lambda t, x, slices: None,
+) -> Tensors:  # fmt: skip
+    """k_i = f(t + c_i h, x + h sum_j a_ij k_j), x' = x + h sum_i b_i k_i, written out; the kept states.
+
+    `begun` is told where each step begins.
+    """
+    a, b, c = coefficients
     kept, x, done = [initial], initial, 0
     for index in range(times.shape[-1] - 1):
         begin, end = times[..., index], times[..., index + 1]
@@ -155,6 +171,7 @@ def _by_hand(
         for j in range(each):
             h = (end - begin) / each
             slices = met(spec, stacked, done, count)
+            begun(begin + j * h, x, slices)
             slopes: list[Tensors] = []
             for i in range(len(b)):
                 if not (b[i] or any(row[i] for row in a)):

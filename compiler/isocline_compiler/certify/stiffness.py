@@ -15,6 +15,7 @@ from isocline_compiler.certify.reference import LONGEST, LOOSE, Multistep
 from isocline_compiler.certify.spectrum import spectra
 from isocline_compiler.certify.stiff_reference import AdaptiveImplicit
 from isocline_compiler.graph import Array, Graph, Region
+from isocline_compiler.graph.delay import delays_of
 from isocline_compiler.graph.solve import Interval, Solve, pick
 from isocline_compiler.solvers.schemes.linear_systems import entries_of
 from isocline_dsl.diagnostics import IsoclineError
@@ -39,6 +40,7 @@ def stiffness(evaluator: Evaluator, solve: Solve) -> float:
     if (
         times is None
         or solve.spec.choice in evaluator.looped
+        or delays_of(solve)  # its decay is no matter of the state now alone
         or (any(batched) and not all(batched))
         or entries_of(solve) > MOST_ENTRIES
     ):

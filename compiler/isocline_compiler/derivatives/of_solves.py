@@ -18,6 +18,7 @@ from dataclasses import dataclass, replace
 from typing import TypeAlias
 
 from isocline_compiler.graph import ARGUMENT, Fault, Node, Region, at, constant, everything, leaf, substitute
+from isocline_compiler.graph.delay import remembers
 from isocline_compiler.graph.solve import Row, Solve, SolveSpec, State, Term
 from isocline_compiler.ops.broadcasting import broadcast_like
 from isocline_dsl import messages
@@ -59,6 +60,8 @@ def varied(node: Node, tangents: Sequence[Tangents], free: Sequence[tuple[Node, 
     mentions itself, the tangents along every direction. It varies what the solve varies, and so shares its scheme and
     grid. Raises `Fault` when the times of the solve, or the coefficients of its scheme, vary.
     """
+    if remembers(node):
+        raise Fault(lambda span: messages.not_available_yet(span, "a derivative along a solve that reads its past"))
     solve = Solve.of(node)
     first, second = len(solve.initial), len(solve.initial) + len(solve.captured)
     along = list(zip(*tangents, strict=True))

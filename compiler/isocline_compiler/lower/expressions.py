@@ -98,6 +98,8 @@ class Frame:
     outer: Callable[[str, Span], Value]
     names: dict[str, Value] = field(default_factory=dict)
     states: frozenset[str] = frozenset()
+    late: Callable[[Call, Expressions], Node] | None = None
+    """The value of a state at an earlier time, in a field."""
 
     def lookup(self, name: str, span: Span) -> Value:
         return self.names[name] if name in self.names else self.outer(name, span)
@@ -143,6 +145,11 @@ class Expressions:
         if only is None:
             raise LowerError(messages.solution_needs_state(expression.span, sorted(value.states)))
         return only
+
+    def within(self, names: Mapping[str, Node]) -> Expressions:
+        """Expressions in which these names mean something, too."""
+        frame = Frame(self.frame.scope, self.frame.lookup, dict(names))
+        return Expressions(frame, self.numbers, self.nets, self.call_net)
 
     def _any_state(self, expression: Expression) -> Node:
         """A state of a solution, which leads to all of it."""
@@ -268,8 +275,8 @@ class Expressions:
             if self.integral is None:
                 raise LowerError(messages.integral_out_of_place(call.name.span))
             return self.integral(call, arguments, self)
-        if name in self.frame.states:
-            raise LowerError(messages.not_available_yet(call.span, f"the delayed state `{name}(...)`"))
+        if name in self.frame.states and self.frame.late is not None:
+            return self.frame.late(call, self)
         if name == STIFF:
             raise LowerError(messages.stiff_inside(call.name.span))
         if name in FIELD_LOSSES and not self.regularizing:

@@ -15,6 +15,7 @@ from isocline_compiler.graph.solve import SOLVE, State, Term
 from isocline_compiler.graph.tensor_type import BATCH, Shape, TensorType, describe
 from isocline_compiler.lower.conform import conform, spread
 from isocline_compiler.lower.controls import controlled
+from isocline_compiler.lower.delays import History, Late
 from isocline_compiler.lower.differentials import Declared, Diffusion, declared_noises, diffusion, drift, noise_of
 from isocline_compiler.lower.expressions import Expressions, Frame, NetCall, Solution, Value
 from isocline_compiler.lower.faults import LowerError, Mistakes, Poisoned
@@ -61,6 +62,7 @@ class Derived:
     terms: tuple[Term, ...] = ()
     noises: tuple[Noise, ...] = ()
     controls: tuple[ControlPath, ...] = ()
+    delayed: tuple[Node, ...] = ()
 
 
 @dataclass
@@ -83,6 +85,10 @@ class Captures:
             return Solution({state: self._argument(node, f"{name}.{state}") for state, node in value.states.items()})
         return self._argument(value, name)
 
+    def held(self, node: Node, name: str) -> Node:
+        """A value of the file in the terms of the field."""
+        return self._argument(node, name)
+
     def _argument(self, node: Node, name: str) -> Node:
         if not any(item.op in (INPUT, SOLVE) for item in topological([node])):
             return node  # weights and constants only: a region may hold these as they are
@@ -100,6 +106,7 @@ class FieldBody:
     declaration: Field
     states: tuple[State, ...]
     scheme: Called | None
+    history: History = field(default_factory=History)
 
     def lower(self, batched: bool, time_batched: bool) -> Derived:
         """The region over (t, states, captured values, slices of stacked weights). Raises LowerError."""
@@ -119,8 +126,15 @@ class FieldBody:
             scope, captures.lookup, {self.declaration.time.text: time, **arguments},
             frozenset(argument.name.text for argument in self.declaration.states),
         )  # fmt: skip
-        expressions = Expressions(frame, self.around.numbers, self.around.nets, self.around.call_net)
+        expressions = self._expressions(frame)
+        moving = {name: _node(value) for name, value in frame.names.items()}
+        late = Late(
+            name, self.declaration.time.text, moving, self.states, self.history,
+            lambda names: self._expressions(Frame(scope, captures.lookup, dict(names))), captures.held,
+        )  # fmt: skip
+        frame.late = late
         equations = self._equations(frame, expressions)
+        late.require_read()
         results = tuple(equations.drifts[state.name] for state in self.states)
         marked = tuple(equations.stiff.values())
         diffused = tuple(item.node for _, item in equations.diffusions)
@@ -136,7 +150,11 @@ class FieldBody:
         stacked = tuple(pair[1] for pair in scope.slices.values())
         noises = tuple(item.noise for item in self.noises.values())
         controls = tuple(captures.paths.values())
-        return Derived(region, tuple(captures.found), stacked, touches, self._terms(equations), noises, controls)
+        terms, late_nodes = self._terms(equations), tuple(late.found)
+        return Derived(region, tuple(captures.found), stacked, touches, terms, noises, controls, late_nodes)
+
+    def _expressions(self, frame: Frame) -> Expressions:
+        return Expressions(frame, self.around.numbers, self.around.nets, self.around.call_net)
 
     def _terms(self, equations: Equations) -> tuple[Term, ...]:
         places = {state.name: i for i, state in enumerate(self.states)}

@@ -19,6 +19,7 @@ from isocline_compiler.lower.called import scheme_called
 from isocline_compiler.lower.coefficients import with_coefficients
 from isocline_compiler.lower.conform import conform, spread
 from isocline_compiler.lower.controls import check_reach
+from isocline_compiler.lower.delays import History, past, require_followed
 from isocline_compiler.lower.expressions import Expressions, Solution
 from isocline_compiler.lower.faults import LowerError, Poisoned
 from isocline_compiler.lower.field_body import Around, FieldBody
@@ -63,14 +64,15 @@ class SolveLowering:
         """
         states = states_of(declaration, self.numbers)
         count = None if solve.samples is None else self.numbers.integer(solve.samples)
-        initial, apart = self._initial(solve, states, expressions, count)
         interval, times = self._interval(solve, expressions)
+        initial, apart = self._initial(solve, states, expressions, count, interval)
         scheme = scheme_called(solve.scheme, self.numbers, own=True) if solve.scheme is not None else None
         if scheme is not None:
             _check_steps(scheme, interval, times)
         if declaration.per_step and scheme is None:
             raise LowerError(messages.weights_per_step_without_scheme(solve.span, declaration.name.text))
-        body = FieldBody(self.around, declaration, states, scheme)
+        starts = {state.name: node for state, node in zip(states, initial, strict=True)}
+        body = FieldBody(self.around, declaration, states, scheme, History.of(solve, starts))
         batched = any(node.type.batched for node in initial) or (times is not None and times.type.batched)
         driven = bool(body.noises)
         derived = body.lower(batched or driven, times is not None and times.type.batched)
@@ -99,6 +101,7 @@ class SolveLowering:
             record = record.rebuilt(spec=replace(record.spec, kinds=noise_kinds(record)))
         if scheme is not None:
             _check_fit(scheme, record)
+        require_followed(record, derived.delayed, solve.span)
         node = with_coefficients(record, self.around.table).node()
         return Solution({state.name: pick(node, index) for index, state in enumerate(states)})
 
@@ -145,7 +148,7 @@ class SolveLowering:
         return count, ordering
 
     def _initial(
-        self, solve: Solve, states: Sequence[State], expressions: Expressions, count: int | None
+        self, solve: Solve, states: Sequence[State], expressions: Expressions, count: int | None, interval: Interval
     ) -> tuple[tuple[Node, ...], bool]:
         """The start of each state; and whether one of them has samples of its own: then all are for each of the `count`
         samples, (count batch, ...).
@@ -157,7 +160,11 @@ class SolveLowering:
         for state in states:
             if state.name not in given:
                 raise LowerError(messages.state_without_start(solve.span, state.name, solve.field.text))
-            nodes.append(_start(state, given[state.name].value, expressions, count))
+            binding = given[state.name]
+            if binding.time is None:
+                nodes.append(_start(state, binding.value, expressions, count))
+            else:
+                nodes.append(past(binding, _begin(interval, solve), expressions.within, state))
         apart = [node.op is MERGE_POINTS for node in nodes]
         if count is None or not any(apart):
             return tuple(nodes), False
@@ -225,6 +232,14 @@ def states_of(declaration: Field, numbers: Numbers) -> tuple[State, ...]:
         order = orders.get(argument.name.text, 1)
         found.extend(State(argument.name.text + "'" * k, shape) for k in range(order))
     return tuple(found)
+
+
+def _begin(interval: Interval, solve: Solve) -> Node:
+    """Where a history ends. Raises LowerError."""
+    if interval.times is None:
+        why = "its times come with each sample, or lie between jumps or observations"
+        raise LowerError(messages.delays_not_here(solve.span, solve.field.text, why))
+    return constant(interval.times[0])
 
 
 def _start(state: State, value: Expression, expressions: Expressions, count: int | None) -> Node:

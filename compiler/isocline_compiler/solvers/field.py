@@ -5,10 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from functools import cached_property
 from math import prod
+from operator import is_
 from typing import TypeAlias
 
 from isocline_compiler.derivatives.reverse_forward import jvp, push_forward
-from isocline_compiler.graph import ARGUMENT, Node, Nodes, Region, constant, leaf, substitute, value_of
+from isocline_compiler.graph import ARGUMENT, Node, Nodes, Region, constant, leaf, substitute, transform, value_of
+from isocline_compiler.graph.delay import DELAYED
 from isocline_compiler.graph.solve import Solve, SolveSpec, Term, TermKind
 from isocline_compiler.graph.tensor_type import TensorType
 from isocline_compiler.ops.arithmetic import MUL
@@ -19,6 +21,8 @@ from isocline_compiler.ops.shaping import RESHAPE, TRANSPOSE
 
 Stirred: TypeAlias = "tuple[Node | None, ...]"
 """One entry a state, None where nothing stirs it."""
+Recalling: TypeAlias = "Callable[[int, Node | float, Node, Node], Node]"
+"""(the place of a state, t, lag, the state up to the start) -> the state at t - lag."""
 
 
 def met(term: Term, g: Node, increment: Node, state: TensorType) -> Node:
@@ -67,9 +71,11 @@ class Field:
     A solve binds its captured values once, so that what they alone decide stays one node for all steps.
     """
 
-    def __init__(self, solve: Solve, rows: Nodes = ()) -> None:
+    def __init__(self, solve: Solve, rows: Nodes = (), recall: Recalling | None = None) -> None:
         self.solve = solve
         self.rows = rows
+        self._recall = recall
+        self._noted: tuple[Node | float, Nodes, Nodes] | None = None
         self.slopes_taken = 0
         self.diffusions = 0
         self._evaluated: dict[tuple[Node | float, ...], Nodes] = {}
@@ -83,7 +89,17 @@ class Field:
 
     def at(self, rows: Sequence[Node]) -> Field:
         """The field of one step, which reads these slices of the rows."""
-        return Field(self.solve, tuple(rows))
+        return Field(self.solve, tuple(rows), self._recall)
+
+    def recalling(self, recall: Recalling) -> Field:
+        """The same field, told what the states were at earlier times."""
+        return Field(self.solve, self.rows, recall)
+
+    def noting(self, t: Node | float, x: Nodes, slopes: Nodes) -> Field:
+        """The same field, which evaluates nothing at (t, x)."""
+        found = Field(self.solve, self.rows, self._recall)
+        found._noted = t, x, slopes
+        return found
 
     @property
     def spec(self) -> SolveSpec:
@@ -104,6 +120,8 @@ class Field:
 
     def part(self, places: Sequence[int], t: Node | float, x: Nodes) -> Nodes:
         """x' of the states at these places alone."""
+        if self._noted is not None and self._noted[0] is t and all(map(is_, self._noted[1], x)):
+            return tuple(self._noted[2][place] for place in places)
         self.slopes_taken += len(places)
         return self.filled([self._slopes[place] for place in places], t, x)
 
@@ -183,4 +201,14 @@ class Field:
         time = t if isinstance(t, Node) else constant(float(t))
         known = {self.solve.time: time, **dict(zip(self.solve.state_arguments, x, strict=True))}
         known |= dict(zip(self.solve.row_arguments, self.rows, strict=True))
-        return substitute(results, known)
+        recall = self._recall
+        if recall is None:
+            return substitute(results, known)
+
+        def visit(node: Node, inputs: Nodes) -> Node:
+            if node.op is not DELAYED:
+                return node.rebuilt(inputs)
+            now, lag, before = inputs
+            return recall(node.attrs["state"], t, lag, broadcast_like(before, now))
+
+        return transform(results, visit, known)

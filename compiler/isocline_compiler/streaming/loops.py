@@ -126,9 +126,9 @@ def loop_of(node: Node, choices: Mapping[str, Discretisation], span: Span | None
         names = tuple(str(item.attrs["name"]) for item in region.arguments[:count])
         return Loop(node, whole, names, count, whole.attrs["length"])
     solve = Solve.of(node)
-    choice = fitted(solve, choices[choice_of(node)])
-    per, keeps = _per_iteration(solve, choice, span), solve.spec.interval.everywhere
-    found = loop_parts(solve, replace(choice, segment=per))
+    per, keeps = _per_iteration(solve, choices[choice_of(node)], span), solve.spec.interval.everywhere
+    choice = fitted(solve, replace(choices[choice_of(node)], segment=per))
+    found = loop_parts(solve, choice)
     count = steps_of(solve, choice) // per
     if found is None:
         reason = f"the first of its {count} intervals gather what `{choice.scheme.name}` remembers"

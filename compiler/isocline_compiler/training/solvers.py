@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from itertools import pairwise
+from math import ceil, inf
 
-from isocline_compiler.graph import Graph, Node, everything
+from isocline_compiler.graph import Graph, Node, everything, value_of
 from isocline_compiler.graph.called import Called
+from isocline_compiler.graph.delay import delays_of, remembers
 from isocline_compiler.graph.solve import SOLVE, Solve, SolveSpec, choice_of, parts, spec_of
 from isocline_compiler.model import TrainingPlan
 from isocline_compiler.ops.noise import NOISE_LIKE
@@ -22,6 +25,7 @@ from isocline_compiler.training.reversible import ReversibleSteps
 from isocline_compiler.training.steering import Steering
 from isocline_compiler.vocabulary.options import ADAPTIVE, ADAPTIVE_WITH_NOISE
 from isocline_dsl.diagnostics import IsoclineError
+from isocline_dsl.messages import delays
 from isocline_dsl.messages import fitting as messages
 
 STEPS, SUBSTEPS = 64, 2
@@ -90,6 +94,8 @@ class TrainingSolver:
             return self.fixed
         driven = self.integrator.driven
         left = driven is not None and driven.misfit(Solve.of(node)) is None
+        if remembers(node):
+            return scheme_for_delays(node)
         return scheme_for_noise(node) if spec.noises and not left else None
 
     def notes(self, graph: Graph) -> tuple[str, ...]:
@@ -97,9 +103,10 @@ class TrainingSolver:
         found = {}
         for node in solves_of(graph):
             spec, named = spec_of(node), self.named(node)
-            if spec.noises and named not in (None, spec.scheme, self.fixed):
+            if named not in (None, spec.scheme, self.fixed):
+                what = "noise" if spec.noises else "delays"
                 found[spec.choice] = (
-                    f"no solver is named for the noise of `{spec.field}`: training steps it as by `solver {named}`"
+                    f"no solver is named for the {what} of `{spec.field}`: training steps it as by `solver {named}`"
                 )
         return tuple(found.values())
 
@@ -113,6 +120,9 @@ class TrainingSolver:
                 raise IsoclineError([what])
         if not left or named.span is None:
             return
+        late = next((node for node in left if remembers(node)), None)
+        if late is not None and self.fixed is None:
+            raise IsoclineError([delays.delays_need_steps(named.span, spec_of(late).field, named.name)])
         own = [node for node in left if takes(named, spec_of(node))]
         if self.fixed is None and self.integrator.driven is None:
             if all(spec_of(node).noises for node in left):
@@ -147,6 +157,17 @@ def scheme_for_noise(node: Node) -> Called:
         raise IsoclineError([reason(node.span)])
     intervals = _intervals(node)
     return Called(fitting[0].name, {"steps": intervals * max(SUBSTEPS, -(-STEPS // intervals))})
+
+
+def scheme_for_delays(node: Node) -> Called:
+    """Four stages, of a step that is no wider than the shortest delay that is known; as many in every interval."""
+    times, solve = spec_of(node).interval.times, Solve.of(node)
+    assert times is not None, "delays are followed between known times"
+    known = [value_of(item.inputs[1]) for item in delays_of(solve)]
+    least = min((float(lag) for lag in known if lag is not None), default=inf)
+    widest = max(b - a for a, b in pairwise(times))
+    each = max(SUBSTEPS, -(-STEPS // _intervals(node)), ceil(widest / least * (1 - 1e-9)))
+    return Called("rk4", {"steps": _intervals(node) * each})
 
 
 def _steps(choice: Called) -> int:

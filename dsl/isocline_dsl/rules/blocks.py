@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+from lark import Token
+
 from isocline_dsl import tree
 from isocline_dsl.rules.expressions import Expressions
 from isocline_dsl.rules.pieces import Children, Several, called, count_primes, identifier, nodes_of, of_kind, span_over
@@ -32,7 +34,8 @@ class Blocks(Expressions):
         return tree.Binding(identifier(c[0]), c[2], span=span_over(c))
 
     def initial(self, c: Children) -> tree.Binding:
-        return tree.Binding(identifier(c[0]), c[-1], count_primes(c), span=span_over(c))
+        times = [identifier(x) for x in c[1:-1] if isinstance(x, Token) and x.type == "NAME"]
+        return tree.Binding(identifier(c[0]), c[-1], count_primes(c), times[0] if times else None, span=span_over(c))
 
     def draw(self, c: Children) -> tree.Draw:
         type_, call = c[3] if isinstance(c[3], tuple) else (c[3], None)

@@ -96,6 +96,10 @@ class Expressions(Transformer[Token, Any]):
     def derivative(self, c: Children) -> tree.Derivative:
         return tree.Derivative(identifier(c[0]), len(c[1]), span=span_over(c))
 
+    def late_slope(self, c: Children) -> tree.Call:
+        slope = tree.Identifier(str(c[0]) + "'" * len(c[1]), span=span_over(c[:2]))
+        return tree.Call(slope, nodes_of(c), span=span_over(c))
+
     def number(self, c: Children) -> tree.Number:
         return tree.Number(str(c[0]), span=span_over(c))
 

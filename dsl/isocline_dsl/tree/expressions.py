@@ -147,12 +147,14 @@ class Range(Node):
 class Binding(Node):
     """`hare = first[0]`: in `from` of a solve or scan, and in the blocks `data` and `train`.
 
-    `q' = v0` (order 1), in a solve only: where the velocity of a state of second order starts.
+    `q' = v0` (order 1), in a solve only: where the velocity of a state of second order starts. `x(s) = cos(s)`, in a
+    solve only: where the state was at times `s` up to the start.
     """
 
     name: Identifier
     value: Expression
     order: int = 0
+    time: Identifier | None = None
 
 
 @dataclass(frozen=True)

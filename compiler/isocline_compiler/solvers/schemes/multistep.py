@@ -69,6 +69,11 @@ class Adams(Scheme):
     def __post_init__(self) -> None:
         object.__setattr__(self, "order", float(self.steps))
 
+    @property
+    def past(self) -> str:
+        """Across a corner of the slopes it is of order 2 at most."""
+        return "its slopes of earlier steps reach over the corners that a delay brings back" if self.steps > 2 else ""
+
     def advance(self, memory: Memory, field: Field, step: Step, x: Nodes) -> tuple[Memory, Nodes]:
         """One step; what is remembered are the slopes of the steps before, the latest first."""
         past: tuple[Past, ...] = memory or ()

@@ -55,6 +55,11 @@ class Rosenbrock(Solved):
                     condition = f"order {vertices(tree)} condition of the tree {show(tree)}"
                     raise ValueError(f"scheme {self.name}: {condition}: {found!r} instead of 1/{density(tree)}")
 
+    @property
+    def past(self) -> str:
+        """f_t is taken of what the field itself says of the time."""
+        return "it takes the derivative of the field with respect to the time, in which the past has a part"
+
     @cached_property
     def _matrices(self) -> tuple[Array, Array]:
         """alpha and Gamma: Gamma^-1 = I/gamma - C, alpha = A Gamma."""

@@ -9,6 +9,7 @@ from types import MappingProxyType
 from typing import Any, ClassVar, Literal, TypeAlias
 
 from isocline_compiler.graph import Array, Nodes
+from isocline_compiler.graph.delay import delays_of
 from isocline_compiler.graph.noise import NoiseKind
 from isocline_compiler.graph.solve import Solve
 from isocline_compiler.solvers.field import Field
@@ -57,6 +58,11 @@ class Scheme(ABC):
     """Whether it divides by the width of a step, or by that of one before."""
 
     @property
+    def past(self) -> str:
+        """Why its order does not hold where a field reads states at earlier times; nothing where it does."""
+        return ""
+
+    @property
     def title(self) -> str:
         """Its name, with the options that are not as they are by default."""
         said = {key: getattr(self, key, value) for key, value in self.options.items() if key not in COMMON}
@@ -90,6 +96,8 @@ class Scheme(ABC):
         spec = solve.spec
         if spec.noises and not self.normals:
             return lambda span: messages.scheme_does_not_fit(span, self.name, "the field has noise, and it knows none")
+        if self.past and delays_of(solve):
+            return lambda span: messages.scheme_does_not_fit(span, self.name, f"the field has delays, and {self.past}")
         if self.normals and not spec.noises:
             return lambda span: messages.scheme_does_not_fit(span, self.name, "it is for a field with noise")
         return None

@@ -10,6 +10,7 @@ from isocline_compiler.graph import INPUT, Graph, Node, Nodes, Region, at, subst
 from isocline_compiler.graph.collecting import uncollected
 from isocline_compiler.graph.scan import SCAN, closed
 from isocline_compiler.graph.solve import PICK, SOLVE, Solve, choice_of
+from isocline_compiler.solvers.delays import Remembering
 from isocline_compiler.solvers.grid import Discretisation, Grid
 from isocline_compiler.solvers.schemes.measured import Measured
 from isocline_compiler.solvers.schemes.resting import Resting
@@ -123,7 +124,7 @@ def fitted(solve: Solve, choice: Discretisation) -> Discretisation:
     if misfit is not None:
         raise IsoclineError([misfit(solve.span)])
     stepping = choice.scheme if isinstance(choice.grid, Grid) else Resting.of(choice.scheme)
-    return replace(choice, scheme=Measured.of(stepping, solve.spec))
+    return replace(choice, scheme=Remembering.of(Measured.of(stepping, solve.spec), solve, choice))
 
 
 __all__ = ["Unrolled", "fitted", "unroll"]

@@ -8,6 +8,7 @@ from typing import Literal, TypeAlias
 
 from isocline_compiler.graph import Graph, Nodes, everything
 from isocline_compiler.graph.solve import SOLVE, Solve
+from isocline_compiler.solvers.delays import recalled
 from isocline_compiler.solvers.grid import Discretisation
 from isocline_compiler.solvers.trajectory import Trajectory
 from isocline_compiler.solvers.unroll.laid_out import laid_out
@@ -43,19 +44,19 @@ class Form:
 
 
 def operations(solve: Solve, choice: Discretisation) -> int:
-    """Operations of all steps."""
-    return steps_of(solve, choice) * choice.scheme.cost(solve).nodes
+    """Operations of all steps, in the form that the choice names."""
+    return steps_of(solve, choice) * (choice.scheme.cost(solve).nodes + recalled(solve, choice))
 
 
 def _laid_out_cost(solve: Solve, choice: Discretisation, samples: int) -> float:
     """Loading grows with the operations, and so does each of them once the graph leaves the processor's cache."""
-    count = operations(solve, choice)
+    count = operations(solve, replace(choice, segment=None))
     return count * (1 + count / EVEN)
 
 
 def _loop_cost(solve: Solve, choice: Discretisation, samples: int) -> float:
     """A body stays in the cache; the loop itself costs as much as some operations."""
-    return operations(solve, choice) + EVEN
+    return operations(solve, replace(choice, segment=choice.segment or 1)) + EVEN
 
 
 def _can_loop(solve: Solve, choice: Discretisation) -> bool:
