@@ -15,6 +15,7 @@ import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import onnx
@@ -30,8 +31,11 @@ from isocline_compiler.derivatives.files import SEEDED
 from isocline_compiler.driver import dataset_of
 from isocline_compiler.graph.tensor_type import points_in
 from isocline_runtime.artifact import read_artifact
-from isocline_runtime.manifest import ATTRIBUTION_FILE, MODEL_FILE, Manifest, Port
+from isocline_runtime.feeds import Feed
+from isocline_runtime.manifest import ATTRIBUTION_FILE, MODEL_FILE, START_FILE, STEP_FILE, Manifest, Port
 from isocline_runtime.noises import draw_noise
+from isocline_runtime.replay import replayed
+from isocline_runtime.stream import run_plainly
 
 FILES = {example.name: example.file for example in EXAMPLES}
 TEXTS = ("every_scheme", "every_noise")
@@ -86,6 +90,23 @@ def cases_of(file: Path, folder: Path) -> Iterator[Case]:
     for seeded in (folder / f"{prefix}{MODEL_FILE}" for prefix, _ in SEEDED.values()):
         if seeded.is_file():
             yield Case(folder.name, seeded, {**inputs, **_seeds(seeded, inputs)}, {})
+    if manifest.stream is not None:
+        yield from stream_cases(folder, inputs)
+
+
+def stream_cases(folder: Path, inputs: Arrays) -> Iterator[Case]:
+    """The start of a stream, and the last of its steps, each with what the runtime feeds it."""
+    session = isocline.load(folder)
+    fed: list[Arrays] = []
+
+    def run(backend: Any, ports: Sequence[Port], feed: Feed) -> dict[str, Array]:
+        fed.append(dict(feed.arrays))
+        return run_plainly(backend, ports, feed)
+
+    own = {port.name: inputs[port.name] for port in session.inputs}
+    replayed(session.stepper(), run, own, None, range(SAMPLES) if session.noises else None)
+    yield Case(folder.name, folder / START_FILE, fed[0], {})
+    yield Case(folder.name, folder / STEP_FILE, fed[-1], {})
 
 
 def built_text(folder: Path, name: str) -> Path:

@@ -37,6 +37,7 @@ class Example:
 EXAMPLES = (
     Example("hare_lynx"),
     Example("load_forecast", fetch="examples.load_forecast.fetch"),
+    Example("live_load", fetch="examples.streaming.fetch", folder="streaming"),
     Example("digits", fetch="examples.digits.fetch"),
     Example("resnet", fetch="examples.digits.fetch"),
     Example("pendulum", fetch="examples.pendulum.simulate"),

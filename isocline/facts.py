@@ -31,9 +31,20 @@ def facts_of_model(model: Model) -> Facts:
         "fields": [_field(field, model.source, noises.get(field.name.text)) for field in _fields(model)],
         "ensemble": ensemble_facts(model),
         "solves": [_text(solve, model.source) for solve in _solves(model)],
+        "stream": _stream(model),
         "weights": [_weight(weight) for weight in weights],
         "trained_numbers": sum(math.prod(w.shape) for w in model.weights if w.role == "trained"),
     }
+
+
+def _stream(model: Model) -> Facts | None:
+    """Which outputs a step has, where one step at a time is asked for."""
+    from dataclasses import asdict
+
+    from isocline_compiler.streaming.outputs import outputs_of_steps
+
+    plan = model.deployment.stream
+    return None if plan is None else asdict(outputs_of_steps(model.graph, plan.loop, plan.span))
 
 
 def facts_of_error(error: IsoclineError) -> list[Facts]:

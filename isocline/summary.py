@@ -20,6 +20,7 @@ def certificate_lines(certificate: Facts) -> list[str]:
         *_errors(certificate),
         *stochastic_lines(certificate),
         ("parity", _parity(certificate)),
+        *_stream(certificate.get("stream")),
         *_posterior(certificate["posterior"]),
         ("finite", _finite(certificate["finite"])),
         *(("check", _check(check)) for check in certificate["checks"]),
@@ -64,6 +65,23 @@ def _order(item: Facts) -> str:
 def _parity(certificate: Facts) -> str:
     bound = _number(certificate["parity_bound"])
     return f"{_spreads(certificate['parity'])}  ({certificate['dtype']} against the float64 model, bound {bound})"
+
+
+def _stream(stream: Facts | None) -> Iterator[tuple[str, str]]:
+    """How far the steps one after another are from the whole, and what has no steps."""
+    if stream is None:
+        return
+    told = [
+        f"{name} {'the same bits' if name in stream['same'] else _number(error)}"
+        for name, error in stream["errors"].items()
+    ]
+    bound = _number(max(stream["bounds"].values()))
+    steps = f"{stream['steps']} steps of {stream['loop']}, {stream['samples']} samples, against the whole"
+    yield "stream", f"{', '.join(told)}  ({steps}, bound {bound})"
+    if stream["known"]:
+        yield "given", f"{', '.join(stream['known'])}: the whole is needed before the first step"
+    if stream["whole"]:
+        yield "no steps", f"{', '.join(stream['whole'])}: the whole path is needed"
 
 
 def _posterior(posterior: Facts) -> Iterator[tuple[str, str]]:

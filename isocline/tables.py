@@ -29,6 +29,7 @@ def model_lines(model: Model) -> Iterator[str]:
     yield from table("noise", [row for field in facts["fields"] for row in _noise_rows(field)])
     yield from table("ensemble", _ensemble_rows(facts["ensemble"]))
     yield from table("solves", [(text,) for text in facts["solves"]])
+    yield from table("stream", _stream_rows(facts["stream"]))
     yield from table("weights", [_weight_row(weight) for weight in facts["weights"]])
     yield f"{_counted(facts['trained_numbers'])} to train"
 
@@ -122,6 +123,15 @@ def _ensemble_rows(ensemble: Facts | None) -> list[Row]:
     samples = "1 sample" if ensemble["samples"] == 1 else f"{ensemble['samples']:,} samples"
     rows = [(f"keeps {item['layer']}", f"{_counted(item['numbers'])} a draw") for item in ensemble["kept"]]
     return [(samples if i == 0 else "", *row) for i, row in enumerate(rows)]
+
+
+def _stream_rows(stream: Facts | None) -> list[Row]:
+    if stream is None:
+        return []
+    said = (("every step gives", "along"), ("as if the path ended", "ends"), ("known with the start", "given"),
+            ("need the whole path", "whole"))  # fmt: skip
+    rows = [(words, ", ".join(stream[key])) for words, key in said if stream[key]]
+    return [("the steps of", stream["loop"]), *rows]
 
 
 def _weight_row(weight: Facts) -> Row:

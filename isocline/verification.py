@@ -17,6 +17,8 @@ from isocline_runtime.artifact import Trust, read_listed
 from isocline_runtime.manifest import MODEL_FILE, SAMPLES_FILE, Manifest
 from isocline_runtime.messages_run import no_certificate
 from isocline_runtime.named_arrays import read_npz
+from isocline_runtime.replay import replayed
+from isocline_runtime.stream import run_plainly
 
 Array = NDArray[Any]
 Arrays = Mapping[str, Array]
@@ -94,6 +96,7 @@ def verify(path: str | Path, *, trust: Trust = None) -> Verification:
     claims = (
         *_facts(session, manifest, certificate),
         *_errors(certificate, run_in_parts(session, inputs, stored.get("rows")), stored),
+        *_steps(session, certificate, inputs, stored.get("rows")),
         *_explanations(session, certificate, inputs),
         *_latency(session, certificate, inputs),
     )
@@ -150,6 +153,20 @@ def _errors(certificate: Mapping[str, Any], found: Arrays, stored: Arrays) -> It
         if name in certificate["deployed"]:
             stated = _maximum(certificate["deployed"], name)
             yield Claim(f"error of {name}", stated, largest_error(found[name], reference), SLACK * stated + bound)
+
+
+def _steps(session: Session, certificate: Mapping[str, Any], inputs: Arrays, rows: Array | None) -> Iterator[Claim]:
+    """The steps one after another against the whole, on some of the samples."""
+    stated = certificate["stream"]
+    if stated is None:
+        return
+    count = min(int(stated["samples"]), max((len(array) for array in inputs.values()), default=int(stated["samples"])))
+    some = _part(inputs, 0, count)
+    numbers = (np.arange(count) if rows is None else np.resize(rows, count)) if session.noises else None
+    whole = session.run(some, rows=numbers)
+    found = replayed(session.stepper(), run_plainly, some, None, numbers)
+    for name, error in stated["errors"].items():
+        yield Claim(f"steps of {name}", error, largest_error(found[name], whole[name]), stated["bounds"][name])
 
 
 def largest_error(found: Array, expected: Array) -> float:

@@ -245,13 +245,22 @@ class AttributionPlan:
 
 
 @dataclass(frozen=True)
+class StreamPlan:
+    """`stream path`: one step at a time, of the solve or scan of this name, or of the only one."""
+
+    loop: str | None = None
+    span: Span | None = None
+
+
+@dataclass(frozen=True)
 class DeploymentPlan:
     """The `deploy` block. `error` and `weak` belong to `auto`: of a stochastic model the strong error, or that of means
     over paths, where it is stated. `solver` is a fixed-step choice, or None for auto.
 
     `derivatives` are "adjoint" and "forward": files of the model's own derivative beside it. `unroll` is how many steps
     the body of a loop holds, "all" for no loops, "auto" for loops where a solve is large. `samples` are the members of
-    the ensemble in which noise that regularizes is kept; None where its expectation takes its place.
+    the ensemble in which noise that regularizes is kept; None where its expectation takes its place. `stream` asks for
+    the graph of one step besides.
     """
 
     solver: Called | None = None
@@ -268,6 +277,7 @@ class DeploymentPlan:
     derivatives: tuple[str, ...] = ()
     unroll: int | Literal["auto", "all"] = "auto"
     samples: int | None = None
+    stream: StreamPlan | None = None
     span: Span | None = None
 
 

@@ -8,6 +8,7 @@ optimise    the passes again: times and widths are numbers now
 emit        ONNX, checked
 explain     the same steps and their derivatives, where the file asks for attributions
 prove       what was emitted, against the reference, float64 and the author's checks
+stream      one step as a graph of its own, where the file asks for it, run against the whole
 write       the files, the manifest last
 """
 
@@ -22,17 +23,20 @@ from typing import Any
 
 import onnx
 
-from isocline_compiler.artifact.files import REPORT_FILE, manifest_of
+from isocline_compiler.artifact.files import REPORT_FILE, manifest_of, noises_of
 from isocline_compiler.artifact.folder import write_folder
 from isocline_compiler.artifact.samples import stored_samples
+from isocline_compiler.artifact.streams import stepper_of, stream_info
 from isocline_compiler.attribution.explain import StoredSamples, explain, sizes_of
 from isocline_compiler.backends.to_onnx import to_onnx
 from isocline_compiler.certify.attribution import missed_attributions, prove_attribution
-from isocline_compiler.certify.certificate import AttributionProof
+from isocline_compiler.certify.certificate import AttributionProof, Certificate, StreamProof
 from isocline_compiler.certify.derivatives import prove_derivative
+from isocline_compiler.certify.evaluation import Choices
 from isocline_compiler.certify.prove import Proving
 from isocline_compiler.certify.stochastic.kept import EnsembleProving, ensemble_of
 from isocline_compiler.certify.stochastic.prove import StochasticProving
+from isocline_compiler.certify.streamed import missed_steps, prove_stream
 from isocline_compiler.data import Dataset
 from isocline_compiler.derivatives.files import SEEDED
 from isocline_compiler.graph import Array, Fault, Graph
@@ -44,6 +48,7 @@ from isocline_compiler.report.whole import report_of
 from isocline_compiler.solvers.ensemble import EnsembleModel
 from isocline_compiler.solvers.unroll import unroll
 from isocline_compiler.solvers.unroll.forms import solves_of, with_forms
+from isocline_compiler.streaming.step import Asked, stream_graphs
 from isocline_dsl.diagnostics import Diagnostic, IsoclineError
 from isocline_runtime import Session, load
 from isocline_runtime.artifact import write_atomic
@@ -54,7 +59,10 @@ from isocline_runtime.manifest import (
     MODEL_FILE,
     SAMPLES_FILE,
     SIGNATURE_FILE,
+    START_FILE,
+    STEP_FILE,
     Manifest,
+    StreamInfo,
 )
 from isocline_runtime.seal import seal
 
@@ -130,7 +138,8 @@ def compile_model(
         )
         require(model, proving.missed(certificate))
         derived = tuple(differentiated(kind, proving, stepped, staging, progress) for kind in plan.derivatives)
-        certificate = replace(certificate, derivatives=derived)
+        stream, streamed = streaming(proving, choices, session, certificate, staging, progress)
+        certificate = replace(certificate, derivatives=derived, stream=streamed)
 
         write_atomic(staging / CERTIFICATE_FILE, certificate.to_json().encode())
         page = report_of(
@@ -139,7 +148,8 @@ def compile_model(
         )  # fmt: skip
         write_atomic(staging / REPORT_FILE, page.encode())
         write_atomic(staging / SAMPLES_FILE, stored_samples(proving, choices, certificate, session))
-        manifest = manifest_of(model, choices, staging, explanations, dataset.columns if dataset else {})
+        columns = dataset.columns if dataset else {}
+        manifest = manifest_of(model, choices, staging, explanations, columns, stream)
         if key is not None:
             write_atomic(staging / SIGNATURE_FILE, seal((staging / MANIFEST_FILE).read_bytes(), key))
     return Compiled(folder, manifest, json.loads(certificate.to_json()))
@@ -183,6 +193,25 @@ def differentiated(kind: str, proving: Proving, graph: Graph, staging: Path, pro
     proof = prove_derivative(model, kind, graph, load(file, allow_nonfinite=True), proving.samples)
     require(model, missed_attributions(model, (proof,)))
     return proof
+
+
+def streaming(
+    proving: Proving, choices: Choices, session: Session, certificate: Certificate, staging: Path, progress: Progress
+) -> tuple[StreamInfo | None, StreamProof | None]:
+    """Write `start.onnx` and `step.onnx` where the file asks for a stream, and run them. Raises IsoclineError."""
+    model, plan = proving.model, proving.model.deployment.stream
+    if plan is None:
+        return None, None
+    progress("streaming")
+    graphs = stream_graphs(Asked(optimise(bind(model.graph, proving.weights)), choices, plan.loop, plan.span))
+    emitted = {START_FILE: emit(model, {}, graphs.start), STEP_FILE: emit(model, {}, graphs.step)}
+    for name, content in emitted.items():
+        write_atomic(staging / name, content)
+    info = stream_info(model, graphs)
+    stepper = stepper_of(model, info, noises_of(model, choices), emitted)
+    proof = prove_stream(proving, session, stepper, certificate, graphs.known)
+    require(model, missed_steps(model, proof))
+    return info, proof
 
 
 def require(model: Model, missed: list[Diagnostic]) -> None:

@@ -14,6 +14,7 @@ from isocline.commands.attributing import attribute
 from isocline.commands.boundary import Front
 from isocline.commands.making import build, compile_, train
 from isocline.commands.sources import check, fmt
+from isocline.commands.streaming import stream
 from isocline.commands.verifying import verify
 
 app = typer.Typer(
@@ -52,6 +53,7 @@ COMMANDS = (
     (MAKING, "train", train),
     (MAKING, "compile", compile_),
     (USING, "run", run),
+    (USING, "stream", stream),
     (USING, "attribute", attribute),
     (USING, "show", show),
     (USING, "plot", plot),

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from isocline_runtime.messages import CATALOGUE as CATALOGUE
     from isocline_runtime.session import Session as Session
     from isocline_runtime.session import load as load
+    from isocline_runtime.stream import Stream as Stream
     from isocline_runtime.tables import read_inputs as read_inputs
     from isocline_runtime.tables import write_outputs as write_outputs
 
@@ -34,6 +35,7 @@ HOMES = {
     "manifest": ("Manifest", "NoiseInfo", "Port"),
     "messages": ("CATALOGUE",),
     "session": ("Session", "load"),
+    "stream": ("Stream",),
     "tables": ("read_inputs", "write_outputs"),
 }
 _HOME_OF = {name: module for module, names in HOMES.items() for name in names}

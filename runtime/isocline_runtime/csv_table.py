@@ -83,10 +83,11 @@ def read_csv(path: Path, content: bytes) -> CsvTable:
     try:
         return CsvTable(path, read_csv_text(content))
     except CsvFault as fault:
-        raise _input_error(path, fault) from None
+        raise input_error(path, fault) from None
 
 
-def _input_error(path: Path, fault: CsvFault) -> InputError:
+def input_error(path: Path, fault: CsvFault) -> InputError:
+    """What a user is told of a fault."""
     match fault:
         case Headless(line, cells):
             found = f"line {line} is {', '.join(cells[:4])}: numbers where the names of the columns should be"

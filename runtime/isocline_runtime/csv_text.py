@@ -66,7 +66,7 @@ def read_csv_text(content: bytes) -> CsvText:
     """The records in these bytes. Raises CsvFault."""
     records = _records(_decoded(content))
     line, columns = next(records, (1, ()))
-    _check_header(line, columns)
+    check_header(line, columns)
     rows, lines = [], []
     for line, cells in records:
         if len(cells) != len(columns):
@@ -106,7 +106,7 @@ def _records(text: str) -> Iterator[tuple[int, tuple[str, ...]]]:
     comments = _comment_lines(text)
     for _ in range(comments):
         stream.readline()
-    reader = csv.reader(stream, delimiter=_separator(text), strict=True)
+    reader = csv.reader(stream, delimiter=separator_of(text), strict=True)
     before = comments
     try:
         for cells in reader:
@@ -126,12 +126,14 @@ def _comment_lines(text: str) -> int:
     return count
 
 
-def _separator(text: str) -> str:
+def separator_of(text: str) -> str:
+    """The mark between the cells, as the header has it."""
     header = next((line for line in io.StringIO(text) if line.strip() and not line.startswith("#")), "")
     return next((mark for mark in SEPARATORS if mark in header), ",")
 
 
-def _check_header(line: int, columns: tuple[str, ...]) -> None:
+def check_header(line: int, columns: tuple[str, ...]) -> None:
+    """Names, each once. Raises CsvFault."""
     if columns and all(map(is_number, columns)):
         raise Headless(line, columns)
     for position, column in enumerate(columns):

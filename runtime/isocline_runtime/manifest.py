@@ -7,74 +7,30 @@ machine), so the same input compiles to the same bytes.
 from __future__ import annotations
 
 import json
-import math
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 from typing import Literal, TypeAlias
 
-FORMAT_VERSION = 2
-BATCH = "batch"
-DTYPES = ("float32", "float64", "int64", "bool")
+from isocline_runtime.port import BATCH as BATCH
+from isocline_runtime.port import Port as Port
+from isocline_runtime.port import require
+from isocline_runtime.stream_info import StreamInfo as StreamInfo
+
+FORMAT_VERSION = 3
 MANIFEST_FILE = "manifest.json"
 MODEL_FILE = "model.onnx"
 CERTIFICATE_FILE = "certificate.json"
 ATTRIBUTION_FILE = "attribute.onnx"
 SAMPLES_FILE = "samples.npz"
+STEP_FILE, START_FILE = "step.onnx", "start.onnx"
 SIGNATURE_FILE = "manifest.sig"
 ARTIFACT_FILES = frozenset(
     [
         MANIFEST_FILE, MODEL_FILE, CERTIFICATE_FILE, ATTRIBUTION_FILE, SAMPLES_FILE, SIGNATURE_FILE,
-        "report.html", f"adj_{MODEL_FILE}", f"fwd_{MODEL_FILE}",
+        "report.html", f"adj_{MODEL_FILE}", f"fwd_{MODEL_FILE}", STEP_FILE, START_FILE,
     ]
 )  # fmt: skip
 """Every name that a file of an artifact may have."""
-
-
-@dataclass(frozen=True)
-class Port:
-    """One input or output.
-
-    `shape` holds sizes and names of sizes; a leading "batch" is the number of samples. Values lie in the open
-    interval (low, high), None is unbounded. With `classes` = k the values are the labels 0..k-1. `columns` are those of
-    the data that the model was trained on, in the order of a sample's entries; none when there were no such data.
-    """
-
-    name: str
-    dtype: str
-    shape: tuple[int | str, ...]
-    unit: str | None = None
-    description: str | None = None
-    low: float | None = None
-    high: float | None = None
-    classes: int | None = None
-    columns: tuple[str, ...] = ()
-
-    def __post_init__(self) -> None:
-        _require(bool(self.name), "a port needs a name")
-        _require(self.dtype in DTYPES, f"dtype {self.dtype!r}: expected one of {', '.join(DTYPES)}")
-        _require(all(_is_size(size) for size in self.shape), "a size is a number from 0 or a name")
-        _require(BATCH not in self.shape[1:], '"batch" stands first in a shape')
-        bounds = [bound for bound in (self.low, self.high) if bound is not None]
-        _require(all(math.isfinite(bound) for bound in bounds), "bounds are finite; null is unbounded")
-        _require(bounds == sorted(set(bounds)), "low must be below high")
-        _require(self.classes is None or (self.classes > 0 and self.dtype == "int64"), "classes need int64")
-        _require(len(set(self.columns)) == len(self.columns), "a column is there twice")
-        entries = math.prod(size for size in self.sample_shape if isinstance(size, int))
-        _require(not self.columns or entries == len(self.columns), "there is one column for each entry")
-
-    @property
-    def batched(self) -> bool:
-        """Whether the first axis counts samples."""
-        return self.shape[:1] == (BATCH,)
-
-    @property
-    def sample_shape(self) -> tuple[int | str, ...]:
-        """The shape of one sample: without the batch axis."""
-        return self.shape[1:] if self.batched else self.shape
-
-    def __str__(self) -> str:
-        sizes = ", ".join(map(str, self.shape))
-        return f"{self.dtype}[{sizes}]" if self.shape else self.dtype
 
 
 @dataclass(frozen=True)
@@ -93,15 +49,6 @@ class SolveInfo:
     evaluations: int
     nodes: int | None = None
     segment: int | None = None
-
-
-@dataclass(frozen=True)
-class StatePair:
-    """For streaming: the input that takes the state, the output with the next, the input of the first."""
-
-    input: str
-    output: str
-    initial: str | None = None
 
 
 Distribution: TypeAlias = Literal["normal", "poisson", "stable", "uniform", "bernoulli"]
@@ -137,25 +84,25 @@ class NoiseInfo:
     probability: float | None = None
 
     def __post_init__(self) -> None:
-        _require(bool(self.name), "a noise needs a name")
-        _require(self.distribution in DISTRIBUTIONS, f"distribution {self.distribution!r}: {_any_of(DISTRIBUTIONS)}")
-        _require(self.ordering in ORDERINGS, f"ordering {self.ordering!r}: {_any_of(ORDERINGS)}")
-        _require(self.dtype in ("float32", "float64"), f"dtype {self.dtype!r}: {_any_of(('float32', 'float64'))}")
+        require(bool(self.name), "a noise needs a name")
+        require(self.distribution in DISTRIBUTIONS, f"distribution {self.distribution!r}: {_any_of(DISTRIBUTIONS)}")
+        require(self.ordering in ORDERINGS, f"ordering {self.ordering!r}: {_any_of(ORDERINGS)}")
+        require(self.dtype in ("float32", "float64"), f"dtype {self.dtype!r}: {_any_of(('float32', 'float64'))}")
         points = {"lattice": 2**20, "antithetic_lattice": 2**21}.get(self.ordering, 2**24)
         for size, least, most in (
             ("stream", 0, 2**32 - 1), ("samples", 1, points), ("steps", 0, 2**20), ("channels", 1, 2**20),
             ("entries", 1, self.channels),
         ):  # fmt: skip
-            _require(least <= getattr(self, size) <= most, f"{size} lies between {least} and {most}")
-        _require(self.channels % self.entries == 0, "channels are a multiple of entries")
+            require(least <= getattr(self, size) <= most, f"{size} lies between {least} and {most}")
+        require(self.channels % self.entries == 0, "channels are a multiple of entries")
         stable, jumping = self.distribution == "stable", self.distribution == "poisson"
-        _require(stable == (self.alpha is not None), "stable numbers have an alpha, others have none")
-        _require(self.alpha is None or 0.1 <= self.alpha <= 2, "alpha lies between 0.1 and 2")
-        _require(not (stable and self.lattice), "stable numbers have no lattice")
-        _require(len(self.rates) in ((1, self.steps) if jumping else (0,)), "counts have one rate, or one a step")
-        _require((self.distribution == "bernoulli") == (self.probability is not None), "0 and 1 have a probability")
-        _require(self.probability is None or 0 <= self.probability <= 1, "a probability lies between 0 and 1")
-        _require(all(0 <= rate <= 2**23 for rate in self.rates), f"a rate lies between 0 and {2**23}")
+        require(stable == (self.alpha is not None), "stable numbers have an alpha, others have none")
+        require(self.alpha is None or 0.1 <= self.alpha <= 2, "alpha lies between 0.1 and 2")
+        require(not (stable and self.lattice), "stable numbers have no lattice")
+        require(len(self.rates) in ((1, self.steps) if jumping else (0,)), "counts have one rate, or one a step")
+        require((self.distribution == "bernoulli") == (self.probability is not None), "0 and 1 have a probability")
+        require(self.probability is None or 0 <= self.probability <= 1, "a probability lies between 0 and 1")
+        require(all(0 <= rate <= 2**23 for rate in self.rates), f"a rate lies between 0 and {2**23}")
 
     @property
     def antithetic(self) -> bool:
@@ -199,7 +146,7 @@ class AttributionResult:
     of: str | None = None
 
     def __post_init__(self) -> None:
-        _require(self.kind in RESULT_KINDS, f"kind {self.kind!r}: expected one of {', '.join(RESULT_KINDS)}")
+        require(self.kind in RESULT_KINDS, f"kind {self.kind!r}: expected one of {', '.join(RESULT_KINDS)}")
 
 
 @dataclass(frozen=True)
@@ -233,9 +180,9 @@ class AttributionInfo:
 
     def __post_init__(self) -> None:
         inputs, outputs = {port.name for port in self.inputs}, {port.name for port in self.outputs}
-        _require(inputs.issuperset(self.noise), "noise names an input that is not there")
-        _require(inputs.issuperset(item.index for item in self.explained), "an index names no input")
-        _require(outputs == {item.name for item in self.results}, "every output is a result")
+        require(inputs.issuperset(self.noise), "noise names an input that is not there")
+        require(inputs.issuperset(item.index for item in self.explained), "an index names no input")
+        require(outputs == {item.name for item in self.results}, "every output is a result")
 
 
 @dataclass(frozen=True)
@@ -246,8 +193,8 @@ class FileInfo:
     bytes: int
 
     def __post_init__(self) -> None:
-        _require(len(self.sha256) == 64 and set(self.sha256) <= set("0123456789abcdef"), "not a sha256 in hex")
-        _require(self.bytes >= 0, "a size is not negative")
+        require(len(self.sha256) == 64 and set(self.sha256) <= set("0123456789abcdef"), "not a sha256 in hex")
+        require(self.bytes >= 0, "a size is not negative")
 
 
 @dataclass(frozen=True)
@@ -255,7 +202,8 @@ class Manifest:
     """An artifact's signature, its solves and its files. `producer` is the version of the compiler.
 
     `inputs` are the user's; `noises` are those that the runtime draws, and stand behind them in the model.
-    `source_sha256` is that of the `.dyn` text; `attribution` says what `attribute.onnx` holds, where there is one.
+    `source_sha256` is that of the `.dyn` text; `attribution` says what `attribute.onnx` holds, where there is one, and
+    `stream` what `step.onnx` and `start.onnx` hold.
     """
 
     name: str
@@ -268,31 +216,33 @@ class Manifest:
     solves: tuple[SolveInfo, ...]
     files: dict[str, FileInfo]
     source_sha256: str
-    state_pairs: tuple[StatePair, ...] = ()
     noises: tuple[NoiseInfo, ...] = ()
     attribution: AttributionInfo | None = None
+    stream: StreamInfo | None = None
     format_version: int = FORMAT_VERSION
 
     def __post_init__(self) -> None:
         noises = [noise.name for noise in self.noises]
         _require_distinct("input", [*(port.name for port in self.inputs), *noises])
         _require_distinct("output", (port.name for port in self.outputs))
-        _require(bool(self.outputs), "a model has at least one output")
-        _require(self.dtype in ("float32", "float64"), f"dtype {self.dtype!r}: expected float32 or float64")
-        _require(MODEL_FILE in self.files, f"files must list {MODEL_FILE}")
-        _require(
+        require(bool(self.outputs), "a model has at least one output")
+        require(self.dtype in ("float32", "float64"), f"dtype {self.dtype!r}: expected float32 or float64")
+        require(MODEL_FILE in self.files, f"files must list {MODEL_FILE}")
+        require(
             (ATTRIBUTION_FILE in self.files) == (self.attribution is not None),
             f"{ATTRIBUTION_FILE} is described",
         )
-        _require(SIGNATURE_FILE not in self.files, f"files cannot list {SIGNATURE_FILE}, which signs them")
-        _require(MANIFEST_FILE not in self.files, f"files cannot list {MANIFEST_FILE} itself")
-        inputs = {port.name for port in self.inputs}
-        _require(inputs.issuperset(pair.input for pair in self.state_pairs), "a state pair names no input")
+        require(SIGNATURE_FILE not in self.files, f"files cannot list {SIGNATURE_FILE}, which signs them")
+        require(MANIFEST_FILE not in self.files, f"files cannot list {MANIFEST_FILE} itself")
+        require(
+            (STEP_FILE in self.files) == (START_FILE in self.files) == (self.stream is not None),
+            f"{STEP_FILE} and {START_FILE} are described",
+        )
         explained = {port.name: port for port in self.attribution.inputs} if self.attribution else {}
         for noise in self.noises:
             also = explained.get(noise.name)
             same = also is None or (also.dtype, also.shape[1:]) == (noise.dtype, noise.port().shape[1:])
-            _require(same, f"the noise {noise.name!r} is another in {ATTRIBUTION_FILE}")
+            require(same, f"the noise {noise.name!r} is another in {ATTRIBUTION_FILE}")
 
 
 def to_json(manifest: Manifest) -> str:
@@ -310,17 +260,8 @@ def _any_of(words: Iterable[str]) -> str:
     return f"expected one of {', '.join(words)}"
 
 
-def _is_size(size: int | str) -> bool:
-    return bool(size) if isinstance(size, str) else size >= 0
-
-
-def _require(condition: bool, reason: str) -> None:
-    if not condition:
-        raise ValueError(reason)
-
-
 def _require_distinct(kind: str, names: Iterable[str]) -> None:
     seen: set[str] = set()
     for name in names:
-        _require(name not in seen, f"two {kind}s are named {name!r}")
+        require(name not in seen, f"two {kind}s are named {name!r}")
         seen.add(name)

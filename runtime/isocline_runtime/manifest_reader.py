@@ -25,8 +25,8 @@ from isocline_runtime.manifest import (
     NoiseInfo,
     Port,
     SolveInfo,
-    StatePair,
 )
+from isocline_runtime.stream_info import StatePair, StreamInfo, StreamOutput, StreamSequence
 
 
 @dataclass(frozen=True)
@@ -192,7 +192,24 @@ _solve = _record(
         "segment": _optional(_integer),
     },
 )
-_state_pair = _record(StatePair, {"input": _text, "output": _text, "initial": _optional(_text)})
+_state_pair = _record(StatePair, {"input": _text, "output": _text, "initial": _text})
+_sequence = _record(
+    StreamSequence,
+    {
+        "name": _text, "axis": _integer, "window": _integer, "begin": _integer, "stride": _integer,
+        "entries": _many(_integer),
+    },
+)  # fmt: skip
+_along = _record(StreamOutput, {"name": _text, "axis": _optional(_integer)})
+_stream = _record(
+    StreamInfo,
+    {
+        "loop": _text, "start_inputs": _many(_port), "start_outputs": _many(_port), "step_inputs": _many(_port),
+        "step_outputs": _many(_port), "states": _many(_state_pair), "held": _many(_text),
+        "sequences": _many(_sequence), "outputs": _many(_along), "given": _many(_text), "first": _many(_text),
+        "whole": _many(_text), "steps": _optional(_integer), "behind": _integer, "per": _integer,
+    },
+)  # fmt: skip
 _noise_record = _record(
     NoiseInfo,
     {
@@ -265,8 +282,8 @@ _manifest = _record(
         "solves": _many(_solve),
         "files": _by_name(_file),
         "source_sha256": _text,
-        "state_pairs": _many(_state_pair),
         "noises": _many(_noise),
         "attribution": _optional(_attribution),
+        "stream": _optional(_stream),
     },
 )

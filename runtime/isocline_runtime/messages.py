@@ -11,6 +11,7 @@ from types import MappingProxyType
 from isocline_runtime import messages_artifact as artifact
 from isocline_runtime import messages_input as given
 from isocline_runtime import messages_run as run
+from isocline_runtime import messages_stream as stream
 from isocline_runtime import messages_table as table
 from isocline_runtime.errors import RuntimeFault
 
@@ -79,5 +80,9 @@ CATALOGUE: Mapping[str, Callable[..., RuntimeFault]] = MappingProxyType(
         "E783": run.out_of_time,
         "E784": run.out_of_memory,
         "E785": run.no_certificate,
+        "E790": stream.no_stream,
+        "E791": stream.past_the_end,
+        "E792": stream.not_a_state,
+        "E793": stream.other_batch,
     }
 )

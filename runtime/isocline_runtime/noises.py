@@ -35,11 +35,21 @@ class Asked:
 
 def draw_noise(info: NoiseInfo, seed: int, rows: Rows) -> Array:
     """The numbers of one noise, (rows, samples, steps, channels), in its dtype."""
+    return draw_steps(info, seed, rows, 0, info.steps)
+
+
+def draw_steps(info: NoiseInfo, seed: int, rows: Rows, first: int, count: int) -> Array:
+    """The numbers of so many steps from the `first` on. The points of a lattice depend on all steps: of a noise with
+    one they are drawn together.
+    """
+    if info.lattice and count < info.steps:
+        return np.ascontiguousarray(draw_noise(info, seed, rows)[:, :, first : first + count])
     draws = Draws(
-        seed, info.stream, info.samples, info.steps, info.channels, antithetic=info.antithetic, lattice=info.lattice
-    )
+        seed, info.stream, info.samples, count, info.channels, first_step=first, antithetic=info.antithetic,
+        lattice=info.lattice,
+    )  # fmt: skip
     if info.distribution == "poisson":
-        rates = info.rates if len(info.rates) == 1 else np.array(info.rates)[:, None]
+        rates = info.rates if len(info.rates) == 1 else np.array(info.rates)[first : first + count, None]
         return poisson(draws, rows, rates, info.dtype)
     if info.alpha is not None:
         return stable(draws, rows, info.alpha, info.dtype)

@@ -33,6 +33,7 @@ from isocline_runtime.narrowed import bound_of, measured_of, moved_most
 from isocline_runtime.noises import Asked, Noises, Rows, check_seed, is_one
 from isocline_runtime.provider import CPU, failing_node, open_session, plain_reason, run_options
 from isocline_runtime.signature import check_signature, read_ports
+from isocline_runtime.stream import Stepper, Stream
 
 SHOWN = 6
 """Ports that the text of a session lists."""
@@ -145,6 +146,7 @@ class Session:
         # The bytes are in the backend; the place stays where it was when the process changes its folder.
         self._artifact = Artifact(artifact.path.absolute(), b"", artifact.manifest)
         self._attributor: Attributor | None = None
+        self._stepper: Stepper | None = None
         self._measured = measured_of(artifact.certificate)
 
     def run(
@@ -264,6 +266,35 @@ class Session:
             limits = self._limits
             self._attributor = Attributor(self._artifact, self.providers, limits)
         return self._attributor
+
+    def stream(
+        self,
+        inputs: Inputs = None,
+        /,
+        *,
+        seed: int | None = None,
+        rows: Rows = None,
+        batch: int | None = None,
+        **named: ArrayLike,
+    ) -> Stream:
+        """The model one step at a time, before its first step: `stream.step(xs=...)` then gives the outputs of each.
+
+        `inputs` are those that do not change from step to step, and of those that do the entries that the start reads.
+        Samples, `seed` and `rows` are as in `run`; where no input says how many samples there are, `batch` does.
+        Raises E790 when the artifact has no step, InputError.
+        """
+        given = {**(inputs or {}), **named}
+        return Stream.start(self.stepper(), self._run, given, seed, rows, batch)
+
+    def resume(self, path: str | os.PathLike[str]) -> Stream:
+        """The stream whose state `Stream.save` wrote, where it was. Raises E790, InputError E792."""
+        return Stream.load(self.stepper(), self._run, path)
+
+    def stepper(self) -> Stepper:
+        """`start.onnx` and `step.onnx`, opened on first use. Raises E790 when the artifact has none, ArtifactError."""
+        if self._stepper is None:
+            self._stepper = Stepper.of(self._artifact, self.providers, self._limits)
+        return self._stepper
 
     def _run(self, backend: Any, ports: Sequence[Port], feed: Feed) -> dict[str, NDArray[Any]]:
         """The outputs of a checked call, which are finite unless they need not be."""

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 import isocline
-from benchmarks.conformance import BOUND, SAMPLES, Case, measured, reference_of
+from benchmarks.conformance import BOUND, SAMPLES, Case, cases_of, measured, reference_of
 from benchmarks.engines import Engine, engines
 from tests.conftest import DECAY
 
@@ -43,3 +43,29 @@ def test_a_wrong_or_absent_engine_is_seen(case: Case) -> None:
     assert not measured(wrong, case, reference).agrees
     absent = Engine("absent", None, lambda model, feeds: {})
     assert str(measured(absent, case, reference)) == "not installed"
+
+
+STREAM = """dyn 1
+model driven
+input x0: real[2] in (-1, 1); input us: real[11] in (-1, 1)
+control u = linear(us, step=0.1)
+field f(t, x: real[2]) { x' = -x + u(t)*sin(t) }
+path = solve f from x = x0 at 0..1 step 0.1
+output path
+deploy { solver ab3(steps=20); stream }
+"""
+
+
+@pytest.fixture(scope="module")
+def stream(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Case]:
+    folder = tmp_path_factory.mktemp("stream")
+    (folder / "driven.dyn").write_text(STREAM)
+    isocline.compile(folder / "driven.dyn", out=folder / "out")
+    return {case.model.name: case for case in cases_of(folder / "driven.dyn", folder / "out")}
+
+
+@pytest.mark.parametrize("engine", LOCAL, ids=lambda engine: engine.name)
+@pytest.mark.parametrize("file", ["start.onnx", "step.onnx"])
+def test_an_engine_takes_a_step(engine: Engine, file: str, stream: dict[str, Case]) -> None:
+    found = measured(engine, stream[file], reference_of(stream[file]))
+    assert found.agrees, str(found)

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import onnx
@@ -44,19 +44,13 @@ def make_linear() -> onnx.ModelProto:
     )
 
 
-def make_manifest(files: dict[str, bytes]) -> Manifest:
-    return Manifest(
-        name="hare",
-        description="a test",
-        inputs=INPUTS,
-        outputs=OUTPUTS,
-        producer="isocline 0.1.0",
-        opset=18,
-        dtype="float32",
-        solves=(SolveInfo("populations", "rk4", 2, (0.0, 0.5, 1.0), 8, 40),),
-        files={name: describe_file(content) for name, content in files.items()},
-        source_sha256="0" * 64,
-    )
+def make_manifest(files: dict[str, bytes], **fields: Any) -> Manifest:
+    usual: dict[str, Any] = {
+        "name": "hare", "description": "a test", "inputs": INPUTS, "outputs": OUTPUTS, "producer": "isocline 0.1.0",
+        "opset": 18, "dtype": "float32", "solves": (SolveInfo("populations", "rk4", 2, (0.0, 0.5, 1.0), 8, 40),),
+        "files": {name: describe_file(content) for name, content in files.items()}, "source_sha256": "0" * 64,
+    }  # fmt: skip
+    return Manifest(**{**usual, **fields})
 
 
 WriteArtifact = Callable[..., Path]
@@ -72,7 +66,7 @@ def write_artifact(tmp_path: Path) -> WriteArtifact:
         files = {"model.onnx": (model or make_linear()).SerializeToString(), **(extra or {})}
         for name, content in files.items():
             (folder / name).write_bytes(content)
-        manifest = replace(make_manifest(files), **fields)
+        manifest = make_manifest(files, **fields)
         (folder / "manifest.json").write_text(to_json(manifest), encoding="utf-8")
         return folder
 

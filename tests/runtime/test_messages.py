@@ -8,11 +8,11 @@ import re
 
 import pytest
 
-from isocline_runtime import messages_artifact, messages_input, messages_run, messages_table
+from isocline_runtime import messages_artifact, messages_input, messages_run, messages_stream, messages_table
 from isocline_runtime.errors import RuntimeFault
 from isocline_runtime.messages import CATALOGUE
 
-MODULES = (messages_artifact, messages_input, messages_run, messages_table)
+MODULES = (messages_artifact, messages_input, messages_run, messages_stream, messages_table)
 
 
 @pytest.mark.parametrize("code", CATALOGUE)

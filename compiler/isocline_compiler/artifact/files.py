@@ -29,6 +29,7 @@ from isocline_runtime.manifest import (
     Manifest,
     NoiseInfo,
     SolveInfo,
+    StreamInfo,
     to_json,
 )
 from isocline_runtime.manifest import Port as ManifestPort
@@ -44,14 +45,15 @@ def manifest_of(
     folder: Path,
     explanations: ExplanationGraph | None = None,
     columns: Mapping[str, tuple[str, ...]] = NO_COLUMNS,
+    stream: StreamInfo | None = None,
 ) -> Manifest:
     """The manifest of the files in `folder`, written there too; `columns` are those that inputs were trained on."""
     deployment = model.deployment
     manifest = Manifest(
         name=model.name,
         description=model.description,
-        inputs=tuple(_trained_on(_port(port, deployment.dtype, deployment.batch), columns) for port in model.inputs),
-        outputs=tuple(_port(port, deployment.dtype, deployment.batch) for port in model.outputs),
+        inputs=tuple(_trained_on(port_of(port, deployment.dtype, deployment.batch), columns) for port in model.inputs),
+        outputs=tuple(port_of(port, deployment.dtype, deployment.batch) for port in model.outputs),
         producer=f"isocline {version('isocline')}",
         opset=deployment.opset,
         dtype=deployment.dtype,
@@ -60,6 +62,7 @@ def manifest_of(
         source_sha256=hashlib.sha256(model.source.text.encode()).hexdigest(),
         attribution=None if explanations is None else attribution_info(model, explanations),
         noises=noises_of(model, choices),
+        stream=stream,
     )
     write_atomic(folder / MANIFEST_FILE, to_json(manifest).encode())
     return manifest
@@ -97,7 +100,8 @@ def _trained_on(port: ManifestPort, columns: Mapping[str, tuple[str, ...]]) -> M
     return replace(port, columns=found) if fits else port
 
 
-def _port(port: Port, dtype: str, batch: int | None) -> ManifestPort:
+def port_of(port: Port, dtype: str, batch: int | None) -> ManifestPort:
+    """A port of the model as the manifest has it."""
     low, high = port.bounds or (None, None)
     return ManifestPort(
         name=port.name,
@@ -116,16 +120,17 @@ def attribution_info(model: Model, explanations: ExplanationGraph) -> Attributio
     own = {port.name: port for port in model.inputs}
     deployment = model.deployment
     inputs = (
-        _port(own[name], deployment.dtype, deployment.batch) if name in own else _value(name, node, deployment)
+        port_of(own[name], deployment.dtype, deployment.batch) if name in own else value_port(name, node, deployment)
         for name, node in ((str(leaf.attrs["name"]), leaf) for leaf in explanations.graph.inputs)
     )
-    outputs = (_value(name, node, deployment) for name, node in explanations.graph.outputs.items())
+    outputs = (value_port(name, node, deployment) for name, node in explanations.graph.outputs.items())
     return AttributionInfo(
         tuple(inputs), tuple(outputs), explanations.explained, explanations.results, explanations.noise
     )
 
 
-def _value(name: str, node: Node, deployment: DeploymentPlan) -> ManifestPort:
+def value_port(name: str, node: Node, deployment: DeploymentPlan) -> ManifestPort:
+    """The port of a value that the file does not declare."""
     shape = tuple((deployment.batch or BATCH) if size == BATCH else size for size in node.shape)
     return ManifestPort(name, "int64" if node.type.kind == "int" else deployment.dtype, shape)
 

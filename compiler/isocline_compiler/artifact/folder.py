@@ -107,5 +107,7 @@ def _load(folder: Path) -> None:
         session = load(folder)
         if session.manifest is not None and session.manifest.attribution is not None:
             session.attributor()
+        if session.manifest is not None and session.manifest.stream is not None:
+            session.stepper()
     except RuntimeFault as fault:
         raise IsoclineError([messages.written_folder_unreadable(folder, fault.message)]) from None

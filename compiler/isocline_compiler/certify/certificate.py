@@ -86,6 +86,25 @@ class AttributionProof:
 
 
 @dataclass(frozen=True)
+class StreamProof:
+    """`steps` of `step.onnx` one after another, on so many `samples`, against what `model.onnx` gives at once.
+
+    `errors` are the largest by output, relative as all others, `bounds` what they may be, `same` the outputs that agree
+    bit for bit. `whole` are the outputs that no step has, because they need the whole path, `known` the inputs that
+    have to be given whole before the first step.
+    """
+
+    loop: str
+    steps: int
+    samples: int
+    errors: Mapping[str, float]
+    bounds: Mapping[str, float]
+    same: tuple[str, ...]
+    whole: tuple[str, ...]
+    known: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
 class Certificate:
     """Everything is relative unless it says otherwise; `definition` says relative to what.
 
@@ -100,7 +119,8 @@ class Certificate:
     ones is not known. `finite` is whether every output is proved to be a finite number for every input within its
     bounds. `posterior` bounds how far a third solution is from the exact one, and says how far the reference is from
     that. `proofs` are the checks of the file that were proved of the equations. `stochastic` is what is proved where
-    noise drives a solve: there is no reference then but finer grids on the same paths.
+    noise drives a solve: there is no reference then but finer grids on the same paths. `stream` is what the steps of a
+    stream were compared with.
     """
 
     model: str
@@ -139,6 +159,7 @@ class Certificate:
     dtype: str = "float32"
     definition: str = DEFINITION
     stochastic: Stochastic | None = None
+    stream: StreamProof | None = None
 
     def to_json(self) -> str:
         """Indented JSON; numbers that are not finite become null, since JSON has no other word for them."""

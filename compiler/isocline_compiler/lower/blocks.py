@@ -22,10 +22,11 @@ from isocline_compiler.lower.settings import Settings
 from isocline_compiler.lower.solves import MOST_SAMPLES
 from isocline_compiler.lower.values import FileValues, excerpt
 from isocline_compiler.lower.weights import LayerScope
-from isocline_compiler.model import AttributionPlan, Check, DataBinding, DataPlan, DeploymentPlan
+from isocline_compiler.model import AttributionPlan, Check, DataBinding, DataPlan, DeploymentPlan, StreamPlan
+from isocline_compiler.streaming.loops import chosen_loop
 from isocline_compiler.vocabulary.options import ADAPTIVE, MISSING, SPLITS
 from isocline_dsl import messages
-from isocline_dsl.diagnostics import Source
+from isocline_dsl.diagnostics import IsoclineError, Source
 from isocline_dsl.messages import calls, data, ensemble, noise, training
 from isocline_dsl.tree import (
     Attribution,
@@ -164,11 +165,12 @@ class DeployLowering:
             "derivatives": lambda: read.words("derivatives", DERIVATIVES),
             "unroll": self._unroll,
             "samples": self._samples,
+            "stream": self._stream,
         }
 
     def _not_yet(self) -> Iterator[tuple[Span, str]]:
         """What the language has and this version does not compile."""
-        for key in ("stream", "bound", "target"):
+        for key in ("bound", "target"):
             yield from ((item.span, f"`{key}`") for item in self.settings.all(key))
 
     def _unroll(self) -> int | str:
@@ -187,6 +189,21 @@ class DeployLowering:
             value = self.settings.value("samples")
             raise LowerError(noise.samples_out_of_range(value.span if value else None, count, MOST_SAMPLES))
         return count
+
+    def _stream(self) -> StreamPlan | None:
+        """`stream`, or `stream NAME`: of which solve or scan the steps are. Raises LowerError."""
+        for setting in self.settings.all("stream"):
+            named = setting.values[0] if setting.values else None
+            if len(setting.values) > 1 or not isinstance(named, Name | None):
+                found = f"{len(setting.values)} values" if len(setting.values) > 1 else "an expression"
+                raise LowerError(messages.setting_value(setting.span, "stream", found, "the name of a solve or a scan"))
+            if not self.values.mistakes.found and not self.values.mistakes.poisoned:
+                try:
+                    chosen_loop(Graph((), self.outputs), named.text if named else None, setting.span)
+                except IsoclineError as error:
+                    raise LowerError(error.diagnostics[0]) from None
+            return StreamPlan(named.text if named else None, setting.span)
+        return None
 
     def _check_ensemble(
         self, samples: int | None, solver: Called | None, attributions: Iterable[AttributionPlan], mistakes: Mistakes

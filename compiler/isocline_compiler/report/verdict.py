@@ -26,6 +26,7 @@ def proofs(certificate: Certificate, of: tuple[str, ...] | None = None) -> list[
     """Parity, discretisation of the outputs `of`, stability, finite outputs, the checks, as far as they are there."""
     return [
         *_parity(certificate),
+        *_steps(certificate),
         *_discretisation(certificate, of),
         *_paths(certificate, of),
         *_seeds(certificate),
@@ -49,6 +50,33 @@ def _parity(certificate: Certificate) -> Iterator[Proof]:
             ).format(certificate.samples, number(worst.maximum), name, number(certificate.parity_bound)),
             worst.maximum <= certificate.parity_bound,
         )
+
+
+def _steps(certificate: Certificate) -> Iterator[Proof]:
+    """One step at a time against the whole."""
+    found = certificate.stream
+    if found is None:
+        return
+    name = max(found.errors, key=lambda item: found.errors[item] / found.bounds[item])
+    exact = len(found.same) == len(found.errors)
+    figure = Markup("the same bits") if exact else _bounded(found.errors[name], "≤", found.bounds[name])
+    lacking = Markup(" No step has {}: the whole path is needed.").format(_named(found.whole))
+    known = Markup(" The whole of {} is given before the first step.").format(_named(found.known))
+    yield Proof(
+        "Step by step",
+        figure,
+        Markup(
+            "{} steps of <code>{}</code>, one after another with the state that each leaves, give what the model gives "
+            "at once, measured on {} of the samples.{}{}"
+        ).format(
+            number(found.steps), found.loop, found.samples, lacking if found.whole else "", known if found.known else ""
+        ),
+        all(found.errors[item] <= found.bounds[item] for item in found.errors),
+    )
+
+
+def _named(names: tuple[str, ...]) -> Markup:
+    return Markup(", ").join(Markup("<code>{}</code>").format(item) for item in names)
 
 
 def _discretisation(certificate: Certificate, of: tuple[str, ...] | None) -> Iterator[Proof]:

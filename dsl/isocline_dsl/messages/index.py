@@ -28,6 +28,7 @@ from isocline_dsl.messages import (
     scans,
     schemes,
     shapes,
+    streaming,
     syntax,
     training,
     unsolved,
@@ -58,6 +59,7 @@ AREAS: tuple[ModuleType, ...] = (
     compiling,
     attribution,
     folders,
+    streaming,
     unsolved,
 )
 

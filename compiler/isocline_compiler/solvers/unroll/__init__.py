@@ -104,11 +104,7 @@ class _Unrolling:
         return Node(node.op, node.inputs, {**node.attrs, **changed}, node.types, node.span) if changed else node
 
     def _steps(self, solve: Solve, choice: Discretisation, observed: bool) -> Nodes:
-        misfit = choice.scheme.fits(solve)
-        if misfit is not None:
-            raise IsoclineError([misfit(solve.span)])
-        stepping = choice.scheme if isinstance(choice.grid, Grid) else Resting.of(choice.scheme)
-        choice = replace(choice, scheme=Remembering.of(Measured.of(stepping, solve.spec), solve, choice))
+        choice = fitted(solve, choice)
         observed = observed and bool(solve.spec.own)
         emitted = form_of(choice).steps(solve, choice, observed) or LAID_OUT.steps(solve, choice, observed)
         assert emitted is not None
@@ -122,4 +118,13 @@ class _Unrolling:
         return results
 
 
-__all__ = ["Unrolled", "unroll"]
+def fitted(solve: Solve, choice: Discretisation) -> Discretisation:
+    """The choice with all that goes around its scheme for this solve. Raises IsoclineError where it does not fit."""
+    misfit = choice.scheme.fits(solve)
+    if misfit is not None:
+        raise IsoclineError([misfit(solve.span)])
+    stepping = choice.scheme if isinstance(choice.grid, Grid) else Resting.of(choice.scheme)
+    return replace(choice, scheme=Remembering.of(Measured.of(stepping, solve.spec), solve, choice))
+
+
+__all__ = ["Unrolled", "fitted", "unroll"]

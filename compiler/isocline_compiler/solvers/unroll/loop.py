@@ -28,6 +28,29 @@ def looped(solve: Solve, choice: Discretisation, observed: bool) -> tuple[Nodes,
     """The results of a solve as a scan over segments of about `choice.segment` steps, and its trajectory where it is
     `observed`; the steps that fill no segment come after it. None when there is no second segment.
     """
+    loop = _loop(solve, choice, observed)
+    return None if loop is None else loop.results()
+
+
+@dataclass(frozen=True, eq=False)
+class LoopParts:
+    """A solve as a loop, taken apart: the states at every node of the grid before the loop, the last of them where it
+    begins, and the loop itself, a scan over segments. `states` of what goes round in it are those of the solve; what
+    follows is the scheme's memory.
+    """
+
+    before: tuple[Nodes, ...]
+    scan: Node
+    states: int
+
+
+def loop_parts(solve: Solve, choice: Discretisation) -> LoopParts | None:
+    """The loop of a solve for who runs it iteration by iteration. None when there is no second segment."""
+    loop = _loop(solve, choice, observed=False)
+    return None if loop is None else LoopParts(loop.start.path, loop.done.last[0].inputs[0], loop.states)
+
+
+def _loop(solve: Solve, choice: Discretisation, observed: bool) -> _Loop | None:
     segments = Segments.of(solve, choice)
     if segments.count < 2:
         return None
@@ -36,9 +59,7 @@ def looped(solve: Solve, choice: Discretisation, observed: bool) -> tuple[Nodes,
     span = TimeSpan.of(solve, choice)
     start = _Start.of(span, segments)
     segments = segments.after(len(start.path) - 1)
-    if segments.count < 2:
-        return None
-    return _Loop(span, choice, segments, start, observed).results()
+    return None if segments.count < 2 else _Loop(span, choice, segments, start, observed)
 
 
 @dataclass(frozen=True, eq=False)
@@ -108,12 +129,16 @@ class _Loop:
         lead = (self.segments.count, self.segments.steps)
         return {i: _zeros(lead, self.solve.initial[i]) for i in self.solve.spec.own}
 
-    def results(self) -> tuple[Nodes, Trajectory | None]:
+    @cached_property
+    def done(self) -> Scanned:
+        """The loop over the segments."""
         rows = (*self.times.tables, *self.slices, *self.disturbances.values())
         going = (*self.start.path[-1], *self.remembered)
         names = [state.name for state in self.solve.spec.states]
-        done = scan(going, (), rows, self._body, length=self.segments.count, names=names)
-        tail = self._tail(done.last)
+        return scan(going, (), rows, self._body, length=self.segments.count, names=names)
+
+    def results(self) -> tuple[Nodes, Trajectory | None]:
+        done, tail = self.done, self._tail(self.done.last)
         last: Nodes = (done.last[: self.states], *tail)[-1]
         results = self._kept(done, tail) if self.solve.spec.interval.everywhere else last
         return results, self._trajectory(tail) if self.observed else None

@@ -1,0 +1,1 @@
+"""One iteration of a model as a graph of its own: state in, state out."""
