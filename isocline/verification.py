@@ -108,15 +108,15 @@ def run_in_parts(session: Session, inputs: Arrays, rows: Array | None = None) ->
 
     The noise is that of the seed 0, of these rows or of rows counted from 0.
     """
-    size = next((port.shape[0] for port in session.inputs if port.shape and isinstance(port.shape[0], int)), None)
-    count = max((len(array) for array in inputs.values()), default=1)
+    size = session.batch
+    count = max((len(array) for array in inputs.values()), default=1 if rows is None else len(rows))
     numbers = np.arange(count) if rows is None else rows
-    if not inputs or size is None:
+    if size is None or not (inputs or session.noises):
         return session.run(inputs, rows=rows)
     parts = []
-    for start in range(0, count, int(size)):
-        mine = np.resize(numbers[start : start + int(size)], int(size)) if session.noises else None
-        parts.append(session.run(_part(inputs, start, int(size)), rows=mine))
+    for start in range(0, count, size):
+        mine = np.resize(numbers[start : start + size], size) if session.noises else None
+        parts.append(session.run(_part(inputs, start, size), rows=mine))
     return {name: np.concatenate([part[name] for part in parts])[:count] for name in parts[0]}
 
 

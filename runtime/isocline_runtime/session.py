@@ -179,6 +179,12 @@ class Session:
 
     __call__ = run
 
+    @property
+    def batch(self) -> int | None:
+        """How many samples a call takes, where the model was compiled for so many; None for any number."""
+        sizes = (port.shape[0] for port in (*self.inputs, *self._noises.ports) if port.shape)
+        return next((size for size in sizes if isinstance(size, int)), None)
+
     def named(self, inputs: Inputs = None, /, **named: ArrayLike) -> dict[str, ArrayLike]:
         """The inputs of a call by their names, as `run` takes them. Raises InputError E741 and E752 to E759."""
         if isinstance(inputs, Mapping) or inputs is None:

@@ -205,3 +205,13 @@ def test_what_has_no_certificate(copy: Path) -> None:
 def test_the_same_source_makes_the_same_samples(honest: Path, tmp_path: Path) -> None:
     again = built(tmp_path / "again")
     assert (again / "samples.npz").read_bytes() == (honest / "samples.npz").read_bytes()
+
+
+def test_a_model_of_noise_alone_is_verified_in_batches_of_its_size(tmp_path: Path) -> None:
+    text = (
+        "dyn 1\nmodel m\nfield f(t, x: real) {\n  noise W: brownian\n  dx = -x dt + 0.1 dW\n}\n"
+        "h = solve f from x = 1 over 0..1 with euler_maruyama(steps=8)\noutput y = h\ndeploy { batch 4 }\n"
+    )
+    folder = isocline.compile(isocline.model(text), tmp_path / "a").folder
+    assert isocline.load(folder).batch == 4
+    assert isocline.verify(folder).holds
