@@ -18,7 +18,8 @@ from dataclasses import dataclass, replace
 from typing import TypeAlias
 
 from isocline_compiler.graph import ARGUMENT, Fault, Node, Region, at, constant, everything, leaf, substitute
-from isocline_compiler.graph.solve import Row, Solve, SolveSpec, State, Term
+from isocline_compiler.graph.solve import Row, Solve, SolveSpec, State
+from isocline_compiler.graph.terms import Term
 from isocline_compiler.ops.broadcasting import broadcast_like
 from isocline_dsl import messages
 

@@ -16,6 +16,7 @@ from isocline_compiler.graph import ARGUMENT, Node, Nodes, Op, Region, Stop, her
 from isocline_compiler.graph.called import Called
 from isocline_compiler.graph.noise import Calculus, Noise, NoiseKind, Ordering
 from isocline_compiler.graph.tensor_type import BATCH, Shape, Size, TensorType, points_of
+from isocline_compiler.graph.terms import DETERMINISTIC, Event, Term, TermKind, events_of
 from isocline_dsl.tree import Span
 
 
@@ -51,28 +52,6 @@ class State:
     direction: tuple[int, ...] = ()
     group: str | None = None
     measure: Callable[..., Node] | None = None
-
-
-TermKind: TypeAlias = Literal["drift", "stiff", "diffusion"]
-
-DETERMINISTIC: tuple[TermKind, ...] = ("drift", "stiff")
-"""The kinds of terms that add up to x'."""
-Product: TypeAlias = Literal["each", "matrix", "entry"]
-
-
-@dataclass(frozen=True)
-class Term:
-    """What some results of the region are: one for each of the `states` (their places), in that order.
-
-    "drift" and "stiff" parts add up to x'; a "diffusion" is what multiplies the increments of a `noise`.
-    `product` says how: "each" entry by its own, "entry" by the one of that number, "matrix" along its last axis.
-    """
-
-    kind: TermKind
-    states: tuple[int, ...]
-    noise: str | None = None
-    product: Product = "each"
-    entry: int = 0
 
 
 @dataclass(frozen=True)
@@ -166,11 +145,16 @@ class SolveSpec:
         return found
 
     def by_term(self) -> Iterator[tuple[Term, int, int]]:
-        """Each result of the region: its term, the place of its state, and its own place."""
+        """Each result of the region that is of a state: its term, the place of the state, and its own place."""
         start = 0
         for term in self.terms:
             yield from ((term, state, start + offset) for offset, state in enumerate(term.states))
-            start += len(term.states)
+            start += term.results
+
+    @property
+    def events(self) -> tuple[Event, ...]:
+        """The jumps at a state, in the order of the file."""
+        return events_of(self.terms)
 
 
 def _solve_types(*types: TensorType, spec: SolveSpec, **_: Any) -> tuple[TensorType, ...]:

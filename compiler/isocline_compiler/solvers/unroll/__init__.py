@@ -11,6 +11,7 @@ from isocline_compiler.graph.collecting import uncollected
 from isocline_compiler.graph.scan import SCAN, closed
 from isocline_compiler.graph.solve import PICK, SOLVE, Solve, choice_of
 from isocline_compiler.solvers.grid import Discretisation, Grid
+from isocline_compiler.solvers.schemes.located import Located
 from isocline_compiler.solvers.schemes.measured import Measured
 from isocline_compiler.solvers.schemes.resting import Resting
 from isocline_compiler.solvers.side_by_side import split
@@ -91,7 +92,7 @@ class _Unrolling:
         if misfit is not None:
             raise IsoclineError([misfit(solve.span)])
         stepping = choice.scheme if isinstance(choice.grid, Grid) else Resting.of(choice.scheme)
-        choice = replace(choice, scheme=Measured.of(stepping, solve.spec))
+        choice = replace(choice, scheme=Measured.of(Located.of(stepping, solve.spec), solve.spec))
         observed = observed and bool(solve.spec.own)
         emitted = form_of(choice).steps(solve, choice, observed) or LAID_OUT.steps(solve, choice, observed)
         assert emitted is not None
