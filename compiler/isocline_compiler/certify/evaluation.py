@@ -18,6 +18,7 @@ from torch import Tensor
 from isocline_compiler.backends.to_torch import Integrator, Run, TorchProgram, namespace_of
 from isocline_compiler.certify.cause import Unsolved, cause_of
 from isocline_compiler.certify.culprit import find_culprit, shown, values_of
+from isocline_compiler.certify.event_walk import Events
 from isocline_compiler.certify.measures import relative_errors
 from isocline_compiler.certify.reference import (
     FLOOR,
@@ -225,7 +226,10 @@ class Evaluator:
             checked = f"{multistep.words}, on {few.samples.count} of the samples"
             paces = first.paces if isinstance(first, AdaptiveImplicit) else {}
             cheaper = _is_cheaper(multistep, first)
-            found = Agreed(outputs, first.words, checked, apart, first.breaks, paces, multistep if cheaper else None)
+            events = first.events if isinstance(first, AdaptiveExplicit) else {}
+            found = Agreed(
+                outputs, first.words, checked, apart, first.breaks, paces, events, multistep if cheaper else None
+            )
             if found.largest <= self.error * AGREED:
                 return found
             if found.largest > before * HOPELESS:
@@ -332,7 +336,8 @@ class Evaluator:
             for name, array in first.outputs.items()
         }
         apart = {name: max(value, second.apart.get(name, 0.0)) for name, value in first.apart.items()}
-        settled = replace(first, outputs=outputs, apart=apart)
+        events = {name: item.joined(second.events[name]) for name, item in first.events.items()}
+        settled = replace(first, outputs=outputs, apart=apart, events=events)
         return Evaluator(self.model, self.weights, samples, self.error, self.by, settled)
 
     def jumps(self, solve: Solve) -> Jumps:
@@ -367,6 +372,7 @@ class Agreed:
     breaks: Mapping[str, Breaks]
     paces: Mapping[str, Array] = field(default_factory=dict)
     """Of stiff solves, by their choice, the times to which an implicit method stepped."""
+    events: Mapping[str, Events] = field(default_factory=dict)
     cheaper: Multistep | None = None
     """The second reference, where it is as good as the first for other samples too, and asks for the field less."""
 

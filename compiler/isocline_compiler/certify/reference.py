@@ -20,6 +20,8 @@ from torch import Tensor
 from isocline_compiler.backends.to_torch import Integrator, TorchField, solution_of
 from isocline_compiler.certify.cause import Stuck, Unsolved, is_hopeless
 from isocline_compiler.certify.compiled_field import CompiledField, Differentiated, quick
+from isocline_compiler.certify.event_samples import EventSamples
+from isocline_compiler.certify.event_walk import Events, walked
 from isocline_compiler.certify.flat_states import FlatField, FlatStates, Stop
 from isocline_compiler.certify.reference_passes import Passes, first_sizes
 from isocline_compiler.graph import Array, Node
@@ -80,6 +82,8 @@ class AdaptiveExplicit:
     """The size of each state of each sample, as it was found: a tighter tolerance on the same samples begins there."""
     taken: dict[str, int] = field(default_factory=dict)
     """Evaluations of the field in the last pass, by the name of the solve."""
+    events: dict[str, Events] = field(default_factory=dict)
+    """The jumps at a state, by the name of the solve."""
 
     @classmethod
     def to(cls, error: float) -> AdaptiveExplicit:
@@ -88,7 +92,8 @@ class AdaptiveExplicit:
 
     @property
     def words(self) -> str:
-        return f"dopri8, rtol = {self.tolerance:.0e} of each state and sample"
+        solver = "DOP853, each sample from jump to jump" if self.events else "dopri8"
+        return f"{solver}, rtol = {self.tolerance:.0e} of each state and sample"
 
     @property
     def integrator(self) -> Integrator:
@@ -97,6 +102,11 @@ class AdaptiveExplicit:
     def _solve(
         self, node: Node, field: TorchField, initial: Tensors, captured: Tensors, stacked: Tensors, times: Tensor | None
     ) -> Tensors:
+        if spec_of(node).events:
+            path, found = walked(node, field, initial, captured, times, self.tolerance)
+            self.events[solution_of(node, field)] = found
+            return kept(node, path)
+
         def look(halt: Halt) -> None:
             stuck = Stuck(node, field, initial, stacked, times, halt)
             if is_hopeless(stuck):
@@ -184,6 +194,9 @@ class Multistep:
     def _solve(
         self, node: Node, field: TorchField, initial: Tensors, captured: Tensors, stacked: Tensors, times: Tensor | None
     ) -> Tensors:
+        if spec_of(node).events:
+            samples = EventSamples(node, field, initial, captured, "LSODA", self.tolerance, self.longest)
+            return kept(node, samples.solved(times))
         clock = Clock.of(node, times)
         flat = FlatStates.of(node, initial)
         start = flat.joined(initial)

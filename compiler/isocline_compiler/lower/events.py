@@ -1,4 +1,4 @@
-r"""Jumps at a state: `when a < b { x = ... }` as a switch, g = a - b, and what replaces the states where g falls below 0.
+r"""Jumps at a state: `when a < b { x = ... }` as a switch, g = a - b, and what replaces states where g falls below 0.
 
 `and` is the larger of two switches, `or` the smaller. The statements of the body follow one another as those of `at`
 do; a definition of the field means what it does just before the jump.

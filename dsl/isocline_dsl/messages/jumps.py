@@ -1,4 +1,4 @@
-"""Messages about jumps: states that are replaced at known times, or where the solution crosses into a condition."""
+"""Messages about jumps: states are replaced at known times, or where the solution crosses into a condition."""
 
 from __future__ import annotations
 
@@ -101,18 +101,6 @@ def events_not_here(span: Span | None, field: str, why: str) -> Draft:
     return Draft(span, f"the events of `{field}` cannot be followed here: {why}")
 
 
-@message("E402")
-def events_by_adaptive_solver(span: Span | None, solver: str, field: str) -> Draft:
-    """An adaptive solver takes the samples of a batch together, and each jumps at times of its own.
-
-    Train on the steps of a scheme; the deployed grid is still chosen and certified by itself.
-
-    train { solver rk4(steps=100) }
-    """
-    reason = f"`{solver}` takes all samples at one time, and the states of `{field}` jump at times of each sample"
-    return Draft(span, reason, "train on steps: `solver rk4(steps=100)`")
-
-
 @message("E635")
 def events_in_one_step(span: Span | None, field: str, count: int, first: str, second: str, steps: int) -> Draft:
     """A step of the grid holds two jumps, and a scheme makes at most one in each: the others would be missed.
@@ -138,10 +126,21 @@ def events_accumulate(span: Span | None, field: str, count: int, t: str) -> Draf
 
 @message("E637")
 def event_grazes(span: Span | None, field: str, t: str, rate: str) -> Draft:
-    """A solution touches the condition of a `when` almost without crossing it, so that whether it jumps hangs on rounding.
+    """A solution touches the condition of a `when` almost without crossing it: whether it jumps is up to rounding.
 
-    Near such an input the answer is not continuous, and no error bound can hold. Restrict the inputs (`in (low, high)`),
-    or state the condition so that it is crossed.
+    Near such an input the answer is not continuous, and no error bound can hold. Restrict the inputs, or state
+    the condition so that it is crossed.
     """
     fact = f"a solution of `{field}` only grazes a condition, at t = {t}, where it changes by {rate} a horizon"
     return Draft(span, fact, "restrict the inputs, or state a condition that is crossed")
+
+
+@message("E638")
+def events_at_kept_times(span: Span | None, field: str, error: str) -> Draft:
+    """Every sample has a jump at a time for which its states are given, as near as the stated error can tell.
+
+    Just before a jump and just behind it the answer is another, and no grid can say which of both it is. Keep states
+    that do not jump, keep fewer times, or state a smaller error.
+    """
+    fact = f"in every sample a state of `{field}` jumps within {error} of the horizon of a time it is kept at"
+    return Draft(span, fact, "keep fewer times, or states that do not jump, or state a smaller error")

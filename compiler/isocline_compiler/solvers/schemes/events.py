@@ -1,4 +1,4 @@
-r"""Jumps at a state inside of steps: each event is located in its step, the states jump, the rest of the step is walked.
+r"""Jumps at a state: each event is located inside its step, the states jump, the rest of the step is walked.
 
 A step of a scheme goes from x at t to y at t + h. Where a switch g falls from zero or above to below zero on the way,
 it is located on the cubic through x, h f(t, x), y, h f(t + h, y): theta in (0, 1) by a fixed number of halvings, which
@@ -30,7 +30,7 @@ HALVINGS, NEWTONS = 6, 2
 the gradient.
 """
 STEEP = 1e-3
-"""The least slope of a switch at its root, in that of the line from there to the end: a solution that grazes has none."""
+"""The least slope of a switch at its root, in that of the line from there to the end: one that grazes has none."""
 
 
 @dataclass(frozen=True)
@@ -57,9 +57,9 @@ class Cubic:
         """That of Hermite: through the ends of the piece, with the slopes there."""
         first, last = field(piece.t, piece.x), field(end, piece.y)
         a, b, c = [], [], []
-        for x, y, k, l in zip(piece.x, piece.y, first, last, strict=True):
+        for x, y, k, last_k in zip(piece.x, piece.y, first, last, strict=True):
             width = beside(piece.width, x)
-            begins, ends, way = width * k, width * l, y - x
+            begins, ends, way = width * k, width * last_k, y - x
             a.append(begins)
             b.append(3.0 * way - 2.0 * begins - ends)
             c.append(begins + ends - 2.0 * way)
