@@ -173,7 +173,8 @@ class EventWalk:
         scale = self.tolerance * np.maximum(size, np.abs(y))
         five, three = (np.mean((np.tensordot(e, k, 1) / scale) ** 2, axis=1) for e in (dop.E5, dop.E3))
         error = np.abs(h) * five / np.sqrt(np.maximum(five + 0.01 * three, 1e-300))
-        return y, np.where(np.isfinite(error) & np.isfinite(y).all(axis=1), error, np.inf)
+        error = np.where(np.isfinite(error) & np.isfinite(y).all(axis=1), error, np.inf)
+        return np.where(h[:, None] == 0, x, y), np.where(h == 0, 0.0, error)
 
     def _arrived(
         self, t: Array, x: Array, g: Array, y: Array, behind: Array, h: Array, good: Array, crossed: Array,

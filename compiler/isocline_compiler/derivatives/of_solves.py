@@ -61,6 +61,9 @@ def varied(node: Node, tangents: Sequence[Tangents], free: Sequence[tuple[Node, 
     grid. Raises `Fault` when the times of the solve, or the coefficients of its scheme, vary.
     """
     solve = Solve.of(node)
+    solve.refuse_events(
+        "a sensitivity that is solved for jumps with the time of the event, which its equations do not say"
+    )
     first, second = len(solve.initial), len(solve.initial) + len(solve.captured)
     along = list(zip(*tangents, strict=True))
     if solve.times is not None and any(item is not None for item in along[-1]):

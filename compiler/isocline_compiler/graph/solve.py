@@ -12,11 +12,12 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Literal, TypeAlias
 
-from isocline_compiler.graph import ARGUMENT, Node, Nodes, Op, Region, Stop, here, leaf
+from isocline_compiler.graph import ARGUMENT, Fault, Node, Nodes, Op, Region, Stop, here, leaf
 from isocline_compiler.graph.called import Called
 from isocline_compiler.graph.noise import Calculus, Noise, NoiseKind, Ordering
 from isocline_compiler.graph.tensor_type import BATCH, Shape, Size, TensorType, points_of
 from isocline_compiler.graph.terms import DETERMINISTIC, Event, Term, TermKind, events_of
+from isocline_dsl import messages
 from isocline_dsl.tree import Span
 
 
@@ -322,6 +323,11 @@ class Solve:
                     total, result = found[place], self.region.results[i]
                     found[place] = result if total is None else total + result
         return tuple(found)
+
+    def refuse_events(self, why: str) -> None:
+        """Raises `Fault` with a reason for what does not hold across the jumps of its states."""
+        if self.spec.events:
+            raise Fault(lambda span: messages.events_not_here(span, self.spec.field, why))
 
     def rebuilt(self, **changed: Any) -> Solve:
         """The same solve with some of its parts replaced."""

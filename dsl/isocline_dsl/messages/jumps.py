@@ -18,9 +18,9 @@ def jump_statement(span: Span | None, word: str) -> Draft:
       gut = gut + amount
     }
     """
-    return Draft(
-        span, f"in the braces of `{word}` stand assignments alone", "write `gut = gut + amount`, without a prime"
-    )
+    example = "speed = -0.9*speed" if word == "when" else "gut = gut + amount"
+    fact = f"in the braces of `{word}` stand assignments alone"
+    return Draft(span, fact, f"write `{example}`, without a prime")
 
 
 @message("E399")
