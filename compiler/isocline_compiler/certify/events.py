@@ -18,7 +18,7 @@ from isocline_compiler.solvers.grid import Discretisation, Grid
 from isocline_dsl import messages
 from isocline_dsl.diagnostics import Diagnostic, IsoclineError
 
-GRAZING = 1e-8
+GRAZING = 1e-5
 """The least rate at which a switch may fall at an event, in the largest that it has at any."""
 NEAR = 0.1
 """How near a jump may be to a time, in parts of the horizon and of the stated error, where grids are measured."""

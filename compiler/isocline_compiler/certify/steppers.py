@@ -17,6 +17,7 @@ from torch import Tensor
 
 from isocline_compiler.backends.to_torch import FieldProgram, Integrator, TorchField
 from isocline_compiler.certify.rows import Rows
+from isocline_compiler.certify.second_events import cut_steps
 from isocline_compiler.certify.second_implicit import STEPS
 from isocline_compiler.certify.second_steps import Equations, Slopes
 from isocline_compiler.graph import Node, Region, topological
@@ -39,7 +40,9 @@ def steppable(spec: SolveSpec) -> bool:
         return False
     known = SCHEMES[spec.scheme.name]
     plain = all(state.role == "own" for state in spec.states) and spec.interval.times is not None
-    return (isinstance(known, Tableau) and known.explicit) or (plain and spec.scheme.name in STEPS)
+    if isinstance(known, Tableau) and known.explicit:
+        return True
+    return plain and spec.scheme.name in STEPS and not spec.events
 
 
 @dataclass(frozen=True)
@@ -56,12 +59,15 @@ class SecondWalk:
             return self.otherwise(node, field, initial, captured, stacked, times)
         count = int(spec.scheme.options["steps"])
         known = times if times is not None else torch.tensor(spec.interval.times, dtype=torch.float64)
-        if spec.scheme.name in STEPS:
+        tableau = SCHEMES[spec.scheme.name]
+        if spec.events:
+            assert isinstance(tableau, Tableau)
+            path = cut_steps(node, field, initial, captured, times, tableau, count)
+        elif spec.scheme.name in STEPS:
             path = _by_second_steps(Solve.of(node), field, initial, stacked, known.tolist(), count)
         elif times is None and not stacked and spec.scheme.name in THEIRS and not inset(field):
             path = _by_torchdiffeq(THEIRS[spec.scheme.name], field, initial, known, count)
         else:
-            tableau = SCHEMES[spec.scheme.name]
             assert isinstance(tableau, Tableau)
             path = _by_hand(spec, tableau, field, initial, stacked, known, count)
         if not spec.interval.everywhere:

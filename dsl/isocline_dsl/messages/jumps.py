@@ -131,7 +131,7 @@ def event_grazes(span: Span | None, field: str, t: str, rate: str) -> Draft:
     Near such an input the answer is not continuous, and no error bound can hold. Restrict the inputs, or state
     the condition so that it is crossed.
     """
-    fact = f"a solution of `{field}` only grazes a condition, at t = {t}, where it changes by {rate} a horizon"
+    fact = f"a solution of `{field}` only grazes a condition, at t = {t}: it crosses {rate} times as fast as others do"
     return Draft(span, fact, "restrict the inputs, or state a condition that is crossed")
 
 
