@@ -54,8 +54,8 @@ SEVERAL, EVALUATIONS = 4, 8
 """Samples whose steps together are beside those of one, and evaluations of the field that an implicit step takes."""
 FAR_LESS = 2
 """By how much fewer evaluations of the field make up for the systems that a multistep method solves."""
-MOST_CHECKED, MOST_ENTRIES = 64, 4096
-"""Samples, and states of all of them together, on which the second reference is computed."""
+MOST_CHECKED, MOST_ENTRIES, ALONE = 64, 4096, 8
+"""Samples, states of all of them together, and samples one by one, on which the second reference is computed."""
 
 Choices = Mapping[str, Discretisation]
 """Schemes and grids by the names of solves."""
@@ -272,6 +272,8 @@ class Evaluator:
     @property
     def _checked(self) -> int:
         """On how many samples the second reference is computed: it takes them all at once, in one system."""
+        if any(solve.spec.events for solve in self.open):
+            return ALONE
         entries = sum(prod(map(int, state.shape)) for solve in self.open for state in solve.spec.states)
         return min(MOST_CHECKED, max(1, MOST_ENTRIES // max(entries, 1)))
 

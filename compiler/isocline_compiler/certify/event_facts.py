@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from math import inf
 
 
 @dataclass(frozen=True)
@@ -20,3 +21,17 @@ class EventFacts:
     steps: int
     in_one_step: tuple[int, float, float] | None
     slowest_at: float | None
+
+    def joined(self, other: EventFacts) -> EventFacts:
+        """Those of two iterations of a loop: of the counts and of the steps the sum, else the worse."""
+        slower = min((self, other), key=lambda item: inf if item.slowest is None else item.slowest)
+        gaps = [item.nearest for item in (self, other) if item.nearest is not None]
+        crowded = [item.in_one_step for item in (self, other) if item.in_one_step is not None]
+        return EventFacts(
+            self.most + other.most,
+            min(gaps, default=None),
+            slower.slowest,
+            self.steps + other.steps,
+            max(crowded, default=None),
+            slower.slowest_at,
+        )

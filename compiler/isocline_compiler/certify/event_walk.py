@@ -75,7 +75,7 @@ class EventField:
         lead = (len(x),) if self.batched else ()
         parts = np.split(x, ends, axis=1)
         return tuple(
-            torch.from_numpy(np.ascontiguousarray(part)).reshape(*lead, *shape)
+            torch.from_numpy(np.ascontiguousarray(part)).reshape((*lead, *shape))
             for part, shape in zip(parts, self.shapes, strict=True)
         )
 
@@ -105,7 +105,7 @@ class EventField:
     def _filled(self, states: Tensors, count: int) -> Tensors:
         """In the shapes of the states, where what they are is one for all samples."""
         lead = (count,) if self.batched else ()
-        return tuple(x.expand(*lead, *shape) for x, shape in zip(states, self.shapes, strict=True))
+        return tuple(x.expand((*lead, *shape)) for x, shape in zip(states, self.shapes, strict=True))
 
     def _numbers(self, x: Tensor, count: int) -> Array:
         return np.broadcast_to(x.detach().double().cpu().numpy().reshape(-1), (count,))

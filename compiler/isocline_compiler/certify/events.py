@@ -73,25 +73,32 @@ def set_apart(evaluator: Evaluator) -> Samples:
 
 
 def event_facts(evaluator: Evaluator, choices: Choices) -> dict[str, EventFacts]:
-    """What is said of the events of every solve, by the name of its solution."""
-    found = {}
+    """What is said of the events of every solve, those of all iterations of a loop together, by the solution's name."""
+    found: dict[str, EventFacts] = {}
     for name, events in _walked(evaluator).items():
-        solve = _solve(evaluator, name)
-        choice = {**evaluator.stated, **choices}[solve.spec.choice]
-        grids = [times_of(events, row, choice) for row in range(len(events.happened))]
-        gaps = [gap for row, times in enumerate(grids) for gap in _gaps(events, row, times)]
-        crowded = [item for row, times in enumerate(grids) if (item := events.nearest(row, times)) is not None]
-        rates = _rates(events)
-        slowest = min(((item, max(own)) for own in rates.values() for item in own), key=_ratio, default=None)
-        found[name] = EventFacts(
-            max(map(len, events.happened), default=0),
-            min(gaps, default=None),
-            slowest and _ratio(slowest),
-            len(grids[0]) - 1 if grids else 0,
-            max(crowded, default=None),
-            next((item.t for items in events.happened for item in items if slowest and item.rate == slowest[0]), None),
-        )
+        solution = name.partition("[")[0]
+        solve = _solve(evaluator, solution)
+        facts = _facts(events, {**evaluator.stated, **choices}[solve.spec.choice])
+        found[solution] = facts.joined(found[solution]) if solution in found else facts
     return found
+
+
+def _facts(events: Events, choice: Discretisation) -> EventFacts:
+    grids = [times_of(events, row, choice) for row in range(len(events.happened))]
+    gaps = [gap for row, times in enumerate(grids) for gap in _gaps(events, row, times)]
+    crowded = [item for row, times in enumerate(grids) if (item := events.nearest(row, times)) is not None]
+    rates = _rates(events)
+    pairs = [(item, max(own)) for own in rates.values() for item in own]
+    slowest = min(pairs, key=_ratio) if pairs else None
+    met = (item.t for items in events.happened for item in items if slowest and item.rate == slowest[0])
+    return EventFacts(
+        max(map(len, events.happened), default=0),
+        min(gaps, default=None),
+        None if slowest is None else _ratio(slowest),
+        len(grids[0]) - 1 if grids else 0,
+        max(crowded, default=None),
+        next(met, None),
+    )
 
 
 def event_faults(evaluator: Evaluator, facts: Mapping[str, EventFacts]) -> Iterator[Diagnostic]:
