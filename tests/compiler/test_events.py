@@ -180,6 +180,62 @@ output right = path.right
     np.testing.assert_array_equal(found["right"], [1, 1, 1, 1, 0])
 
 
+TWO = """
+field f(t, x: real, high: real, low: real) {
+  x' = -1
+  high' = 0*high
+  low' = 0*low
+  BLOCKS
+}
+path = solve f from x = start, high = 0, low = 0 over 0..1 SCHEME
+output x = path.x
+output high = path.high
+output low = path.low
+"""
+
+
+def both_ways(*blocks: str) -> list[str]:
+    """The two blocks in either order."""
+    return [TWO.replace("BLOCKS", "; ".join(lines)) for lines in (blocks, blocks[::-1])]
+
+
+@pytest.mark.parametrize(("lifted", "end"), [("x + 10", 9.3), ("x - 0.7", -1.4)])
+def test_of_two_events_the_earlier_may_make_the_other_none(lifted: str, end: float) -> None:
+    """In one step a line would cross 0 and then -1/1000. Lifted at 0 it stays above; put below by a jump, it crosses
+    nothing.
+    """
+    starts = np.array([0.3, 0.6, 1.5])
+    expected = [end, end + 0.3, 0.5]
+    for text in both_ways("when x < -0.001 { low = low + 1 }", f"when x < 0 {{ x = {lifted}; high = high + 1 }}"):
+        open_ = lowered(text.replace("SCHEME", ""), "input start: real\n")
+        for found in (
+            evaluated(lowered(text.replace("SCHEME", "with euler(steps=1)"), "input start: real\n"), start=starts),
+            referred(open_, AdaptiveExplicit(1e-9), start=starts),
+            referred(open_, Multistep(1e-9), start=starts),
+        ):
+            np.testing.assert_allclose(found["x"], expected, atol=1e-6)
+            np.testing.assert_array_equal(found["high"], [1, 1, 0])
+            np.testing.assert_array_equal(found["low"], [0, 0, 0])
+
+
+def test_events_that_rounding_tells_apart_both_happen() -> None:
+    """One threshold, written in two ways: whichever is met first, the other is not lost behind it."""
+    starts = np.random.default_rng(8).uniform(0.2, 1, 300)
+    for text in both_ways("when 3*x < 0.3 { low = low + 1 }", "when x < 0.1 { high = high + 1 }"):
+        open_ = lowered(text.replace("SCHEME", ""), "input start: real\n")
+        for found in (
+            evaluated(lowered(text.replace("SCHEME", "with euler(steps=1)"), "input start: real\n"), start=starts),
+            evaluated(lowered(text.replace("SCHEME", "with heun(steps=9)"), "input start: real\n"), start=starts),
+            referred(open_, AdaptiveExplicit(1e-9), start=starts),
+            {
+                name: np.append(x, np.ones(280))
+                for name, x in referred(open_, Multistep(1e-9), start=starts[:20]).items()
+            },
+        ):
+            np.testing.assert_array_equal(found["high"], np.ones(300))
+            np.testing.assert_array_equal(found["low"], np.ones(300))
+
+
 def test_of_events_at_one_time_each_happens() -> None:
     """Two balls from one height land together, and neither is lost."""
     text = """

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -17,26 +18,27 @@ from isocline_dsl.diagnostics import IsoclineError
 
 Tensors = tuple[Tensor, ...]
 LEAVES = 1e-9
-"""Of a horizon: after a jump no event is looked for, while its switch is at zero."""
+"""The part of the horizon behind an event in which a switch at zero is not asked."""
 
 
 @dataclass
 class Watched:
     """A switch as scipy wants it: one that ends the walk where it falls.
 
-    Where it begins at zero it counts as above for the first moment, `near` the start: a jump has just made it so.
+    `near` the start it may have a `sign` of its own: it is zero there, and what it says is rounding.
     """
 
     field: EventField
     event: int
     start: float
     near: float
+    sign: float
     terminal: bool = True
     direction: float = -1.0
 
     def __call__(self, t: float, x: Array) -> float:
         g = float(self.field.switches(np.array([t]), x[None])[0, self.event])
-        return abs(g) + 1e-290 if abs(t - self.start) <= self.near else g
+        return self.sign * (abs(g) + 1e-290) if self.sign and abs(t - self.start) <= self.near else g
 
 
 @dataclass(frozen=True)
@@ -82,9 +84,11 @@ class EventSamples:
         path = np.repeat(x[None], len(stops), axis=0)
         if horizon == 0:
             return path
+        over: dict[int, float] = {}
         size = np.maximum(np.abs(x), np.abs(field.f(np.array([t]), x[None])[0] * horizon) / 64) + 1e-290
         for _ in range(MOST_EVENTS + 1):
-            watched = [self._watched(field, i, t, x, horizon) for i in range(len(spec_of(self.node).events))]
+            signs = self._signs(field, t, x, LEAVES * horizon, over)
+            watched = [Watched(field, i, t, LEAVES * abs(horizon), sign) for i, sign in enumerate(signs)]
             with np.errstate(all="ignore"):
                 found = solve_ivp(
                     lambda s, y: field.f(np.array([s]), y[None])[0], (t, end), x, self.method, rtol=self.tolerance,
@@ -102,18 +106,21 @@ class EventSamples:
                 return path
             t, x = float(found.t[-1]), found.y[:, -1]
             event = next(i for i, times in enumerate(found.t_events) if len(times))
+            over = {i: when for i, when in over.items() if abs(t - when) <= LEAVES * abs(horizon)} | {event: t}
             x = field.jumped(event, np.array([t]), x[None])[0]
             path[(stops - t) * forwards >= 0] = x
         fault = messages.events_accumulate(self.node.span, spec_of(self.node).field, MOST_EVENTS, f"{t:.6g}")
         raise IsoclineError([fault])
 
-    def _watched(self, field: EventField, i: int, start: float, begins: Array, horizon: float) -> Watched:
-        at, near = np.array([start]), LEAVES * horizon
-        way = np.sign(horizon) if horizon else 1.0
-        first = field.switches(at, begins[None])[0, i]
-        soon = begins + way * near * field.f(at, begins[None])[0]
-        at_zero = bool(abs(first) <= 2 * abs(field.switches(at + way * near, soon[None])[0, i] - first))
-        return Watched(field, i, start, abs(near) if at_zero else -1.0)
+    def _signs(self, field: EventField, t: float, x: Array, near: float, over: Mapping[int, float]) -> list[float]:
+        """The sign of each switch that falls from zero just behind an event: that one's own is over, of others it is
+        still to come; 0 where the switch itself says it.
+        """
+        at = np.array([t])
+        first = field.switches(at, x[None])[0]
+        soon = field.switches(at + near, (x + near * field.f(at, x[None])[0])[None])[0]
+        falls = (np.abs(first) <= 2 * np.abs(soon - first)) & (soon < first) & bool(over)
+        return [(-1.0 if i in over else 1.0) if own else 0.0 for i, own in enumerate(falls)]
 
     def _stopped(self, t: float, reason: str) -> IsoclineError:
         span, name = self.node.span, spec_of(self.node).field

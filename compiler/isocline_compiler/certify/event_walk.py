@@ -205,7 +205,10 @@ class EventWalk:
             rate = falls[row, event[row]] / max(theta[row] * 1e-4 * abs(h[row]), 1e-300) * horizon[row]
             self.happened[row].append(Happened(float(when[row]), int(event[row]), float(rate)))
             self._require_apart(self.happened[row], float(horizon[row]))
-        return x_new, t_new, np.where(good[:, None], self.of.switches(t_new, x_new), g), fired
+        found = np.where(good[:, None], self.of.switches(t_new, x_new), g)
+        others = crossed & (np.arange(g.shape[1]) != event[:, None])
+        waits = others & (found >= self.of.switches(when, place))  # at the same time, and rounding is below zero
+        return x_new, t_new, np.where(waits, np.maximum(found, 0.0), found), fired
 
     def _located(self, i: int, t: Array, x: Array, h: Array, first: Array, end: Array, crossed: Array) -> Array:
         """The part of the step at which a switch is zero, where it is crossed."""

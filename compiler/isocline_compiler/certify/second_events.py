@@ -44,8 +44,9 @@ def _cut(of: EventField, tableau: Tableau, begin: Array, end: Array, x: Array) -
     """One step of each sample, cut as often as there are events."""
     y = _step(of, tableau, begin, end - begin, x)
     waiting = np.zeros((len(x), len(spec_of(of.node).events)), dtype=bool)
+    over = waiting
     for _ in range(waiting.shape[1]):
-        crosses = ((of.switches(begin, x) >= 0) | waiting) & (of.switches(end, y) < 0)
+        crosses = ((of.switches(begin, x) >= 0) | waiting) & (of.switches(end, y) < 0) & ~over
         if not crosses.any():
             return y
         first, last = of.f(begin, x), of.f(end, y)
@@ -60,6 +61,7 @@ def _cut(of: EventField, tableau: Tableau, begin: Array, end: Array, x: Array) -
             mine = fires & (event == i)
             after = np.where(mine[:, None], of.jumped(i, when, before), after)
         unmoved = of.switches(when, after) >= of.switches(when, before)
+        over = over | (fires[:, None] & (np.arange(waiting.shape[1]) == event[:, None]))
         waiting = crosses & (np.arange(waiting.shape[1]) != event[:, None]) & unmoved
         begin, x = np.where(fires, when, begin), np.where(fires[:, None], after, x)
         y = np.where(fires[:, None], _step(of, tableau, begin, end - begin, x), y)

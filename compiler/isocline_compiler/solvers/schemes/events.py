@@ -86,6 +86,14 @@ class Cubic:
 
 
 @dataclass(frozen=True)
+class Turn:
+    """Of an event in the step that is taken, whether it waits for another one at its time, and whether it is over."""
+
+    waits: Node | None = None
+    over: Node | None = None
+
+
+@dataclass(frozen=True)
 class Crossing:
     """Where the switch of an event falls below zero on a piece: whether it does, and at which part of it."""
 
@@ -110,18 +118,19 @@ class Cut:
 
 
 def located(inner: Stepping, field: Field, step: Step, x: Nodes) -> Nodes:
-    """The states after a step that is cut at its events: as often as there are events, the first that is left."""
+    """The states after a step that is cut at its events: as often as there are events, the first that is left.
+
+    Each happens once: where its jump leaves its switch at zero, what is met again right behind it is rounding.
+    """
     step = _of_each_sample(step, field, x)
     events = field.spec.events
     _, y = inner.advance(None, field, step, x)
     piece = Piece(step.t, step.h, x, y)
-    pending: Sequence[Node | None] = (None,) * len(events)
+    turns = [Turn() for _ in events]
     for _ in events:
         cubic = Cubic.of(field, piece, step.end)
-        crossings = [
-            _crossing(field, cubic, step.end, event, waits) for event, waits in zip(events, pending, strict=True)
-        ]
-        piece, pending = _after_first(inner, field, step, cubic, crossings)
+        crossings = [_crossing(field, cubic, step.end, event, turn) for event, turn in zip(events, turns, strict=True)]
+        piece, turns = _after_first(inner, field, step, cubic, crossings, turns)
     return piece.y
 
 
@@ -138,16 +147,18 @@ def _of_each_sample(step: Step, field: Field, x: Nodes) -> Step:
     return replace(step, t=t, end=end)
 
 
-def _crossing(field: Field, cubic: Cubic, end: Operand, event: Event, waits: Node | None) -> Crossing:
+def _crossing(field: Field, cubic: Cubic, end: Operand, event: Event, turn: Turn) -> Crossing:
     """Where a switch falls below zero on a piece.
 
-    It begins at zero or above; where it `waits` for its turn, a value below zero at the beginning is rounding.
+    It begins at zero or above; where it waits for its turn, a value below zero at the beginning is rounding.
     """
     piece = cubic.piece
     zero = constant(0.0)
     begins = GREATER_EQUAL(field.result(event.switch, piece.t, piece.x), zero)
     behind = field.result(event.switch, end, piece.y)
-    happens = AND(begins if waits is None else OR(begins, waits), LESS(behind, zero))
+    happens = AND(begins if turn.waits is None else OR(begins, turn.waits), LESS(behind, zero))
+    if turn.over is not None:
+        happens = AND(happens, NOT(turn.over))
     low, high = broadcast_like(zero, behind), broadcast_like(constant(1.0), behind)
     for _ in range(HALVINGS):
         middle = 0.5 * (low + high)
@@ -172,9 +183,9 @@ def _newton(field: Field, cubic: Cubic, event: Event, theta: Node, happens: Node
 
 
 def _after_first(
-    inner: Stepping, field: Field, step: Step, cubic: Cubic, crossings: Sequence[Crossing]
-) -> tuple[Piece, Sequence[Node]]:
-    """The rest of a piece after the first of its crossings, of equal ones that of the file; and which events wait."""
+    inner: Stepping, field: Field, step: Step, cubic: Cubic, crossings: Sequence[Crossing], turns: Sequence[Turn]
+) -> tuple[Piece, list[Turn]]:
+    """The rest of a piece after the first of its crossings, of equal ones that of the file; and whose turn it is."""
     piece = cubic.piece
     anything, theta, chosen = (
         crossings[0].happens,
@@ -198,11 +209,12 @@ def _after_first(
     widths = tuple(beside(width, x) for x in begins)
     _, stepped = inner.advance(None, field, replace(step, t=start, h=width, widths=widths, even=False), begins)
     y = tuple(_chosen(anything, new, old) for new, old in zip(stepped, piece.y, strict=True))
-    waiting = []
-    for item, takes in zip(crossings, chosen, strict=True):
+    after_it = []
+    for item, takes, turn in zip(crossings, chosen, turns, strict=True):
         unchanged = GREATER_EQUAL(field.result(item.event.switch, t, after), field.result(item.event.switch, t, before))
-        waiting.append(AND(AND(item.happens, NOT(takes)), unchanged))
-    return Piece(start, width, begins, y), waiting
+        waits = AND(AND(item.happens, NOT(takes)), unchanged)
+        after_it.append(Turn(waits, takes if turn.over is None else OR(turn.over, takes)))
+    return Piece(start, width, begins, y), after_it
 
 
 def beside(part: Operand, x: Node) -> Operand:
