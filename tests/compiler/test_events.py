@@ -412,3 +412,21 @@ output y = path
     for reference in (AdaptiveExplicit(1e-9), Multistep(1e-9)):
         other = referred(lowered(text.replace("SCHEME", ""), "input start: real\n"), reference, start=given)
         np.testing.assert_allclose(other["y"], expected, atol=1e-7)
+
+
+@pytest.mark.parametrize("loop", [None, 2])
+def test_gradients_are_those_of_the_steps(loop: int | None) -> None:
+    """Coarse steps of curved solutions: against differences of what the steps answer, and the closed form."""
+    model = lowered(FIRING.replace("SCHEME", "rk4(steps=24)"), "input drive: real\n")
+    drives = np.array([1.85, 2.2, 2.61, 3.0])
+    choices = {name: replace(choice, segment=loop) for name, choice in stated(model.graph).items()}
+    bound = {
+        "drive": torch.tensor(drives),
+        "adj_v": torch.ones(4, 1).double(),
+        "adj_spikes": torch.zeros(4, 1).double(),
+    }
+    found = TorchProgram(adjoint(unroll(model.graph, choices).graph))(bound)["adj_drive"].numpy().reshape(-1)
+    after, before = (evaluated(model, loop, drive=drives + h)["v"] for h in (1e-5, -1e-5))
+    np.testing.assert_allclose(found, (after - before) / 2e-5, rtol=1e-7)
+    expected = [slope(lambda drive: fired(drive, 4.0)[0], drive) for drive in drives]
+    np.testing.assert_allclose(found, expected, rtol=2e-2)
