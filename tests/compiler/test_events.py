@@ -430,3 +430,35 @@ def test_gradients_are_those_of_the_steps(loop: int | None) -> None:
     np.testing.assert_allclose(found, (after - before) / 2e-5, rtol=1e-7)
     expected = [slope(lambda drive: fired(drive, 4.0)[0], drive) for drive in drives]
     np.testing.assert_allclose(found, expected, rtol=2e-2)
+
+
+def test_a_solve_within_a_scan_has_its_events() -> None:
+    """A ball that is looked at three times, and goes on from there."""
+    text = """
+path = scan (t0, t1, k) over (ts, kicks) from height = start, speed = 0 {
+  p = solve fall from height = height, speed = speed over t0..t1 with midpoint(steps=6)
+  height = p.height
+  speed = p.speed + k
+}
+output height = path.height
+"""
+    field = BALL[: BALL.index("path =")]
+    inputs = "input start: real\ninput e: real\ninput ts: time[3]\ninput kicks: real[3]\n"
+    ts = np.array([[0, 0.5, 1.0], [0, 0.7, 1.4]])
+    given = {"start": np.array([1.0, 1.7]), "e": np.array([0.9, 0.95]), "ts": ts, "kicks": np.zeros((2, 3))}
+    found = evaluated(lowered(field + text, inputs), **given)["height"]
+    for row, (start, e) in enumerate(zip(given["start"], given["e"], strict=True)):
+        np.testing.assert_allclose(found[row, 1:], [bounced(start, e, t)[0] for t in ts[row, 1:]], atol=1e-12)
+
+
+def test_an_integral_goes_on_across_events() -> None:
+    """The time that a ball spends, weighted with its height: integrals of parabolas, exact for a scheme of order 4."""
+    text = BALL.replace("SCHEME", "rk4(steps=24)") + "output area = integral(height, over=path)\n"
+    found = evaluated(lowered(text, BALL_INPUTS), 1, start=STARTS, e=KEPT)["area"]
+    for area, start, e in zip(found, STARTS, KEPT, strict=True):
+        *_, times = bounced(start, e, 2.0)
+        cuts = np.array([0.0, *times, 2.0])
+        nodes, weights = np.polynomial.legendre.leggauss(2)
+        places = (cuts[1:, None] + cuts[:-1, None]) / 2 + np.diff(cuts)[:, None] / 2 * nodes
+        heights = np.vectorize(lambda t, a=start, b=e: bounced(a, b, t)[0])(places)
+        np.testing.assert_allclose(area, (heights @ weights) @ np.diff(cuts) / 2, rtol=1e-10)
