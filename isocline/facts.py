@@ -116,13 +116,19 @@ def _field(field: Field, source: Source, noise: Facts | None) -> Facts:
 
 def _jumps(field: Field, source: Source) -> Iterator[Facts]:
     """When states of a field are replaced, and which."""
-    from isocline_dsl.tree import Assign, Jump
+    from isocline_dsl.tree import Assign, Equation, Event, Jump
 
     names = [state.name.text for state in field.states]
     for item in field.body:
-        if isinstance(item, Jump):
-            changed = {line.name.text for line in item.body if isinstance(line, Assign)}
-            yield {"at": _text(item.over[0], source), "states": [name for name in names if name in changed]}
+        if isinstance(item, Jump | Event):
+            lines = [line for line in item.body if isinstance(line, Assign | Equation)]
+            changed = {line.name.text if isinstance(line, Assign) else line.state.text for line in lines}
+            where = (
+                {"when": _text(item.condition, source)}
+                if isinstance(item, Event)
+                else {"at": _text(item.over[0], source)}
+            )
+            yield {**where, "states": [name for name in names if name in changed]}
 
 
 def _text(node: Node, source: Source) -> str:

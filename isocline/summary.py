@@ -17,6 +17,7 @@ def certificate_lines(certificate: Facts) -> list[str]:
         ("samples", certificate["samples"]),
         *(("solve", _solve(solve)) for solve in certificate["solves"]),
         *_orders(certificate),
+        *(("events", _events(name, facts)) for name, facts in certificate.get("events", {}).items()),
         *_errors(certificate),
         *stochastic_lines(certificate),
         ("parity", _parity(certificate)),
@@ -55,6 +56,12 @@ def _orders(certificate: Facts) -> Iterator[tuple[str, str]]:
             "inverse",
             f"{name} {_number(away)}  (from where the solve began that it undoes, in {certificate['dtype']})",
         )
+
+
+def _events(solution: str, facts: Facts) -> str:
+    """How often states jump where a condition is met, and how near to one another."""
+    apart = "" if facts["nearest"] is None else f", {facts['nearest']:.1f} steps apart or more"
+    return f"{solution}: at most {facts['most']} jumps in a sample{apart}"
 
 
 def _order(item: Facts) -> str:

@@ -108,7 +108,10 @@ def _field_rows(field: Facts) -> list[Row]:
 
 
 def _jump_rows(field: Facts) -> list[Row]:
-    return [(field["name"], f"at {item['at']}", ", ".join(item["states"])) for item in field["jumps"]]
+    return [
+        (field["name"], f"at {item['at']}" if "at" in item else f"when {item['when']}", ", ".join(item["states"]))
+        for item in field["jumps"]
+    ]
 
 
 def _noise_rows(field: Facts) -> list[Row]:

@@ -30,6 +30,11 @@ def read_field(field: tree.Field, file: Scope, uses: Uses) -> None:
         if isinstance(line, tree.Jump):
             _read_jump(line, field, file, uses)
             continue
+        if isinstance(line, tree.Event):
+            scope.current = None
+            uses.read(line.condition, Place(scope))
+            _read_replaced(line, field, Scope(scope), uses)
+            continue
         scope.current = line.name.text if isinstance(line, tree.Assign) else None
         for child in line.children():
             _read_part(child, scope, field, uses, noises)
@@ -50,6 +55,12 @@ def _read_jump(jump: tree.Jump, field: tree.Field, file: Scope, uses: Uses) -> N
         scope.declare(state.name, "state")
     for name in jump.names:
         _declare(scope, name, "argument", uses)
+    _read_replaced(jump, field, scope, uses)
+
+
+def _read_replaced(jump: tree.Jump | tree.Event, field: tree.Field, scope: Scope, uses: Uses) -> None:
+    """The body of a jump, in a scope that sees states and time: states and values of its own, assigned in turn."""
+    word = "when" if isinstance(jump, tree.Event) else "at"
     states = {state.name.text for state in field.states}
     second = {state for state, order in uses.orders.get(field.name.text, {}).items() if order == 2}
     turned = False
@@ -58,7 +69,7 @@ def _read_jump(jump: tree.Jump, field: tree.Field, file: Scope, uses: Uses) -> N
             uses.read(line.value, Place(scope))
             turned = True
         elif not isinstance(line, tree.Assign):
-            uses.found.append(jumps.jump_statement(line.span))
+            uses.found.append(jumps.jump_statement(line.span, word))
         else:
             uses.read(line.value, Place(scope))
             if line.name.text not in states:

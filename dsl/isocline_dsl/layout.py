@@ -149,7 +149,7 @@ class _Layout:
         return not any(self._next_is(kind, ahead + 1) for kind in ("EQUAL", "COLON", "PRIME"))
 
     def _opens_braces(self, ahead: int) -> bool:
-        """Whether the line that begins so far ahead opens a brace: then its `at` says when states jump."""
+        """Whether the line that begins so far ahead opens a brace: then its `at` or `when` says when states jump."""
         while (token := self._next(ahead)) is not None and token.type != "LINE":
             if token.type == "LBRACE":
                 return True
@@ -322,6 +322,8 @@ class _Layout:
             return "BLOCK"
         if self.brackets and self.brackets[-1].settings:
             return word.upper() if word in ("draw", "attribute") and self._next_is("NAME") else "NAME"
+        if word == "when" and self.brackets and self._opens_braces(1) and not self._next_is("EQUAL"):
+            return "WHEN"
         return word.upper() if word in DECLARING or word in RESERVED else "NAME"
 
     def _later_word(self, word: str) -> str:

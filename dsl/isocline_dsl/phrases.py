@@ -154,8 +154,10 @@ def scan_head(node: tree.Scan) -> str:
     return f"scan ({words(node.names)}) over ({over}) from {bindings(node.initial)}"
 
 
-def jump_head(node: tree.Jump) -> str:
+def jump_head(node: tree.Jump | tree.Event) -> str:
     """A jump up to the brace that opens its body."""
+    if isinstance(node, tree.Event):
+        return f"when {phrase(node.condition, PIPE)}"
     if not node.names:
         return f"at {phrase(node.over[0], PIPE)}"
     return f"at ({words(node.names)}) over ({', '.join(phrase(item, PIPE) for item in node.over)})"
@@ -180,7 +182,7 @@ def quoted(text: str) -> str:
 def line(node: tree.Statement) -> str:
     """A statement of a field, a net or a scan on one line."""
     match node:
-        case tree.Jump(body=body):
+        case tree.Jump(body=body) | tree.Event(body=body):
             return f"{jump_head(node)} {{ {'; '.join(map(line, body))} }}"
         case tree.Assign(name=name, value=value):
             return f"{name.text} = {phrase(value)}"

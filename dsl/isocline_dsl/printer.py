@@ -138,7 +138,7 @@ class _Layout:
                 yield from self._with_value(f"{state.text}{chr(39) * order} = ", value, "", node.span)
             case tree.Differential() | tree.NoiseDeclaration():
                 yield Row(0, line(node), node.span)
-            case tree.Jump(body=body):
+            case tree.Jump(body=body) | tree.Event(body=body):
                 yield from self._braced(jump_head(node), body, node.span, self._statement)
             case _:
                 yield from self._with_value("", node, "", node.span)

@@ -13,8 +13,9 @@ from scipy.integrate import solve_ivp
 from isocline_compiler import driver
 from isocline_compiler.backends.to_torch import TorchField
 from isocline_compiler.certify import evaluation
+from isocline_compiler.certify.agreed import Agreed
 from isocline_compiler.certify.cause import Stuck, cause_of
-from isocline_compiler.certify.evaluation import Agreed, Evaluator
+from isocline_compiler.certify.evaluation import Evaluator
 from isocline_compiler.certify.reference import (
     AdaptiveExplicit,
     Multistep,

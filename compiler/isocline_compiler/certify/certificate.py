@@ -9,6 +9,7 @@ from typing import Any
 
 from isocline_compiler.certify.choose import Trial
 from isocline_compiler.certify.enclosure import Finite
+from isocline_compiler.certify.event_facts import EventFacts
 from isocline_compiler.certify.measures import DEFINITION, Spread
 from isocline_compiler.certify.newton import NewtonResidual
 from isocline_compiler.certify.order import ObservedOrder
@@ -148,6 +149,7 @@ class Certificate:
     beyond: Mapping[str, Spread] = field(default_factory=dict)
     orders: tuple[ObservedOrder, ...] = ()
     second_walk: Mapping[str, float] = field(default_factory=dict)
+    events: Mapping[str, EventFacts] = field(default_factory=dict)
     restored: Mapping[str, float] = field(default_factory=dict)
     inputs_rounded: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
     largest_inputs: Mapping[str, float] = field(default_factory=dict)

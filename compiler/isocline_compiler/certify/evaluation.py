@@ -16,6 +16,7 @@ import torch
 from torch import Tensor
 
 from isocline_compiler.backends.to_torch import Integrator, Run, TorchProgram, namespace_of
+from isocline_compiler.certify.agreed import Agreed, is_cheaper
 from isocline_compiler.certify.cause import Unsolved, cause_of
 from isocline_compiler.certify.culprit import find_culprit, shown, values_of
 from isocline_compiler.certify.measures import relative_errors
@@ -38,7 +39,6 @@ from isocline_compiler.passes.prune import prune
 from isocline_compiler.solvers.grid import NO_JUMPS, Discretisation, Jumps, discretise
 from isocline_compiler.solvers.unroll import unroll
 from isocline_compiler.solvers.unroll.forms import solves_of
-from isocline_compiler.training.breaks import Breaks
 from isocline_dsl import messages
 from isocline_dsl.diagnostics import Diagnostic, IsoclineError
 
@@ -51,10 +51,8 @@ ATTEMPTS, HOPELESS = 3, 0.5
 """How often both are tightened, and by how much they have to come nearer each time."""
 SEVERAL, EVALUATIONS = 4, 8
 """Samples whose steps together are beside those of one, and evaluations of the field that an implicit step takes."""
-FAR_LESS = 2
-"""By how much fewer evaluations of the field make up for the systems that a multistep method solves."""
-MOST_CHECKED, MOST_ENTRIES = 64, 4096
-"""Samples, and states of all of them together, on which the second reference is computed."""
+MOST_CHECKED, MOST_ENTRIES, ALONE = 64, 4096, 8
+"""Samples, states of all of them together, and samples one by one, on which the second reference is computed."""
 
 Choices = Mapping[str, Discretisation]
 """Schemes and grids by the names of solves."""
@@ -224,8 +222,11 @@ class Evaluator:
                 break
             checked = f"{multistep.words}, on {few.samples.count} of the samples"
             paces = first.paces if isinstance(first, AdaptiveImplicit) else {}
-            cheaper = _is_cheaper(multistep, first)
-            found = Agreed(outputs, first.words, checked, apart, first.breaks, paces, multistep if cheaper else None)
+            cheaper = is_cheaper(multistep, first)
+            events = first.events if isinstance(first, AdaptiveExplicit) else {}
+            found = Agreed(
+                outputs, first.words, checked, apart, first.breaks, paces, events, multistep if cheaper else None
+            )
             if found.largest <= self.error * AGREED:
                 return found
             if found.largest > before * HOPELESS:
@@ -268,6 +269,8 @@ class Evaluator:
     @property
     def _checked(self) -> int:
         """On how many samples the second reference is computed: it takes them all at once, in one system."""
+        if any(solve.spec.events for solve in self.open):
+            return ALONE
         entries = sum(prod(map(int, state.shape)) for solve in self.open for state in solve.spec.states)
         return min(MOST_CHECKED, max(1, MOST_ENTRIES // max(entries, 1)))
 
@@ -332,7 +335,8 @@ class Evaluator:
             for name, array in first.outputs.items()
         }
         apart = {name: max(value, second.apart.get(name, 0.0)) for name, value in first.apart.items()}
-        settled = replace(first, outputs=outputs, apart=apart)
+        events = {name: item.joined(second.events[name]) for name, item in first.events.items()}
+        settled = replace(first, outputs=outputs, apart=apart, events=events)
         return Evaluator(self.model, self.weights, samples, self.error, self.by, settled)
 
     def jumps(self, solve: Solve) -> Jumps:
@@ -355,40 +359,6 @@ class Evaluator:
                 raise IsoclineError([fault], self.model.source)
         around = sorted({t for item in breaks for t in item.narrow(times[0], times[-1])})
         return Jumps(tuple(ordered), margin, tuple(around))
-
-
-@dataclass(frozen=True)
-class Agreed:
-    """The outputs of the first reference, both in words, how far the second is from it, by output, and the jumps and
-    pulses that were found, by the name of the solve.
-    """
-
-    outputs: dict[str, Array]
-    first: str
-    second: str
-    apart: Mapping[str, float]
-    breaks: Mapping[str, Breaks]
-    paces: Mapping[str, Array] = field(default_factory=dict)
-    """Of stiff solves, by their choice, the times to which an implicit method stepped."""
-    cheaper: Multistep | None = None
-    """The second reference, where it is as good as the first for other samples too, and asks for the field less."""
-
-    @property
-    def worst(self) -> str:
-        return max(self.apart, key=lambda name: self.apart[name])
-
-    @property
-    def largest(self) -> float:
-        return max(self.apart.values(), default=0.0)
-
-
-def _is_cheaper(multistep: Multistep, first: AdaptiveExplicit | AdaptiveImplicit) -> bool:
-    """Whether the multistep method asked for the field far less than an explicit one, and nothing jumps or is narrow,
-    which other samples may meet elsewhere.
-    """
-    if not isinstance(first, AdaptiveExplicit) or any(item.jumps or item.features for item in first.breaks.values()):
-        return False
-    return sum(multistep.taken.values()) * FAR_LESS < sum(first.taken.values())
 
 
 def _wide(array: Array) -> Array:

@@ -78,6 +78,8 @@ class Posterior:
 
 def posterior(evaluator: Evaluator) -> Posterior:
     """Bounds for the first and the last sample of a model whose references have agreed."""
+    if any(solve.spec.events for solve in evaluator.solves):
+        return Posterior({}, {}, 0, "its states jump where a condition is met")
     outputs, largest, apart = evaluator.reference, dict[str, float](), dict[str, float]()
     rows = sorted({0, evaluator.samples.count - 1})
     for row in rows:

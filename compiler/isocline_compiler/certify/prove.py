@@ -20,6 +20,7 @@ from isocline_compiler.certify.deployed import (
 )
 from isocline_compiler.certify.enclosure import finite
 from isocline_compiler.certify.evaluation import AGREED, Choices, Evaluator, scheme_steps
+from isocline_compiler.certify.events import event_facts, event_faults, set_apart
 from isocline_compiler.certify.measures import Spread, figures, moved_by
 from isocline_compiler.certify.newton import fewest_iterations, newton_residuals
 from isocline_compiler.certify.order import ObservedOrder, model_order, observed_orders
@@ -126,7 +127,7 @@ class Proving:
     @cached_property
     def measured(self) -> Samples:
         """The samples on which errors are measured, before the worst have been searched for."""
-        return self.samples.first(MEASURED)
+        return set_apart(self.evaluator(self.samples.first(MEASURED)))
 
     @cached_property
     def measuring(self) -> Evaluator:
@@ -222,7 +223,7 @@ class Proving:
         graph, is_open = self.model.graph, bool(evaluator.open)
         return Certificate(
             model=self.model.name,
-            samples=measured.origin + ("" if self.measured is self.samples else f", {MEASURED} of them measured"),
+            samples=measured.origin + ("" if self.samples.count <= MEASURED else f", {MEASURED} of them measured"),
             parity=compare(deployed, exact, graph),
             parity_bound=self.parity,
             dtype=plan.dtype,
@@ -253,6 +254,7 @@ class Proving:
             inputs_rounded=self._inputs_rounded(choices),
             largest_inputs=self.given.first(MEASURED).largest,
             posterior=self._posterior(evaluator),
+            events=event_facts(evaluator, choices),
             finite=finite(emitted, self._ports, plan.dtype, self.model.source),
         )
 
@@ -362,6 +364,7 @@ class Proving:
             for name, difference in certificate.second_walk.items()
             if not difference <= SAME
         ]
+        missed += event_faults(self.measuring, certificate.events)
         return missed + missed_checks(plan.checks, certificate.checks) + unproved(plan.proved, certificate.proofs)
 
     @property

@@ -21,6 +21,8 @@ from isocline_compiler.backends.to_torch import Integrator, TorchField, solution
 from isocline_compiler.certify.cause import Stuck, Unsolved, is_hopeless
 from isocline_compiler.certify.compiled_field import CompiledField, Differentiated, quick
 from isocline_compiler.certify.delayed import DelayedWalk
+from isocline_compiler.certify.event_samples import EventSamples
+from isocline_compiler.certify.event_walk import Events, walked
 from isocline_compiler.certify.flat_states import FlatField, FlatStates, Stop
 from isocline_compiler.certify.reference_passes import Passes, first_sizes
 from isocline_compiler.graph import Array, Node
@@ -82,6 +84,8 @@ class AdaptiveExplicit:
     """The size of each state of each sample, as it was found: a tighter tolerance on the same samples begins there."""
     taken: dict[str, int] = field(default_factory=dict)
     """Evaluations of the field in the last pass, by the name of the solve."""
+    events: dict[str, Events] = field(default_factory=dict)
+    """The jumps at a state, by the name of the solve."""
 
     @classmethod
     def to(cls, error: float) -> AdaptiveExplicit:
@@ -90,7 +94,8 @@ class AdaptiveExplicit:
 
     @property
     def words(self) -> str:
-        return f"dopri8, rtol = {self.tolerance:.0e} of each state and sample"
+        solver = "DOP853, each sample from jump to jump" if self.events else "dopri8"
+        return f"{solver}, rtol = {self.tolerance:.0e} of each state and sample"
 
     @property
     def integrator(self) -> Integrator:
@@ -99,6 +104,11 @@ class AdaptiveExplicit:
     def _solve(
         self, node: Node, field: TorchField, initial: Tensors, captured: Tensors, stacked: Tensors, times: Tensor | None
     ) -> Tensors:
+        if spec_of(node).events:
+            path, found = walked(node, field, initial, captured, times, self.tolerance)
+            self.events[solution_of(node, field)] = found
+            return kept(node, path)
+
         def look(halt: Halt) -> None:
             stuck = Stuck(node, field, initial, stacked, times, halt)
             if is_hopeless(stuck):
@@ -202,6 +212,9 @@ class Multistep:
             passed, _, taken = by_steps(node, field, initial, stacked, self._cuts(node, field))
             self.taken[solution_of(node, field)] = taken
             return kept(node, passed)
+        if spec_of(node).events:
+            samples = EventSamples(node, field, initial, captured, "LSODA", self.tolerance, self.longest)
+            return kept(node, samples.solved(times))
         clock = Clock.of(node, times)
         flat = FlatStates.of(node, initial)
         start = flat.joined(initial)

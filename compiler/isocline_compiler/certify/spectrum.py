@@ -11,6 +11,7 @@ from scipy.sparse.linalg import ArpackNoConvergence, LinearOperator, eigs
 from torch import Tensor
 
 from isocline_compiler.graph import Array
+from isocline_compiler.graph.solve import Solve
 
 Tensors: TypeAlias = tuple[Tensor, ...]
 Slopes: TypeAlias = Callable[[Tensor], Tensor]
@@ -25,6 +26,11 @@ WHOLE = 512
 """Beyond this many numbers the iteration multiplies by the Jacobian without ever making it."""
 OUTERMOST = 6
 """Eigenvalues of a large state that are looked at."""
+
+
+def clock_time(solve: Solve, t: float) -> Tensor:
+    """A time as the field of a solve reads it: one number, or one for all samples where each may have its own."""
+    return torch.tensor([t] if solve.time.type.batched else t, dtype=torch.float64)
 
 
 def spectra(field: Callable[[Tensors], Tensors], state: Tensors, batched: bool) -> list[tuple[Array, bool]]:

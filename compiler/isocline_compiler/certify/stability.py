@@ -12,7 +12,7 @@ from torch import Tensor
 
 from isocline_compiler.backends.to_torch import FieldProgram, Run, TorchField, TorchProgram, namespace_of
 from isocline_compiler.certify.evaluation import Choices, Evaluator
-from isocline_compiler.certify.spectrum import spectra
+from isocline_compiler.certify.spectrum import clock_time, spectra
 from isocline_compiler.graph import Graph, Region
 from isocline_compiler.graph.delay import delays_of
 from isocline_compiler.graph.solve import Interval, Solve, pick
@@ -70,7 +70,7 @@ def _along(evaluator: Evaluator, solve: Solve, choice: Discretisation, grid: Gri
         state = tuple(x[:, i] if start.type.batched else x[i] for x, start in zip(path, solve.initial, strict=True))
         slices = tuple(w[row.index(i, grid.steps, len(w))] for row, w in zip(rows, stacked, strict=True))
         h, t = grid.widths[i], grid.times[i]
-        slopes = partial(field, torch.tensor(t, dtype=torch.float64), slices=slices)
+        slopes = partial(field, clock_time(solve, t), slices=slices)
         for sample, (eigenvalues, exact) in enumerate(spectra(slopes, state, solve.initial[0].type.batched)):
             growth = choice.scheme.stability(h * eigenvalues)
             assert growth is not None

@@ -20,6 +20,7 @@ from torch import Tensor
 from isocline_compiler.backends.to_torch import FieldProgram, Integrator, TorchField
 from isocline_compiler.certify.delayed import DelayedField, Recorded
 from isocline_compiler.certify.rows import Rows
+from isocline_compiler.certify.second_events import cut_steps
 from isocline_compiler.certify.second_implicit import STEPS
 from isocline_compiler.certify.second_steps import Equations, Slopes
 from isocline_compiler.graph import Node, Region, topological
@@ -49,7 +50,9 @@ def steppable(solve: Solve) -> bool:
     if delays_of(solve):
         return isinstance(known, Tableau) and known.explicit
     plain = all(state.role == "own" for state in spec.states) and spec.interval.times is not None
-    return (isinstance(known, Tableau) and known.explicit) or (plain and spec.scheme.name in STEPS)
+    if isinstance(known, Tableau) and known.explicit:
+        return True
+    return plain and spec.scheme.name in STEPS and not spec.events
 
 
 @dataclass(frozen=True)
@@ -69,6 +72,10 @@ class SecondWalk:
         if remembers(node):
             told = Recorded(DelayedField(node, field), initial, float(known[0]))
             path = _by_hand(spec, _tableau(spec.scheme), told, initial, stacked, known, count, told.note)
+        elif spec.events:
+            tableau = SCHEMES[spec.scheme.name]
+            assert isinstance(tableau, Tableau)
+            path = cut_steps(node, field, initial, captured, times, tableau, count)
         elif spec.scheme.name in STEPS:
             path = _by_second_steps(Solve.of(node), field, initial, stacked, known.tolist(), count)
         elif times is None and not stacked and spec.scheme.name in THEIRS and not inset(field):

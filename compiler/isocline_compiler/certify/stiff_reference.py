@@ -13,6 +13,7 @@ from torch import Tensor
 
 from isocline_compiler.backends.to_torch import Integrator, TorchField
 from isocline_compiler.certify.compiled_field import CompiledField, Differentiated, quick
+from isocline_compiler.certify.event_samples import EventSamples
 from isocline_compiler.certify.flat_states import FlatField, FlatStates
 from isocline_compiler.certify.reference import FIRST, LOOSE, WINDOWS, Multistep, Walk, kept
 from isocline_compiler.certify.spectrum import jacobians
@@ -46,6 +47,9 @@ class AdaptiveImplicit(Multistep):
     def _solved(
         self, node: Node, field: TorchField, initial: Tensors, captured: Tensors, stacked: Tensors, times: Tensor | None
     ) -> Tensors:
+        if spec_of(node).events:
+            samples = EventSamples(node, field, initial, captured, "Radau", self.tolerance, self.longest)
+            return kept(node, samples.solved(times))
         clock = Clock.of(node, times)
         flat = FlatStates.of(node, initial)
         start = flat.joined(initial)

@@ -12,7 +12,7 @@ from torch import Tensor
 from isocline_compiler.backends.to_torch import FieldProgram, Run, TorchField, namespace_of
 from isocline_compiler.certify.evaluation import Evaluator
 from isocline_compiler.certify.reference import LONGEST, LOOSE, Multistep
-from isocline_compiler.certify.spectrum import spectra
+from isocline_compiler.certify.spectrum import clock_time, spectra
 from isocline_compiler.certify.stiff_reference import AdaptiveImplicit
 from isocline_compiler.graph import Array, Graph, Region
 from isocline_compiler.graph.delay import delays_of
@@ -71,7 +71,7 @@ def stiffness(evaluator: Evaluator, solve: Solve) -> float:
         slices = tuple(
             w[row.index(0, 1, len(w))] for (row, _), w in zip(solve.field_rows, values[second:], strict=True)
         )
-        slopes = partial(field, torch.tensor(t, dtype=torch.float64), slices=slices)
+        slopes = partial(field, clock_time(solve, t), slices=slices)
         rates.append(max(_decay(eigenvalues) for eigenvalues, _ in spectra(slopes, states, batched[0])))
     return float(np.median(rates)) * abs(times[-1] - times[0])
 

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from isocline_compiler.certify.evaluation import Choices, Evaluator
+from isocline_compiler.certify.events import near_jumps
 from isocline_compiler.certify.measures import relative_errors
 from isocline_compiler.certify.samples import Samples
 from isocline_compiler.certify.trials import trial
@@ -59,7 +60,7 @@ def sample_errors(
             own = np.abs(believed[name].reshape(len(believed[name]) if batched else 1, -1)).max(axis=1)
             errors = np.maximum(errors, relative)
             small |= own < SMALL * usual[name]
-    return np.where(small, -1.0, errors)
+    return np.where(small | near_jumps(evaluator), -1.0, errors)
 
 
 def usual_sizes(answers: Mapping[str, Array]) -> dict[str, float]:

@@ -19,7 +19,8 @@ from typing import TypeAlias
 
 from isocline_compiler.graph import ARGUMENT, Fault, Node, Region, at, constant, everything, leaf, substitute
 from isocline_compiler.graph.delay import remembers
-from isocline_compiler.graph.solve import Row, Solve, SolveSpec, State, Term
+from isocline_compiler.graph.solve import Row, Solve, SolveSpec, State
+from isocline_compiler.graph.terms import Term
 from isocline_compiler.ops.broadcasting import broadcast_like
 from isocline_dsl import messages
 
@@ -63,6 +64,9 @@ def varied(node: Node, tangents: Sequence[Tangents], free: Sequence[tuple[Node, 
     if remembers(node):
         raise Fault(lambda span: messages.not_available_yet(span, "a derivative along a solve that reads its past"))
     solve = Solve.of(node)
+    solve.refuse_events(
+        "a sensitivity that is solved for jumps with the time of the event, which its equations do not say"
+    )
     first, second = len(solve.initial), len(solve.initial) + len(solve.captured)
     along = list(zip(*tangents, strict=True))
     if solve.times is not None and any(item is not None for item in along[-1]):

@@ -12,10 +12,12 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Literal, TypeAlias
 
-from isocline_compiler.graph import ARGUMENT, Node, Nodes, Op, Region, Stop, here, leaf
+from isocline_compiler.graph import ARGUMENT, Fault, Node, Nodes, Op, Region, Stop, here, leaf
 from isocline_compiler.graph.called import Called
 from isocline_compiler.graph.noise import Calculus, Noise, NoiseKind, Ordering
 from isocline_compiler.graph.tensor_type import BATCH, Shape, Size, TensorType, points_of
+from isocline_compiler.graph.terms import DETERMINISTIC, Event, Term, TermKind, events_of
+from isocline_dsl import messages
 from isocline_dsl.tree import Span
 
 
@@ -51,28 +53,6 @@ class State:
     direction: tuple[int, ...] = ()
     group: str | None = None
     measure: Callable[..., Node] | None = None
-
-
-TermKind: TypeAlias = Literal["drift", "stiff", "diffusion"]
-
-DETERMINISTIC: tuple[TermKind, ...] = ("drift", "stiff")
-"""The kinds of terms that add up to x'."""
-Product: TypeAlias = Literal["each", "matrix", "entry"]
-
-
-@dataclass(frozen=True)
-class Term:
-    """What some results of the region are: one for each of the `states` (their places), in that order.
-
-    "drift" and "stiff" parts add up to x'; a "diffusion" is what multiplies the increments of a `noise`.
-    `product` says how: "each" entry by its own, "entry" by the one of that number, "matrix" along its last axis.
-    """
-
-    kind: TermKind
-    states: tuple[int, ...]
-    noise: str | None = None
-    product: Product = "each"
-    entry: int = 0
 
 
 @dataclass(frozen=True)
@@ -166,11 +146,16 @@ class SolveSpec:
         return found
 
     def by_term(self) -> Iterator[tuple[Term, int, int]]:
-        """Each result of the region: its term, the place of its state, and its own place."""
+        """Each result of the region that is of a state: its term, the place of the state, and its own place."""
         start = 0
         for term in self.terms:
             yield from ((term, state, start + offset) for offset, state in enumerate(term.states))
-            start += len(term.states)
+            start += term.results
+
+    @property
+    def events(self) -> tuple[Event, ...]:
+        """The jumps at a state, in the order of the file."""
+        return events_of(self.terms)
 
 
 def _solve_types(*types: TensorType, spec: SolveSpec, **_: Any) -> tuple[TensorType, ...]:
@@ -338,6 +323,11 @@ class Solve:
                     total, result = found[place], self.region.results[i]
                     found[place] = result if total is None else total + result
         return tuple(found)
+
+    def refuse_events(self, why: str) -> None:
+        """Raises `Fault` with a reason for what does not hold across the jumps of its states."""
+        if self.spec.events:
+            raise Fault(lambda span: messages.events_not_here(span, self.spec.field, why))
 
     def rebuilt(self, **changed: Any) -> Solve:
         """The same solve with some of its parts replaced."""

@@ -102,7 +102,7 @@ def _said(spec: SolveSpec) -> Iterator[tuple[str, Any]]:
     if spec.rows:
         yield "rows", [f"{row.name}:{row.kind}" for row in spec.rows]
     if len({term.kind for term in spec.terms}) > 1:
-        yield "terms", [f"{term.kind}:{len(term.states)}" for term in spec.terms]
+        yield "terms", [f"{term.kind}:{term.results}" for term in spec.terms]
     if spec.noises:
         yield "noises", [f"{'-' * noise.turned}{noise.name}:{noise.size}" for noise in spec.noises]
     if spec.varies is not None:

@@ -109,7 +109,10 @@ def _verify_solve(node: Node) -> None:
     names = [state.name for state in spec.states]
     _require(len(set(names)) == len(names), "the states of a solve have names of their own", node)
     places = [place for term in spec.terms for place in term.states]
-    _require(len(region.results) == len(places), "a region has one result for each state of each term", node)
+    results = sum(term.results for term in spec.terms)
+    _require(len(region.results) == results, "a region has one result for each state of each term", node)
+    for event in spec.events:
+        _require(region.results[event.switch].type.sample == (), "a switch is a number", node)
     _require(set(range(len(names))) <= set(places), "every state has a term", node)
     known = {noise.name: noise.size for noise in spec.noises}
     for term, place, at in spec.by_term():

@@ -124,6 +124,7 @@ def require_followed(solve: Solve, delayed: Sequence[Node], span: tree.Span | No
     times = solve.spec.interval.times
     for wrong, why in (
         (bool(solve.spec.noises) or solve.spec.samples is not None, "noise drives it"),
+        (bool(solve.spec.events), "its states jump"),
         (times is None, "its times come with each sample, or lie between jumps or observations"),
         (times is not None and times[-1] < times[0], "the solve goes backwards, where the past is what comes"),
     ):

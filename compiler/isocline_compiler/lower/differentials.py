@@ -8,8 +8,8 @@ from math import prod
 
 from isocline_compiler.graph import Node, at
 from isocline_compiler.graph.noise import Calculus, Noise, Process
-from isocline_compiler.graph.solve import Product
 from isocline_compiler.graph.tensor_type import Shape, TensorType, describe
+from isocline_compiler.graph.terms import Product
 from isocline_compiler.lower.conform import conform
 from isocline_compiler.lower.expressions import Expressions
 from isocline_compiler.lower.faults import LowerError, Poisoned

@@ -11,12 +11,14 @@ import numpy as np
 from isocline_compiler.graph import ARGUMENT, INPUT, Fault, Node, Region, at, constant, leaf, topological
 from isocline_compiler.graph.called import Called
 from isocline_compiler.graph.noise import Noise
-from isocline_compiler.graph.solve import SOLVE, State, Term
+from isocline_compiler.graph.solve import SOLVE, State
 from isocline_compiler.graph.tensor_type import BATCH, Shape, TensorType, describe
+from isocline_compiler.graph.terms import Term
 from isocline_compiler.lower.conform import conform, spread
 from isocline_compiler.lower.controls import controlled
 from isocline_compiler.lower.delays import History, Late
 from isocline_compiler.lower.differentials import Declared, Diffusion, declared_noises, diffusion, drift, noise_of
+from isocline_compiler.lower.events import Switched, switched
 from isocline_compiler.lower.expressions import Expressions, Frame, NetCall, Solution, Value
 from isocline_compiler.lower.faults import LowerError, Mistakes, Poisoned
 from isocline_compiler.lower.known_numbers import Numbers
@@ -27,7 +29,7 @@ from isocline_compiler.lower.weights import LayerScope, WeightTable
 from isocline_compiler.ops.normalisation import BATCH_NORM
 from isocline_compiler.vocabulary.controls import ControlPath
 from isocline_dsl import messages
-from isocline_dsl.tree import Assign, Differential, Equation, Field, Span
+from isocline_dsl.tree import Assign, Differential, Equation, Event, Field, Span
 from isocline_dsl.tree import Term as DifferentialTerm
 
 
@@ -44,11 +46,14 @@ class Around:
 
 @dataclass
 class Equations:
-    """The right sides of a field: the drift of every state, what of it is marked as stiff, and what noise drives."""
+    """The right sides of a field: the drift of every state, what of it is marked as stiff, what noise drives, and how
+    states jump.
+    """
 
     drifts: dict[str, Node] = field(default_factory=dict)
     stiff: dict[str, Node] = field(default_factory=dict)
     diffusions: list[tuple[str, Diffusion]] = field(default_factory=list)
+    events: list[Switched] = field(default_factory=list)
 
 
 @dataclass(frozen=True)
@@ -128,11 +133,11 @@ class FieldBody:
             scope, captures.lookup, {self.declaration.time.text: time, **arguments},
             frozenset(argument.name.text for argument in self.declaration.states),
         )  # fmt: skip
-        expressions = self._expressions(frame)
+        expressions = self._within(frame)
         moving = {name: _node(value) for name, value in frame.names.items()}
         late = Late(
             name, self.declaration.time.text, moving, self.states, self.history,
-            lambda names: self._expressions(Frame(scope, captures.lookup, dict(names))), captures.held,
+            lambda names: self._within(Frame(scope, captures.lookup, dict(names))), captures.held,
         )  # fmt: skip
         frame.late = late
         equations = self._equations(frame, expressions)
@@ -145,23 +150,24 @@ class FieldBody:
         results = tuple(equations.drifts[state.name] for state in self.states)
         marked = tuple(equations.stiff.values())
         diffused = tuple(item.node for _, item in equations.diffusions)
-        refuse_batch_norm((*results, *marked, *diffused))
-        touches = any(node.type.batched for node in (*results, *marked, *diffused)) and not batched
+        jumping = [node for item in equations.events for node in (item.switch, *item.jumps.values())]
+        refuse_batch_norm((*results, *marked, *diffused, *jumping))
+        touches = any(node.type.batched for node in (*results, *marked, *diffused, *jumping)) and not batched
         if batched:
             results = tuple(
                 spread(node, arguments[state.name]) for node, state in zip(results, self.states, strict=True)
             )
             marked = tuple(spread(node, arguments[name]) for name, node in equations.stiff.items())
+            jumping = [spread(node, arguments[self.states[0].name]) for node in jumping]
         slices = [pair[0] for pair in scope.slices.values()]
-        region = Region((time, *arguments.values(), *captures.found.values(), *slices), (*results, *marked, *diffused))
+        region = Region(
+            (time, *arguments.values(), *captures.found.values(), *slices), (*results, *marked, *diffused, *jumping)
+        )
         stacked = tuple(pair[1] for pair in scope.slices.values())
         noises = tuple(item.noise for item in self.noises.values())
         controls = tuple(captures.paths.values())
         terms, late_nodes = self._terms(equations), tuple(late.found)
         return Derived(region, tuple(captures.found), stacked, touches, terms, noises, controls, late_nodes)
-
-    def _expressions(self, frame: Frame) -> Expressions:
-        return Expressions(frame, self.around.numbers, self.around.nets, self.around.call_net)
 
     def _terms(self, equations: Equations) -> tuple[Term, ...]:
         places = {state.name: i for i, state in enumerate(self.states)}
@@ -172,6 +178,11 @@ class FieldBody:
             *(
                 Term("diffusion", (places[state],), item.noise, item.product, item.entry)
                 for state, item in equations.diffusions
+            ),
+            *(
+                term
+                for item in equations.events
+                for term in (Term("switch", ()), Term("jump", tuple(places[state] for state in item.jumps)))
             ),
         )
 
@@ -197,10 +208,16 @@ class FieldBody:
                     found.drifts.update(self._equation(item, found, frame, expressions))
                 elif isinstance(item, Differential):
                     self._differential(item, found, frame, expressions, mistakes)
+                elif isinstance(item, Event):
+                    frame.scope = replace_path(frame.scope, f"{self.declaration.name.text}.when")
+                    found.events.append(switched(item, self.states, frame, self._within))
         mistakes.settle()
         if any(state.name not in found.drifts for state in self.states):
             raise Poisoned  # a state without an equation: reported where names are resolved
         return found
+
+    def _within(self, frame: Frame) -> Expressions:
+        return Expressions(frame, self.around.numbers, self.around.nets, self.around.call_net)
 
     def _differential(
         self, item: Differential, found: Equations, frame: Frame, expressions: Expressions, mistakes: Mistakes

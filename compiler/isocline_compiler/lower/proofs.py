@@ -89,10 +89,18 @@ class ProofLowering:
             )
         if subject in self.outputs:
             found = self.outputs[subject]
+            self._refuse_events(call, found)
             inputs = [node for node in everything([found]) if node.op is INPUT and node.type.kind == "real"]
             return Graph(tuple(inputs), {subject: found}, "proved")
         known = {*self.values.nets, *self.outputs}
         raise LowerError(messages.proof_subject(call.span, BOUNDED, subject, "a net or an output", known))
+
+    def _refuse_events(self, call: tree.Call, *nodes: Node) -> None:
+        """Raises LowerError where states jump: what is proved of equations does not go across."""
+        for node in everything(nodes):
+            if node.op is SOLVE and spec_of(node).events:
+                why = "what is proved of its equations does not go across their jumps"
+                raise LowerError(messages.events_not_here(call.span, spec_of(node).field, why))
 
     def _states(self, call: tree.Call, subject: str) -> list[str]:
         """The states of the field, or of the field of the solution, velocities as `angle'`."""
@@ -101,6 +109,7 @@ class ProofLowering:
                 continue
             spec = spec_of(node)
             if subject == (spec.field if call.name.text == "contracting" else spec.name):
+                self._refuse_events(call, node)
                 return [item.name for item in Solve.of(node).spec.states]
         kind = call.name.text
         solved = {spec_of(item) for item in everything(self.outputs.values()) if item.op is SOLVE}

@@ -21,6 +21,7 @@ from isocline_compiler.lower.coefficients import with_coefficients
 from isocline_compiler.lower.conform import conform, spread
 from isocline_compiler.lower.controls import check_reach
 from isocline_compiler.lower.delays import History, past, require_followed
+from isocline_compiler.lower.events import events_of
 from isocline_compiler.lower.expressions import Expressions, Solution
 from isocline_compiler.lower.faults import LowerError, Poisoned
 from isocline_compiler.lower.field_body import Around, FieldBody
@@ -76,10 +77,13 @@ class SolveLowering:
         body = FieldBody(self.around, declaration, states, scheme, History.of(solve, starts))
         batched = any(node.type.batched for node in initial) or (times is not None and times.type.batched)
         driven = bool(body.noises)
-        derived = body.lower(batched or driven, times is not None and times.type.batched)
+        apart_in_time = (times is not None and times.type.batched) or (batched and bool(events_of(declaration)))
+        derived = body.lower(batched or driven, apart_in_time)
         if not (batched or driven) and (derived.touches_batch or any(node.type.batched for node in derived.captured)):
             batched = True
-            derived = body.lower(batched, False)
+            derived = body.lower(batched, bool(events_of(declaration)))
+        if events_of(declaration):
+            _require_plain(solve, declaration, driven)
         for path in derived.controls:
             check_reach(path, interval.times, solve.times.span)
         if batched:
@@ -283,6 +287,14 @@ def _check_steps(scheme: Called, interval: Interval, times: Node | None) -> None
 def _too_fine(times: Sequence[float], substeps: int) -> bool:
     """Whether substeps of some interval are shorter than what tells two times apart."""
     return any(abs(b - a) / substeps <= math.ulp(max(abs(a), abs(b))) for a, b in pairwise(times))
+
+
+def _require_plain(solve: Solve, declaration: Field, driven: bool) -> None:
+    """Raises LowerError for a field whose events no step can be cut at."""
+    weights = "its steps have weights of their own, and a step that is cut in two would have those of both"
+    for wrong, why in ((driven, "it has noise"), (declaration.per_step, weights)):
+        if wrong:
+            raise LowerError(messages.events_not_here(solve.span, declaration.name.text, why))
 
 
 def _check_fit(scheme: Called, solve: SolveRecord) -> None:

@@ -35,6 +35,9 @@ def undone(name: str, call: Call, of: str, solution: Solution, expressions: Expr
         reason = "between its jumps they are those of a loop"
         raise LowerError(messages.no_inverse(call.span, of, reason, undoable()))
     solve = Solve.of(solution.solve)
+    if solve.spec.events:
+        reason = "its states jump, and where they did cannot be told from behind"
+        raise LowerError(messages.no_inverse(call.span, of, reason, undoable()))
     scheme = _scheme(solve, call, numbers)
     interval = solve.spec.interval
     times = None if interval.times is None else interval.times[::-1]

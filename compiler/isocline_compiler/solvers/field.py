@@ -11,8 +11,9 @@ from typing import TypeAlias
 from isocline_compiler.derivatives.reverse_forward import jvp, push_forward
 from isocline_compiler.graph import ARGUMENT, Node, Nodes, Region, constant, leaf, substitute, transform, value_of
 from isocline_compiler.graph.delay import DELAYED
-from isocline_compiler.graph.solve import Solve, SolveSpec, Term, TermKind
+from isocline_compiler.graph.solve import Solve, SolveSpec
 from isocline_compiler.graph.tensor_type import TensorType
+from isocline_compiler.graph.terms import Term, TermKind
 from isocline_compiler.ops.arithmetic import MUL
 from isocline_compiler.ops.broadcasting import broadcast_like
 from isocline_compiler.ops.indexing import SELECT
@@ -181,6 +182,17 @@ class Field:
                 moved = met(term, g, increments[term.noise], self.solve.state_arguments[state].type)
                 found[state] = found[state] + moved if state in found else moved
         return tuple(found.get(place) for place in range(len(self.spec.states)))
+
+    def result(self, place: int, t: Node | float, x: Nodes) -> Node:
+        """One result of the region at (t, x): a switch, or what a state jumps to."""
+        return self.filled([self.solve.region.results[place]], t, x)[0]
+
+    def result_jvp(self, place: int, t: Node | float, x: Nodes, dt: Node, v: Nodes) -> Node:
+        """dr/dt dt + (dr/dx) v: how a result r of the region changes along (dt, v)."""
+        arguments = (self.solve.time, *self.solve.state_arguments)
+        probes = tuple(leaf(ARGUMENT, f"v{i}", item.type) for i, item in enumerate(arguments))
+        (moved,) = jvp([self.solve.region.results[place]], arguments, probes)
+        return substitute(self.filled([moved], t, x), dict(zip(probes, (dt, *v), strict=True)))[0]
 
     def jvp(self, t: Node | float, x: Nodes, v: Nodes) -> Nodes:
         """(df/dx) v: how x' changes along v."""

@@ -20,8 +20,9 @@ import numpy as np
 from isocline_compiler.derivatives.reverse_forward import dependent
 from isocline_compiler.graph import ARGUMENT, CONSTANT, Array, Fault, Node, Nodes, leaf, topological
 from isocline_compiler.graph.noise import NoiseKind
-from isocline_compiler.graph.solve import Solve, SolveSpec, Term
+from isocline_compiler.graph.solve import Solve, SolveSpec
 from isocline_compiler.graph.tensor_type import BATCH, TensorType
+from isocline_compiler.graph.terms import Term
 from isocline_compiler.ops.activation import ACTIVATION
 from isocline_compiler.ops.arithmetic import ARITHMETIC, POW
 from isocline_compiler.ops.comparison import COMPARISON

@@ -26,6 +26,8 @@ def irreversible(solve: Solve, named: Called | None) -> str | None:
     """Why the steps of a solve by this scheme, or by an adaptive solver, cannot be walked back; None where they can."""
     if solve.spec.noises:
         return "noise drives it"
+    if solve.spec.events:
+        return "its states jump, and where they did cannot be told from behind"
     if named is None or named.name not in SCHEMES or "steps" not in named.options:
         return "an adaptive solver steps it"
     adjoint = exact_adjoint(SCHEMES[named.name].with_options(named.options))

@@ -22,7 +22,8 @@ from torch import Tensor
 
 from isocline_compiler.backends.to_torch import FieldProgram, TorchField
 from isocline_compiler.graph import Node, Region
-from isocline_compiler.graph.solve import Solve, SolveSpec, Term, spec_of
+from isocline_compiler.graph.solve import Solve, SolveSpec, spec_of
+from isocline_compiler.graph.terms import Term
 from isocline_compiler.solvers.noise_kinds import channels_apart
 from isocline_compiler.training.clock import Clock, States
 from isocline_compiler.training.steering import Steering

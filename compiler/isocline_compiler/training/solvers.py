@@ -113,6 +113,10 @@ class TrainingSolver:
     def require_fit(self, named: Called, graph: Graph) -> None:
         """Raises E466, E467, or the misfit of a scheme, where the solver of `train` is not for what it should step."""
         left = [node for node in solves_of(graph) if spec_of(node).scheme is None]
+        jumping = next((node for node in left if spec_of(node).events), None)
+        if jumping is not None and self.fixed is None:
+            span, field = named.span or jumping.span, spec_of(jumping).field
+            raise IsoclineError([messages.events_by_adaptive_solver(span, named.name, field)])
         for node in left:
             noise = next((item for item in everything(Solve.of(node).region.results) if item.op is NOISE_LIKE), None)
             if noise is not None and self.named(node) is None:

@@ -238,3 +238,15 @@ def states_not_restored(span: Span | None, field: str, state: str, scheme: str, 
         f"`{state}` of `{field}`, walked back through {steps} steps of `{scheme}`, is {apart} from where it began",
         "write `precision float64`, take fewer steps or less friction a step, or write `gradient backprop`",
     )
+
+
+@message("E402")
+def events_by_adaptive_solver(span: Span | None, solver: str, field: str) -> Draft:
+    """An adaptive solver takes the samples of a batch together, and each jumps at times of its own.
+
+    Train on the steps of a scheme; the deployed grid is still chosen and certified by itself.
+
+    train { solver rk4(steps=100) }
+    """
+    reason = f"`{solver}` takes all samples at one time, and the states of `{field}` jump at times of each sample"
+    return Draft(span, reason, "train on steps: `solver rk4(steps=100)`")

@@ -1,4 +1,4 @@
-"""Messages about jumps: states that are replaced at known times."""
+"""Messages about jumps: states are replaced at known times, or where the solution crosses into a condition."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ from isocline_dsl.tree import Span
 
 
 @message("E398")
-def jump_statement(span: Span | None) -> Draft:
-    """In the braces of `at`, states are given new values, one after another; equations stand outside.
+def jump_statement(span: Span | None, word: str) -> Draft:
+    """In the braces of `at` and `when`, states are given new values, one after another; equations stand outside.
 
     Where the equation is of second order, `q' = -0.5*q'` gives the velocity a new value.
 
@@ -18,14 +18,17 @@ def jump_statement(span: Span | None) -> Draft:
       gut = gut + amount
     }
     """
-    return Draft(span, "in the braces of `at` stand assignments alone", "write `gut = gut + amount`, without a prime")
+    example = "speed = -0.9*speed" if word == "when" else "gut = gut + amount"
+    fact = f"in the braces of `{word}` stand assignments alone"
+    return Draft(span, fact, f"write `{example}`, without a prime")
 
 
 @message("E399")
 def jump_changes_nothing(span: Span | None, name: str, states: Sequence[str]) -> Draft:
-    """What stands in the braces of `at` gives no state a new value.
+    """What stands in the braces of `at` or `when` gives no state a new value.
 
     at doses { gut = gut + amount }       # gut is a state of the field
+    when height < 0 { speed = -speed }
     """
     told = ", ".join(f"`{state}`" for state in states)
     hint = did_you_mean(name, states) or f"assign one of the states: {told}"
@@ -74,3 +77,70 @@ def jumps_outside(span: Span | None, first: str, last: str, start: str, end: str
     told = f"at {first}" if first == last else f"from {first} to {last}"
     hint = "let the solve cover these times, or leave the jump out"
     return Draft(span, f"no jump lies within the solve: they are {told}, and it goes from {start} to {end}", hint)
+
+
+@message("E304")
+def event_condition(span: Span | None, found: str) -> Draft:
+    """What stands behind `when` compares numbers: the states jump where the solution crosses into it.
+
+    when height < 0 { speed = -0.9*speed }
+    when level > full and t > 2 { level = 0 }
+
+    Each side is one number; of an array, write the entry. Several comparisons are joined by `and` and `or`.
+    """
+    return Draft(span, f"`when` needs a comparison of numbers, and this is {found}", "write `when height < 0 { ... }`")
+
+
+@message("E321")
+def events_not_here(span: Span | None, field: str, why: str) -> Draft:
+    """Jumps at a state are found inside the steps of a scheme that goes forwards or backwards over equations alone.
+
+    They need equations without noise and weights that are those of all steps; sensitivities, densities and integrals
+    that go along with the solution do not jump with it.
+    """
+    return Draft(span, f"the events of `{field}` cannot be followed here: {why}")
+
+
+@message("E635")
+def events_in_one_step(span: Span | None, field: str, count: int, first: str, second: str, steps: int) -> Draft:
+    """A step of the grid holds two jumps, and a scheme makes at most one in each: the others would be missed.
+
+    Give the solve more steps, or a condition that is not met again at once.
+    """
+    fact = f"{count} jumps of `{field}` fall in one of {steps} steps, at t = {first} and {second}; a step makes one"
+    return Draft(span, fact, "give it more steps, or end the solve before")
+
+
+@message("E636")
+def events_accumulate(span: Span | None, field: str, count: int, t: str) -> Draft:
+    """The jumps of a solution follow one another ever faster, or without end at one time: a Zeno solution.
+
+    A ball that loses a part of its speed at each bounce comes to rest after infinitely many. No number of steps holds
+    them: end the solve before, or say in the equations what happens when it is slow.
+
+    when height < 0 and speed < -0.01 { speed = -0.9*speed }
+    """
+    fact = f"the states of `{field}` jump {count} times up to t = {t}, ever faster"
+    return Draft(span, fact, "end the solve before they accumulate, or make the last of them a different one")
+
+
+@message("E637")
+def event_grazes(span: Span | None, field: str, t: str, rate: str) -> Draft:
+    """A solution touches the condition of a `when` almost without crossing it: whether it jumps is up to rounding.
+
+    Near such an input the answer is not continuous, and no error bound can hold. Restrict the inputs, or state
+    the condition so that it is crossed.
+    """
+    fact = f"a solution of `{field}` only grazes a condition, at t = {t}: it crosses {rate} times as fast as others do"
+    return Draft(span, fact, "restrict the inputs, or state a condition that is crossed")
+
+
+@message("E638")
+def events_at_kept_times(span: Span | None, field: str, error: str) -> Draft:
+    """Every sample has a jump at a time for which its states are given, as near as the stated error can tell.
+
+    Just before a jump and just behind it the answer is another, and no grid can say which of both it is. Keep states
+    that do not jump, keep fewer times, or state a smaller error.
+    """
+    fact = f"in every sample a state of `{field}` jumps within {error} of the horizon of a time it is kept at"
+    return Draft(span, fact, "keep fewer times, or states that do not jump, or state a smaller error")

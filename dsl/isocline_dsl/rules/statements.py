@@ -7,7 +7,7 @@ from typing import Any
 from lark import Token, Transformer
 
 from isocline_dsl import tree
-from isocline_dsl.rules.pieces import Bare, Beside, Children, Listed, Several, identifier, nodes_of, span_over
+from isocline_dsl.rules.pieces import Bare, Beside, Children, Listed, Several, after, identifier, nodes_of, span_over
 from isocline_dsl.tree import Span
 
 
@@ -24,6 +24,10 @@ class Statements(Transformer[Token, Any]):
         over = tuple(item for item in nodes_of(c) if not isinstance(item, Several))
         body = tuple(next(item for item in c if isinstance(item, Listed)).items())
         return tree.Jump(names, over, body, span=span_over(c))
+
+    def event(self, c: Children) -> tree.Event:
+        body = tuple(next(item for item in c if isinstance(item, Listed)).items())
+        return tree.Event(after(c, "WHEN"), body, span=span_over(c))
 
     def equation(self, c: Children) -> tree.Equation:
         return tree.Equation(identifier(c[0]), len(c[1]), c[3], span=span_over(c))

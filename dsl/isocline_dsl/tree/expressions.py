@@ -280,4 +280,12 @@ class Jump(Node):
     body: tuple[Statement, ...]
 
 
-Statement: TypeAlias = Assign | Equation | Differential | NoiseDeclaration | Jump
+@dataclass(frozen=True)
+class Event(Node):
+    """`when height < 0 { speed = -0.9*speed }`: states are replaced where the solution crosses into the condition."""
+
+    condition: Expression
+    body: tuple[Statement, ...]
+
+
+Statement: TypeAlias = Assign | Equation | Differential | NoiseDeclaration | Jump | Event

@@ -57,6 +57,10 @@ class Compensated(Around):
             return lambda span: messages.scheme_does_not_fit(
                 span, self.inner.name, "it has no increments to compensate"
             )
+        if solve.spec.events:
+            return lambda span: messages.scheme_does_not_fit(
+                span, f"compensated {self.inner.name}", "the field jumps at a state, and what sums rounded off does not"
+            )
         return self.inner.fits(solve)
 
     def stability(self, z: Array) -> Array | None:

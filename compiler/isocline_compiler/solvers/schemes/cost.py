@@ -13,6 +13,7 @@ from isocline_compiler.graph.noise import Noise
 from isocline_compiler.graph.solve import Solve, SolveSpec
 from isocline_compiler.graph.tensor_type import BATCH, TensorType
 from isocline_compiler.solvers.field import Field
+from isocline_compiler.solvers.schemes.events import Cut
 from isocline_compiler.solvers.schemes.memory import replaced, same_form, values_of
 from isocline_compiler.solvers.schemes.step import Memory, Step, Stepping
 
@@ -48,7 +49,7 @@ def emitted_cost(scheme: Stepping, solve: Solve) -> Cost:
     known = _KNOWN.setdefault(solve.region, {})
     key = scheme, solve.spec, tuple(value.type for value in (*solve.initial, *solve.stacked))
     if key not in known:
-        known[key] = _counted(scheme, solve)
+        known[key] = _counted(Cut(scheme) if solve.spec.events else scheme, solve)
     return known[key]
 
 

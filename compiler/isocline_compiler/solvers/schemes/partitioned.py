@@ -41,6 +41,7 @@ class Splitting(Scheme):
     kicks: tuple[float, ...]
     drifts: tuple[float, ...]
     reference: str
+    finds_events: ClassVar[bool] = True
 
     def __post_init__(self) -> None:
         if len(self.kicks) != len(self.drifts):

@@ -13,8 +13,9 @@ import numpy as np
 
 from isocline_compiler.graph import ARGUMENT, INPUT, Array, Node, Nodes, Region, constant, leaf
 from isocline_compiler.graph.noise import Calculus, Noise, NoiseKind
-from isocline_compiler.graph.solve import Interval, Row, Solve, SolveSpec, State, Term
+from isocline_compiler.graph.solve import Interval, Row, Solve, SolveSpec, State
 from isocline_compiler.graph.tensor_type import BATCH, TensorType
+from isocline_compiler.graph.terms import Term
 from isocline_compiler.ops.arithmetic import POW
 from isocline_compiler.ops.elementwise import COS, EXP, SIN
 from isocline_compiler.ops.shaping import SPREAD

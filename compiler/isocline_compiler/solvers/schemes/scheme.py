@@ -11,7 +11,7 @@ from typing import Any, ClassVar, Literal, TypeAlias
 from isocline_compiler.graph import Array, Nodes
 from isocline_compiler.graph.delay import delays_of
 from isocline_compiler.graph.noise import NoiseKind
-from isocline_compiler.graph.solve import Solve
+from isocline_compiler.graph.solve import Solve, SolveSpec
 from isocline_compiler.solvers.field import Field
 from isocline_compiler.solvers.schemes.cost import Cost, emitted_cost
 from isocline_compiler.solvers.schemes.problems import KNOWN, OrderProblem
@@ -28,6 +28,20 @@ Misfit: TypeAlias = "Callable[[Span | None], Diagnostic]"
 Search: TypeAlias = Literal["always", "stiff", "named"]
 COMMON = ("steps", "compensated")
 """Options that say how a scheme is used, not which it is."""
+
+
+DENSE_ORDER = 4
+"""The order up to which the cubic between the ends of a step is as good as the step: events are found on it."""
+
+
+def events_misfit(scheme: Scheme, spec: SolveSpec) -> Misfit | None:
+    """Why a scheme cannot find the events of a solve; None where it can, or there are none."""
+    if not spec.events or (scheme.finds_events and scheme.order <= DENSE_ORDER):
+        return None
+    reason = f"its order {scheme.order:g} would be lost at the jumps, which are found to order {DENSE_ORDER}"
+    if not scheme.finds_events:
+        reason = "the field jumps at a state, and it cannot begin anew inside of a step"
+    return lambda span: messages.scheme_does_not_fit(span, scheme.name, reason)
 
 
 class Scheme(ABC):
@@ -56,6 +70,9 @@ class Scheme(ABC):
 
     divides: ClassVar[bool] = False
     """Whether it divides by the width of a step, or by that of one before."""
+
+    finds_events: ClassVar[bool] = False
+    """Whether a step of any width, from any state, is the scheme's own: jumps at a state are found inside of such."""
 
     @property
     def past(self) -> str:
@@ -100,7 +117,7 @@ class Scheme(ABC):
             return lambda span: messages.scheme_does_not_fit(span, self.name, f"the field has delays, and {self.past}")
         if self.normals and not spec.noises:
             return lambda span: messages.scheme_does_not_fit(span, self.name, "it is for a field with noise")
-        return None
+        return events_misfit(self, spec)
 
     def with_options(self, options: Mapping[str, Any]) -> Scheme:
         """The scheme as a call of it asks for: with the values of its own options."""

@@ -46,6 +46,7 @@ class RungeKuttaChebyshev(Scheme):
     reference: str = "Sommeijer, Shampine, Verwer (1998), J. Comput. Appl. Math. 88, 315-326: RKC"
     options: ClassVar[Mapping[str, Any]] = MappingProxyType({"steps": None, "stages": 10})
     search: ClassVar[Search] = "stiff"
+    finds_events: ClassVar[bool] = True
 
     def variants(self) -> tuple[Scheme, ...]:
         """With more stages the longer, the stiffer the equations."""

@@ -44,6 +44,7 @@ class Tableau(Scheme):
     embedded: tuple[Number, ...] | None = None
     embedded_order: int = 0
     options: ClassVar[Mapping[str, Any]] = MappingProxyType({"steps": None, "compensated": False})
+    finds_events: ClassVar[bool] = True
 
     def __post_init__(self) -> None:
         self._check_shape()

@@ -12,6 +12,7 @@ from isocline_compiler.graph.scan import SCAN, closed
 from isocline_compiler.graph.solve import PICK, SOLVE, Solve, choice_of
 from isocline_compiler.solvers.delays import Remembering
 from isocline_compiler.solvers.grid import Discretisation, Grid
+from isocline_compiler.solvers.schemes.located import Located
 from isocline_compiler.solvers.schemes.measured import Measured
 from isocline_compiler.solvers.schemes.resting import Resting
 from isocline_compiler.solvers.side_by_side import split
@@ -124,7 +125,8 @@ def fitted(solve: Solve, choice: Discretisation) -> Discretisation:
     if misfit is not None:
         raise IsoclineError([misfit(solve.span)])
     stepping = choice.scheme if isinstance(choice.grid, Grid) else Resting.of(choice.scheme)
-    return replace(choice, scheme=Remembering.of(Measured.of(stepping, solve.spec), solve, choice))
+    cut = Measured.of(Located.of(stepping, solve.spec), solve.spec)
+    return replace(choice, scheme=Remembering.of(cut, solve, choice))
 
 
 __all__ = ["Unrolled", "fitted", "unroll"]

@@ -42,6 +42,7 @@ def logdet_jacobian(path: SolutionValue, probe: Value | None = None) -> Node:
     solve = Solve.of(path.inputs[0])
     if solve.spec.noises:
         raise Fault(lambda span: messages.not_available_yet(span, "the Jacobian of a solve with noise"))
+    solve.refuse_events("the volume changes at a jump, and its equation does not say by how much")
     stretched = _with_log_density(solve, probe)
     return pick(stretched.node(), len(stretched.initial) - 1)
 

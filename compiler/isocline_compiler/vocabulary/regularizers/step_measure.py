@@ -39,6 +39,7 @@ def over_steps(
 def measured(node: Node, callee: str, measure: Measure) -> tuple[Node, int]:
     """The same solve with a state to which each step adds its measure, from 0; and that state's index: the last one."""
     solve = Solve.of(node)
+    solve.refuse_events("what is measured of a step is not that of one that is cut in two")
     batched = next((item for item in solve.initial if item.type.batched), None)
     start = constant(0.0) if batched is None else SPREAD(constant(0.0), batched)
     state = State(f"{callee}~{len(solve.spec.places('measure'))}", role="measure", measure=measure)
