@@ -15,7 +15,7 @@ from scipy.integrate import solve_ivp
 import isocline
 import isocline_runtime
 from isocline_compiler.backends.to_torch import TorchProgram
-from isocline_compiler.graph import Array, Graph
+from isocline_compiler.graph import Array, Graph, everything
 from isocline_compiler.graph.verify import verify
 from isocline_compiler.lower.check import model
 from isocline_compiler.solvers.grid import Discretisation, through
@@ -76,6 +76,18 @@ def test_schemes_keep_their_order_where_the_grid_stands_on_what_breaks(segment: 
     slopes = [math.log2(a / b) for a, b in pairwise(errors)]
     assert min(slopes) > 3.7
     assert errors[-1] < 1e-6
+
+
+@pytest.mark.parametrize("segment", [1, 3])
+def test_steps_of_many_widths_read_numbers_that_are_known(segment: int) -> None:
+    """Where each step has numbers of its own for the past, no time is looked up; they are those of steps laid out."""
+    text = PURE.replace("-0.9*x(t - tau)", "-0.9*x(t - 1) + 0.2*x(t - 0.37)").replace("param tau: real = 1\n", "")
+    text = text.replace("at 0..6 step 0.5", "at [0, 0.3, 1, 1.9, 2, 4]")
+    times = [0, 0.3, 1, 1.9, 2, 4]
+    graphs = [stepped(text, "rk38", times, 7, s) for s in (None, segment)]
+    assert not any(node.op.name in ("lookup", "interval_of") for node in everything(graphs[1].outputs.values()))
+    one, other = (run(graph, x0=np.array([0.4, 1.1]))["y"] for graph in graphs)
+    np.testing.assert_allclose(other, one, rtol=0, atol=1e-13)
 
 
 @pytest.mark.parametrize("scheme", ["heun", "ab2", "trapezoid", "sdirk2", "bosh3"])

@@ -56,7 +56,7 @@ def emitted_cost(scheme: Stepping, solve: Solve) -> Cost:
 def _counted(scheme: Stepping, solve: Solve) -> Cost:
     fresh = Field.of(solve)
     slices = [leaf(ARGUMENT, "row", item.type) for item in solve.row_arguments]
-    step = _step(scheme, solve)
+    step = symbolic_step(scheme, solve)
     memory, x = scheme.start(fresh.at(slices), solve.state_arguments), solve.state_arguments
     for _ in range(LONGEST_START):
         before = memory
@@ -80,7 +80,7 @@ def _price(node: Node) -> float:
     return entries * (node.op.price(node) if callable(node.op.price) else node.op.price)
 
 
-def _step(scheme: Stepping, solve: Solve) -> Step:
+def symbolic_step(scheme: Stepping, solve: Solve) -> Step:
     """A step of a known grid, or of one that comes with the samples' times."""
     h = 0.125
     rows = {noise.name: leaf(ARGUMENT, noise.name, _increments_type(scheme, noise)) for noise in solve.spec.noises}

@@ -11,6 +11,7 @@ from isocline_compiler.graph import Node, Nodes, constant
 from isocline_compiler.graph.solve import Row, Solve
 from isocline_compiler.ops.indexing import CONCAT, SELECT
 from isocline_compiler.ops.shaping import RESHAPE
+from isocline_compiler.solvers.delays import Remembering
 from isocline_compiler.solvers.field import Field
 from isocline_compiler.solvers.grid import Discretisation, Grid
 from isocline_compiler.solvers.schemes.scheme import Scheme
@@ -38,6 +39,8 @@ class TimeSpan:
         lookups = lookups_of_steps(solve, choice)
         solve = with_rows_of_controls(driven(solve, choice.scheme, count), choice, lookups)
         if isinstance(choice.grid, Grid):
+            if isinstance(choice.scheme, Remembering):
+                solve = choice.scheme.tabled(solve, choice.grid)
             nodes = zip(choice.grid.begins, choice.grid.widths, choice.grid.ends, strict=True)
             even = len(set(choice.grid.widths)) == 1
             steps = tuple(Step.of(t, h, len(solve.initial), end, even) for t, h, end in nodes)
