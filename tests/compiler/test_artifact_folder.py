@@ -59,6 +59,23 @@ def test_a_file_added_to_an_artifact_is_the_users(dyn_file: Path, tmp_path: Path
     assert {path.name: path.read_bytes() for path in out.iterdir()} == before
 
 
+def test_an_artifact_of_an_older_version_is_replaced_and_the_users_files_are_not(
+    dyn_file: Path, tmp_path: Path
+) -> None:
+    out = tmp_path / "out"
+    isocline.compile(dyn_file, out=out)
+    manifest = out / "manifest.json"
+    text = manifest.read_text().replace('"format_version": 3', '"format_version": 2')
+    manifest.write_text(text.replace('"files": {', '"files": {"notes.md": "0",'))
+    assert '"format_version": 2' in manifest.read_text()
+    isocline.compile(dyn_file, out=out)
+    answers(out)
+    manifest.write_text(text.replace('"files": {', '"files": {"notes.md": "0",'))
+    (out / "notes.md").write_text("mine")
+    assert "notes.md" in refused("E640", dyn_file, out)
+    assert (out / "notes.md").read_text() == "mine"
+
+
 def test_hidden_files_stay(dyn_file: Path, tmp_path: Path) -> None:
     out = tmp_path / "out"
     out.mkdir()

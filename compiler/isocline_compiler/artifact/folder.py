@@ -6,6 +6,7 @@ and then moved up one by one, the manifest last: until then the hashes of an old
 
 from __future__ import annotations
 
+import json
 import shutil
 import tempfile
 from collections.abc import Iterator
@@ -17,7 +18,7 @@ from isocline_dsl.messages import folders as messages
 from isocline_runtime import load
 from isocline_runtime.errors import RuntimeFault
 from isocline_runtime.folder_lock import FolderInUse, locked
-from isocline_runtime.manifest import ARTIFACT_FILES, MANIFEST_FILE
+from isocline_runtime.manifest import ARTIFACT_FILES, FORMAT_VERSION, MANIFEST_FILE
 from isocline_runtime.manifest_reader import read_manifest
 
 STAGING = ".building-"
@@ -86,9 +87,22 @@ def _remove_killed(folder: Path) -> None:
 def _listed(manifest: Path) -> frozenset[str]:
     """The files of the artifact whose manifest this is, itself included; none where there is no such manifest."""
     try:
-        return frozenset(read_manifest(manifest.read_bytes(), str(manifest)).files) | {MANIFEST_FILE}
-    except (OSError, RuntimeFault):
+        content = manifest.read_bytes()
+        return frozenset(read_manifest(content, str(manifest)).files) | {MANIFEST_FILE}
+    except OSError:
         return frozenset()
+    except RuntimeFault:
+        return frozenset({MANIFEST_FILE}) if _is_of_another_format(content) else frozenset()
+
+
+def _is_of_another_format(content: bytes) -> bool:
+    """Whether an older or a newer version wrote a manifest: what a build replaces are then files with its names."""
+    try:
+        found = json.loads(content)
+    except ValueError:
+        return False
+    number = found.get("format_version") if isinstance(found, dict) else None
+    return isinstance(number, int) and number != FORMAT_VERSION and isinstance(found.get("files"), dict)
 
 
 def _replace(folder: Path, staging: Path, before: set[str]) -> None:
