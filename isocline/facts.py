@@ -111,7 +111,17 @@ def _field(field: Field, source: Source, noise: Facts | None) -> Facts:
         "weights_per_step": field.per_step,
         "noise": noise,
         "jumps": list(_jumps(field, source)),
+        "delays": _delays(field, source),
     }
+
+
+def _delays(field: Field, source: Source) -> list[str]:
+    """The states at earlier times that a field reads, each once, as they are written."""
+    from isocline_dsl.tree import Call, walk
+
+    states = {state.name.text for state in field.states}
+    calls = (node for node in walk(field) if isinstance(node, Call) and node.name.text in states)
+    return list(dict.fromkeys(_text(node, source) for node in calls))
 
 
 def _jumps(field: Field, source: Source) -> Iterator[Facts]:

@@ -26,6 +26,8 @@ def model_lines(model: Model) -> Iterator[str]:
     yield from table("parameters", [_parameter_row(item) for item in facts["parameters"]])
     yield from table("fields", [row for field in facts["fields"] for row in _field_rows(field)])
     yield from table("jumps", [row for field in facts["fields"] for row in _jump_rows(field)])
+    late = [(field["name"], ", ".join(field["delays"])) for field in facts["fields"] if field["delays"]]
+    yield from table("delays", late)
     yield from table("noise", [row for field in facts["fields"] for row in _noise_rows(field)])
     yield from table("ensemble", _ensemble_rows(facts["ensemble"]))
     yield from table("solves", [(text,) for text in facts["solves"]])

@@ -63,6 +63,7 @@ def test_json_of_a_right_file(dyn_file: Path) -> None:
     assert fall == {
         "name": "fall", "states": [{"name": "x", "type": "real"}], "weights_per_step": False, "noise": None,
         "jumps": [],
+        "delays": [],
     }  # fmt: skip
     assert model["trained_numbers"] == 1
 
@@ -123,3 +124,13 @@ def test_jumps_are_told_with_their_times_and_states(tmp_path: Path) -> None:
         "y = solve f from a = 0, b = 0 over 0..9\noutput b = y.b\n"
     )
     assert "jumps\n  f  at doses  a, b\n" in CliRunner().invoke(app, ["check", str(file)]).stdout
+
+
+def test_delays_are_told_each_once(tmp_path: Path) -> None:
+    file = tmp_path / "m.dyn"
+    file.write_text(
+        "dyn 1\nmodel m\nparam tau: real = 2\nfield f(t, x, y: real) { x' = -x(t - tau) + y(t - 1)\n"
+        "  y' = -y(t - 1)*x }\nh = solve f from x = 1, y = 0 over 0..4\noutput y = h.y\n"
+    )
+    told = CliRunner().invoke(app, ["check", str(file)]).stdout
+    assert "delays\n  f  x(t - tau), y(t - 1)\n" in told
