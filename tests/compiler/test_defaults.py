@@ -151,6 +151,10 @@ def test_steps_have_a_default_that_is_the_same_at_all_of_them(tmp_path: Path) ->
     np.testing.assert_allclose([stream.step(ramp=r)["h"] for r in (0.0, 0.1, 0.2, 0.3)], expected, rtol=1e-5)
     with pytest.raises(InputError, match=r"E730.*'ramp'"):
         session.stream().step()
+    (tmp_path / "rows.csv").write_text("ramp\n0\n0.1\n0.2\n0.3\n")
+    printed = CliRunner().invoke(app, ["stream", str(tmp_path / "filter"), "-i", str(tmp_path / "rows.csv")]).stdout
+    rows = [[float(cell) for cell in line.split(",")] for line in printed.splitlines()[1:]]
+    np.testing.assert_allclose(rows, expected, rtol=1e-5)
     two = session.stream(batch=2)
     assert two.step(ramp=[0.0, 0.1])["h"].shape == (2, 2)
 
