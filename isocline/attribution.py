@@ -105,6 +105,7 @@ def attribute(
     """
     session = load(path, providers, threads)
     given = read_inputs(inputs, session.inputs) if isinstance(inputs, str | Path) else session.named(inputs)
+    given = session.complete(given, rows=rows, noise=noise)
     if session.noises:
         noise, rows = session.noise_of(given, seed=seed, rows=rows, noise=noise), None
     results = session.attribute(given, index=index, seed=seed, rows=rows, noise=noise)

@@ -63,6 +63,7 @@ def _port(port: Port) -> Facts:
         "name": port.name,
         "type": type_text(kind, port.shape),
         "bounds": _interval(port.bounds),
+        "default": None if (sample := port.default_sample) is None else sample.tolist(),
         "unit": port.unit,
         "description": port.description,
     }

@@ -88,7 +88,7 @@ def _signature(facts: Facts) -> str:
 
 
 def _port_row(port: Facts) -> Row:
-    return port["name"], port["type"], _bounds(port), port["unit"] or "", port["description"] or ""
+    return port["name"], port["type"], _bounds(port), _default(port), port["unit"] or "", port["description"] or ""
 
 
 def _parameter_row(parameter: Facts) -> Row:
@@ -148,6 +148,14 @@ def _bounds(item: Facts) -> str:
         return ""
     low, high = item["bounds"]
     return f"in ({'-inf' if low is None else f'{low:g}'}, {'inf' if high is None else f'{high:g}'})"
+
+
+def _default(port: Facts) -> str:
+    import numpy as np
+
+    from isocline_compiler.model import entries_text
+
+    return "" if port["default"] is None else f"= {entries_text(np.array(port['default']))}"
 
 
 def _counted(count: int) -> str:

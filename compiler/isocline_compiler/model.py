@@ -18,7 +18,11 @@ from isocline_dsl.tree import Expression, Program, Span
 
 @dataclass(frozen=True)
 class Port:
-    """An input, a target or an output, as declared. `shape` is of one sample; `bounds` is an open interval."""
+    """An input, a target or an output, as declared. `shape` is of one sample; `bounds` is an open interval.
+
+    `default` holds the entries of a sample, row by row, that stand where an input is left out; none when it must be
+    given. Truth values are 0 and 1.
+    """
 
     name: str
     kind: Literal["real", "class", "time", "bool"]
@@ -29,6 +33,40 @@ class Port:
     unit: str | None = None
     description: str | None = None
     span: Span | None = None
+    default: tuple[float, ...] = ()
+
+    @property
+    def default_sample(self) -> Array | None:
+        """The default as an array of one sample: int64 of classes, bool of truth values, else float64."""
+        if not self.default:
+            return None
+        dtypes = {"class": np.int64, "bool": np.bool_}
+        return np.array(self.default, dtypes.get(self.kind, np.float64)).reshape([int(size) for size in self.shape])
+
+
+SHOWN_ENTRIES = 8
+"""Numbers of a default that are written out."""
+
+
+def default_text(port: Port) -> str:
+    """The default of an input as the author may write it; nothing where there is none."""
+    sample = port.default_sample
+    return "" if sample is None else entries_text(sample)
+
+
+def entries_text(sample: Array) -> str:
+    """An array in brackets: one number where all entries are equal, how many they are where they are many."""
+    if sample.size and (sample == sample.flat[0]).all():
+        sample = sample.ravel()[0]
+    elif sample.size > SHOWN_ENTRIES:
+        return f"{sample.size} numbers"
+    return _entries_text(sample.tolist())
+
+
+def _entries_text(value: Any) -> str:
+    if isinstance(value, list):
+        return f"[{', '.join(map(_entries_text, value))}]"
+    return str(value).lower() if isinstance(value, bool) else f"{value:.6g}"
 
 
 Initializer = Callable[[np.random.Generator, tuple[int, ...]], Array]

@@ -177,15 +177,14 @@ class _Layout:
 def _one_line(node: tree.Node) -> str:
     match node:
         case tree.Input():
-            tail = _bounds(node.bounds) + _tail(node.unit, node.description)
+            tail = _bounds(node.bounds) + _first_value(node.default) + _tail(node.unit, node.description)
             return f"input {node.name.text}: {type_text(node.type)}{tail}"
         case tree.Target():
             return f"target {node.name.text}: {type_text(node.type)}{_tail(node.unit, node.description)}"
         case tree.Param():
-            initial = f" = {phrase(node.initial)}" if node.initial is not None else ""
             prior = f" ~ {stage(node.prior)}" if node.prior is not None else ""
             head = f"param {words(node.names)}: {type_text(node.type)}{_bounds(node.bounds)}"
-            return f"{head}{initial}{prior}{_tail(node.unit, node.description)}"
+            return f"{head}{_first_value(node.initial)}{prior}{_tail(node.unit, node.description)}"
         case tree.Control(name=name, value=value):
             return f"control {name.text} = {call(value)}"
     raise TypeError(f"{type(node).__name__} is not a declaration")
@@ -193,6 +192,10 @@ def _one_line(node: tree.Node) -> str:
 
 def _bounds(bounds: tree.Interval | None) -> str:
     return f" in ({listed((bounds.low, bounds.high))})" if bounds else ""
+
+
+def _first_value(value: tree.Expression | None) -> str:
+    return f" = {phrase(value)}" if value is not None else ""
 
 
 def _tail(unit: str | None, description: str | None) -> str:

@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from isocline_runtime import messages_table as messages
-from isocline_runtime.feeds import nearest
+from isocline_runtime.feeds import nearest, over_rows
 from isocline_runtime.manifest import Port
 
 Array = NDArray[Any]
@@ -35,7 +35,10 @@ class Table(Protocol):
 
 
 def gather_ports(table: Table, ports: Sequence[Port]) -> dict[str, Array]:
-    """The arrays of the ports; columns that belong to none are left aside. Raises InputError."""
+    """The arrays of the ports; columns that belong to none are left aside. Raises InputError.
+
+    A port without any column of its own has its default in every row, where there is one.
+    """
     if table.rows == 0:
         raise messages.no_rows(table.path)
     return {port.name: _shared(table, port, _gather_port(table, port)) for port in ports}
@@ -43,6 +46,9 @@ def gather_ports(table: Table, ports: Sequence[Port]) -> dict[str, Array]:
 
 def _gather_port(table: Table, port: Port) -> Array:
     """Shape (rows, *sample)."""
+    sample = port.default_sample
+    if sample is not None and not _stands_in(table, port):
+        return over_rows(sample, table.rows)
     if port.name in table.columns and (not port.sample_shape or table.is_nested(port.name)):
         return table.values(port.name, port.dtype)
     indexed = _indexed_columns(table, port.name)
@@ -61,6 +67,22 @@ def _gather_port(table: Table, port: Port) -> Array:
     _refuse_surplus(table, port, set(indexed) - set(wanted), sizes)
     values = [table.values(indexed[index], port.dtype) for index in wanted]
     return np.stack(values, axis=-1).reshape(table.rows, *sizes)
+
+
+def _stands_in(table: Table, port: Port) -> bool:
+    """Whether some column is of the port, by its own name or by that of its data. Raises E752 for one that has the name
+    but for capital letters, spaces and the like: the default would hide the mistake.
+    """
+    own = {port.name, *port.columns}
+    if own & set(table.columns) or _indexed_columns(table, port.name):
+        return True
+    if {_plain(column) for column in table.columns} & {_plain(name) for name in own}:
+        raise _missing(table, port.name)
+    return False
+
+
+def _plain(name: str) -> str:
+    return re.sub(r"[\W_]", "", name).casefold()
 
 
 def _gather_trained(table: Table, port: Port) -> Array:

@@ -49,14 +49,19 @@ NOWHERE: Mapping[str, float] = MappingProxyType({})
 
 
 def prepare_feed(
-    ports: Sequence[Port], given: Mapping[str, ArrayLike], measured: Mapping[str, float] = NOWHERE
+    ports: Sequence[Port],
+    given: Mapping[str, ArrayLike],
+    measured: Mapping[str, float] = NOWHERE,
+    rows: int | None = None,
 ) -> Feed:
     """Check names, shapes, kinds and values, and convert to the dtypes of the ports. Raises InputError.
 
-    `measured` says of inputs up to which magnitude it is known that their rounding is harmless.
+    `measured` says of inputs up to which magnitude it is known that their rounding is harmless. Inputs that are left
+    out are their defaults, of as many samples as the others, else of `rows`.
     """
     _check_names(ports, given)
-    arrays = {port.name: as_array(port, given[port.name]) for port in ports}
+    arrays = {port.name: as_array(port, given[port.name]) for port in ports if port.name in given}
+    arrays |= left_out(ports, arrays, rows)
     single = _is_single(ports, arrays)
     _check_shapes(ports, arrays, single)
     converted = {port.name: _check_values(port, convert(port, arrays[port.name])) for port in ports}
@@ -69,6 +74,29 @@ def prepare_feed(
     return Feed(feed, single, joined([item for item in lost if item is not None]))
 
 
+def left_out(ports: Sequence[Port], given: Mapping[str, ArrayLike], rows: int | None = None) -> dict[str, Array]:
+    """The defaults of the inputs that are not given, one for each sample.
+
+    The inputs that are given say how many samples there are. Where none of them could, there are `rows`; without that
+    it is one sample, without the axis that counts them.
+    """
+    counting = [port for port in ports if port.batched and port.name in given]
+    if counting:
+        first = np.asarray(given[counting[0].name])
+        rows = len(first) if first.ndim == len(counting[0].shape) else None
+    found: dict[str, Array] = {}
+    for port in ports:
+        sample = port.default_sample
+        if sample is not None and port.name not in given:
+            found[port.name] = over_rows(sample, rows) if rows is not None and port.batched else sample
+    return found
+
+
+def over_rows(sample: Array, rows: int) -> Array:
+    """The same sample for every row."""
+    return np.broadcast_to(sample, (rows, *sample.shape))
+
+
 def nearest(name: str, names: Iterable[str]) -> str | None:
     """The known name that is most like this one, if any is."""
     return next(iter(difflib.get_close_matches(name, list(names), n=1)), None)
@@ -76,7 +104,7 @@ def nearest(name: str, names: Iterable[str]) -> str | None:
 
 def _check_names(ports: Sequence[Port], given: Mapping[str, ArrayLike]) -> None:
     known = tuple(port.name for port in ports)
-    missing = [port for port in ports if port.name not in given]
+    missing = [port for port in ports if port.name not in given and not port.default]
     unknown = [name for name in given if name not in known]
     if missing:
         raise messages.missing_input(missing[0].name, _expected(missing[0]), nearest(missing[0].name, unknown))

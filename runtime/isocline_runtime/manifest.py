@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass
-from typing import Literal, TypeAlias
+from typing import Any, Literal, TypeAlias
 
 from isocline_runtime.port import BATCH as BATCH
 from isocline_runtime.port import Port as Port
@@ -247,13 +247,17 @@ class Manifest:
 
 def to_json(manifest: Manifest) -> str:
     """The text of `manifest.json`: fields in the order of their declaration, files by name, a newline at
-    the end.
+    the end. A port without a default has no such field, so that readers that know of none read it, too.
 
     Raises ValueError when a number of a grid is not finite.
     """
-    fields = {"format_version": manifest.format_version} | asdict(manifest)
+    fields = {"format_version": manifest.format_version} | asdict(manifest, dict_factory=_stated)
     fields["files"] = dict(sorted(fields["files"].items()))
     return json.dumps(fields, indent=2, ensure_ascii=False, allow_nan=False) + "\n"
+
+
+def _stated(fields: list[tuple[str, Any]]) -> dict[str, Any]:
+    return {name: value for name, value in fields if name != "default" or value}
 
 
 def _any_of(words: Iterable[str]) -> str:

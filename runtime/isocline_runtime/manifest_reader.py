@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from typing import Any, NoReturn
 
@@ -144,8 +144,10 @@ def _by_name(read: Reader) -> Reader:
     return read_by_name
 
 
-def _record(build: Callable[..., Any], fields: Mapping[str, Reader]) -> Reader:
-    """Exactly these fields; what the record itself refuses (ValueError) is reported at its place."""
+def _record(build: Callable[..., Any], fields: Mapping[str, Reader], absent: Collection[str] = ()) -> Reader:
+    """Exactly these fields, of which some may be absent; what the record itself refuses (ValueError) is reported at its
+    place.
+    """
 
     def read_record(value: Any, place: Place) -> Any:
         if not isinstance(value, dict):
@@ -153,9 +155,9 @@ def _record(build: Callable[..., Any], fields: Mapping[str, Reader]) -> Reader:
         for name in value.keys() - fields.keys():
             place.key(_text(name, place)).fail(UNKNOWN, f"one of {', '.join(fields)}")
         for name in fields:
-            if name not in value:
+            if name not in value and name not in absent:
                 place.key(name).fail(MISSING, "a value")
-        arguments = {name: read(value[name], place.key(name)) for name, read in fields.items()}
+        arguments = {name: read(value[name], place.key(name)) for name, read in fields.items() if name in value}
         try:
             return build(**arguments)
         except ValueError as error:
@@ -178,7 +180,9 @@ _port = _record(
         "high": _optional(_number),
         "classes": _optional(_integer),
         "columns": _many(_text),
+        "default": _many(_number),
     },
+    absent=("default",),
 )
 _solve = _record(
     SolveInfo,

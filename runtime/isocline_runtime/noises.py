@@ -121,7 +121,7 @@ class Noises:
         if not self.infos:
             return feed
         given = {name: as_array(self._port(name), value) for name, value in (asked.noise or {}).items()}
-        count, single = self._count(inputs, feed, asked.rows, given)
+        count, single = self._count(inputs, feed, asked)
         rows = range(count) if asked.rows is None else asked.rows
         if len(check_rows(rows)) != count:
             raise messages_input.wrong_rows(_shown(rows), count)
@@ -132,7 +132,15 @@ class Noises:
     def _port(self, name: str) -> Port:
         return next(port for port in self.ports if port.name == name)
 
-    def _count(self, inputs: Sequence[Port], feed: Feed, rows: Rows, given: Mapping[str, Array]) -> tuple[int, bool]:
+    def asked_rows(self, asked: Asked) -> int | None:
+        """How many samples the rows, or else the noise that is given, say there are; None where they say nothing."""
+        if asked.rows is not None:
+            return None if is_one(asked.rows) else len(asked.rows)
+        given = [(self._port(name), value) for name, value in (asked.noise or {}).items()]
+        arrays = [(port, as_array(port, value)) for port, value in given]
+        return next((len(array) for port, array in arrays if array.ndim == len(port.shape)), None)
+
+    def _count(self, inputs: Sequence[Port], feed: Feed, asked: Asked) -> tuple[int, bool]:
         """How many samples there are, and whether it is one without an axis that counts it."""
         fixed = self.ports[0].shape[0]
         if isinstance(fixed, int):
@@ -140,10 +148,8 @@ class Noises:
         counted = next((len(feed.arrays[port.name]) for port in inputs if port.batched), None)
         if counted is not None:
             return counted, feed.single
-        if rows is not None and not is_one(rows):
-            return len(rows), False
-        axes = [len(array) for name, array in given.items() if array.ndim == len(self._port(name).shape)]
-        return (axes[0], False) if axes and rows is None else (1, True)
+        rows = self.asked_rows(asked)
+        return (1, True) if rows is None else (rows, False)
 
     def _checked(self, port: Port, array: Array, count: int) -> Array:
         expected = (count, *port.shape[1:])

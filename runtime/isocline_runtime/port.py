@@ -4,6 +4,10 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
 
 BATCH = "batch"
 DTYPES = ("float32", "float64", "int64", "bool")
@@ -16,6 +20,8 @@ class Port:
     `shape` holds sizes and names of sizes; a leading "batch" is the number of samples. Values lie in the open
     interval (low, high), None is unbounded. With `classes` = k the values are the labels 0..k-1. `columns` are those of
     the data that the model was trained on, in the order of a sample's entries; none when there were no such data.
+    `default` holds the entries of a sample that stand where an input is left out, truth values as 0 and 1; none when it
+    must be given.
     """
 
     name: str
@@ -27,6 +33,7 @@ class Port:
     high: float | None = None
     classes: int | None = None
     columns: tuple[str, ...] = ()
+    default: tuple[float, ...] = ()
 
     def __post_init__(self) -> None:
         require(bool(self.name), "a port needs a name")
@@ -40,6 +47,25 @@ class Port:
         require(len(set(self.columns)) == len(self.columns), "a column is there twice")
         entries = math.prod(size for size in self.sample_shape if isinstance(size, int))
         require(not self.columns or entries == len(self.columns), "there is one column for each entry")
+        if self.default:
+            fixed = all(isinstance(size, int) for size in self.sample_shape)
+            require(fixed and entries == len(self.default), "a default has one number for each entry")
+            require(all(map(self._allows, self.default)), "a default is within the bounds, and of the dtype")
+
+    def _allows(self, value: float) -> bool:
+        whole = self.dtype.startswith("float") or value == math.floor(value)
+        low, high = {"bool": (-1.0, 2.0)}.get(self.dtype, (self.low, self.high))
+        if self.classes is not None:
+            low, high = -1.0, float(self.classes)
+        return whole and (low is None or low < value) and (high is None or value < high)
+
+    @property
+    def default_sample(self) -> NDArray[Any] | None:
+        """The default as an array of one sample: float64, int64 or bool; None when the input must be given."""
+        if not self.default:
+            return None
+        dtype = "float64" if self.dtype.startswith("float") else self.dtype
+        return np.array(self.default, dtype).reshape([int(size) for size in self.sample_shape])
 
     @property
     def batched(self) -> bool:

@@ -16,7 +16,7 @@ from isocline_runtime import messages_artifact, messages_input, messages_run
 from isocline_runtime.artifact import Artifact, Trust, read_artifact
 from isocline_runtime.attribution import Attributor, Index
 from isocline_runtime.errors import RunError
-from isocline_runtime.feeds import Feed, find_nonfinite, prepare_feed
+from isocline_runtime.feeds import Feed, find_nonfinite, left_out, prepare_feed
 from isocline_runtime.frames import named_inputs
 from isocline_runtime.limits import (
     NODE_LIMIT,
@@ -163,6 +163,8 @@ class Session:
 
         Columns of a frame have the names of the inputs, or of the columns that the model was trained on.
 
+        Inputs that have a default may be left out; every sample has it then.
+
         Inputs have a leading batch axis; when all of them leave it out, one sample is run and the
         outputs have none either. Raises InputError before anything runs, E742 for values that the type of an
         input cannot hold well enough, RunError when the model stops (E780) or an output is not finite (E781).
@@ -190,6 +192,14 @@ class Session:
         if isinstance(inputs, Mapping) or inputs is None:
             return named_inputs({**(inputs or {}), **named}, self.inputs)
         return {**named_inputs(inputs, self.inputs), **named}
+
+    def complete(
+        self, given: Mapping[str, ArrayLike], /, *, rows: Rows = None, noise: Mapping[str, ArrayLike] | None = None
+    ) -> dict[str, ArrayLike]:
+        """The inputs of a call with the defaults of those that it leaves out, as `run` takes them."""
+        asked = Asked(None, rows, noise)
+        self._noises.check_asked(given, asked)
+        return {**given, **left_out(self.inputs, given, self._noises.asked_rows(asked))}
 
     def noise(self, rows: Rows = 0, seed: int = 0) -> dict[str, NDArray[Any]]:
         """The noise of rows by name, (rows, samples, steps, channels); of one number, without the first axis.
@@ -223,7 +233,7 @@ class Session:
     def _feed(self, given: Mapping[str, ArrayLike], asked: Asked) -> Feed:
         """The arrays of a call, checked, its noise among them."""
         self._noises.check_asked(given, asked)
-        feed = prepare_feed(self.inputs, given, self._measured)
+        feed = prepare_feed(self.inputs, given, self._measured, self._noises.asked_rows(asked))
         return self._noises.fill(self.inputs, feed, asked, memory_limit(self._limits.memory)) if self.noises else feed
 
     def attribute(
@@ -244,8 +254,9 @@ class Session:
         `run` for the same seed, rows and noise. Raises E782 when the artifact has no attribution, InputError (E740 for
         an index), RunError.
         """
-        attributor, given = self.attributor(), self.named(inputs)
-        feed = self._feed(given, Asked(check_seed(seed) if self.noises else None, rows, noise))
+        attributor, asked = self.attributor(), Asked(check_seed(seed) if self.noises else None, rows, noise)
+        given = self.complete(self.named(inputs), rows=rows, noise=noise)
+        feed = self._feed(given, asked)
         explained = attributor.feed(given, index, check_seed(seed), feed)
         found = self._run(attributor.backend, attributor.info.outputs, explained)
         if feed.narrowed is not None:

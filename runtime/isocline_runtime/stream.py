@@ -153,9 +153,9 @@ class Stream:
         cut = {
             port.name: _beginning_of(port, given[port.name], stepper) for port in stepper.given if port.name in given
         }
-        feed = prepare_feed(stepper.given, cut)
-        sizes = [len(feed.arrays[port.name]) for port in stepper.given if port.batched]
         asked = batch if batch is not None else None if rows is None or not hasattr(rows, "__len__") else len(rows)
+        feed = prepare_feed(stepper.given, cut, rows=asked)
+        sizes = [len(feed.arrays[port.name]) for port in stepper.given if port.batched]
         count = sizes[0] if sizes else stepper.fixed or (1 if asked is None else asked)
         if asked is not None and asked != count:
             raise messages_stream.other_batch(next((x.name for x in stepper.given), "batch"), count, asked)
@@ -200,7 +200,7 @@ class Stream:
         done = self.position - info.behind
         if info.steps is not None and done >= info.steps:
             raise messages_stream.past_the_end(stepper.name, info.loop, info.steps + info.behind)
-        feed = prepare_feed(stepper.rows, {**(inputs or {}), **named})
+        feed = prepare_feed(stepper.rows, {**(inputs or {}), **named}, rows=self._begin.batch)
         for port in stepper.rows:
             if port.batched and len(feed.arrays[port.name]) != self._begin.batch:
                 raise messages_stream.other_batch(port.name, len(feed.arrays[port.name]), self._begin.batch)

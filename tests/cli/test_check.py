@@ -56,7 +56,14 @@ def test_json_of_a_right_file(dyn_file: Path) -> None:
     assert facts["ok"] is True
     model = facts["model"]
     assert model["inputs"] == [
-        {"name": "start", "type": "real", "bounds": [0, 1], "unit": "mol", "description": "how much there is"}
+        {
+            "name": "start",
+            "type": "real",
+            "bounds": [0, 1],
+            "default": None,
+            "unit": "mol",
+            "description": "how much there is",
+        }
     ]
     assert model["parameters"][0]["bounds"] == [0, None]
     (fall,) = model["fields"]

@@ -297,7 +297,7 @@ def test_a_measure_that_is_not_a_number_misses_its_bound(field: str, code: str) 
     port = SimpleNamespace(name="y", span=None)
     deployment = SimpleNamespace(of=None, solver=None, checks=(), proved=(), span=None)
     model = SimpleNamespace(outputs=(port,), deployment=deployment)
-    build: Any = SimpleNamespace(model=model, _is_bounded=True, _near_zero=lambda row: None)
+    build: Any = SimpleNamespace(model=model, _is_bounded=True, _near_zero=lambda row: None, measuring=None)
     kept = {"parity": {"y": Spread(0.0, 0.0, 0.0, 0)}, "deployed": {"y": Spread(0.0, 0.0, 0.0, 0)}}
     for measured, codes in ((kept, []), ({**kept, field: {"y": NAN}}, [code])):
         certificate: Any = SimpleNamespace(
@@ -311,6 +311,7 @@ def test_a_measure_that_is_not_a_number_misses_its_bound(field: str, code: str) 
             second_walk={},
             step_halving={},
             inputs_rounded={},
+            events=(),
             posterior=Posterior({}, {}, 0),
         )
         assert [item.code for item in Proving.missed(build, certificate)] == codes

@@ -98,7 +98,7 @@ declarations = st.one_of(
     noises,
     fields(),
     st.builds(tree.Const, identifiers, expressions, st.none() | types),
-    st.builds(tree.Input, identifiers, types, bounds, said, said),
+    st.builds(tree.Input, identifiers, types, bounds, st.none() | expressions, said, said),
     st.builds(tree.Target, identifiers, types, said, said),
     st.builds(
         tree.Param,

@@ -112,6 +112,7 @@ def port_of(port: Port, dtype: str, batch: int | None) -> ManifestPort:
         low=_finite(low),
         high=_finite(high),
         classes=port.classes,
+        default=port.default * (batch if port.batched and batch else 1),
     )
 
 

@@ -23,8 +23,8 @@ def stream_info(model: Model, graphs: StreamGraphs) -> StreamInfo:
     """The signatures of start and step, the pairs of states, and what each step reads and answers."""
     return StreamInfo(
         graphs.loop,
-        _inputs(model, graphs.start), _outputs(model, graphs.start),
-        _inputs(model, graphs.step), _outputs(model, graphs.step),
+        _inputs(model, graphs.start, graphs.sequences), _outputs(model, graphs.start),
+        _inputs(model, graphs.step, graphs.sequences), _outputs(model, graphs.step),
         tuple(StatePair(pair.past, pair.present, pair.initial) for pair in graphs.pairs),
         graphs.held,
         tuple(_sequence(item) for item in graphs.sequences),
@@ -44,22 +44,42 @@ def stepper_of(model: Model, info: StreamInfo, noises: Iterable[NoiseInfo], file
     return Stepper(model.name, info, inputs, tuple(noises), files, open_file, Limits(allow_nonfinite=True))
 
 
-def _inputs(model: Model, graph: Graph) -> tuple[ManifestPort, ...]:
-    return tuple(_port(model, str(item.attrs["name"]), item) for item in graph.inputs)
+def _inputs(model: Model, graph: Graph, sequences: Iterable[Sequence]) -> tuple[ManifestPort, ...]:
+    axes = {item.name: item.axis for item in sequences}
+    return tuple(_port(model, name, item, axes.get(name)) for name, item in _named(graph.inputs))
+
+
+def _named(nodes: Iterable[Node]) -> Iterable[tuple[str, Node]]:
+    return ((str(node.attrs["name"]), node) for node in nodes)
 
 
 def _outputs(model: Model, graph: Graph) -> tuple[ManifestPort, ...]:
     return tuple(_port(model, name, node) for name, node in graph.outputs.items())
 
 
-def _port(model: Model, name: str, node: Node) -> ManifestPort:
-    """A port with what the model says of the whole of it: its unit, its bounds; its shape is that of the part."""
+def _port(model: Model, name: str, node: Node, axis: int | None = None) -> ManifestPort:
+    """A port with what the model says of the whole of it: its unit, its bounds; its shape is that of the part, which
+    lies along the `axis` of a sequence.
+    """
     found = value_port(name, node, model.deployment)
     for port in (*model.inputs, *model.outputs):
         if port.name == name:
             own = port_of(port, model.deployment.dtype, model.deployment.batch)
-            return replace(own, shape=found.shape, columns=())
+            return replace(own, shape=found.shape, columns=(), default=_part_of_default(own, found, axis))
     return found
+
+
+def _part_of_default(whole: ManifestPort, part: ManifestPort, axis: int | None) -> tuple[float, ...]:
+    """The default of what a start or a step reads: of a sequence, that of every entry; none where they differ."""
+    sample = whole.default_sample
+    if sample is None or axis is None:
+        return whole.default
+    entries = np.moveaxis(sample, axis - whole.batched, 0)
+    if (entries != entries[0]).any():
+        return ()
+    same = entries[0] if len(part.shape) < len(whole.shape) else np.expand_dims(entries[0], axis - whole.batched)
+    shape = [int(size) for size in part.sample_shape]
+    return tuple(np.broadcast_to(same, shape).astype(np.float64).ravel().tolist())
 
 
 def _sequence(item: Sequence) -> StreamSequence:

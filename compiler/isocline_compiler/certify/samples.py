@@ -113,7 +113,18 @@ def drawn(inputs: Sequence[Port], source: Source, seed: int = 0) -> Samples:
         {port.name: _draw(port, generator) for port in inputs}, {}, f"{DRAWN} draws from the inputs' bounds"
     )
     corners = _corners(inputs, draws, generator)
-    return draws if corners is None else draws.joined(corners, f"{draws.origin} and {corners.count} of their corners")
+    if corners is not None:
+        draws = draws.joined(corners, f"{draws.origin} and {corners.count} of their corners")
+    return _with_defaults(inputs, draws)
+
+
+def _with_defaults(inputs: Sequence[Port], draws: Samples) -> Samples:
+    """One more sample where inputs have defaults: these, and of the others what the first draw has."""
+    if not any(port.default for port in inputs):
+        return draws
+    defaults = {port.name: port.default_sample for port in inputs}
+    found = {name: draws.inputs[name][:1] if sample is None else sample[None] for name, sample in defaults.items()}
+    return draws.joined(Samples(found, {}, draws.origin), f"{draws.origin} and the defaults")
 
 
 def _corners(inputs: Sequence[Port], draws: Samples, generator: np.random.Generator) -> Samples | None:

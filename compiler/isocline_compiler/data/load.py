@@ -21,7 +21,7 @@ from isocline_compiler.data.table import Table, read_table
 from isocline_compiler.data.times import times
 from isocline_compiler.data.windows import Windows, make_windows
 from isocline_compiler.graph import Array
-from isocline_compiler.model import DataBinding, DataPlan, Port
+from isocline_compiler.model import DataBinding, DataPlan, Port, default_text
 from isocline_dsl.diagnostics import Source
 from isocline_dsl.messages import data as messages
 
@@ -38,6 +38,8 @@ def load_data(
 
     `override` is read in place of the file that the plan names: another file, a mapping from names to columns or
     arrays, or a data frame.
+
+    Inputs that are bound to nothing are their defaults in every sample, where they have one.
 
     Raises E5xx: a file that cannot be read, a column, shape, label or value that does not fit.
     """
@@ -58,7 +60,7 @@ def load_data(
     kept = _complete_samples(arrays, shared, samples, plan, place)
     notes.extend(_dropped(samples.count, len(kept)))
     whole, samples = Split(arrays, shared).take(kept), _taken(samples, kept)
-    whole = Split(_typed(whole, ports, samples, place), shared)
+    whole = Split({**_typed(whole, ports, samples, place), **_defaults(plan, inputs, whole.count, notes)}, shared)
     if windows is not None:
         notes.extend(window_notes(table, plan, replace(windows, present=windows.present[kept])))
     for _, port in ports:
@@ -83,13 +85,25 @@ def _path(plan: DataPlan, folder: Path, override: Path | None, place: Place) -> 
 def _bound_ports(
     plan: DataPlan, inputs: Sequence[Port], targets: Sequence[Port], place: Place
 ) -> list[tuple[DataBinding, Port]]:
-    """Each port with its binding, in the order of declaration. Raises E521."""
+    """Each port with its binding, in the order of declaration; none of those that have a default. Raises E521."""
     bindings: Mapping[str, DataBinding] = {item.port: item for item in plan.bindings}
     for role, ports in (("input", inputs), ("target", targets)):
         for port in ports:
-            if port.name not in bindings:
+            if port.name not in bindings and not port.default:
                 raise place.error(messages.unbound_port(port.span or plan.span, role, port.name))
-    return [(bindings[port.name], port) for port in (*inputs, *targets)]
+    return [(bindings[port.name], port) for port in (*inputs, *targets) if port.name in bindings]
+
+
+def _defaults(plan: DataPlan, inputs: Sequence[Port], count: int, notes: list[str]) -> dict[str, Array]:
+    """The inputs that are bound to nothing: their defaults, samples first, and a note of each."""
+    bound = {item.port for item in plan.bindings}
+    found: dict[str, Array] = {}
+    for port in inputs:
+        sample = port.default_sample
+        if port.name not in bound and sample is not None:
+            found[port.name] = np.broadcast_to(sample, (count, *sample.shape)) if port.batched else sample
+            notes.append(f"`{port.name}` is not bound: it is its default, {default_text(port)}, in every sample")
+    return found
 
 
 def _read(data: Extraction, ports: Sequence[tuple[DataBinding, Port]], place: Place) -> dict[str, Array]:

@@ -6,6 +6,7 @@ from typing import Literal
 
 from isocline_compiler.graph import Graph, Node
 from isocline_compiler.lower.blocks import DataLowering, DeployLowering
+from isocline_compiler.lower.defaults import check_held
 from isocline_compiler.lower.expressions import Solution, room_to_nest
 from isocline_compiler.lower.faults import LowerError, Poisoned
 from isocline_compiler.lower.marked import STIFF
@@ -129,6 +130,7 @@ class ProgramLowering:
 
     def _assembled(self) -> Model:
         inputs = self._of(Input)
+        self._check_defaults()
         leaves = tuple(self._leaf(port) for port in inputs)
         graph = of_points(join(Graph(leaves, dict(self.outputs), self.program.name.text)))
         return Model(
@@ -139,6 +141,12 @@ class ProgramLowering:
             data=self.data, training=self.training[-1] if self.training else None, deployment=self.deployment,
             earlier=self.training[:-1],
         )  # fmt: skip
+
+    def _check_defaults(self) -> None:
+        """The defaults of inputs are what the deployed precision holds of them. Raises LowerError."""
+        for item in self.program.declarations:
+            if isinstance(item, Input) and item.default is not None:
+                check_held(item.default, self.values.ports[item.name.text], self.deployment.dtype)
 
     def _leaf(self, port: Port) -> Node:
         node = self.values.known[port.name]

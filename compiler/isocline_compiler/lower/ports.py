@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from dataclasses import replace
 
 import numpy as np
 
 from isocline_compiler.graph import INPUT, Fault, Node, at, leaf
 from isocline_compiler.graph.tensor_type import BATCH, Kind, TensorType, describe
 from isocline_compiler.lower.calls import word
+from isocline_compiler.lower.defaults import default_of
 from isocline_compiler.lower.faults import LowerError
 from isocline_compiler.lower.known_numbers import Numbers
 from isocline_compiler.lower.weights import WeightTable
@@ -26,14 +28,16 @@ _KINDS: dict[str, Kind] = {"real": "real", "positive": "real", "time": "real", "
 
 
 def port(declaration: Input | Target, numbers: Numbers) -> Port:
-    """The declared type of an input or a target. Raises LowerError for a kind, a size or bounds that make no sense."""
+    """The declared type of an input or a target. Raises LowerError for a kind, a size, bounds or a default that make no
+    sense.
+    """
     kind = declaration.type.kind.text
     if kind not in _KINDS:
         raise LowerError(messages.unknown_type(declaration.type.kind.span, kind, sorted(_KINDS)))
     bounds = declared_bounds(declaration.type, declaration.bounds if isinstance(declaration, Input) else None, numbers)
     sizes = numbers.sizes(declaration.type)
     classes = _classes(declaration.type, numbers) if kind == "class" else None
-    return Port(
+    made = Port(
         name=declaration.name.text,
         kind="real" if kind == "positive" else kind,  # type: ignore[arg-type]
         shape=() if kind == "class" and len(sizes) == 1 else sizes[:-1] if kind == "class" else sizes,
@@ -43,6 +47,9 @@ def port(declaration: Input | Target, numbers: Numbers) -> Port:
         description=declaration.description,
         span=declaration.span,
     )
+    if not isinstance(declaration, Input) or declaration.default is None:
+        return made
+    return replace(made, default=default_of(declaration.default, made, numbers))
 
 
 def _classes(type_: TypeName, numbers: Numbers) -> int:

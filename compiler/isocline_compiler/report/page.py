@@ -13,7 +13,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined, Template
 from markupsafe import Markup
 
 from isocline_compiler.certify.certificate import Certificate
-from isocline_compiler.model import Model, TrainingPlan
+from isocline_compiler.model import Model, TrainingPlan, default_text
 from isocline_compiler.report import drawings, formulas, typeset
 from isocline_compiler.report.explanations import panels
 from isocline_compiler.report.highlight import highlight
@@ -87,6 +87,7 @@ def _template() -> Template:
         "quantity": typeset.quantity,
         "facts": typeset.facts,
         "type_text": typeset.type_text,
+        "default_text": default_text,
     }
     environment.globals["interval"] = typeset.interval
     return environment.get_template("report.html.jinja")

@@ -8,6 +8,7 @@ calls, operations and data stand in `messages.calls`, `messages.operations` and 
 from isocline_dsl.messages.attribution import *
 from isocline_dsl.messages.compiling import *
 from isocline_dsl.messages.declarations import *
+from isocline_dsl.messages.defaults import *
 from isocline_dsl.messages.delays import *
 from isocline_dsl.messages.derivatives import *
 from isocline_dsl.messages.driven import *

@@ -48,10 +48,8 @@ class Declarations(Transformer[Token, Any]):
 
     def input(self, c: Children) -> Several:
         arguments, faults = typed(of_kind(c, tree.Argument))
-        bounds, unit, said = first(c, tree.Interval), unit_of(c), description(c)
-        made = tuple(
-            tree.Input(a.name, a.type, bounds, unit, said, span=span_over(c)) for a in arguments if a.type is not None
-        )
+        tail = first(c, tree.Interval), after(c, "EQUAL"), unit_of(c), description(c)
+        made = tuple(tree.Input(a.name, a.type, *tail, span=span_over(c)) for a in arguments if a.type is not None)
         return Several(made, faults)
 
     def target(self, c: Children) -> Several:

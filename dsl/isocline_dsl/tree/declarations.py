@@ -40,11 +40,12 @@ class Const(Node):
 
 @dataclass(frozen=True)
 class Input(Node):
-    """`input image: real[1, 28, 28] in (0, 1) unit "lux" "what it is"`."""
+    """`input image: real[1, 28, 28] in (0, 1) = 0.5 unit "lux" "what it is"`; `default` stands where none is given."""
 
     name: Identifier
     type: TypeName
     bounds: Interval | None = None
+    default: Expression | None = None
     unit: str | None = None
     description: str | None = None
 
