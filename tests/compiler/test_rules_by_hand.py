@@ -311,7 +311,7 @@ def test_a_measure_that_is_not_a_number_misses_its_bound(field: str, code: str) 
             second_walk={},
             step_halving={},
             inputs_rounded={},
-            events=(),
+            events={},
             posterior=Posterior({}, {}, 0),
         )
         assert [item.code for item in Proving.missed(build, certificate)] == codes
