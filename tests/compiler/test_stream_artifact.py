@@ -51,11 +51,31 @@ output path
 output price = mean(path, over=samples)
 deploy { stream }
 """
+BALL = """dyn 1
+model ball
+input start: real in (0.5, 2)
+field fall(t, height, speed: real) {
+  height' = speed
+  speed' = -9.81
+  when height < 0 { speed = -0.9*speed }
+}
+path = solve fall from height = start, speed = 0 at 0..2 step 0.1 with rk4(steps=40)
+output height = path.height
+deploy { stream }
+"""
+PAST = """dyn 1
+model late
+input start: real in (0.5, 2)
+field f(t, x: real) { x' = -0.8*x(t - 0.47) }
+path = solve f from x(s) = start*cos(s) at 0..2 step 0.1 with rk4(steps=40)
+output x = path
+deploy { stream }
+"""
 TEXTS = {
     "scan": SCAN, "rk4": SOLVE % "rk4(steps=40)", "ab3": SOLVE % "ab3(steps=40)", "auto": SOLVE % "auto(error=1e-3)",
-    "noise": NOISE,
+    "noise": NOISE, "events": BALL, "past": PAST,
 }  # fmt: skip
-EXACT = frozenset({"scan", "noise"})
+EXACT = frozenset({"scan", "noise", "events", "past"})
 """Whose steps are the operators that the model has, in the same order."""
 
 
@@ -70,6 +90,8 @@ def given(name: str, rows: int = 3) -> dict[str, Any]:
     return {
         "scan": {"xs": draw.uniform(-1, 1, (rows, 30, 2)), "gain": draw.uniform(0.6, 1.9, rows)},
         "noise": {"s0": draw.uniform(0.6, 1.4, rows)},
+        "events": {"start": draw.uniform(0.6, 1.9, rows)},
+        "past": {"start": draw.uniform(0.6, 1.9, rows)},
     }.get(name, {"x0": draw.uniform(-0.9, 0.9, (rows, 2)), "us": draw.uniform(-0.9, 0.9, (rows, 21))})
 
 
