@@ -60,7 +60,7 @@ def _orders(certificate: Facts) -> Iterator[tuple[str, str]]:
 
 def _events(solution: str, facts: Facts) -> str:
     """How often states jump where a condition is met, and how near to one another."""
-    apart = "" if facts["nearest"] is None else f", {facts['nearest']:.1f} steps apart or more"
+    apart = "" if facts["nearest"] is None else f", those of one `when` {facts['nearest']:.1f} steps apart or more"
     return f"{solution}: at most {facts['most']} jumps in a sample{apart}"
 
 
