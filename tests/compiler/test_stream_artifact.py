@@ -175,7 +175,9 @@ def test_a_session_streams_what_it_runs(compiled: tuple[str, Compiled], tmp_path
 def test_the_proof_is_told_and_measured_again(compiled: tuple[str, Compiled]) -> None:
     name, artifact = compiled
     proof = artifact.certificate["stream"]
-    assert proof["errors"].keys() == {x.name for x in artifact.manifest.stream.outputs}  # type: ignore[union-attr]
+    info = artifact.manifest.stream
+    assert info is not None
+    assert proof["errors"].keys() == {x.name for x in info.outputs}
     assert max(proof["errors"].values()) <= 1e-6
     assert (proof["same"] == list(proof["errors"])) == (name in EXACT)
     assert any(line.startswith("stream ") for line in certificate_lines(artifact.certificate))
