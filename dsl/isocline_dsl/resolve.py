@@ -47,9 +47,7 @@ def resolve(
     uses.found += _declare_all(program, file)
     uses.orders = {d.name.text: orders(d) for d in program.declarations if isinstance(d, tree.Field)}
     uses.solved = _solved(program)
-    uses.attributes = frozenset(
-        node.name.text for d in program.declarations for node in tree.walk(d) if isinstance(node, tree.Attribute)
-    )
+    uses.attributes = frozenset(_read_along(program))
     for declaration in program.declarations:
         _read(declaration, file, uses)
     uses.found += _circles(file)
@@ -57,6 +55,14 @@ def resolve(
     uses.found += _unused(file)
     uses.found += _missing(program)
     return sorted(set(uses.found), key=_place)
+
+
+def _read_along(program: tree.Program) -> Iterator[str]:
+    """What is read of solutions, and the outputs that are nothing else: a misspelt one is told as such."""
+    for declaration in program.declarations:
+        yield from (node.name.text for node in tree.walk(declaration) if isinstance(node, tree.Attribute))
+        if isinstance(declaration, tree.Output) and isinstance(declaration.value, tree.Attribute):
+            yield declaration.name.text
 
 
 def _solved(program: tree.Program) -> dict[str, tree.Field]:

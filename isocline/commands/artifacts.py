@@ -20,6 +20,8 @@ Providers = Annotated[
         "--provider", metavar="P", help="cpu, cuda, ...; repeat it for an order. Nothing else is fallen back on."
     ),
 ]
+ON_CPU: list[str] = ["cpu"]
+"""The provider where none is named; typer wants a list, and nothing changes it."""
 Threads = Annotated[int, typer.Option("--threads", min=1, help="Threads of onnxruntime.")]
 
 
@@ -42,7 +44,7 @@ def run(
         Path | None,
         typer.Option("--output", "-o", metavar="Y", help="csv, parquet, json or npz; without it, JSON is printed."),
     ] = None,
-    providers: Providers = ["cpu"],  # noqa: B006 - typer wants a list and never changes it
+    providers: Providers = ON_CPU,
     threads: Threads = 1,
     seconds: Annotated[
         float | None, typer.Option("--seconds", min=0, metavar="S", help="End the run after S; an hour if not given.")
@@ -102,7 +104,7 @@ def bench(
     artifact: ArtifactPath,
     batch: Annotated[int, typer.Option("--batch", min=1, help="Samples a run.")] = 1,
     repeats: Annotated[int, typer.Option("--repeats", min=1, help="Runs that are timed.")] = 200,
-    providers: Providers = ["cpu"],  # noqa: B006 - typer wants a list and never changes it
+    providers: Providers = ON_CPU,
     threads: Threads = 1,
     as_json: AsJson = False,
 ) -> None:

@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 import isocline
-from isocline.commands.artifacts import Providers, Threads
+from isocline.commands.artifacts import ON_CPU, Providers, Threads
 from isocline.commands.boundary import tell
 from isocline.commands.noise import NoiseFile, RowNumbers, SavedNoise, given_noise, row_numbers, save_noise
 from isocline.commands.options import ArtifactPath
@@ -37,7 +37,7 @@ def attribute(
     picture: Annotated[
         Path | None, typer.Option("--picture", metavar="P.svg", help="Draw the first samples, in a way that fits them.")
     ] = None,
-    providers: Providers = ["cpu"],  # noqa: B006 - typer wants a list and never changes it
+    providers: Providers = ON_CPU,
     threads: Threads = 1,
 ) -> None:
     """Why a model answers what it does: attributions of an artifact, as arrays and as a picture."""

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 import isocline
-from isocline.commands.artifacts import Providers, Threads
+from isocline.commands.artifacts import ON_CPU, Providers, Threads
 from isocline.commands.noise import Seed
 from isocline.commands.options import ArtifactPath
 
@@ -38,7 +38,7 @@ def stream(
     row: Annotated[
         int | None, typer.Option("--row", min=0, metavar="R", help="The number of the sample, for its noise.")
     ] = None,
-    providers: Providers = ["cpu"],  # noqa: B006 - typer wants a list and never changes it
+    providers: Providers = ON_CPU,
     threads: Threads = 1,
 ) -> None:
     """Run an artifact step by step: a csv row in, a csv row of answers out, and the state kept in a file."""

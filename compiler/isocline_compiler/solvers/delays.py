@@ -27,12 +27,12 @@ from isocline_compiler.ops.broadcasting import broadcast_like
 from isocline_compiler.ops.comparison import LESS_EQUAL, WHERE
 from isocline_compiler.solvers.field import Field
 from isocline_compiler.solvers.grid import Discretisation, Grid
-from isocline_compiler.solvers.past import FEWEST, NEAR, Kept, Passed, Past, Places, beside, hermite, node_of, number_of
+from isocline_compiler.solvers.past import FEWEST, NEAR, Kept, Passed, Past, Places, hermite, node_of, number_of
 from isocline_compiler.solvers.schemes.around import Around
 from isocline_compiler.solvers.schemes.cost import LONGEST_START, Cost, symbolic_step
 from isocline_compiler.solvers.schemes.memory import same_form
 from isocline_compiler.solvers.schemes.scheme import Misfit, Scheme
-from isocline_compiler.solvers.schemes.step import Memory, Step
+from isocline_compiler.solvers.schemes.step import Memory, Step, beside
 
 SIDE = 1e-6
 """How near to the start, in steps, a time may belong to either side of it: rounded in single precision, too."""

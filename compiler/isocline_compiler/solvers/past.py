@@ -16,6 +16,7 @@ from isocline_compiler.ops.indexing import CONCAT, GATHER, SELECT, SLICE
 from isocline_compiler.ops.lookup import LOOKUP
 from isocline_compiler.ops.reduction import REDUCE_SUM
 from isocline_compiler.ops.shaping import EXPAND, RESHAPE
+from isocline_compiler.solvers.schemes.step import beside
 
 NEAR = 1e-9
 """A time is that of a node where they differ by no more, relative to the step."""
@@ -196,11 +197,4 @@ def _rows(table: Node, knots: Node, when: Node, offset: int) -> Node:
     return SELECT(rows, axis=int(rows.type.batched), index=0)
 
 
-def beside(weight: Operand, x: Node) -> Operand:
-    """A number for each sample beside (batch, ...)."""
-    if not isinstance(weight, Node) or not weight.type.batched:
-        return weight
-    return RESHAPE(weight, shape=(weight.shape[0], *(1,) * (x.type.rank - 1)))
-
-
-__all__ = ["FEWEST", "NEAR", "Kept", "Passed", "Past", "Places", "beside", "hermite", "node_of", "number_of"]
+__all__ = ["FEWEST", "NEAR", "Kept", "Passed", "Past", "Places", "hermite", "node_of", "number_of"]

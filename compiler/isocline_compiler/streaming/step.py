@@ -184,7 +184,17 @@ class _Making:
         start = self._start(pairs, initial, moving, coming)
         if not along:
             raise IsoclineError([messages.nothing_along(self.asked.span, loop.name, list(self.graph.outputs))])
-        roots = {**outputs, **present}
+        return self._graphs(one, start, (pairs, past), along, {**outputs, **present})
+
+    def _graphs(
+        self, one: Iteration, start: _Start, going: tuple[tuple[Pair, ...], list[Node]],
+        along: Mapping[str, int | None], roots: Mapping[str, Node],
+    ) -> StreamGraphs | frozenset[str]:  # fmt: skip
+        """The graphs of a step and its start, without what neither reads; or inputs that have to be given whole.
+
+        `going` are the pairs with their values before a step, `roots` what a step answers and leaves.
+        """
+        loop, (pairs, past) = self.loop, going
         bound = self._bound(one, roots.values())
         if isinstance(bound, frozenset):
             return bound

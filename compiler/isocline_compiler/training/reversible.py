@@ -26,9 +26,9 @@ from isocline_compiler.solvers.grid import Discretisation, Grid
 from isocline_compiler.solvers.reversible import exact_adjoint
 from isocline_compiler.solvers.schemes.measured import Measured
 from isocline_compiler.solvers.schemes.scheme import Scheme
-from isocline_compiler.solvers.schemes.step import Step
+from isocline_compiler.solvers.schemes.step import Step, beside
 from isocline_compiler.solvers.unroll.controlled import lookups_of_steps, with_rows_of_controls
-from isocline_compiler.solvers.unroll.time_span import broadcast_over, steps_of
+from isocline_compiler.solvers.unroll.time_span import steps_of
 from isocline_dsl.diagnostics import IsoclineError
 from isocline_dsl.messages import fitting as messages
 
@@ -146,7 +146,7 @@ def _stepped(solve: Solve, scheme: Scheme) -> Region:
     free = replace(solve, region=Region((solve.time, *solve.state_arguments, *solve.row_arguments),
                                         solve.region.results), captured=())  # fmt: skip
     states = solve.state_arguments
-    widths = tuple(broadcast_over(h, x) for x in states)
+    widths = tuple(beside(h, x) for x in states)
     field = Field(free, solve.row_arguments)
     _, moved = scheme.advance(scheme.start(field, states), field, Step(solve.time, end, h, widths), states)
     return Region((*arguments, end, h), moved)

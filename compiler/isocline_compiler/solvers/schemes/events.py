@@ -21,9 +21,9 @@ from isocline_compiler.ops.arithmetic import MAXIMUM, MINIMUM
 from isocline_compiler.ops.broadcasting import broadcast_like
 from isocline_compiler.ops.comparison import AND, GREATER_EQUAL, LESS, NOT, OR, WHERE
 from isocline_compiler.ops.elementwise import STOP_GRADIENT
-from isocline_compiler.ops.shaping import RESHAPE, SPREAD
+from isocline_compiler.ops.shaping import SPREAD
 from isocline_compiler.solvers.field import Field
-from isocline_compiler.solvers.schemes.step import Memory, Step, Stepping
+from isocline_compiler.solvers.schemes.step import Memory, Step, Stepping, beside
 
 HALVINGS, NEWTONS = 6, 2
 """Halvings of a step, and Newton's steps after them: 2^-6, then its square, and the square of that; one more carries
@@ -215,13 +215,6 @@ def _after_first(
         waits = AND(AND(item.happens, NOT(takes)), unchanged)
         after_it.append(Turn(waits, takes if turn.over is None else OR(turn.over, takes)))
     return Piece(start, width, begins, y), after_it
-
-
-def beside(part: Operand, x: Node) -> Operand:
-    """A number of each sample, (batch,), as (batch, 1, ..., 1), of the rank of a state."""
-    if not isinstance(part, Node) or not part.type.batched or x.type.rank == 1:
-        return part
-    return RESHAPE(part, shape=(part.shape[0], *(1,) * (x.type.rank - 1)))
 
 
 def _chosen(condition: Node, new: Node, old: Node) -> Node:

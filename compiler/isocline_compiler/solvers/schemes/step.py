@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any, Protocol, TypeAlias
 
 from isocline_compiler.graph import Node, Nodes, Operand
+from isocline_compiler.ops.shaping import RESHAPE
 from isocline_compiler.solvers.field import Field
 
 Memory: TypeAlias = Any
@@ -61,3 +62,10 @@ class Stepping(Protocol):
 
     def advance(self, memory: Memory, field: Field, step: Step, x: Nodes) -> tuple[Memory, Nodes]:
         """The memory and the states after one step."""
+
+
+def beside(part: Operand, x: Node) -> Operand:
+    """A number of each sample, (batch,), as (batch, 1, ..., 1), of the rank of a state; any other as it is."""
+    if not isinstance(part, Node) or not part.type.batched or x.type.rank == 1:
+        return part
+    return RESHAPE(part, shape=(part.shape[0], *(1,) * (x.type.rank - 1)))

@@ -15,7 +15,7 @@ from isocline_compiler.solvers.delays import Remembering
 from isocline_compiler.solvers.field import Field
 from isocline_compiler.solvers.grid import Discretisation, Grid
 from isocline_compiler.solvers.schemes.scheme import Scheme
-from isocline_compiler.solvers.schemes.step import Memory, Step
+from isocline_compiler.solvers.schemes.step import Memory, Step, beside
 from isocline_compiler.solvers.unroll.controlled import lookups_of_steps, with_rows_of_controls
 from isocline_compiler.solvers.unroll.driven import driven, scaled
 
@@ -110,17 +110,10 @@ def _from_input(solve: Solve, substeps: int) -> Iterator[Step]:
     nodes = [SELECT(solve.times, axis=axis, index=index) for index in range(count)]
     for here, there in pairwise(nodes):
         h = (there - here) * (1 / substeps)
-        widths = tuple(broadcast_over(h, state) for state in solve.initial)
+        widths = tuple(beside(h, state) for state in solve.initial)
         inner = [here, *(here + float(j) * h for j in range(1, substeps)), there]
         for t, end in pairwise(inner):
             yield Step(t, end, h, widths)
-
-
-def broadcast_over(h: Node, state: Node) -> Node:
-    """h of shape (batch,) as (batch, 1, ..., 1), of the rank of the state."""
-    if not h.type.batched or state.type.rank == 1:
-        return h
-    return RESHAPE(h, shape=(h.shape[0], *(1,) * (state.type.rank - 1)))
 
 
 _NOT_STARTED: Memory = object()

@@ -11,9 +11,8 @@ from isocline_compiler.graph.solve import Solve
 from isocline_compiler.ops.indexing import CONCAT, GATHER, SELECT, SLICE
 from isocline_compiler.ops.shaping import EXPAND, RESHAPE, TRANSPOSE
 from isocline_compiler.solvers.grid import Grid
-from isocline_compiler.solvers.schemes.step import Step
+from isocline_compiler.solvers.schemes.step import Step, beside
 from isocline_compiler.solvers.unroll.segments import Segments
-from isocline_compiler.solvers.unroll.time_span import broadcast_over
 
 
 @dataclass(frozen=True, eq=False)
@@ -41,7 +40,7 @@ class TimeTable:
         if not isinstance(self.widths, Node):
             return Step.of(t, self.widths, len(x), end, even=True)
         h = SELECT(rows[1], axis=0, index=j)
-        return Step(t, end, h, tuple(broadcast_over(h, state) for state in x))
+        return Step(t, end, h, tuple(beside(h, state) for state in x))
 
 
 def known_table(grid: Grid, segments: Segments) -> TimeTable:
