@@ -184,6 +184,27 @@ output v = h.v
         np.testing.assert_allclose(found["v"][row], true[:, 2], rtol=0, atol=3e-3)
 
 
+def test_references_follow_the_delay_of_each_sample(tmp_path: Path) -> None:
+    """Both share the method of steps: scipy, one sample at a time, stands outside."""
+    text = """dyn 1
+model each
+input tau: real in (0.8, 1.2)
+input x0: real in (0.5, 1.5)
+field f(t, x: real[2], v: real) {
+  x' = -x(t - tau) + sin(t)
+  v' = -0.5*x(t - 0.3)[0] - v
+}
+h = solve f from x(s) = [x0*cos(s), x0], v = 0 over 0..3
+output y = h.x
+deploy { solver auto(error=1e-3) }
+"""
+    compiled = isocline.compile(isocline.model(text), tmp_path)
+    given = {"tau": np.array([0.85, 1.15]), "x0": np.array([1.0, 0.7])}
+    found = isocline_runtime.load(compiled.folder).run({name: a.astype(np.float32) for name, a in given.items()})
+    true = np.stack([by_steps(tau, x0)[6, :2] for tau, x0 in zip(given["tau"], given["x0"], strict=True)])
+    assert np.abs(found["y"] - true).max() < 1.1e-3 * np.abs(true).max()
+
+
 def by_steps(tau: float, x0: float) -> Array:
     """By scipy, on stretches of the shorter delay."""
     pieces: list = []
