@@ -165,6 +165,7 @@ def _diagnostic(diagnostic: Diagnostic, source: Source | None) -> Facts:
 
 def _place(span: Span | None, source: Source | None) -> Facts:
     if span is None or source is None:
-        return {"line": None, "column": None, "end_line": None, "end_column": None}
+        return {"file": None, "line": None, "column": None, "end_line": None, "end_column": None}
     (line, column), (end_line, end_column) = source.position(span.start), source.position(span.stop)
-    return {"line": line, "column": column, "end_line": end_line, "end_column": end_column}
+    file = source.file(span.start)
+    return {"file": file, "line": line, "column": column, "end_line": end_line, "end_column": end_column}

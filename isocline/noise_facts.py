@@ -56,7 +56,7 @@ def ensemble_facts(model: Model) -> dict[str, Any] | None:
         return None
     layers: dict[str, int] = {}
     for source in draws_of(tuple(model.graph.outputs.values())):
-        where = "" if source.span is None else f", line {model.source.position(source.span.start)[0]}"
+        where = "" if source.span is None else f", {model.source.line(source.span.start)}"
         layers[f"{source.layer}{where}"] = layers.get(f"{source.layer}{where}", 0) + source.channels
     return {
         "samples": model.deployment.samples,

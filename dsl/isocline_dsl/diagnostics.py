@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from isocline_dsl.records import Diagnostic, Note, Source
+from isocline_dsl.records import Diagnostic, Note, Part, Source
 from isocline_dsl.render import render_error
 
 
@@ -26,4 +26,4 @@ class IsoclineError(Exception):
         return f"IsoclineError({', '.join(f'{item.code}: {item.message}' for item in self.diagnostics)})"
 
 
-__all__ = ["Diagnostic", "IsoclineError", "Note", "Source"]
+__all__ = ["Diagnostic", "IsoclineError", "Note", "Part", "Source"]

@@ -96,14 +96,16 @@ def _scope(field: tree.Field, file: Scope, uses: Uses) -> Scope:
     return scope
 
 
-def _declare(scope: Scope, name: tree.Identifier, kind: str, uses: Uses) -> None:
-    """Declare a local name; report a second one, and one that hides a name of the file."""
+def _declare(scope: Scope, name: tree.Identifier, kind: str, uses: Uses, hides: bool = False) -> None:
+    """Declare a local name; report a second one, and, unless it `hides`, one that hides a name of the file."""
     first = scope.names.get(name.text)
     hidden = scope.outer.find(name.text) if scope.outer else None
     if name.text in BUILT_IN:
         uses.found.append(names.reserved_name(name.span, name.text))
     elif first is not None:
         uses.found.append(names.duplicate_name(name.span, name.text, first.span))
+    elif hides:
+        pass
     elif hidden is not None and hidden.kind == "output" and name.text in uses.attributes:
         pass  # `output current = path.current`
     elif hidden is not None and (kind == "definition" or hidden.kind not in _MAY_BE_HIDDEN):
@@ -112,12 +114,16 @@ def _declare(scope: Scope, name: tree.Identifier, kind: str, uses: Uses) -> None
 
 
 def read_net(net: tree.Net, file: Scope, uses: Uses) -> None:
-    """A net sees its arguments, constants, parameters and other nets; it uses all of its arguments."""
+    """A net sees its arguments, constants, parameters and other nets; it uses all of its arguments.
+
+    The names of a function are its own: whatever the models that share it call theirs.
+    """
     scope = Scope(file, net=net.name.text)
+    hides = isinstance(net, tree.Function)
     for argument in net.arguments:
-        _declare(scope, argument.name, "argument", uses)
+        _declare(scope, argument.name, "argument", uses, hides)
     for line in net.body:
-        _declare(scope, line.name, "definition", uses)
+        _declare(scope, line.name, "definition", uses, hides)
     for line in net.body:
         scope.current = line.name.text
         uses.read(line.value, Place(scope))

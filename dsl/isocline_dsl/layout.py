@@ -17,7 +17,7 @@ DEEPEST_BRACKETS = 100
 
 RESERVED = frozenset({"solve", "scan", "from", "over", "at", "with", "in", "and", "or", "not"})
 DECLARING = frozenset(
-    {"dyn", "model", "const", "input", "target", "param", "net", "field", "control", "output", "noise"}
+    {"dyn", "model", "const", "input", "target", "param", "net", "function", "field", "control", "output", "noise"}
 )
 BLOCKS = frozenset({"data", "train", "deploy"})
 
@@ -324,6 +324,8 @@ class _Layout:
             return word.upper() if word in ("draw", "attribute") and self._next_is("NAME") else "NAME"
         if word == "when" and self.brackets and self._opens_braces(1) and not self._next_is("EQUAL"):
             return "WHEN"
+        if word == "use" and self._next_is("STRING"):
+            return "USE"
         return word.upper() if word in DECLARING or word in RESERVED else "NAME"
 
     def _later_word(self, word: str) -> str:

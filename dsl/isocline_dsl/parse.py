@@ -39,15 +39,18 @@ def read(path: Path) -> Source:
     return Source(text.replace("\r\n", "\n").replace("\r", "\n"), str(path))
 
 
-def parse(source: Source) -> tree.Program:
-    """The tree of a program. Raises IsoclineError with all syntax errors of the text, in its order."""
+def parse(source: Source, *, shared: bool = False) -> tree.Program:
+    """The tree of a program; a file that is `shared` need not name a model.
+
+    Raises IsoclineError with all syntax errors of the text, in its order.
+    """
     if len(source.text) > LONGEST_FILE:
         raise IsoclineError([syntax.file_too_long(Span(0, 0), len(source.text), LONGEST_FILE)], source)
     tokens, diagnostics = arrange(list(_lark().lex(source.text)), len(source.text))
     if not any(d.code == syntax.nested_too_deeply.code for d in diagnostics):
         items, mistakes = _Reader(tokens, diagnostics, len(source.text), source.text).run()
         diagnostics = diagnostics + mistakes
-        program, more = _program(items, source.text, complete=not diagnostics)
+        program, more = _program(items, source.text, complete=not diagnostics, shared=shared)
         diagnostics += _not_beside(diagnostics, more, source)
     if diagnostics:
         raise IsoclineError(_first(sorted(set(diagnostics), key=_place)), source)
@@ -175,10 +178,10 @@ class _Reader:
 # -------------------------------------------------------------------------------------------- the whole file
 
 
-def _program(items: list[Any], text: str, complete: bool) -> tuple[tree.Program, list[Diagnostic]]:
+def _program(items: list[Any], text: str, complete: bool, shared: bool) -> tuple[tree.Program, list[Diagnostic]]:
     """Take the header off the declarations and collect the faults in the tree."""
     found = list(_faults(items, text))
-    found += _header_faults(items) if complete else []
+    found += _header_faults(items, shared) if complete else []
     version = next((i for i in items if isinstance(i, Version)), Version(tree.Number("1")))
     model = next((i for i in items if isinstance(i, Model)), Model(tree.Identifier(""), None))
     rest = tuple(i for i in items if not isinstance(i, (Version, Model, Fault)))
@@ -186,14 +189,14 @@ def _program(items: list[Any], text: str, complete: bool) -> tuple[tree.Program,
     return tree.Program(version.number, model.name, model.description, rest, span=span), found
 
 
-def _header_faults(items: list[Any]) -> Iterator[Diagnostic]:
+def _header_faults(items: list[Any], shared: bool) -> Iterator[Diagnostic]:
     first = items[0] if items else None
     if not isinstance(first, Version):
         where = Span(first.span.start, first.span.start + 1) if first is not None else Span()
         yield syntax.no_version_line(where)
     elif first.number.text != "1":
         yield syntax.unknown_version(first.number.span, first.number.text)
-    elif len(items) < 2 or not isinstance(items[1], Model):
+    elif not shared and (len(items) < 2 or not isinstance(items[1], Model)):
         yield syntax.no_model_line(first.span)
     for place, item in enumerate(items):
         if isinstance(item, Version) and place > 0:

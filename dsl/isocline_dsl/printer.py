@@ -52,9 +52,11 @@ def _groups_differ(before: Row, row: Row) -> bool:
 def format_text(source: Source) -> str:
     """The text of a file in canonical layout, with its comments, and single empty lines where there were some.
 
+    A file that others use has a layout too, without its `model`.
+
     Raises IsoclineError when the text is not a program.
     """
-    program = parse(source)
+    program = parse(source, shared=True)
     comments = comments_in(source.text)
     rows = _Layout(comments).program(program)
     return weave(list(rows), comments, source.text)
@@ -69,7 +71,8 @@ class _Layout:
     def program(self, program: tree.Program) -> Iterator[Row]:
         yield Row(0, f"dyn {program.version.text}", program.version.span)
         said = f" {quoted(program.description)}" if program.description is not None else ""
-        yield Row(0, f"model {program.name.text}{said}", program.name.span)
+        if program.name.text:
+            yield Row(0, f"model {program.name.text}{said}", program.name.span)
         for declaration in program.declarations:
             yield from self._declaration(declaration)
 
@@ -122,7 +125,8 @@ class _Layout:
 
     def _net(self, node: tree.Net) -> Iterator[Row]:
         result = f" -> {type_text(node.result_type)}" if node.result_type else ""
-        head = f"net {node.name.text}({_arguments(node.arguments)}){result}"
+        word = "function" if isinstance(node, tree.Function) else "net"
+        head = f"{word} {node.name.text}({_arguments(node.arguments)}){result}"
         if node.body:
             yield from self._braced(head, (*node.body, node.result), node.span, self._statement)
         else:
@@ -185,6 +189,8 @@ def _one_line(node: tree.Node) -> str:
             prior = f" ~ {stage(node.prior)}" if node.prior is not None else ""
             head = f"param {words(node.names)}: {type_text(node.type)}{_bounds(node.bounds)}"
             return f"{head}{_first_value(node.initial)}{prior}{_tail(node.unit, node.description)}"
+        case tree.Use(path=path):
+            return f"use {quoted(path)}"
         case tree.Control(name=name, value=value):
             return f"control {name.text} = {call(value)}"
     raise TypeError(f"{type(node).__name__} is not a declaration")

@@ -19,7 +19,7 @@ def render(diagnostic: Diagnostic, source: Source | None = None) -> str:
     lines = [f"error[{diagnostic.code}]: {diagnostic.message}"]
     if source is not None and diagnostic.span is not None:
         lines += _excerpt(diagnostic.span, source)
-    lines += [f"  note: {text}" for text in _notes(diagnostic.notes, source)]
+    lines += [f"  note: {text}" for text in _notes(diagnostic, source)]
     if diagnostic.hint is not None:
         lines.append(f"  hint: {diagnostic.hint}")
     return "\n".join(lines)
@@ -48,7 +48,7 @@ def _excerpt(span: Span, source: Source) -> list[str]:
     shown, before, marked = _columns(text, begin, length)
     number = f"{line:4d}"
     return [
-        f"  --> {source.name}:{line}:{column}",
+        f"  --> {source.file(span.start)}:{line}:{column}",
         f"{number} | {shown}".rstrip(),
         f"{' ' * len(number)} | {' ' * before}{'^' * marked}",
     ]
@@ -89,15 +89,18 @@ def _width(cell: str) -> int:
     return sum(0 if unicodedata.combining(c) else 2 if unicodedata.east_asian_width(c) in "WF" else 1 for c in cell)
 
 
-def _notes(notes: tuple[Note, ...], source: Source | None) -> list[str]:
+def _notes(diagnostic: Diagnostic, source: Source | None) -> list[str]:
     """Notes on one line while they fit, else one a line."""
-    texts = [_placed(note, source) for note in notes]
+    texts = [_placed(note, source, diagnostic.span) for note in diagnostic.notes]
     together = "; ".join(texts)
     return [together] if texts and len(together) <= WIDEST_NOTE else texts
 
 
-def _placed(note: Note, source: Source | None) -> str:
+def _placed(note: Note, source: Source | None, mistake: Span | None) -> str:
+    """The note with its place; the name of its file where the mistake is in another."""
     if note.span is None or source is None:
         return note.text
     line, column = source.position(note.span.start)
-    return f"{note.text} at {line}:{column}"
+    file = source.file(note.span.start)
+    here = source.file(mistake.start) if mistake is not None else source.name
+    return f"{note.text} at {'' if file == here else f'{file}:'}{line}:{column}"

@@ -19,6 +19,7 @@ _KINDS: dict[type[tree.Node], str] = {
     tree.Input: "input",
     tree.Target: "target",
     tree.Net: "net",
+    tree.Function: "function",
     tree.Field: "field",
     tree.Control: "control",
     tree.NoiseDeclaration: "noise",
@@ -34,12 +35,14 @@ def resolve(
     functions: Collection[str],
     valued: Collection[tuple[str, str]] = frozenset(),
     elsewhere: Mapping[str, str] = NOWHERE,
+    own: int | None = None,
 ) -> list[Diagnostic]:
     """Mistakes in the names of a program, in the order of its text.
 
     `functions` are the functions and layers that can be called, `valued` their keywords that stand before values, such
     as ("logdet_jacobian", "probe"): before others a name that means nothing is a word. `elsewhere` says of
-    names that are called in other places what they are. Declarations may stand in any order; definitions use each other
+    names that are called in other places what they are. What stands behind `own` in the text, in files that this one
+    uses, may be left unused. Declarations may stand in any order; definitions use each other
     without circles.
     """
     file = Scope()
@@ -52,7 +55,7 @@ def resolve(
         _read(declaration, file, uses)
     uses.found += _circles(file)
     uses.found += _deployed_targets(file, uses)
-    uses.found += _unused(file)
+    uses.found += _unused(file, own)
     uses.found += _missing(program)
     return sorted(set(uses.found), key=_place)
 
@@ -88,7 +91,7 @@ def _declared(declaration: tree.Declaration) -> Iterator[tuple[tree.Identifier, 
     match declaration:
         case tree.Param(names=several):
             yield from ((name, "parameter") for name in several)
-        case tree.Output(value=None) | tree.Block():
+        case tree.Output(value=None) | tree.Block() | tree.Use():
             return
         case tree.Output(name=name):
             yield name, "output"
@@ -197,8 +200,10 @@ def _read_sizes(declaration: tree.Declaration, file: Scope, uses: Uses) -> None:
 def _circles(file: Scope) -> Iterator[Diagnostic]:
     for circle in circles(file.edges):
         meanings = [file.names[name] for name in circle]
-        message = dynamics.net_recursion if all(m.kind == "net" for m in meanings) else names.definition_cycle
-        yield message(meanings[0].span, circle)
+        if all(meaning.kind in ("net", "function") for meaning in meanings):
+            yield dynamics.net_recursion(meanings[0].span, meanings[0].kind, circle)
+        else:
+            yield names.definition_cycle(meanings[0].span, circle)
 
 
 def _deployed_targets(file: Scope, uses: Uses) -> Iterator[Diagnostic]:
@@ -211,8 +216,10 @@ def _deployed_targets(file: Scope, uses: Uses) -> Iterator[Diagnostic]:
             yield names.target_outside_training(target.span, target.text, file.names[target.text].span, through)
 
 
-def _unused(file: Scope) -> Iterator[Diagnostic]:
+def _unused(file: Scope, own: int | None) -> Iterator[Diagnostic]:
     for name, meaning in file.names.items():
+        if own is not None and meaning.span.start >= own:
+            continue
         if name in file.used or meaning.kind in ("output", "noise") or name in BUILT_IN:
             continue
         if meaning.kind == "field":

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 
 from isocline_dsl import tree
 from isocline_dsl.diagnostics import Diagnostic
-from isocline_dsl.messages import delays, dynamics, names, noise, scans
+from isocline_dsl.messages import delays, dynamics, names, noise, scans, sharing
 from isocline_dsl.messages.message import nearest
 from isocline_dsl.scopes import BUILT_IN, VALUES, Meaning, Scope
 
@@ -102,11 +102,19 @@ class Uses:
 
     def _allowed(self, node: tree.Name, meaning: Meaning, place: Place) -> None:
         net = next((scope.net for scope in place.scope.enclosing() if scope.net), None)
+        around = place.scope.find(net) if net is not None else None
+        function = around is not None and around.kind == "function"
         if meaning.kind == "target" and net is None and not place.training:
             self.targets.append((place.scope.declaration(), node))
         elif net is not None and meaning.kind in ("input", "value", "output", "target"):
-            self.found.append(names.not_captured(node.span, node.text, net, meaning.kind))
-        elif meaning.kind in ("net", "field", "noise") and not (place.training or place.words):
+            self.found.append(
+                names.not_captured(node.span, node.text, net, meaning.kind, "function" if function else "net")
+            )
+        elif net is not None and function and meaning.kind == "parameter":
+            self.found.append(
+                sharing.function_has_weights(node.span, net, f"reads the parameter `{node.text}`", node.text)
+            )
+        elif meaning.kind in ("net", "function", "field", "noise") and not (place.training or place.words):
             self.found.append(names.not_a_value(node.span, node.text, meaning.kind))
 
     def _derivative(self, node: tree.Derivative, place: Place) -> None:
@@ -168,7 +176,8 @@ class Uses:
             return
         if meaning is not None:
             scope.use(name)
-        if meaning is not None and meaning.kind in ("net", "state", "control"):
+        if meaning is not None and meaning.kind in ("net", "function", "state", "control"):
+            self._called_in_function(node, meaning, scope)
             return
         if name in self.functions:
             return
@@ -177,8 +186,16 @@ class Uses:
             states = tuple(state + "'" * k for state, order in orders.items() for k in range(order))
             self.found.append(names.not_callable(node.name.span, name, meaning.kind, states))
         else:
-            known = {*self.functions, *self._suggested(scope, "net")}
+            known = {*self.functions, *self._suggested(scope, "net", "function")}
             self.found.append(names.unknown_function(node.name.span, name, known, self.elsewhere.get(name)))
+
+    def _called_in_function(self, node: tree.Call, called: Meaning, scope: Scope) -> None:
+        """A function calls no net: its weights would be the function's."""
+        around = next((item.net for item in scope.enclosing() if item.net), None)
+        meaning = scope.find(around) if around is not None else None
+        if around is not None and meaning is not None and meaning.kind == "function" and called.kind == "net":
+            what = f"calls the net `{node.name.text}`"
+            self.found.append(sharing.function_has_weights(node.name.span, around, what))
 
     # -------------------------------------------------------------------------------------- solves and scans
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 from scipy import integrate, stats
@@ -9,7 +11,7 @@ from scipy import integrate, stats
 from isocline_compiler.certify.evaluation import Evaluator
 from isocline_compiler.certify.samples import drawn
 from isocline_compiler.certify.stochastic.doubling import Doubling, doubling, with_doubled_samples
-from isocline_compiler.lower.check import model
+from isocline_compiler.lower.check import check, model
 
 SAMPLES, STEPS = 64, 8
 
@@ -22,6 +24,16 @@ def doubled(out: str, samples: str = f"samples {SAMPLES}", steps: int = STEPS) -
     )
     evaluator = Evaluator(found, {}, drawn(found.inputs, found.source))
     return doubling(evaluator, evaluator.stated)
+
+
+def test_what_a_file_uses_is_there_with_twice_the_samples(tmp_path: Path) -> None:
+    (tmp_path / "drift.dyn").write_text("dyn 1\nfunction drift(s: real) = -s\n")
+    (tmp_path / "m.dyn").write_text(
+        'dyn 1\nmodel m\nuse "drift.dyn"\ninput s0: real in (0.5, 1.5)\n'
+        "field f(t, s: real) { noise W: brownian; ds = drift(s) dt + 1 dW }\n"
+        "path = solve f from s = s0 over 0..1 with euler_maruyama(steps=8) samples 5\noutput y = path.s\n"
+    )
+    assert with_doubled_samples(check(tmp_path / "m.dyn")).graph.outputs["y"].type.sample == (10,)
 
 
 def expected_largest(count: int) -> float:

@@ -29,8 +29,8 @@ NAMED = {
     *options.MISSING, *options.PRECISIONS, *options.GRADIENTS,
 }  # fmt: skip
 KEYS = {f"{block}: {key}" for block, keys in SETTINGS.items() for key in keys}
-DECLARATIONS = {"const", "input", "target", "param", "net", "field", "control", "output", "noise", "data", "train",
-                "deploy", "dyn", "model", "solve", "scan", "draw", "attribute", "unit"}  # fmt: skip
+DECLARATIONS = {"const", "input", "target", "param", "net", "function", "field", "control", "output", "noise", "data",
+                "train", "deploy", "use", "dyn", "model", "solve", "scan", "draw", "attribute", "unit"}  # fmt: skip
 
 
 def section(title: str) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
@@ -31,6 +31,14 @@ class Snippet:
     place: str
     text: str
     codes: frozenset[str]
+    files: Mapping[str, str] = field(default_factory=dict)
+    """The files of its page, which it may use."""
+
+
+def files_of(page: str) -> dict[str, str]:
+    """The blocks below `<!-- file: NAME -->`."""
+    blocks = [(kind.strip(), code) for kind, code in BLOCK.findall(page)]
+    return {kind.removeprefix("file: "): code for kind, code in blocks if kind.startswith("file: ")}
 
 
 def snippets(page: Path) -> Iterator[Snippet]:
@@ -39,18 +47,25 @@ def snippets(page: Path) -> Iterator[Snippet]:
         line = text[: found.start("code")].count("\n")
         comment = (found["comment"] or "").strip()
         kind, _, rest = comment.partition(":")
+        if kind == "file":
+            continue
         code = found["code"]
         if not code.startswith("dyn 1"):
             code = f"dyn 1\nmodel snippet\n{rest if kind == 'with' else ''}\n{code}"
         codes = frozenset(rest.split()) if kind == "error" else frozenset(LATER if kind == "later" else ())
-        yield Snippet(f"{page.relative_to(ROOT)}:{line}", code, codes)
+        yield Snippet(f"{page.relative_to(ROOT)}:{line}", code, codes, files_of(text))
 
 
 SNIPPETS = [snippet for page in PAGES for snippet in snippets(page)]
 
 
-def read(text: str, name: str) -> Model:
-    source = Source(text, name)
+def read(snippet: Snippet, folder: Path) -> Model:
+    for name, text in snippet.files.items():
+        (folder / name).write_text(text, "utf-8")
+    return typed(Source(snippet.text, str(folder / snippet.place.replace("/", "_"))))
+
+
+def typed(source: Source) -> Model:
     try:
         return lower(parse(source), source)
     except IsoclineError as error:
@@ -58,9 +73,9 @@ def read(text: str, name: str) -> Model:
 
 
 @pytest.mark.parametrize("snippet", SNIPPETS, ids=lambda snippet: snippet.place)
-def test_a_block_is_what_the_page_says(snippet: Snippet) -> None:
+def test_a_block_is_what_the_page_says(snippet: Snippet, tmp_path: Path) -> None:
     if not snippet.codes:
-        assert read(snippet.text, snippet.place).outputs
+        assert read(snippet, tmp_path).outputs
         return
     source = Source(snippet.text, snippet.place)
     with pytest.raises(IsoclineError) as found:
@@ -148,32 +163,32 @@ def examples(table: Mapping[str, Callee], *kinds: str) -> list[Callee]:
 @pytest.mark.parametrize("record", examples(FUNCTIONS), ids=lambda record: record.name)
 def test_the_example_of_a_function(record: Callee) -> None:
     assert record.name in record.example
-    assert read(of_function(record.example), record.name).graph.outputs["result"]
+    assert typed(Source(of_function(record.example), record.name)).graph.outputs["result"]
 
 
 @pytest.mark.parametrize("record", examples(FUNCTIONS, "metric", "loss"), ids=lambda record: record.name)
 def test_the_example_of_a_metric_over_a_split(record: Callee) -> None:
-    (check,) = read(of_metric(record.example), record.name).deployment.checks
+    (check,) = typed(Source(of_metric(record.example), record.name)).deployment.checks
     assert check.graph.outputs["left"].shape == ()
 
 
 @pytest.mark.parametrize("record", examples(REGULARIZERS), ids=lambda record: record.name)
 def test_the_example_of_a_regularizer(record: Callee) -> None:
-    plan = read(of_regularizer(record.example), record.name).training
+    plan = typed(Source(of_regularizer(record.example), record.name)).training
     assert plan is not None
     assert plan.steer == 0.25 or record.example in " ".join(plan.losses.outputs)
 
 
 @pytest.mark.parametrize("record", examples(DRAWS), ids=lambda record: record.name)
 def test_the_example_of_a_draw(record: Callee) -> None:
-    plan = read(of_draw(record.example), record.name).training
+    plan = typed(Source(of_draw(record.example), record.name)).training
     assert plan is not None
     assert [value.distribution.name for value in plan.draws] == [record.name]
 
 
 @pytest.mark.parametrize("record", examples(DISTRIBUTIONS), ids=lambda record: record.name)
 def test_the_example_of_a_distribution(record: Callee) -> None:
-    (parameter,) = read(of_distribution(record.example), record.name).parameters
+    (parameter,) = typed(Source(of_distribution(record.example), record.name)).parameters
     assert parameter.log_prior is not None
 
 

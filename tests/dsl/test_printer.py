@@ -111,6 +111,8 @@ declarations = st.one_of(
         said,
     ),
     st.builds(tree.Net, identifiers, arguments, expressions, st.none() | types, several(assigns)),
+    st.builds(tree.Function, identifiers, arguments, expressions, st.none() | types, several(assigns)),
+    st.builds(tree.Use, st.text(max_size=5)),
     st.builds(tree.Control, identifiers, calls(expressions)),
     st.builds(tree.Output, identifiers, st.none() | expressions, said, said),
     st.builds(tree.Block, st.sampled_from(["data", "train", "deploy"]), several(items)),

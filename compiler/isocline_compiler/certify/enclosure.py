@@ -78,7 +78,7 @@ def finite(graph: Graph, ports: Sequence[Port], dtype: str, source: Source) -> F
         if not item.is_finite:
             failure = walk.blamed(graph.outputs[name], found)
             line = _line(failure.node, source)
-            return Finite(False, _told(failure, line), failure.node.op.name, line, name, ranges)
+            return Finite(False, _told(failure, source), failure.node.op.name, line, name, ranges)
     return Finite(True, ranges=ranges)
 
 
@@ -240,9 +240,10 @@ def _line(node: Node, source: Source) -> int | None:
     return None if node.span is None else source.position(node.span.start)[0]
 
 
-def _told(failure: Failure, line: int | None) -> str:
+def _told(failure: Failure, source: Source) -> str:
     """`log` at line 7 may meet -0.3 to 2."""
-    place = "" if line is None else f" at line {line}"
+    span = failure.node.span
+    place = "" if span is None else f" at {source.line(span.start)}"
     said = f"`{failure.node.op.name}`{place}"
     if failure.node.op.enclose is None and failure.node.op not in LEAVES:
         return f"{said} has no rule of enclosure{failure.within}"

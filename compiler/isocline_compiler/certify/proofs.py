@@ -91,8 +91,8 @@ def _proof(
         find = {"lipschitz": _lipschitz, "contracting": _contracting, "stable": _stable}[check.kind]
         bound, how, met = find(check, model, weights, choices)
     except Unproved as stop:
-        line = None if stop.node.span is None else model.source.position(stop.node.span.start)[0]
-        why = stop.why + ("" if line is None else f", at line {line}")
+        line = None if stop.node.span is None else model.source.line(stop.node.span.start)
+        why = stop.why + ("" if line is None else f", at {line}")
         return Proof(check.text, check.kind, check.subject, None, asked, False, "", assumes, why=why)
     holds = bound < asked if check.strict or check.kind == "contracting" else bound <= asked
     return Proof(check.text, check.kind, check.subject, bound, asked, bool(holds), how, assumes, met)

@@ -28,6 +28,7 @@ from isocline_dsl import messages
 from isocline_dsl.diagnostics import IsoclineError, Source
 from isocline_dsl.messages import driven
 from isocline_dsl.resolve import resolve
+from isocline_dsl.sharing import linked, used_alone
 from isocline_dsl.tree import Block, Field, Input, Net, Output, Program, Target
 
 CALLABLE = frozenset({*FUNCTIONS, *FIELD_LOSSES, INTEGRAL.name, STIFF})
@@ -49,12 +50,13 @@ ELSEWHERE = {
 
 
 def lower(program: Program, source: Source) -> Model:
-    """The typed model of a program.
+    """The typed model of a program, with the declarations of the files that it uses.
 
     Raises IsoclineError with every mistake of the file, in the order of its text.
     """
-    resolved = resolve(program, CALLABLE, VALUED, ELSEWHERE)
-    lowering = ProgramLowering(program, source)
+    program, source = linked(program, source)
+    resolved = resolve(program, CALLABLE, VALUED, ELSEWHERE, source.own)
+    lowering = ProgramLowering(used_alone(program, source), source)
     with room_to_nest():
         model = lowering.model()
     told = {item.span for item in resolved}  # `dense(n)`, n unknown: that it is no number is not told besides

@@ -42,6 +42,7 @@ from isocline_dsl.tree import (
     Control,
     Expression,
     Field,
+    Function,
     Identifier,
     Input,
     Name,
@@ -284,7 +285,8 @@ class FileValues:
         if f"{name}()" in self.begun:
             raise Poisoned  # a net that calls itself: reported where names are resolved
         values = self._arguments(net, arguments, span)
-        frame = Frame(LayerScope(self.table, name), self.get, dict(values))
+        function = name if isinstance(net, Function) else None
+        frame = Frame(LayerScope(self.table, name, function=function), self.get, dict(values))
         inside = Expressions(frame, self.numbers, self.nets, self.call_net)
         self.begun.add(f"{name}()")
         try:

@@ -14,7 +14,7 @@ from isocline_compiler.graph.tensor_type import Shape, TensorType
 from isocline_compiler.lower.outside import Body, outside
 from isocline_compiler.model import Initializer, Statistic, Weight
 from isocline_dsl import messages
-from isocline_dsl.messages import calls
+from isocline_dsl.messages import calls, sharing
 from isocline_dsl.tree import Span
 
 MOST_WEIGHTS = 100_000_000
@@ -107,6 +107,8 @@ class LayerScope:
     counts: Counter[str] = field(default_factory=Counter)
     slices: dict[str, tuple[Node, Node]] = field(default_factory=dict)
     prefix: str = ""
+    function: str | None = None
+    """The function whose body this is: it has no weights."""
 
     def begin(self, function: str, span: Span | None) -> None:
         """The next weights belong to the next `function` of this path: `f.dense`, then `f.dense_2`."""
@@ -116,7 +118,8 @@ class LayerScope:
         self.span = span
 
     def weight(self, name: str, shape: Shape, initial: Initializer, role: Role = "trained") -> Node:
-        """A weight of the layer being built; its sizes must be known numbers."""
+        """A weight of the layer being built; its sizes must be known numbers. Raises Fault within a function."""
+        self._refuse_in_function(self.prefix.rpartition(".")[2])
         sizes = tuple(_known(size, self.span) for size in shape)
         path = f"{self.prefix}.{name}"
         if self.steps is None:
@@ -131,8 +134,13 @@ class LayerScope:
         self.table.densities[mean] = shape
 
     def statistic(self, source: Node, axes: tuple[int, ...]) -> tuple[Node, Node]:
-        """Mean and deviation of a value over the training split."""
+        """Mean and deviation of a value over the training split. Raises Fault within a function."""
+        self._refuse_in_function(self.prefix.rpartition(".")[2])
         return self.table.statistic(source, axes, self.span)
+
+    def _refuse_in_function(self, layer: str) -> None:
+        if (name := self.function) is not None:
+            raise Fault(lambda at: sharing.function_has_weights(at or self.span, name, f"`{layer}` has some"))
 
 
 def _stack(initial: Initializer) -> Initializer:

@@ -23,6 +23,7 @@ from isocline_dsl.messages.regularizers import *
 from isocline_dsl.messages.scans import *
 from isocline_dsl.messages.schemes import *
 from isocline_dsl.messages.shapes import *
+from isocline_dsl.messages.sharing import *
 from isocline_dsl.messages.streaming import *
 from isocline_dsl.messages.syntax import *
 from isocline_dsl.messages.training import *

@@ -276,9 +276,9 @@ def field_not_solved(span: Span | None, field: str) -> Draft:
 
 
 @message("E329")
-def net_recursion(span: Span | None, cycle: Sequence[str]) -> Draft:
-    """Nets that call each other in a circle. A graph has no recursion: it could not be unrolled."""
-    return Draft(span, f"the net `{cycle[0]}` calls itself: {' -> '.join([*cycle, cycle[0]])}")
+def net_recursion(span: Span | None, kind: str, cycle: Sequence[str]) -> Draft:
+    """Nets or functions that call each other in a circle. A graph has no recursion: it could not be unrolled."""
+    return Draft(span, f"the {kind} `{cycle[0]}` calls itself: {' -> '.join([*cycle, cycle[0]])}")
 
 
 @message("E330")

@@ -112,25 +112,26 @@ def reserved_name(span: Span, name: str) -> Draft:
 
 
 @message("E208")
-def not_captured(span: Span, name: str, net: str, kind: str) -> Draft:
-    """A net uses a value that is not one of its arguments.
+def not_captured(span: Span, name: str, net: str, kind: str, around: str = "net") -> Draft:
+    """A net or a function uses a value that is not one of its arguments.
 
-    A net is a function: it knows its arguments, constants, parameters and other nets. Inputs and computed
-    values are handed to it, so that it can be called with others.
+    A net knows its arguments, constants, parameters and other nets; a function its arguments, constants and other
+    functions. Inputs and computed values are handed to them, so that they can be called with others.
 
         input x: real[2]
         net f(z: real[2]) -> real = z |> dense(4) |> dense(1) + x[0]      # hand x to f as an argument
     """
-    return Draft(span, f"the net `{net}` uses the {kind} `{name}`", f"make `{name}` an argument of `{net}`")
+    return Draft(span, f"the {around} `{net}` uses the {kind} `{name}`", f"make `{name}` an argument of `{net}`")
 
 
 @message("E209")
 def not_a_value(span: Span, name: str, kind: str) -> Draft:
-    """The name of a net, a field or a noise stands where a value belongs.
+    """The name of a net, a function, a field or a noise stands where a value belongs.
 
-    A net is called: `f(x)`. A field is solved: `solve f from ...`.
+    A net or a function is called: `f(x)`. A field is solved: `solve f from ...`.
     """
-    hint = {"net": f"call it: `{name}(...)`", "field": f"solve it: `solve {name} from ...`"}.get(kind)
+    call = f"call it: `{name}(...)`"
+    hint = {"net": call, "function": call, "field": f"solve it: `solve {name} from ...`"}.get(kind)
     return Draft(span, f"`{name}` is a {kind}, not a value", hint)
 
 

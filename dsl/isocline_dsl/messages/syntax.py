@@ -222,7 +222,7 @@ def no_model_line(span: Span) -> Draft:
     """The file does not name its model.
 
     The second statement of a program is `model NAME "description"`; the description may be left out. The name is the
-    name of the artifact.
+    name of the artifact. A file whose declarations others `use` has no model, and is checked together with them.
 
         dyn 1
         model pendulum "a pendulum with friction"

@@ -43,6 +43,9 @@ class Declarations(Transformer[Token, Any]):
     def model(self, c: Children) -> Model:
         return Model(identifier(c[1]), description(c), span=span_over(c))
 
+    def use(self, c: Children) -> tree.Use:
+        return tree.Use(unquoted(c[1]), span=span_over(c))
+
     def const(self, c: Children) -> tree.Const:
         return tree.Const(identifier(c[1]), after(c, "EQUAL"), first(c, tree.TypeName), span=span_over(c))
 
@@ -73,23 +76,16 @@ class Declarations(Transformer[Token, Any]):
         )
 
     def net(self, c: Children) -> Several:
-        arguments, faults = typed(of_kind(c, tree.Argument))
-        kind = first(c, tree.TypeName)
-        made = tree.Net(identifier(c[1]), arguments, after(c, "EQUAL"), kind, span=span_over(c))
-        return Several((made,), faults)
+        return _net(tree.Net, c)
 
     def net_block(self, c: Children) -> Several:
-        arguments, faults = typed(of_kind(c, tree.Argument))
-        lines = next(x for x in c if isinstance(x, Listed)).items()
-        *before, result = lines or [None]
-        if result is None or isinstance(result, tree.Assign):
-            missing = syntax.net_without_result(span_of(c[-1]), str(c[1]))
-            return Several((), (*faults, Fault(missing)))
-        body = tuple(line for line in before if isinstance(line, tree.Assign))
-        unused = (line for line in before if not isinstance(line, tree.Assign))
-        faults += tuple(Fault(syntax.expression_not_last(line.span, str(c[1]))) for line in unused)
-        kind = first(c, tree.TypeName)
-        return Several((tree.Net(identifier(c[1]), arguments, result, kind, body, span=span_over(c)),), faults)
+        return _net_block(tree.Net, c)
+
+    def function(self, c: Children) -> Several:
+        return _net(tree.Function, c)
+
+    def function_block(self, c: Children) -> Several:
+        return _net_block(tree.Function, c)
 
     def field(self, c: Children) -> Several:
         name = identifier(c[1])
@@ -137,6 +133,29 @@ class Declarations(Transformer[Token, Any]):
 
     def type(self, c: Children) -> tree.TypeName:
         return tree.TypeName(identifier(c[0]), nodes_of(c), span=span_over(c))
+
+
+def _net(kind: type[tree.Net], c: Children) -> Several:
+    """`net f(z: real[2]) = ...`, and the same of a function."""
+    arguments, faults = typed(of_kind(c, tree.Argument))
+    result_type = first(c, tree.TypeName)
+    made = kind(identifier(c[1]), arguments, after(c, "EQUAL"), result_type, span=span_over(c))
+    return Several((made,), faults)
+
+
+def _net_block(kind: type[tree.Net], c: Children) -> Several:
+    """`net f(z: real[2]) { ... }`: definitions, and the result last."""
+    arguments, faults = typed(of_kind(c, tree.Argument))
+    lines = next(x for x in c if isinstance(x, Listed)).items()
+    *before, result = lines or [None]
+    if result is None or isinstance(result, tree.Assign):
+        missing = syntax.net_without_result(span_of(c[-1]), str(c[1]))
+        return Several((), (*faults, Fault(missing)))
+    body = tuple(line for line in before if isinstance(line, tree.Assign))
+    unused = (line for line in before if not isinstance(line, tree.Assign))
+    faults += tuple(Fault(syntax.expression_not_last(line.span, str(c[1]))) for line in unused)
+    made = kind(identifier(c[1]), arguments, result, first(c, tree.TypeName), body, span=span_over(c))
+    return Several((made,), faults)
 
 
 def typed(arguments: Sequence[tree.Argument]) -> tuple[tuple[tree.Argument, ...], tuple[Fault, ...]]:

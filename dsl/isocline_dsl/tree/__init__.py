@@ -11,12 +11,14 @@ from isocline_dsl.tree.declarations import (
     Control,
     Declaration,
     Field,
+    Function,
     Input,
     Net,
     Output,
     Param,
     Program,
     Target,
+    Use,
 )
 from isocline_dsl.tree.expressions import (
     Array,
@@ -72,6 +74,7 @@ __all__ = [
     "Event",
     "Expression",
     "Field",
+    "Function",
     "Identifier",
     "Index",
     "Input",
@@ -99,5 +102,6 @@ __all__ = [
     "Term",
     "TypeName",
     "Unary",
+    "Use",
     "walk",
 ]

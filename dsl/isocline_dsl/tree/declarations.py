@@ -30,6 +30,13 @@ class Argument(Node):
 
 
 @dataclass(frozen=True)
+class Use(Node):
+    """`use "rates.dyn"`: the declarations of another file; the path is relative to the file that uses it."""
+
+    path: str
+
+
+@dataclass(frozen=True)
 class Const(Node):
     """`const k = 8.53`, `const A: real[2, 2] = [[...], [...]]`."""
 
@@ -85,6 +92,11 @@ class Net(Node):
 
 
 @dataclass(frozen=True)
+class Function(Net):
+    """`function f(x: real) -> real = x/(1 + x)`: a net without weights; it reads its arguments and constants alone."""
+
+
+@dataclass(frozen=True)
 class Field(Node):
     """`field f(t, x: real[2]) [weights per step] { ... }`; the first argument is time and has no type."""
 
@@ -114,13 +126,16 @@ class Output(Node):
 
 
 Declaration: TypeAlias = (
-    Const | Input | Target | Param | Net | Field | Control | Assign | Output | Block | NoiseDeclaration
+    Use | Const | Input | Target | Param | Net | Field | Control | Assign | Output | Block | NoiseDeclaration
 )
 
 
 @dataclass(frozen=True)
 class Program(Node):
-    """One file: `dyn 1`, `model name "description"`, declarations in order."""
+    """One file: `dyn 1`, `model name "description"`, declarations in order.
+
+    A file of declarations that others use may go without its `model`: then `name` is empty.
+    """
 
     version: Number
     name: Identifier

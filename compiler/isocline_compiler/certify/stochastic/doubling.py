@@ -8,7 +8,7 @@ runtime.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import sqrt
 
 import numpy as np
@@ -24,6 +24,7 @@ from isocline_compiler.lower.check import model as read_model
 from isocline_compiler.model import Model
 from isocline_compiler.solvers.ensemble import EnsembleModel, ensemble_model
 from isocline_dsl.diagnostics import IsoclineError
+from isocline_dsl.printer import to_text
 from isocline_dsl.tree import Setting, Solve, walk
 
 SEEDS, ROWS = 16, 4
@@ -34,6 +35,9 @@ NUMBERS, AT_ONCE = 1 << 24, 1 << 22
 
 def with_doubled_samples(model: Model) -> Model:
     """The model with `samples 2*(n)` in place of every `samples n`. Raises IsoclineError where it cannot have them."""
+    if model.source.parts:
+        alone = read_model(to_text(model.program))
+        return with_doubled_samples(replace(model, source=alone.source, program=alone.program))
     text = model.source.text
     tree = list(walk(model.program))
     spans = [item.samples.span for item in tree if isinstance(item, Solve) and item.samples is not None]
