@@ -58,7 +58,9 @@ def type_text(kind: str, shape: tuple[int | str, ...]) -> str:
 
 
 def _port(port: Port) -> Facts:
-    kind = f"class[{port.classes}]" if port.kind == "class" and port.classes else port.kind
+    from isocline_compiler.model import port_kind
+
+    kind = port_kind(port)
     return {
         "name": port.name,
         "type": type_text(kind, port.shape),

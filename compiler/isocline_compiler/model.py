@@ -34,6 +34,8 @@ class Port:
     description: str | None = None
     span: Span | None = None
     default: tuple[float, ...] = ()
+    group: bool = False
+    """Whether it says which member of a group a sample is of. The last of its classes is whoever is none of them."""
 
     @property
     def default_sample(self) -> Array | None:
@@ -42,6 +44,13 @@ class Port:
             return None
         dtypes = {"class": np.int64, "bool": np.bool_}
         return np.array(self.default, dtypes.get(self.kind, np.float64)).reshape([int(size) for size in self.shape])
+
+
+def port_kind(port: Port) -> str:
+    """The kind as it is written: `real`, `class[10]`, `group[59]`."""
+    if port.group:
+        return f"group[{(port.classes or 1) - 1}]"
+    return f"class[{port.classes}]" if port.kind == "class" and port.classes else port.kind
 
 
 SHOWN_ENTRIES = 8
@@ -98,7 +107,11 @@ class Weight:
 
 @dataclass(frozen=True)
 class Parameter:
-    """A declared `param`: `value = bijection(weight)` keeps its bounds. The weight has the parameter's name."""
+    """A declared `param`: `value = bijection(weight)` keeps its bounds. The weight has the parameter's name.
+
+    Of each member of a `group`, the input of that name, it has a number: the first axis. The log prior is then the
+    density of the weight, and `population` the value of whoever is no member.
+    """
 
     name: str
     shape: tuple[int, ...]
@@ -109,6 +122,8 @@ class Parameter:
     unit: str | None = None
     description: str | None = None
     span: Span | None = None
+    group: str | None = None
+    population: Node | None = None
 
 
 @dataclass(frozen=True)
@@ -123,6 +138,9 @@ class FittedParameter:
     unit: str | None
     prior: str | None
     reason: str | None = None
+    group: str | None = None
+    members: tuple[str, ...] = ()
+    """Of a parameter of each member of a group: how the data name them, in the order of the numbers."""
 
 
 @dataclass(frozen=True)
@@ -160,6 +178,9 @@ class DataPlan:
     time: str | None = None
     time_form: str | None = None
     span: Span | None = None
+    group: str | None = None
+    """The column that says whose row it is, or the input that is bound to it."""
+    group_span: Span | None = None
 
 
 @dataclass(frozen=True)

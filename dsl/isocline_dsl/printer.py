@@ -187,7 +187,8 @@ def _one_line(node: tree.Node) -> str:
             return f"target {node.name.text}: {type_text(node.type)}{_tail(node.unit, node.description)}"
         case tree.Param():
             prior = f" ~ {stage(node.prior)}" if node.prior is not None else ""
-            head = f"param {words(node.names)}: {type_text(node.type)}{_bounds(node.bounds)}"
+            group = f"[{node.group.text}]" if node.group is not None else ""
+            head = f"param {words(node.names)}{group}: {type_text(node.type)}{_bounds(node.bounds)}"
             return f"{head}{_first_value(node.initial)}{prior}{_tail(node.unit, node.description)}"
         case tree.Use(path=path):
             return f"use {quoted(path)}"

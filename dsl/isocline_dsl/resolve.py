@@ -9,7 +9,8 @@ from typing import TypeGuard
 from isocline_dsl import tree
 from isocline_dsl.diagnostics import Diagnostic
 from isocline_dsl.equations import orders, read_field, read_net
-from isocline_dsl.messages import dynamics, names, noise, training
+from isocline_dsl.messages import dynamics, names, noise, panels, training
+from isocline_dsl.messages.message import nearest
 from isocline_dsl.scopes import BUILT_IN, Meaning, Scope, circles, reached
 from isocline_dsl.settings import read_block
 from isocline_dsl.uses import Place, Uses
@@ -161,12 +162,22 @@ def _read(declaration: tree.Declaration, file: Scope, uses: Uses) -> None:
             uses.found.append(noise.noise_outside_field(declaration.span, name.text))
         case tree.Output(value=None):
             _read_existing(declaration, file, uses)
-        case tree.Param(prior=tree.Call() as prior):
-            uses.read(prior, Place(file, any_call=True))
+        case tree.Param(group=tree.Identifier() as group):
+            _read_group(group, file, uses)
     _read_sizes(declaration, file, uses)
     if not isinstance(declaration, (tree.Net, tree.Field, tree.Block)):
         _read_values(declaration, file, uses)
     file.current = None
+
+
+def _read_group(group: tree.Identifier, file: Scope, uses: Uses) -> None:
+    """`param ka[subject]`: an input says whose number it is."""
+    meaning = file.find(group.text)
+    file.use(group.text)
+    if meaning is None or meaning.kind != "input":
+        kind = "" if meaning is None else meaning.kind
+        file.use(nearest(group.text, file.of_kind("input")) or group.text)
+        uses.found.append(panels.group_of_no_input(group.span, group.text, kind, file.of_kind("input")))
 
 
 def _read_existing(output: tree.Output, file: Scope, uses: Uses) -> None:

@@ -14,7 +14,7 @@ from isocline_dsl.uses import Place, Uses
 
 SETTINGS = MappingProxyType(
     {
-        "data": frozenset({"source", "split", "missing", "time", "stride"}),
+        "data": frozenset({"source", "split", "missing", "time", "stride", "group"}),
         "train": frozenset(
             [
                 "loss",

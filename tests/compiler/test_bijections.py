@@ -64,3 +64,15 @@ def test_a_value_outside_has_no_weight(value: float) -> None:
 def test_an_empty_interval_raises() -> None:
     with pytest.raises(ValueError, match="empty"):
         bijection(1.0, 1.0)
+
+
+@pytest.mark.parametrize(
+    ("low", "high"), [(-np.inf, np.inf), (0.0, np.inf), (1.0, np.inf), (-np.inf, 2.0), (-1.0, 3.0)]
+)
+def test_the_log_slope_is_the_logarithm_of_the_derivative(low: float, high: float) -> None:
+    free = leaf(WEIGHT, "w", TensorType("real", (5,)))
+    made = bijection(low, high)
+    w = torch.linspace(-3, 3, 5, dtype=torch.float64, requires_grad=True)
+    value, slope = evaluate([made.forward(free), made.log_slope(free)], {"w": w})
+    (derivative,) = torch.autograd.grad(value.sum(), w)
+    np.testing.assert_allclose(slope.detach().numpy(), derivative.log().numpy(), atol=1e-12)

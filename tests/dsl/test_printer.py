@@ -109,6 +109,7 @@ declarations = st.one_of(
         st.none() | calls(expressions),
         said,
         said,
+        st.none() | identifiers,
     ),
     st.builds(tree.Net, identifiers, arguments, expressions, st.none() | types, several(assigns)),
     st.builds(tree.Function, identifiers, arguments, expressions, st.none() | types, several(assigns)),

@@ -40,6 +40,8 @@ class Dataset:
     notes: tuple[str, ...] = ()
     columns: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     """Of the ports whose sample is one row of the table: the columns of its entries."""
+    members: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    """Of an input of type `group`: how the data name its members, in order."""
 
     @property
     def held_out(self) -> Split:

@@ -8,12 +8,14 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from isocline_compiler.data.columns import FILLS, check_finite, complete, expand, numbers, refuse_change, rounding_notes
+from isocline_compiler.data.panel import Panel, together
 from isocline_compiler.data.place import Place
 from isocline_compiler.data.table import Table
 from isocline_compiler.data.windows import Windows, cut
 from isocline_compiler.graph import Array
 from isocline_compiler.model import DataBinding
 from isocline_dsl.messages import data as messages
+from isocline_dsl.messages import panels
 
 
 @dataclass(frozen=True)
@@ -28,10 +30,22 @@ class Extraction:
     windows: Windows | None
     kinds: Mapping[str, str]
     notes: list[str] = field(default_factory=list)
+    panel: Panel | None = None
+    whole: bool = False
+    """Whether a sample is all of the file, or of a panel all rows of a member."""
 
     def read(self, binding: DataBinding, place: Place) -> Array:
         """The array of a binding, samples first: float64, or int64 for an array of integers."""
+        if self.panel is not None and binding.port == self.panel.port:
+            return self._members(self.panel)
         return FORMS[binding.form](self, binding, place)
+
+    def _members(self, panel: Panel) -> Array:
+        """Whose each sample is: a row's, a window's, or where a sample is all rows of a member each of them once."""
+        if self.windows is not None:
+            present: Array = panel.codes[self.windows.present - (self.windows.past > 0)]
+            return present
+        return np.arange(len(panel.members)) if self.whole else panel.codes
 
     def matrix(self, binding: DataBinding, place: Place) -> Array:
         """The columns of a binding: float64 (rows, columns), without gaps unless these are to be dropped."""
@@ -42,9 +56,14 @@ class Extraction:
 
 
 def _row(data: Extraction, binding: DataBinding, place: Place) -> Array:
-    """One sample: row `count` of each column, (1, columns). Only that row needs to be there."""
+    """One sample: row `count` of each column, (1, columns). Only that row needs to be there.
+
+    Of a panel row `count` of each member, (members, columns).
+    """
     names = expand(data.table, binding.columns, place)
     row = binding.count or 0
+    if data.panel is not None:
+        return data.matrix(binding, place)[_rows_of_members(data, data.panel, row, place)]
     cells = [_cell(data, name, row, data.kinds[binding.port], place) for name in names]
     return np.array([cells])
 
@@ -62,8 +81,30 @@ def _cell(data: Extraction, name: str, row: int, kind: str, place: Place) -> flo
 
 
 def _rows(data: Extraction, binding: DataBinding, place: Place) -> Array:
-    """One sample: all rows, (1, rows, columns)."""
-    return data.matrix(binding, place)[None]
+    """One sample: all rows, (1, rows, columns); of a panel all rows of each member, (members, rows, columns)."""
+    values = data.matrix(binding, place)
+    if data.panel is None:
+        return values[None]
+    panel = data.panel
+    together(panel, data.table, place)
+    counts = panel.stops - panel.starts
+    other = int(np.argmax(counts != counts[0]))
+    if counts[other] != counts[0]:
+        facts = (panel.members[0], int(counts[0]), panel.members[other], int(counts[other]))
+        raise place.error(panels.group_rows_differ(place.span, binding.port, *facts))
+    found: Array = values[panel.starts[:, None] + np.arange(counts[0])]
+    return found
+
+
+def _rows_of_members(data: Extraction, panel: Panel, row: int, place: Place) -> Array:
+    """Row `row` of each member, as rows of the table."""
+    together(panel, data.table, place)
+    short = np.flatnonzero(panel.stops - panel.starts <= row)
+    if row < 0 or len(short):
+        least = int((panel.stops - panel.starts).min())
+        raise place.error(messages.no_such_row(place.span, data.table.path.name, row, least))
+    rows: Array = panel.starts + row
+    return rows
 
 
 def _column(data: Extraction, binding: DataBinding, place: Place) -> Array:

@@ -14,6 +14,7 @@ from isocline_compiler.data.continuity import window_notes
 from isocline_compiler.data.dataset import Dataset, Split
 from isocline_compiler.data.forms import Extraction
 from isocline_compiler.data.memory_table import memory_table
+from isocline_compiler.data.panel import Panel, panel_of
 from isocline_compiler.data.place import Place
 from isocline_compiler.data.ports import SINGLE, Sizes, outside_bounds, shaped, typed
 from isocline_compiler.data.splits import Parts, Samples, split_samples
@@ -50,13 +51,15 @@ def load_data(
     else:
         table = memory_table(override, place)
     ports = _bound_ports(plan, inputs, targets, place)
-    windows = make_windows(table, plan.bindings, plan.stride, place)
-    _check_times(table, plan, windows, place)
+    panel = panel_of(table, plan, inputs, place)
+    windows = make_windows(table, plan.bindings, plan.stride, place, panel)
+    _check_times(table, plan, windows, place, panel)
     notes: list[str] = []
-    data = Extraction(table, plan.missing, windows, {port.name: port.kind for _, port in ports}, notes)
+    kinds = {port.name: port.kind for _, port in ports}
+    data = Extraction(table, plan.missing, windows, kinds, notes, panel, _is_whole(plan, panel))
     arrays = _read(data, ports, place)
     shared = frozenset(port.name for _, port in ports if not port.batched)
-    samples = _samples(table, plan, windows, Split(arrays, shared))
+    samples = _samples(table, plan, windows, Split(arrays, shared), panel)
     kept = _complete_samples(arrays, shared, samples, plan, place)
     notes.extend(_dropped(samples.count, len(kept)))
     whole, samples = Split(arrays, shared).take(kept), _taken(samples, kept)
@@ -65,7 +68,15 @@ def load_data(
         notes.extend(window_notes(table, plan, replace(windows, present=windows.present[kept])))
     for _, port in ports:
         notes.extend(outside_bounds(whole.arrays[port.name], port))
-    return replace(_split(whole, samples, plan, notes, place), columns=_columns(table, plan.bindings, place))
+    columns = _columns(table, plan.bindings, place)
+    members = {} if panel is None or panel.port is None else {panel.port: panel.members}
+    return replace(_split(whole, samples, plan, notes, place), columns=columns, members=members)
+
+
+def _is_whole(plan: DataPlan, panel: Panel | None) -> bool:
+    """Whether a sample is the whole file, or all rows of a member of the panel."""
+    own = None if panel is None else panel.port
+    return all(item.form in SINGLE for item in plan.bindings if item.port != own)
 
 
 def _columns(table: Table, bindings: Sequence[DataBinding], place: Place) -> dict[str, tuple[str, ...]]:
@@ -123,14 +134,25 @@ def _read(data: Extraction, ports: Sequence[tuple[DataBinding, Port]], place: Pl
     return arrays
 
 
-def _samples(table: Table, plan: DataPlan, windows: Windows | None, whole: Split) -> Samples:
-    """The rows each sample is about: those of its future, its own row, or all rows."""
+def _samples(table: Table, plan: DataPlan, windows: Windows | None, whole: Split, panel: Panel | None) -> Samples:
+    """The rows each sample is about: those of its future, its own row, or all rows; and whose they are."""
+    found = _rows_of_samples(table, plan, windows, whole, panel)
+    return (
+        found if panel is None else replace(found, members=panel.codes[np.minimum(found.begin, len(panel.codes) - 1)])
+    )
+
+
+def _rows_of_samples(
+    table: Table, plan: DataPlan, windows: Windows | None, whole: Split, panel: Panel | None
+) -> Samples:
     time = (plan.time, plan.time_form)
     if windows is not None:
         ahead = windows.present + max(windows.future, 0)
         begin = windows.present if windows.future else windows.present - 1
         return Samples(table, begin, np.maximum(ahead, begin + 1), *time)
-    if all(item.form in SINGLE for item in plan.bindings):
+    if _is_whole(plan, panel):
+        if panel is not None:
+            return Samples(table, panel.starts, panel.stops, *time)
         return Samples(table, np.zeros(1, dtype=np.int64), np.array([_rows(table)]), *time)
     order = np.arange(whole.count)
     return Samples(table, order, order + 1, *time)
@@ -141,7 +163,8 @@ def _rows(table: Table) -> int:
 
 
 def _taken(samples: Samples, kept: Array) -> Samples:
-    return Samples(samples.table, samples.begin[kept], samples.end[kept], samples.time, samples.time_form)
+    members = None if samples.members is None else samples.members[kept]
+    return Samples(samples.table, samples.begin[kept], samples.end[kept], samples.time, samples.time_form, members)
 
 
 def _complete_samples(
@@ -193,13 +216,14 @@ def _mixed(plan: DataPlan, samples: Samples) -> list[str]:
     return ["windows that overlap are split at random: samples kept aside share rows with the training samples"]
 
 
-def _check_times(table: Table, plan: DataPlan, windows: Windows | None, place: Place) -> None:
-    """Windows need increasing times. Raises E526."""
+def _check_times(table: Table, plan: DataPlan, windows: Windows | None, place: Place, panel: Panel | None) -> None:
+    """Windows need times that increase, of each member of a panel for itself. Raises E526."""
     if plan.time is None or windows is None:
         return
     stamps = times(table, plan.time, plan.time_form, place)
     steps = np.diff(stamps)
-    late = np.flatnonzero(~(steps > np.zeros((), dtype=steps.dtype)))
+    backwards = ~(steps > np.zeros((), dtype=steps.dtype))
+    late = np.flatnonzero(backwards if panel is None else backwards & ~panel.boundary)
     if len(late):
         row = int(late[0]) + 1
         facts = (table.path.name, table.line(row), plan.time, shown_time(stamps[row]), shown_time(stamps[row - 1]))

@@ -24,13 +24,17 @@ PARTS = ("train", "validation", "test")
 
 @dataclass(frozen=True)
 class Samples:
-    """What a split sees: the table, and for each sample the rows [begin, end) that are to be predicted."""
+    """What a split sees: the table, and for each sample the rows [begin, end) that are to be predicted.
+
+    `members` say whose each sample is, where the rows belong to subjects.
+    """
 
     table: Table
     begin: Array
     end: Array
     time: str | None
     time_form: str | None = None
+    members: Array | None = None
 
     @property
     def count(self) -> int:
@@ -51,19 +55,35 @@ def split_samples(samples: Samples, option: Called, place: Place) -> Parts:
 
 
 def by_fraction(samples: Samples, option: Called, _: Place) -> Parts:
-    """A seeded shuffle; then `train`, `validation` and the rest, which is the test."""
-    order = np.random.default_rng(int(option.get("seed", 0))).permutation(samples.count)
-    train = _count(option.get("train", 0.8), samples.count)
-    validation = _count(option.get("validation", 0), samples.count)
-    return _consecutive(order, train, validation, samples.count - train - validation)
+    """A seeded shuffle; then `train`, `validation` and the rest, which is the test. Of a panel, of its members."""
+    count = _units(samples)
+    order = np.random.default_rng(int(option.get("seed", 0))).permutation(count)
+    train = _count(option.get("train", 0.8), count)
+    validation = _count(option.get("validation", 0), count)
+    return _of_units(samples, _consecutive(order, train, validation, count - train - validation))
 
 
 def by_tail(samples: Samples, option: Called, _: Place) -> Parts:
-    """In the order of the file: the last samples test, those before them validate. Fractions, or counts."""
-    test = _count(option.get("test", 0), samples.count)
-    validation = _count(option.get("validation", 0), samples.count)
-    order = np.arange(samples.count)
-    return _consecutive(order, samples.count - test - validation, validation, test)
+    """In the order of the file: the last samples test, those before them validate; of a panel, the last members.
+    Fractions, or counts.
+    """
+    count = _units(samples)
+    test = _count(option.get("test", 0), count)
+    validation = _count(option.get("validation", 0), count)
+    return _of_units(samples, _consecutive(np.arange(count), count - test - validation, validation, test))
+
+
+def _units(samples: Samples) -> int:
+    """How many there are to be divided: samples, or the members of a panel that have some."""
+    return samples.count if samples.members is None else len(np.unique(samples.members))
+
+
+def _of_units(samples: Samples, parts: Parts) -> Parts:
+    """The samples of each part: a member of a panel belongs to one of them, with all that is known of it."""
+    if samples.members is None:
+        return parts
+    units = np.unique(samples.members)
+    return {name: np.flatnonzero(np.isin(samples.members, units[chosen])) for name, chosen in parts.items()}
 
 
 def _count(share: Any, total: int) -> int:

@@ -7,11 +7,13 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from isocline_compiler.data.panel import Panel, together
 from isocline_compiler.data.place import Place
 from isocline_compiler.data.table import Table
 from isocline_compiler.graph import Array
 from isocline_compiler.model import DataBinding
 from isocline_dsl.messages import data as messages
+from isocline_dsl.messages import panels
 
 
 @dataclass(frozen=True)
@@ -27,8 +29,13 @@ class Windows:
     future: int
 
 
-def make_windows(table: Table, bindings: Iterable[DataBinding], stride: int, place: Place) -> Windows | None:
-    """Window k starts at row k * stride, and fits whole. None without bindings to windows. Raises E520."""
+def make_windows(
+    table: Table, bindings: Iterable[DataBinding], stride: int, place: Place, panel: Panel | None = None
+) -> Windows | None:
+    """Window k starts at row k * stride, of each member of a panel anew, and fits whole.
+
+    None without bindings to windows. Raises E520, E537 and E538.
+    """
     windowed = [item for item in bindings if item.form in ("past", "future")]
     if not windowed:
         return None
@@ -37,7 +44,15 @@ def make_windows(table: Table, bindings: Iterable[DataBinding], stride: int, pla
     if rows < past + future:
         span = windowed[0].span or place.span
         raise place.error(messages.too_few_rows(span, table.path.name, rows, past + future))
-    return Windows(np.arange(past, rows - future + 1, stride), past, future)
+    if panel is None:
+        return Windows(np.arange(past, rows - future + 1, stride), past, future)
+    together(panel, table, place)
+    bounds = sorted(zip(panel.starts.tolist(), panel.stops.tolist(), strict=True))
+    present = [np.arange(start + past, stop - future + 1, stride) for start, stop in bounds]
+    if not any(map(len, present)):
+        longest = max(stop - start for start, stop in bounds)
+        raise place.error(panels.group_too_short(windowed[0].span, table.path.name, past + future, longest))
+    return Windows(np.concatenate(present), past, future)
 
 
 def _longest(bindings: Iterable[DataBinding], form: str) -> int:

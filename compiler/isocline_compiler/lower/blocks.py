@@ -61,6 +61,7 @@ class DataLowering:
         """The plan; columns are looked up when the data is read. Raises LowerError."""
         source = self.settings.text("source")
         time, form = self._time()
+        group = self.settings.value("group")
         return DataPlan(
             source=None if source is None else source[0],
             source_span=None if source is None else source[1],
@@ -71,6 +72,8 @@ class DataLowering:
             time=time,
             time_form=form,
             span=self.block.span,
+            group=None if group is None else self._column(group),
+            group_span=None if group is None else group.span,
         )
 
     def _time(self) -> tuple[str | None, str | None]:

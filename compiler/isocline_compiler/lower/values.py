@@ -28,6 +28,8 @@ from isocline_compiler.lower.solves import SolveLowering
 from isocline_compiler.lower.undone import undone
 from isocline_compiler.lower.weights import LayerScope, WeightTable
 from isocline_compiler.model import Parameter, Port
+from isocline_compiler.ops.indexing import CONCAT, GATHER
+from isocline_compiler.ops.shaping import EXPAND
 from isocline_compiler.vocabulary.functions.ensembles import has_samples
 from isocline_compiler.vocabulary.functions.kinds import WordCall
 from isocline_dsl import messages
@@ -139,9 +141,11 @@ class FileValues:
                     self.ports[name] = port(declaration, self.numbers)
                     self.known[name] = port_leaf(self.ports[name])
                 case Param():
-                    for parameter in ParamLowering(self.numbers, self.table, self.excerpt).lower(declaration):
+                    evaluate = self.expressions(name).node
+                    lowering = ParamLowering(self.numbers, self.table, self.excerpt, evaluate, self._members_of)
+                    for parameter in lowering.lower(declaration):
                         self.parameters[parameter.name] = parameter
-                        self.known[parameter.name] = parameter.value
+                        self.known[parameter.name] = self._own(parameter)
                 case Assign():
                     self.known[name] = self.define(name, declaration.value)
                 case Output() if declaration.value is not None:
@@ -152,6 +156,32 @@ class FileValues:
                     raise Poisoned  # outside of a field: reported where names are resolved
                 case Net() | Field():
                     raise LowerError(messages.not_a_value(declaration.span, name, type(declaration).__name__.lower()))
+
+    def _members_of(self, group: Identifier) -> int:
+        """How many members a group has. Raises LowerError where the name is not of an input of type `group`, or of
+        another group than parameters before it.
+        """
+        found = self.get(group.text, group.span)
+        port = self.ports.get(group.text)
+        if port is None or not port.group or not isinstance(found, Node):
+            kind = "value" if port is None else f"{port.kind} input"
+            raise LowerError(messages.group_of_no_input(group.span, group.text, kind, ()))
+        others = [item.group for item in self.parameters.values() if item.group not in (None, group.text)]
+        if others:
+            raise LowerError(messages.several_groups(group.span, group.text, str(others[0])))
+        return (port.classes or 0) - 1
+
+    def _own(self, parameter: Parameter) -> Node:
+        """The value of a parameter where its name stands: of a group, that of the member that the sample is of, or of
+        the population where it is of none.
+        """
+        if parameter.group is None:
+            return parameter.value
+        member = self.known[parameter.group]
+        assert isinstance(member, Node)
+        assert parameter.population is not None
+        whole = EXPAND(parameter.population, shape=(1, *parameter.shape[1:]))
+        return GATHER(CONCAT(parameter.value, whole, axis=0), member, axis=0)
 
     def _const(self, declaration: Const) -> Node:
         name = declaration.name

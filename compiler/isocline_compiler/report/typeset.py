@@ -9,7 +9,7 @@ from typing import Any
 from markupsafe import Markup, escape
 
 from isocline_compiler.graph.tensor_type import Shape
-from isocline_compiler.model import Port
+from isocline_compiler.model import Port, port_kind
 
 UNITS = {"_us": "µs", "_ms": "ms", "_s": "s", "_bytes": "bytes"}
 SMALL = 1e-3
@@ -66,7 +66,7 @@ def interval(low: float | None, high: float | None) -> Markup:
 
 def type_text(port: Port) -> str:
     """`real[21, 2]`, `class[10]`, as the author writes it."""
-    kind = f"class[{port.classes}]" if port.kind == "class" and port.classes else port.kind
+    kind = port_kind(port)
     return kind + shape_text(port.shape)
 
 

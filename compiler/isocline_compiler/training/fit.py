@@ -24,6 +24,7 @@ from isocline_compiler.training.early_stop import EarlyStop
 from isocline_compiler.training.fitted import parameter_values
 from isocline_compiler.training.initial import initial_weights
 from isocline_compiler.training.loop import Loop, Player
+from isocline_compiler.training.marginal import members_of, objective_of
 from isocline_compiler.training.metrics import Metrics, read_history
 from isocline_compiler.training.narrowed import require_held
 from isocline_compiler.training.objective import Objective
@@ -155,7 +156,7 @@ class _Fitting:
         self.model, self.plan, self.dataset, self.folder = model, plan, dataset, folder
         self.accelerator = make_accelerator(plan, device)
         self.working = torch.float64 if plan.precision == "float64" else torch.float32
-        self.objective = Objective.of(model, plan, dataset.train)
+        self.objective = objective_of(model, plan, dataset.train)
         first = initial_weights(model.weights, plan.seed) if start is None else {}
         solver = self.objective.solver
         self.start = dict(start or fit_statistics(model.statistics, first, dataset.train, solver))
@@ -243,14 +244,15 @@ class _Fitting:
         kept = self.folder / LAST_FINITE
         source = self.model.source
         declared = {parameter.name for parameter in self.model.parameters}
+        members = {item.name for item in members_of(self.model, self.plan)}  # found by Newton's method, not by gradient
 
         def stepper(plan: TrainingPlan, objective: Objective) -> Stepper:
             trained = self._trained(plan)
-            own = [name for name in trained if name in declared]
+            own = [name for name in trained if name in declared - members]
             return Stepper(plan, objective, self.accelerator, trained, self.limits, own, source, kept)
 
         turns = [
-            Player(stepper(turn.plan, Objective.of(self.model, turn.plan, self.dataset.train)), turn.updates, state)
+            Player(stepper(turn.plan, objective_of(self.model, turn.plan, self.dataset.train)), turn.updates, state)
             for turn, state in zip(self.plan.turns, self.state.others.values(), strict=True)
         ]
         train = Batches.of(self.dataset.train, self.working, device)

@@ -31,11 +31,16 @@ from isocline_compiler.model import Model, Parameter, TrainingPlan
 from isocline_compiler.training.batches import Batches
 from isocline_compiler.training.curvature import Curvature, jacobian_of
 from isocline_compiler.training.least_squares import NotSquares, Squares, sum_of_squares
+from isocline_compiler.training.marginal import members_of, objective_of
 from isocline_compiler.training.objective import Objective
+from isocline_compiler.training.population import curvature_of
 from isocline_compiler.training.whole_sample import NoDensity, entries_of, named_sizes, require_no_draws
 
 JOINT_LIMIT = 300
 """Above this many trained weights, the networks' weights are held fixed."""
+
+MOST_NUMBERS = 4000
+"""Of declared parameters together, whose covariance is a dense matrix."""
 
 FLATTEST = 1e-12
 """The least ratio of the Hessian's eigenvalues at which its inverse means anything in float64."""
@@ -116,7 +121,7 @@ def laplace(model: Model, train: Split, weights: Mapping[str, Array]) -> Standar
         return StandardErrors(_without(model.parameters, weights), (), held, doubts=(f"no standard errors: {held}",))
     batches = Batches.of(train, torch.float64, torch.device("cpu"))
     bound = {name: torch.tensor(value, dtype=torch.float64) for name, value in weights.items()}
-    objective = Objective.of(model, plan, train, second_order=True)
+    objective = objective_of(model, plan, train, second_order=True)
     try:
         sizes = named_sizes((*model.inputs, *model.targets), train)
         scale = _scale(model, plan, objective, bound, batches, sizes)
@@ -136,13 +141,19 @@ def _from_curvature(
 ) -> StandardErrors:
     """Jointly first; then given the weights of the networks."""
     reason, doubts = None, list[str]()
+    numbers = sum(bound[item.name].numel() for item in model.parameters)
+    if numbers > MOST_NUMBERS:
+        reason = f"{numbers} numbers are more than {MOST_NUMBERS}, whose covariance is worth computing"
+        values = {name: tensor.numpy() for name, tensor in bound.items()}
+        doubt = f"no standard errors: {reason}"
+        return StandardErrors(_without(model.parameters, values), (scale.sentence,), reason, doubts=(doubt,))
     for names, sentence in _choices(model, plan):
         fitted = sum(bound[name].numel() for name in names)
         factor = scale.factor(fitted)
         if factor is None:
             reason = f"{scale.residuals} residuals are too few to estimate their variance beside {fitted} weights"
             continue
-        curvature = Curvature.of(objective, bound, names, batches, factor * batches.count)
+        curvature = curvature_of(objective, bound, names, batches, factor * batches.count)
         if not curvature.positive(FLATTEST):
             reason = f"the loss is not curved upwards in every direction of the {fitted} weights: {curvature.text}"
             doubts.append(curvature.doubt(FLATTEST))
@@ -171,7 +182,9 @@ def _choices(model: Model, plan: TrainingPlan) -> list[tuple[list[str], str]]:
     """The sets of weights that may vary, the larger first, with what that means."""
     own = [item.name for item in model.parameters]
     moved = [weight for weight in model.weights if plan.trains(weight)]
-    every, size = [weight.name for weight in moved], sum(math.prod(weight.shape) for weight in moved)
+    members = {item.name for item in members_of(model, plan)}
+    every = [weight.name for weight in moved]
+    size = sum(math.prod(weight.shape) for weight in moved if weight.name not in members)
     conditional = (own, "conditional on the weights of the networks, which are held fixed: the true errors are larger")
     if set(own) == set(every):
         return [(own, "all parameters together")]

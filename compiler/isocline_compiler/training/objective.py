@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Self
 
 import torch
 from torch import Tensor
@@ -52,7 +53,7 @@ class Objective:
         self.program: TorchProgram = TorchProgram(self.graph)
 
     @classmethod
-    def of(cls, model: Model, plan: TrainingPlan, train: Split, second_order: bool = False) -> Objective:
+    def of(cls, model: Model, plan: TrainingPlan, train: Split, second_order: bool = False) -> Self:
         """The loss of a plan. An adjoint has first derivatives only: `second_order` goes through the steps instead."""
         if second_order:
             plan = dataclasses.replace(plan, gradient="backprop", steer=None)
@@ -89,6 +90,9 @@ class Objective:
             total = total - factor * outputs[LOG_PRIOR] if training else total
         means = {name: outputs[name].mean() for name in self.terms}
         return Loss(total, means, result.updates)
+
+    def settle(self, weights: Mapping[str, Tensor], batch: Batch) -> None:
+        """Put weights that are functions of all others to their values, after an update: here there are none."""
 
     @property
     def chunk(self) -> int:

@@ -73,6 +73,7 @@ class Stepper:
             closure()
             state.optimizer.step()
         keep_within(state.weights, self.limits)
+        self.objective.settle(state.weights, batch)
         self._update_running(state, losses[0])
         terms = {name: float(value.detach()) for name, value in losses[0].terms.items()}
         state.sums.add(count, float(losses[0].total.detach()), state.last_norm, terms)

@@ -12,18 +12,22 @@ from dataclasses import dataclass
 import numpy as np
 
 from isocline_compiler.graph import Array, Node
-from isocline_compiler.ops.activation import SIGMOID
+from isocline_compiler.ops.activation import SIGMOID, SOFTPLUS
 from isocline_compiler.ops.elementwise import EXP
 
 
 @dataclass(frozen=True)
 class Bijection:
-    """`forward` builds the value from the free weight; `inverse` gives the weight of a value inside (low, high)."""
+    """`forward` builds the value from the free weight; `inverse` gives the weight of a value inside (low, high).
+
+    `log_slope` is log |d value/d weight|, entry by entry: what the density of the value becomes for the weight.
+    """
 
     low: float
     high: float
     forward: Callable[[Node], Node]
     inverse: Callable[[Array], Array]
+    log_slope: Callable[[Node], Node]
 
 
 def bijection(low: float, high: float) -> Bijection:
@@ -34,7 +38,7 @@ def bijection(low: float, high: float) -> Bijection:
     if not low < high:
         raise ValueError(f"the interval ({low:g}, {high:g}) is empty")
     if math.isinf(low) and math.isinf(high):
-        return Bijection(low, high, lambda w: w, lambda value: np.array(value, dtype=np.float64))
+        return Bijection(low, high, lambda w: w, lambda value: np.array(value, dtype=np.float64), lambda w: 0.0 * w)
     if math.isinf(high):
         return _above(low)
     return _below(high) if math.isinf(low) else _between(low, high)
@@ -44,14 +48,14 @@ def _above(low: float) -> Bijection:
     def forward(w: Node) -> Node:
         return EXP(w) + low if low else EXP(w)
 
-    return Bijection(low, math.inf, forward, lambda value: np.log(_inside(value, low, math.inf) - low))
+    return Bijection(low, math.inf, forward, lambda value: np.log(_inside(value, low, math.inf) - low), lambda w: w)
 
 
 def _below(high: float) -> Bijection:
     def inverse(value: Array) -> Array:
         return np.asarray(-np.log(high - _inside(value, -math.inf, high)))
 
-    return Bijection(-math.inf, high, lambda w: high - EXP(-w), inverse)
+    return Bijection(-math.inf, high, lambda w: high - EXP(-w), inverse, lambda w: -w)
 
 
 def _between(low: float, high: float) -> Bijection:
@@ -63,7 +67,11 @@ def _between(low: float, high: float) -> Bijection:
         scaled = SIGMOID(w) * (high - low)
         return scaled + low if low else scaled
 
-    return Bijection(low, high, forward, inverse)
+    def log_slope(w: Node) -> Node:
+        """log((high - low) s (1 - s)), s = sigmoid(w)."""
+        return math.log(high - low) - SOFTPLUS(w) - SOFTPLUS(-w)
+
+    return Bijection(low, high, forward, inverse, log_slope)
 
 
 def _inside(value: Array, low: float, high: float) -> Array:

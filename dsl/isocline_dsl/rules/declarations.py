@@ -64,14 +64,16 @@ class Declarations(Transformer[Token, Any]):
         return Several(made, faults)
 
     def param(self, c: Children) -> tree.Param:
+        group = identifier(c[3]) if isinstance(c[2], Token) and c[2].type == "LSQB" else None
         return tree.Param(
             c[1].items,
-            c[3],
+            next(child for child in c if isinstance(child, tree.TypeName)),
             first(c, tree.Interval),
             after(c, "EQUAL"),
             called(after(c, "TILDE")),
             unit_of(c),
             description(c),
+            group,
             span=span_over(c),
         )
 

@@ -69,7 +69,10 @@ class Target(Node):
 
 @dataclass(frozen=True)
 class Param(Node):
-    """`param birth, death: positive = 0.5 ~ lognormal(0, 1) unit "1/year" "..."`."""
+    """`param birth, death: positive = 0.5 ~ lognormal(0, 1) unit "1/year" "..."`.
+
+    `param ka[subject]: positive ~ lognormal(m, s)`: `group` is `subject`, one number for each of its members.
+    """
 
     names: tuple[Identifier, ...]
     type: TypeName
@@ -78,6 +81,7 @@ class Param(Node):
     prior: Call | None = None
     unit: str | None = None
     description: str | None = None
+    group: Identifier | None = None
 
 
 @dataclass(frozen=True)

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import math
+from typing import Any
 
 from isocline_compiler.graph import Node
-from isocline_compiler.ops.elementwise import LOG, SQUARE
+from isocline_compiler.ops.elementwise import EXP, LOG, SQUARE
 from isocline_compiler.vocabulary.distributions.real_line import LOG_TWO_PI
-from isocline_compiler.vocabulary.distributions.record import Density, Distribution, standardized
+from isocline_compiler.vocabulary.distributions.record import Density, Distribution, log_of, standardized
 from isocline_compiler.vocabulary.functions.kinds import Positive, Real
 
 
@@ -22,7 +23,8 @@ def lognormal(mean: Real = 0.0, std: Positive = 1.0) -> Density:
     def density(x: Node) -> Node:
         logarithm = LOG(x)
         square = SQUARE(standardized(logarithm, mean, std))
-        return -0.5 * square - logarithm - (math.log(std) + 0.5 * LOG_TWO_PI)
+        found: Node = -0.5 * square - logarithm - (log_of(std) + 0.5 * LOG_TWO_PI)
+        return found
 
     return density
 
@@ -79,8 +81,12 @@ def beta(a: Positive, b: Positive) -> Density:
     return lambda x: (a - 1.0) * LOG(x) + (b - 1.0) * LOG(1.0 - x) + constant
 
 
+def _exponential_of(value: Any) -> Any:
+    return EXP(value) if isinstance(value, Node) else math.exp(value)
+
+
 HALF_LINE = (
-    Distribution(lognormal, lambda given: (0.0, math.inf)),
+    Distribution(lognormal, lambda given: (0.0, math.inf), lambda given: _exponential_of(given["mean"])),
     Distribution(exponential, lambda given: (0.0, math.inf)),
     Distribution(gamma, lambda given: (0.0, math.inf)),
     Distribution(half_normal, lambda given: (0.0, math.inf)),

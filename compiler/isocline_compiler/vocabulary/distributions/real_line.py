@@ -6,7 +6,7 @@ import math
 
 from isocline_compiler.graph import Fault, Node
 from isocline_compiler.ops.elementwise import ABS, LOG, SQUARE
-from isocline_compiler.vocabulary.distributions.record import Density, Distribution, standardized
+from isocline_compiler.vocabulary.distributions.record import Density, Distribution, log_of, standardized
 from isocline_compiler.vocabulary.functions.kinds import Positive, Real
 from isocline_dsl.messages import calls
 
@@ -18,7 +18,7 @@ def normal(mean: Real = 0.0, std: Positive = 1.0) -> Density:
 
     Example: param k: real ~ normal(0, 1)
     """
-    return lambda x: -0.5 * SQUARE(standardized(x, mean, std)) - (math.log(std) + 0.5 * LOG_TWO_PI)
+    return lambda x: -0.5 * SQUARE(standardized(x, mean, std)) - (log_of(std) + 0.5 * LOG_TWO_PI)
 
 
 def laplace(location: Real = 0.0, scale: Positive = 1.0) -> Density:
@@ -34,7 +34,7 @@ def cauchy(location: Real = 0.0, scale: Positive = 1.0) -> Density:
 
     Example: param k: real ~ cauchy(0, 2.5)
     """
-    return lambda x: -LOG(1.0 + SQUARE(standardized(x, location, scale))) - math.log(math.pi * scale)
+    return lambda x: -LOG(1.0 + SQUARE(standardized(x, location, scale))) - log_of(math.pi * scale)
 
 
 def student_t(freedom: Positive, location: Real = 0.0, scale: Positive = 1.0) -> Density:
@@ -45,11 +45,12 @@ def student_t(freedom: Positive, location: Real = 0.0, scale: Positive = 1.0) ->
     Example: param k: real ~ student_t(3, 0, 1)
     """
     top = math.lgamma((freedom + 1.0) / 2.0) - math.lgamma(freedom / 2.0)
-    log_scale = top - 0.5 * math.log(freedom * math.pi) - math.log(scale)
+    log_scale = top - 0.5 * math.log(freedom * math.pi) - log_of(scale)
 
     def density(x: Node) -> Node:
         square = SQUARE(standardized(x, location, scale))
-        return -0.5 * (freedom + 1.0) * LOG(1.0 + square / freedom) + log_scale
+        found: Node = -0.5 * (freedom + 1.0) * LOG(1.0 + square / freedom) + log_scale
+        return found
 
     return density
 
@@ -65,9 +66,9 @@ def uniform(low: Real, high: Real) -> Density:
 
 
 REAL_LINE = (
-    Distribution(normal, lambda given: (-math.inf, math.inf)),
+    Distribution(normal, lambda given: (-math.inf, math.inf), lambda given: given["mean"]),
     Distribution(laplace, lambda given: (-math.inf, math.inf)),
-    Distribution(cauchy, lambda given: (-math.inf, math.inf)),
-    Distribution(student_t, lambda given: (-math.inf, math.inf)),
+    Distribution(cauchy, lambda given: (-math.inf, math.inf), lambda given: given["location"]),
+    Distribution(student_t, lambda given: (-math.inf, math.inf), lambda given: given["location"]),
     Distribution(uniform, lambda given: (given["low"], given["high"])),
 )
