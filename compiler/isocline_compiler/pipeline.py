@@ -148,8 +148,8 @@ def compile_model(
         )  # fmt: skip
         write_atomic(staging / REPORT_FILE, page.encode())
         write_atomic(staging / SAMPLES_FILE, stored_samples(proving, choices, certificate, session))
-        columns = dataset.columns if dataset else {}
-        manifest = manifest_of(model, choices, staging, explanations, columns, stream)
+        columns, members = (dataset.columns, dataset.members) if dataset else ({}, {})
+        manifest = manifest_of(model, choices, staging, explanations, columns, stream, members)
         if key is not None:
             write_atomic(staging / SIGNATURE_FILE, seal((staging / MANIFEST_FILE).read_bytes(), key))
     return Compiled(folder, manifest, json.loads(certificate.to_json()))

@@ -3,16 +3,21 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 import isocline
+from isocline.commands.boundary import tell
 from isocline.commands.noise import NoiseFile, RowNumbers, SavedNoise, Seed, given_noise, row_numbers, save_noise
 from isocline.commands.options import ArtifactPath, AsJson
+
+if TYPE_CHECKING:
+    from isocline_runtime.port import Port
 
 Providers = Annotated[
     list[str],
@@ -60,6 +65,8 @@ def run(
 
     session = isocline.load(artifact, providers, threads, seconds=TIME_LIMIT if seconds is None else seconds)
     inputs = read_inputs(given, session.inputs) if given is not None else {}
+    for note in strangers(inputs, session.inputs):
+        tell(f"{note}\n")
     numbers, arrays = row_numbers(rows), given_noise(noise)
     if saved is not None:
         arrays = session.noise_of(inputs, seed=seed, rows=numbers, noise=arrays)
@@ -69,6 +76,20 @@ def run(
         write_outputs(out, outputs, session.outputs)
     else:
         print(json.dumps({name: value.tolist() for name, value in outputs.items()}))
+
+
+def strangers(inputs: Mapping[str, Any], ports: Sequence[Port]) -> Iterator[str]:
+    """A sentence for each input that names members, about the samples of whoever is none of them."""
+    from isocline_runtime.feeds import as_array
+
+    for port in (item for item in ports if item.members and item.name in inputs):
+        places = as_array(port, inputs[port.name])
+        count = int((places == len(port.members)).sum())
+        if count:
+            yield (
+                f"{count} of {places.size} samples are of a `{port.name}` that is none of the {len(port.members)} "
+                "known: they have the values of the population"
+            )
 
 
 def show(

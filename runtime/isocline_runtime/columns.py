@@ -23,13 +23,17 @@ Index = tuple[int, ...]
 
 
 class Table(Protocol):
-    """A file of columns; `values` gives one for a dtype, one row a sample, or says which cell is at fault."""
+    """A file of columns; `values` gives one for a dtype, one row a sample, or says which cell is at fault; `names` are
+    its cells as they stand there.
+    """
 
     path: Path
     columns: tuple[str, ...]
     rows: int
 
     def values(self, column: str, dtype: str) -> Array: ...
+
+    def names(self, column: str) -> list[object]: ...
 
     def is_nested(self, column: str) -> bool: ...
 
@@ -49,6 +53,8 @@ def _gather_port(table: Table, port: Port) -> Array:
     sample = port.default_sample
     if sample is not None and not _stands_in(table, port):
         return over_rows(sample, table.rows)
+    if port.members:
+        return _gather_members(table, port)
     if port.name in table.columns and (not port.sample_shape or table.is_nested(port.name)):
         return table.values(port.name, port.dtype)
     indexed = _indexed_columns(table, port.name)
@@ -67,6 +73,14 @@ def _gather_port(table: Table, port: Port) -> Array:
     _refuse_surplus(table, port, set(indexed) - set(wanted), sizes)
     values = [table.values(indexed[index], port.dtype) for index in wanted]
     return np.stack(values, axis=-1).reshape(table.rows, *sizes)
+
+
+def _gather_members(table: Table, port: Port) -> Array:
+    """The members that a column names, by the name of the port or of the column that the model was trained on."""
+    column = next((name for name in (port.name, *port.columns) if name in table.columns), None)
+    if column is None:
+        raise _missing(table, port.columns[0] if port.columns else port.name)
+    return port.places(table.names(column))
 
 
 def _stands_in(table: Table, port: Port) -> bool:

@@ -53,6 +53,14 @@ class CsvTable:
                 raise messages.not_a_number(self.path, column, f"line {line}", cell, expected) from None
         return np.array(parsed, dtype=kind)
 
+    def names(self, column: str) -> list[object]:
+        """The cells of a column as texts. Raises InputError E754 for one that is empty."""
+        position = self.columns.index(column)
+        for line, row in zip(self._text.lines, self._text.rows, strict=True):
+            if row[position].lower() in MISSING:
+                raise messages.missing_value(self.path, column, f"line {line}")
+        return [row[position] for row in self._text.rows]
+
     def is_nested(self, column: str) -> bool:
         return False
 

@@ -127,6 +127,8 @@ def as_array(port: Port, value: ArrayLike) -> Array:
         array = np.asarray(value)
     except (TypeError, ValueError, RuntimeError) as error:  # the last: tensors that carry a gradient
         raise messages.not_an_array(port.name, str(error)) from None
+    if port.members and array.dtype.kind in "UO" and all(isinstance(item, str) for item in array.flat):
+        return port.places(array.ravel().tolist()).reshape(array.shape)
     if array.dtype.kind == "O":
         odd = next((item for item in array.flat if not isinstance(item, int | float)), "a large integer")
         raise messages.not_an_array(port.name, f"it holds {type(odd).__name__ if odd is not None else 'None'}")

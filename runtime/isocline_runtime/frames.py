@@ -112,6 +112,14 @@ class ColumnTable:
             found = f"the lists of {column!r} differ in length"
             raise messages_table.wrong_layout(self.path, found, "equal lengths") from None
 
+    def names(self, column: str) -> list[object]:
+        """The cells of a column. Raises E754 for one that is missing."""
+        found: list[object] = self._array(column).tolist()
+        for row, item in enumerate(found):
+            if item is None or item != item:
+                raise messages_table.missing_value(self.path, column, f"row {row}")
+        return found
+
     def is_nested(self, column: str) -> bool:
         array = self._array(column)
         return array.ndim > 1 or (array.dtype.kind == "O" and len(array) > 0 and np.ndim(array[0]) > 0)

@@ -247,7 +247,7 @@ class Manifest:
 
 def to_json(manifest: Manifest) -> str:
     """The text of `manifest.json`: fields in the order of their declaration, files by name, a newline at
-    the end. A port without a default has no such field, so that readers that know of none read it, too.
+    the end. A port without a default, or members, has no such field, so that readers that know of none read it.
 
     Raises ValueError when a number of a grid is not finite.
     """
@@ -256,8 +256,12 @@ def to_json(manifest: Manifest) -> str:
     return json.dumps(fields, indent=2, ensure_ascii=False, allow_nan=False) + "\n"
 
 
+OPTIONAL = ("default", "members")
+"""Fields that a port without them does not have."""
+
+
 def _stated(fields: list[tuple[str, Any]]) -> dict[str, Any]:
-    return {name: value for name, value in fields if name != "default" or value}
+    return {name: value for name, value in fields if name not in OPTIONAL or value}
 
 
 def _any_of(words: Iterable[str]) -> str:

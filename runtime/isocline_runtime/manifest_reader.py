@@ -17,6 +17,7 @@ from isocline_runtime.manifest import (
     FORMAT_VERSION,
     GENERATOR,
     GENERATOR_VERSION,
+    OPTIONAL,
     AttributionInfo,
     AttributionResult,
     ExplainedOutput,
@@ -181,8 +182,9 @@ _port = _record(
         "classes": _optional(_integer),
         "columns": _many(_text),
         "default": _many(_number),
+        "members": _many(_text),
     },
-    absent=("default",),
+    absent=OPTIONAL,
 )
 _solve = _record(
     SolveInfo,

@@ -65,6 +65,13 @@ class ParquetTable:
         kind = self._table.schema.field(column).type
         return bool(self._types.is_integer(kind) or self._types.is_floating(kind) or self._types.is_boolean(kind))
 
+    def names(self, column: str) -> list[object]:
+        """The cells of a column. Raises InputError E754 for one that is missing."""
+        found: list[object] = self._table.column(column).to_pylist()
+        if None in found:
+            raise messages.missing_value(self.path, column, f"row {found.index(None)}")
+        return found
+
     def is_nested(self, column: str) -> bool:
         kind = self._table.schema.field(column).type
         lists = (self._types.is_list, self._types.is_large_list, self._types.is_fixed_size_list)

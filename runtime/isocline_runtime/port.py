@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -21,7 +22,7 @@ class Port:
     interval (low, high), None is unbounded. With `classes` = k the values are the labels 0..k-1. `columns` are those of
     the data that the model was trained on, in the order of a sample's entries; none when there were no such data.
     `default` holds the entries of a sample that stand where an input is left out, truth values as 0 and 1; none when it
-    must be given.
+    must be given. `members` name the classes, all but the last one, which is of whoever has none of these names.
     """
 
     name: str
@@ -34,6 +35,7 @@ class Port:
     classes: int | None = None
     columns: tuple[str, ...] = ()
     default: tuple[float, ...] = ()
+    members: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         require(bool(self.name), "a port needs a name")
@@ -47,6 +49,7 @@ class Port:
         require(len(set(self.columns)) == len(self.columns), "a column is there twice")
         entries = math.prod(size for size in self.sample_shape if isinstance(size, int))
         require(not self.columns or entries == len(self.columns), "there is one column for each entry")
+        require(not self.members or self.classes == len(set(self.members)) + 1, "every class but the last has a name")
         if self.default:
             fixed = all(isinstance(size, int) for size in self.sample_shape)
             require(fixed and entries == len(self.default), "a default has one number for each entry")
@@ -67,6 +70,11 @@ class Port:
         dtype = "float64" if self.dtype.startswith("float") else self.dtype
         return np.array(self.default, dtype).reshape([int(size) for size in self.sample_shape])
 
+    def places(self, names: Sequence[object]) -> NDArray[Any]:
+        """The classes of some names, as the data have them: in words, or numbers; the last for a name that has none."""
+        known = {name: place for place, name in enumerate(self.members)}
+        return np.array([known.get(member_name(name), len(known)) for name in names], dtype=np.int64)
+
     @property
     def batched(self) -> bool:
         """Whether the first axis counts samples."""
@@ -80,6 +88,16 @@ class Port:
     def __str__(self) -> str:
         sizes = ", ".join(map(str, self.shape))
         return f"{self.dtype}[{sizes}]" if self.shape else self.dtype
+
+
+def member_name(value: object) -> str:
+    """A name in the form in which members are kept: a whole number without its point."""
+    text = str(value).strip()
+    try:
+        number = float(text)
+    except ValueError:
+        return text
+    return str(int(number)) if number.is_integer() else text
 
 
 def require(condition: bool, reason: str) -> None:

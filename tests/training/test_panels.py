@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import dataclasses
+import json
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pyarrow
 import pytest
 import torch
 from scipy.optimize import approx_fprime, minimize
 from scipy.stats import multivariate_normal, norm
+from typer.testing import CliRunner
 
 import isocline
+from isocline.cli import app
 from isocline_compiler.backends.to_torch import evaluate
 from isocline_compiler.data import Dataset
 from isocline_compiler.driver import dataset_of
@@ -270,6 +274,17 @@ def test_the_artifact_holds_each_members_value_and_the_populations_for_whoever_i
     answer = isocline.load(tmp_path / "artifact").run({"subject": np.arange(11), "t": np.full(11, 1.5)})["mean"]
     np.testing.assert_allclose(answer[:10], np.exp(-values["own"] * 1.5), rtol=1e-5)
     np.testing.assert_allclose(answer[10], np.exp(-values["k"] * 1.5), rtol=1e-5)
+    named = isocline.load(tmp_path / "artifact").run({"subject": ["9", "nobody"], "t": [1.5, 1.5]})["mean"]
+    np.testing.assert_allclose(named, answer[[9, 10]])
+    frame = pyarrow.table({"id": [3, 77], "t": [1.5, 1.5]})  # a table names them as the data do, not by their places
+    np.testing.assert_allclose(isocline.load(tmp_path / "artifact").run(frame)["mean"], answer[[3, 10]])
+    (tmp_path / "asked.csv").write_text("t,id\n1.5,3\n1.5,3.0\n1.5,x\n")
+    found = CliRunner().invoke(app, ["run", str(tmp_path / "artifact"), "-i", str(tmp_path / "asked.csv")])
+    np.testing.assert_allclose(json.loads(found.stdout)["mean"], answer[[3, 3, 10]])
+    assert "1 of 3 samples are of a `subject` that is none of the 10 known" in found.stderr
+    assert isocline.verify(tmp_path / "artifact").holds
+    report = (tmp_path / "artifact" / "report.html").read_text(encoding="utf-8")
+    assert "Parameters of each subject" in report
 
 
 # ------------------------------------------------------------------------------------------------ rows kept apart

@@ -22,7 +22,7 @@ from isocline_compiler.report.ink import DARK, LIGHT, Picture, to_inline
 from isocline_compiler.report.material import ReportMaterial
 from isocline_compiler.report.paths import convergences, distributions
 from isocline_compiler.report.samples import Shown, shown
-from isocline_compiler.report.scalars import Scalar, scalars
+from isocline_compiler.report.scalars import Scalar, member_tables, scalars
 from isocline_compiler.report.verdict import headline, proofs
 from isocline_compiler.solvers.schemes import SCHEMES
 from isocline_compiler.solvers.schemes.tableau import Tableau
@@ -43,7 +43,8 @@ def write_report(material: ReportMaterial) -> str:
     Raises OSError when the history cannot be read.
     """
     model, certificate = material.model, material.certificate
-    fitted = [item for parameter in certificate.parameters for item in scalars(parameter)]
+    shared = [parameter for parameter in certificate.parameters if parameter.group is None]
+    fitted = [item for parameter in shared for item in scalars(parameter)]
     return _template().render(
         model=model,
         certificate=certificate,
@@ -56,6 +57,7 @@ def write_report(material: ReportMaterial) -> str:
         ports=[(kind, ports) for kind, ports in _ports(model) if ports],
         fitted=fitted[: drawings.MOST_SCALARS],
         unlisted=max(len(fitted) - drawings.MOST_SCALARS, 0),
+        members=member_tables(certificate.parameters),
         descriptions={parameter.name: parameter.description for parameter in model.parameters},
         weights=sum(math.prod(weight.shape) for weight in model.weights if weight.role == "trained"),
         training=_training_facts(model.training),

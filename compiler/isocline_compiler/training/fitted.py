@@ -37,8 +37,9 @@ def fitted_parameters(model: Model, dataset: Dataset | None, weights: Mapping[st
     values = parameter_values(model.parameters, weights)
     found = _laplace(model, dataset, weights)
     errors = found.by_name() if found is not None else {}
+    members = dataset.members if dataset is not None else {}
     parameters = tuple(
-        _fitted(parameter, values[parameter.name], *errors.get(parameter.name, (None, "not trained")))
+        _fitted(parameter, values[parameter.name], *errors.get(parameter.name, (None, "not trained")), members)
         for parameter in model.parameters
     )
     if found is None:
@@ -61,10 +62,16 @@ def _laplace(model: Model, dataset: Dataset | None, weights: Mapping[str, Array]
     return laplace(model, dataset.train, weights)
 
 
-def _fitted(parameter: Parameter, value: Array, error: Array | None, reason: str | None) -> FittedParameter:
+def _fitted(
+    parameter: Parameter,
+    value: Array,
+    error: Array | None,
+    reason: str | None,
+    members: Mapping[str, tuple[str, ...]],
+) -> FittedParameter:
     low, high = (None if np.isinf(bound) else bound for bound in parameter.bounds)
     known = error is not None and bool(np.isfinite(error).all())
     return FittedParameter(
         parameter.name, value.tolist(), error.tolist() if known and error is not None else None, low, high,
-        parameter.unit, parameter.prior, reason,
+        parameter.unit, parameter.prior, reason, parameter.group, members.get(parameter.group or "", ()),
     )  # fmt: skip
