@@ -47,11 +47,25 @@ def observations(study: np.ndarray) -> dict[str, np.ndarray]:
 
 
 def published() -> dict[str, tuple[float, float]]:
-    """NONMEM's estimates with their standard errors: clearance and volume a kg, and the excess of volume."""
+    """NONMEM's estimates with their standard errors, by the names that they have in doses.dyn. Deviations are square
+    roots of what it calls SIGMA and OMEGA.
+    """
+    lines = _ext()
+    values, errors, deviations, of_deviations = (lines[f"-100000000{i}"] for i in (0, 1, 4, 5))
+    shared = {name: (values[i], errors[i]) for i, name in enumerate(("clearance", "volume", "excess"))}
+    places = {"clearances_differ": 4, "volumes_differ": 6, "spread": 3}
+    return shared | {name: (deviations[i], of_deviations[i]) for name, i in places.items()}
+
+
+def objective() -> float:
+    """NONMEM's objective at its estimates: -2 log L without the term n log 2 pi, n the observations."""
+    return _ext()["-1000000000"][-1]
+
+
+def _ext() -> dict[str, list[float]]:
+    """The lines of pheno.ext by their numbers: THETA 1 to 3, SIGMA, OMEGA 11, 21, 22, the objective."""
     text = member_of_wheel(WHEEL, SHA256, f"{FOLDER}/pheno.ext").decode()
-    lines = {line.split()[0]: [float(cell) for cell in line.split()[1:4]] for line in text.splitlines()[2:]}
-    pairs = zip(lines["-1000000000"], lines["-1000000001"], strict=True)
-    return dict(zip(("clearance", "volume", "excess"), pairs, strict=True))
+    return {line.split()[0]: [float(cell) for cell in line.split()[1:]] for line in text.splitlines()[2:]}
 
 
 def main() -> None:
