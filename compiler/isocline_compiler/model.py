@@ -36,6 +36,8 @@ class Port:
     default: tuple[float, ...] = ()
     group: bool = False
     """Whether it says which member of a group a sample is of. The last of its classes is whoever is none of them."""
+    members: tuple[str, ...] = ()
+    """How the data name the members, where they are known."""
 
     @property
     def default_sample(self) -> Array | None:

@@ -106,7 +106,7 @@ def compile_model(
 
     With a private `key` the artifact is signed.
     """
-    model = ensemble_of(model, override)
+    model = ensemble_of(_with_members(model, dataset), override)
     plan, weights = model.deployment, trained.weights
     proving = proving_of(model, weights, dataset, override)
     chosen, trials = proving.choose(progress)
@@ -148,11 +148,18 @@ def compile_model(
         )  # fmt: skip
         write_atomic(staging / REPORT_FILE, page.encode())
         write_atomic(staging / SAMPLES_FILE, stored_samples(proving, choices, certificate, session))
-        columns, members = (dataset.columns, dataset.members) if dataset else ({}, {})
-        manifest = manifest_of(model, choices, staging, explanations, columns, stream, members)
+        columns = dataset.columns if dataset else {}
+        manifest = manifest_of(model, choices, staging, explanations, columns, stream)
         if key is not None:
             write_atomic(staging / SIGNATURE_FILE, seal((staging / MANIFEST_FILE).read_bytes(), key))
     return Compiled(folder, manifest, json.loads(certificate.to_json()))
+
+
+def _with_members(model: Model, dataset: Dataset | None) -> Model:
+    """The model whose inputs know the names that the data give to the members of a group."""
+    if dataset is None or not dataset.members:
+        return model
+    return replace(model, inputs=tuple(replace(p, members=dataset.members.get(p.name, ())) for p in model.inputs))
 
 
 def proving_of(model: Model, weights: Mapping[str, Array], dataset: Dataset | None, override: Called | None) -> Proving:

@@ -54,6 +54,10 @@ param s, noise: positive
 param own[subject]: positive ~ lognormal(log(k), s)
 output mean = exp(-own*t)
 """
+SOLVED = """field decay(t, x: real) { x' = -own*x }
+path = solve decay from x = 1 at [0, t]
+output mean = path[1]
+"""
 
 
 def lowered(text: str, columns: dict[str, Any], epochs: int = 8, data: str = "") -> tuple[Model, Dataset]:
@@ -209,6 +213,27 @@ def test_the_likelihood_of_a_nonlinear_model_is_laplaces_by_scipy_and_its_gradie
         assert float(slope) == pytest.approx((ahead - behind) / 2e-3, rel=1e-3, abs=1e-3)
 
 
+def test_a_solve_between_parameters_and_data_changes_nothing() -> None:
+    """The decay as an equation: the same likelihood and gradient as of its solution."""
+    columns = decays()
+    solved = DECAY.replace("output mean = exp(-own*t)", SOLVED)
+    found = []
+    for text in (DECAY, solved):
+        objective, weights, batch = at(*lowered(text, columns), k=-0.7, s=-0.5, noise=-2.5)
+        free = {name: weights[name].requires_grad_() for name in ("k", "s", "noise")}
+        objective.settle({**weights, **free}, batch)
+        value = objective.marginal({**weights, **free}, batch)
+        found.append([value.item(), *map(float, torch.autograd.grad(value, list(free.values())))])
+    np.testing.assert_allclose(found[1], found[0], rtol=1e-4)
+
+
+def test_what_is_not_finite_is_told_with_its_place(tmp_path: Path) -> None:
+    columns = decays()
+    made, dataset = lowered(DECAY.replace("exp(-own*t)", "log(-own*t)"), columns, 1)
+    with pytest.raises(IsoclineError, match="E451"):
+        train(made, dataset, tmp_path / "run")
+
+
 def test_bounds_do_not_change_what_is_integrated() -> None:
     """A lognormal parameter is the exponential of a normal one: the same likelihood of the same data."""
     columns = decays()
@@ -267,6 +292,7 @@ def test_the_artifact_holds_each_members_value_and_the_populations_for_whoever_i
         "id,t,y\n" + "".join(f"{a},{b},{c}\n" for a, b, c in zip(*decay.values(), strict=True))
     )
     data = 'data { source "d.csv"; subject = column(id); t = column(t); y = column(y) }\n'
+    data += "deploy { attribute mean wrt t by saliency, parameter_sensitivity }\n"
     fit = FIT.replace("{loss}", "gaussian_nll(mean, y, noise)").replace("{epochs}", "6")
     (tmp_path / "d.dyn").write_text(f"dyn 1\nmodel d\n{data}{text}{fit}")
     built = isocline.build(tmp_path / "d.dyn", tmp_path / "artifact", run=tmp_path / "run")
@@ -278,6 +304,10 @@ def test_the_artifact_holds_each_members_value_and_the_populations_for_whoever_i
     np.testing.assert_allclose(named, answer[[9, 10]])
     frame = pyarrow.table({"id": [3, 77], "t": [1.5, 1.5]})  # a table names them as the data do, not by their places
     np.testing.assert_allclose(isocline.load(tmp_path / "artifact").run(frame)["mean"], answer[[3, 10]])
+    told = isocline.attribute(tmp_path / "artifact", {"subject": ["9", "nobody"], "t": [1.5, 1.5]}).results
+    own, middle = (-1.5 * np.exp(-1.5 * values[name]) for name in ("own", "k"))
+    np.testing.assert_allclose(told["parameter_sensitivity_own"], np.diag(own)[[9, 9]] * [[1], [0]], atol=1e-6)
+    np.testing.assert_allclose(told["parameter_sensitivity_k"], [0, middle], rtol=1e-4, atol=1e-6)
     (tmp_path / "asked.csv").write_text("t,id\n1.5,3\n1.5,3.0\n1.5,x\n")
     found = CliRunner().invoke(app, ["run", str(tmp_path / "artifact"), "-i", str(tmp_path / "asked.csv")])
     np.testing.assert_allclose(json.loads(found.stdout)["mean"], answer[[3, 3, 10]])

@@ -46,18 +46,13 @@ def manifest_of(
     explanations: ExplanationGraph | None = None,
     columns: Mapping[str, tuple[str, ...]] = NO_COLUMNS,
     stream: StreamInfo | None = None,
-    members: Mapping[str, tuple[str, ...]] = NO_COLUMNS,
 ) -> Manifest:
-    """The manifest of the files in `folder`, written there too; `columns` are those that inputs were trained on,
-    `members` the names of those that an input tells apart.
-    """
+    """The manifest of the files in `folder`, written there too; `columns` are those that inputs were trained on."""
     deployment = model.deployment
     manifest = Manifest(
         name=model.name,
         description=model.description,
-        inputs=tuple(
-            _trained_on(port_of(port, deployment.dtype, deployment.batch), columns, members) for port in model.inputs
-        ),
+        inputs=tuple(_trained_on(port_of(port, deployment.dtype, deployment.batch), columns) for port in model.inputs),
         outputs=tuple(port_of(port, deployment.dtype, deployment.batch) for port in model.outputs),
         producer=f"isocline {version('isocline')}",
         opset=deployment.opset,
@@ -97,11 +92,8 @@ DISTRIBUTION: Mapping[Process, Distribution] = {
 }  # fmt: skip
 
 
-def _trained_on(
-    port: ManifestPort, columns: Mapping[str, tuple[str, ...]], members: Mapping[str, tuple[str, ...]]
-) -> ManifestPort:
+def _trained_on(port: ManifestPort, columns: Mapping[str, tuple[str, ...]]) -> ManifestPort:
     """The port with the columns of its data, where there is one for each entry: a column twice is not bound by name."""
-    port = replace(port, members=members.get(port.name, ()))
     found = columns.get(port.name, ())
     sizes = [size for size in port.sample_shape if isinstance(size, int)]
     fits = len(set(found)) == len(found) == math.prod(sizes) and len(sizes) == len(port.sample_shape)
@@ -121,6 +113,7 @@ def port_of(port: Port, dtype: str, batch: int | None) -> ManifestPort:
         high=_finite(high),
         classes=port.classes,
         default=port.default * (batch if port.batched and batch else 1),
+        members=port.members,
     )
 
 

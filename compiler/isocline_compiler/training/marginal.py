@@ -31,6 +31,8 @@ from isocline_dsl.diagnostics import IsoclineError
 from isocline_dsl.messages import panels as messages
 
 MOST_ITERATIONS, MOST_HALVINGS = 100, 40
+FARTHEST = 2.0
+"""How far a weight behind bounds, such as a logarithm, goes in one step: e^20 would be the rate of a stiff equation."""
 SETTLED = 1e-22
 """The part of J that a Newton step still gains (half of g H^{-1} g) at which b* is found, in float64."""
 
@@ -46,6 +48,8 @@ def objective_of(model: Model, plan: TrainingPlan, train: Split, second_order: b
     _require(plan)
     made = Marginal.of(model, plan, train, second_order=True)
     made.members = tuple(item.name for item in own)
+    bounded = [any(map(math.isfinite, item.bounds)) for item in own for _ in range(math.prod(item.shape[1:]))]
+    made.reach = torch.tensor([FARTHEST if item else math.inf for item in bounded], dtype=torch.float64)
     if made.prior is None or made.prior.doubt is not None or made.prior.squares:
         reason = "it is a mean of squares" if made.prior is None or made.prior.squares else str(made.prior.doubt)
         raise IsoclineError([messages.marginal_without_density(plan.span, reason)])
@@ -84,6 +88,8 @@ class Marginal(Objective):
     """F(theta) per entry, while training; evaluated as deployed, the mean loss at the members' own parameters."""
 
     members: tuple[str, ...] = ()
+    reach: Tensor
+    """How far each number of a member may go in one step of Newton's method."""
 
     def __call__(self, weights: Mapping[str, Tensor], batch: Batch, training: bool = False) -> Loss:
         """F/(N E) for N samples of E entries, whose gradient leaves the members' own weights out. They are put to b*
@@ -107,12 +113,11 @@ class Marginal(Objective):
         """F at the other weights, the members' own being b*."""
         start = {name: weights[name].detach().requires_grad_() for name in self.members}
         there = self.derivatives({**weights, **start}, batch, start, graph=True)
-        step = torch.linalg.solve(there.hessian.detach(), there.gradient.unsqueeze(-1)).squeeze(-1)
-        own = self.split(self.flat(start).detach() - step, start)
+        step, _ = torch.linalg.solve_ex(there.hessian.detach(), there.gradient.unsqueeze(-1))
+        own = self.split(self.flat(start).detach() - step.squeeze(-1), start)
         moved = self.derivatives({**weights, **own}, batch, own, graph=True)
         count = moved.hessian.shape[0] * moved.hessian.shape[1]
-        factor = torch.linalg.cholesky(moved.hessian)
-        log_det = 2 * factor.diagonal(dim1=-2, dim2=-1).log().sum()
+        log_det = torch.linalg.slogdet(moved.hessian).logabsdet.sum()
         found: Tensor = moved.value + 0.5 * log_det - 0.5 * count * math.log(2 * math.pi)
         return found
 
@@ -122,11 +127,17 @@ class Marginal(Objective):
         for _ in range(MOST_ITERATIONS):
             free = {name: value.requires_grad_() for name, value in own.items()}
             found = self.derivatives({**weights, **free}, batch, free)
+            if not bool(torch.isfinite(found.hessian).all() & torch.isfinite(found.gradient).all()):
+                break  # what is not finite is told where the loss is looked at
             step = _descent(found)
             gain = float((found.gradient * step).sum())
             own = {name: value.detach() for name, value in own.items()}
             if not math.isfinite(gain) or gain <= SETTLED * (1 + abs(float(found.value))):
                 break
+            step = step * (self.reach.to(step.device) / step.abs().clamp(min=1e-300)).amin(dim=1, keepdim=True).clamp(
+                max=1.0
+            )
+            gain = float((found.gradient * step).sum())
             moved = self._line_search(weights, batch, own, step, found.value.detach(), gain)
             if moved is None:
                 break
