@@ -43,10 +43,11 @@ def test_the_first_parameters_answer_as_the_superposition_does(tmp_path: Path) -
     text = (Path(fetch.__file__).parent / "doses.dyn").read_text()
     head, rest = text.split("data {")
     file = tmp_path / "doses.dyn"
-    file.write_text(head + rest[rest.index("input weight") :].replace("in (0.3, 6)", "in (1, 2)"))
+    file.write_text(head + rest[rest.index("input child") :].replace("in (0.3, 6)", "in (1, 2)"))
     isocline.compile(file, tmp_path / "out")
     random = np.random.default_rng(0)
     rows = {
+        "child": np.array([0, 58, 59, 7, 3]),  # 59 is a child that was never seen
         "weight": random.uniform(1.1, 1.9, 5),
         "low_score": np.array([0.0, 1, 0, 1, 0]),
         "times": random.uniform(0, 300, (5, 15)),
@@ -54,5 +55,5 @@ def test_the_first_parameters_answer_as_the_superposition_does(tmp_path: Path) -
         "when": random.uniform(100, 399, 5),
     }
     found = isocline.load(tmp_path / "out").run(**rows)["concentration"]
-    expected = exact(rows, 0.01, 0.5, 0.0)
+    expected = exact(rows, np.full(5, 0.0047), np.ones(5), 0.1)
     assert np.abs(found - expected).max() <= 1e-3 * np.abs(expected).max()
