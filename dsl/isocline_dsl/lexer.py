@@ -11,7 +11,7 @@ from pygments.token import Comment, Keyword, Name, Number, Operator, Punctuation
 
 from isocline_dsl.layout import BLOCKS
 
-TYPES = ("real", "class", "time", "bool", "positive", "brownian")
+TYPES = ("real", "class", "group", "time", "bool", "positive", "brownian")
 
 
 def keywords() -> tuple[str, ...]:

@@ -273,6 +273,14 @@ def test_after_any_update_each_member_has_its_most_probable_value(tmp_path: Path
     np.testing.assert_allclose(found["b"], shrunk, rtol=1e-9)
 
 
+def test_a_subject_that_is_held_out_is_in_the_middle_of_the_population(tmp_path: Path) -> None:
+    _, columns = balanced()
+    made, dataset = lowered(INTERCEPTS, columns, 4, "split tail(test=2)")
+    found = train(made, dataset, tmp_path / "run").weights
+    np.testing.assert_allclose(found["b"][-2:], found["m"], rtol=1e-9)
+    assert (np.abs(found["b"][:-2] - found["m"]) > 1e-3).all()
+
+
 def test_the_joint_density_alone_would_run_to_no_deviation() -> None:
     """Why it is not maximised: it grows without bound as the members come together."""
     _, columns = balanced()
