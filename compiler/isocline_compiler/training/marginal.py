@@ -33,7 +33,7 @@ from isocline_dsl.messages import panels as messages
 MOST_ITERATIONS, MOST_HALVINGS = 100, 40
 FARTHEST = 2.0
 """How far a weight behind bounds, such as a logarithm, goes in one step: e^20 would be the rate of a stiff equation."""
-SETTLED = 1e-22
+SETTLED = 1e-14
 """The part of J that a Newton step still gains (half of g H^{-1} g) at which b* is found, in float64."""
 
 
