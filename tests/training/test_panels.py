@@ -234,6 +234,20 @@ def test_what_is_not_finite_is_told_with_its_place(tmp_path: Path) -> None:
         train(made, dataset, tmp_path / "run")
 
 
+def test_two_numbers_of_each_member_are_a_vector_or_two_parameters() -> None:
+    columns = unbalanced()
+    head = SLOPES.partition("param m, rate")[0] + "param s, noise: positive\n"
+    apart = "param b, r[subject]: real ~ student_t(4, 0, s)\n"
+    whole = "param b[subject]: real[2] ~ student_t(4, 0, s)\n"
+    found = []
+    for text in (f"{head}{apart}output mean = b + r*t\n", f"{head}{whole}output mean = b[0] + b[1]*t\n"):
+        objective, weights, batch = at(*lowered(text, columns), s=-0.2, noise=-1.0)
+        objective.settle(weights, batch)
+        found.append((objective.marginal(weights, batch).item(), weights["b"]))
+    assert found[0][0] == pytest.approx(found[1][0], abs=1e-8)
+    np.testing.assert_allclose(found[1][1][:, 0].numpy(), found[0][1].numpy(), atol=1e-6)
+
+
 def test_bounds_do_not_change_what_is_integrated() -> None:
     """A lognormal parameter is the exponential of a normal one: the same likelihood of the same data."""
     columns = decays()
