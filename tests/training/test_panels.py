@@ -455,13 +455,22 @@ def test_data_that_are_no_panel_are_refused() -> None:
     )
 
 
+def test_a_row_of_nobody_and_a_column_that_is_not_there_are_told() -> None:
+    windows = WINDOWS.replace("SETTING", "")
+    assert code(windows, {**SERIES, "id": [*SERIES["id"][:-1], None]}).startswith("E513")
+    text = "dyn 1\nmodel w\ndata { week = past(2, x); next = future(1, x); group idd }\n"
+    text += "input week: real[2]\ntarget next: real[1]\nparam k: real\n"
+    text += "output ahead = [k*week[1]]\ntrain { loss mse(ahead, next) }\n"
+    assert code(text, SERIES).startswith("E509")
+
+
 @pytest.mark.parametrize(
     ("change", "expected"),
     [
-        (("gaussian_nll(mean, y, noise)", "mse(mean, y) + 0*noise"), "E438"),
-        (("precision float64", "precision float32"), "E439"),
-        (("epochs 8", "epochs 8\n  batch 4"), "E439"),
-        (("epochs 8", "epochs 8\n  gradient adjoint"), "E439"),
+        (("gaussian_nll(mean, y, noise)", "mse(mean, y) + 0*noise"), "E438.* need a loss that is a log density"),
+        (("precision float64", "precision float32"), "E439.* with `precision float64`, found `float32`"),
+        (("epochs 8", "epochs 8\n  batch 4"), "E439.* with `batch unset, so that all samples are in each update`"),
+        (("epochs 8", "epochs 8\n  gradient adjoint"), "E439.* with `gradient backprop`, found `adjoint`"),
     ],
 )
 def test_training_that_is_of_no_population_is_refused(change: tuple[str, str], expected: str, tmp_path: Path) -> None:

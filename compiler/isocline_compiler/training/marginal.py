@@ -65,7 +65,7 @@ def members_of(model: Model, plan: TrainingPlan) -> tuple[Parameter, ...]:
 def _require(plan: TrainingPlan) -> None:
     refused = (
         (plan.precision != "float64", "precision", plan.precision, "float64"),
-        (plan.batch is not None, "batch", str(plan.batch), "unset, so that all samples are in each update,"),
+        (plan.batch is not None, "batch", str(plan.batch), "unset, so that all samples are in each update"),
         (plan.gradient != "backprop", "gradient", plan.gradient, "backprop"),
         (plan.steer is not None, "regularize", "steer", "without `steer`"),
         (bool(plan.turns), "alternate", "another block", "unset"),
