@@ -134,9 +134,8 @@ class Marginal(Objective):
             own = {name: value.detach() for name, value in own.items()}
             if not math.isfinite(gain) or gain <= SETTLED * (1 + abs(float(found.value))):
                 break
-            step = step * (self.reach.to(step.device) / step.abs().clamp(min=1e-300)).amin(dim=1, keepdim=True).clamp(
-                max=1.0
-            )
+            within = (self.reach.to(step.device) / step.abs().clamp(min=1e-300)).amin(dim=1, keepdim=True)
+            step = step * within.clamp(max=1.0)
             gain = float((found.gradient * step).sum())
             moved = self._line_search(weights, batch, own, step, found.value.detach(), gain)
             if moved is None:
