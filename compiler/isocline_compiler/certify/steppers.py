@@ -26,6 +26,7 @@ from isocline_compiler.certify.second_steps import Equations, Slopes
 from isocline_compiler.graph import Node, Region, topological
 from isocline_compiler.graph.called import Called
 from isocline_compiler.graph.delay import delays_of, remembers
+from isocline_compiler.graph.fractional import has_order
 from isocline_compiler.graph.solve import Solve, SolveSpec, spec_of
 from isocline_compiler.ops.lookup import LOOKUPS
 from isocline_compiler.solvers.schemes import SCHEMES
@@ -47,6 +48,8 @@ def steppable(solve: Solve) -> bool:
     if spec.scheme is None or spec.noises:
         return False
     known = SCHEMES[spec.scheme.name]
+    if has_order(spec):
+        return False
     if delays_of(solve):
         return isinstance(known, Tableau) and known.explicit
     plain = all(state.role == "own" for state in spec.states) and spec.interval.times is not None
