@@ -1,13 +1,13 @@
 r"""References of fractional order, from two families that share neither grid nor weights: x = x_0 + I^a f(t, x).
 
 *A graded mesh.* On t_k = T (k/n)^r, which is fine where the solution begins like t^a, f is a line on each piece, its
-fractional integral is known, and x at the end of a piece is iterated until it rests. Meshes are doubled, and two of them
-extrapolated, until the solution moves less than a tolerance. Diethelm, Ford, Freed (2004), Numer. Algorithms 36, 31-52;
+fractional integral is known, and x at the end of a piece is iterated until it rests. Meshes are doubled, and two of
+them extrapolated, until the solution moves less than a tolerance. Diethelm, Ford, Freed (2004), Numer. Algorithms 36;
 Stynes, O'Riordan, Gracia (2017), SIAM J. Numer. Anal. 55, 1057-1079: why graded.
 
-*Collocation.* In s = (t/T)^(1/q), where t^a is s^(q a) and as good as a polynomial, f is one polynomial through Chebyshev's
-points. I^a of it is a Gauss-Jacobi sum, for t (1 - (1 - w^q)) has the kernel (1 - w)^(a-1) times what is smooth. The
-equations of all points are solved by Newton's method, points are added until the solution rests.
+*Collocation.* In s = (t/T)^(1/q), where t^a is s^(q a) and as good as a polynomial, f is one polynomial through
+Chebyshev's points. I^a of it is a Gauss-Jacobi sum: the kernel is (1 - w)^(a-1) times what is smooth, for s w in place
+of s. The equations of all points are solved by Newton's method, points are added until the solution rests.
 Trefethen (2013), Approximation Theory and Approximation Practice, 5; Zayernouri, Karniadakis (2014), SIAM J. Sci.
 Comput. 36, A40-A62.
 
@@ -45,6 +45,8 @@ SETTLED, ITERATIONS = 1e-15, 60
 """How little moves when an iteration rests, in the size of the solution, and how often it may go on."""
 REGULAR = 3.0
 """q a is as much at least: so often the solution can be differentiated in s."""
+THIN = 1e-5
+"""A piece that is thinner, beside its distance, has no kernel but its middle: both sides of a jump are such."""
 LARGEST_SYSTEM = 4096
 """Unknowns of a sample that Newton's method solves for."""
 
@@ -190,6 +192,7 @@ def _lines(back: Array, h: Array, a: float) -> Array:
     low, high = back[1:], back[:-1]
     whole = (high**a - low**a) / gamma(1 + a)
     rise = (high ** (1 + a) - low ** (1 + a)) / (h * gamma(2 + a)) - low**a / gamma(1 + a)
+    rise = np.where(h < THIN * high, whole / 2, rise)
     weights = np.zeros(len(back))
     weights[:-1] += whole - rise
     weights[1:] += rise

@@ -24,8 +24,8 @@ from isocline_compiler.certify.delayed import DelayedWalk
 from isocline_compiler.certify.event_samples import EventSamples
 from isocline_compiler.certify.event_walk import Events, walked
 from isocline_compiler.certify.flat_states import FlatField, FlatStates, Stop
-from isocline_compiler.certify.reference_passes import Passes, first_sizes
 from isocline_compiler.certify.fractional import FractionalWalk
+from isocline_compiler.certify.reference_passes import Passes, first_sizes
 from isocline_compiler.graph import Array, Node
 from isocline_compiler.graph.delay import remembers
 from isocline_compiler.graph.fractional import is_fractional

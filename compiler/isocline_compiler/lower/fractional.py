@@ -27,8 +27,8 @@ def order_of(equation: tree.Equation, state: str, expressions: Expressions, movi
     """The order of an equation, one number that nothing moves. Raises LowerError."""
     assert equation.fraction is not None, "the equation is of fractional order"
     span = equation.fraction.span
-    known = expressions.numbers.is_known(equation.fraction)
-    order = constant(float(expressions.numbers.real(equation.fraction))) if known else expressions.node(equation.fraction)
+    numbers, given = expressions.numbers, equation.fraction
+    order = constant(float(numbers.real(given))) if numbers.is_known(given) else expressions.node(given)
     if order.type.kind != "real" or order.type.sample:
         raise LowerError(messages.order_form(span, state, describe(order.type)))
     reached = topological([order])

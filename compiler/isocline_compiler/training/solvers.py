@@ -26,9 +26,8 @@ from isocline_compiler.training.reversible import ReversibleSteps
 from isocline_compiler.training.steering import Steering
 from isocline_compiler.vocabulary.options import ADAPTIVE, ADAPTIVE_WITH_NOISE
 from isocline_dsl.diagnostics import IsoclineError
-from isocline_dsl.messages import delays
+from isocline_dsl.messages import delays, fractional
 from isocline_dsl.messages import fitting as messages
-from isocline_dsl.messages.fractional import fractional_needs_steps as needs_steps
 
 STEPS, SUBSTEPS = 64, 2
 """Of a solve with noise for which no solver is named: how many in all, and at least between two times."""
@@ -133,7 +132,9 @@ class TrainingSolver:
             return
         slow = next((node for node in left if is_fractional(node)), None)
         if slow is not None and self.fixed is None:
-            raise IsoclineError([needs_steps(named.span, spec_of(slow).field, named.name, ORDERED)])
+            raise IsoclineError(
+                [fractional.fractional_needs_steps(named.span, spec_of(slow).field, named.name, ORDERED)]
+            )
         late = next((node for node in left if remembers(node)), None)
         if late is not None and self.fixed is None:
             raise IsoclineError([delays.delays_need_steps(named.span, spec_of(late).field, named.name)])

@@ -35,7 +35,10 @@ def order_reads(span: Span | None, state: str, read: str) -> Draft:
 
 @message("E245")
 def order_form(span: Span | None, state: str, found: str) -> Draft:
-    """The order of a derivative is one number."""
+    """The order of a derivative is one number.
+
+    Where entries of a state have orders of their own, they are states of their own.
+    """
     return Draft(span, f"the order of `{state}` is {found}", "one number, or a parameter: `D(x, 0.8)`, `D(x, a)`")
 
 
@@ -51,9 +54,8 @@ def fractional_needs_steps(span: Span | None, field: str, solver: str, named: st
 
     train { solver fractional_abm(steps=100) }
     """
-    return Draft(
-        span, f"`{solver}` does not remember the past that `{field}` reads", f"name a scheme: `solver {named}(steps=100)`"
-    )
+    hint = f"name a scheme: `solver {named}(steps=100)`"
+    return Draft(span, f"`{solver}` does not remember the past that `{field}` reads", hint)
 
 
 @message("E248")

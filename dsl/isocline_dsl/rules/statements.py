@@ -7,6 +7,7 @@ from typing import Any
 from lark import Token, Transformer
 
 from isocline_dsl import tree
+from isocline_dsl.layout import span_of
 from isocline_dsl.messages import fractional
 from isocline_dsl.rules.pieces import (
     Bare,
@@ -18,7 +19,6 @@ from isocline_dsl.rules.pieces import (
     after,
     identifier,
     nodes_of,
-    span_of,
     span_over,
 )
 from isocline_dsl.tree import Span

@@ -15,18 +15,21 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from isocline_compiler.graph import Array, Node, Nodes, Operand, constant
-from isocline_compiler.graph.fractional import known_order, orders_of
-from isocline_compiler.graph.solve import Row, Solve
-from isocline_compiler.ops.broadcasting import broadcast_like
-from isocline_compiler.ops.elementwise import EXP, LOG, SIN
-from isocline_compiler.ops.indexing import CONCAT, SLICE
-from isocline_compiler.ops.reduction import REDUCE_SUM
+from isocline_compiler.graph import Node, Nodes, Operand
+from isocline_compiler.graph.solve import Solve
 from isocline_compiler.ops.shaping import EXPAND, RESHAPE
 from isocline_compiler.solvers.field import Field
+from isocline_compiler.solvers.schemes.fractional_tables import (
+    EVEN,
+    Remembers,
+    empty,
+    moved,
+    orders_in_turn,
+    raised,
+    summed,
+)
 from isocline_compiler.solvers.schemes.fractional_weights import (
     Exponentials,
-    Lags,
     Order,
     Weights,
     as_value,
@@ -35,127 +38,12 @@ from isocline_compiler.solvers.schemes.fractional_weights import (
     reciprocal_gamma,
 )
 from isocline_compiler.solvers.schemes.implicit import Solved
-from isocline_compiler.solvers.schemes.linear_systems import EntrySystems, systems_of
-from isocline_compiler.solvers.schemes.problems import OrderProblem
-from isocline_compiler.solvers.schemes.scheme import Misfit, Scheme
+from isocline_compiler.solvers.schemes.linear_systems import EntrySystems, Factored, systems_of
+from isocline_compiler.solvers.schemes.scheme import Misfit, Scheme, Search
 from isocline_compiler.solvers.schemes.step import Memory, Step
 from isocline_dsl import messages
 from isocline_dsl.diagnostics import IsoclineError
 from isocline_dsl.messages import fractional as told
-
-COUNTED = tuple(0.125 * i for i in range(33))
-"""The grid of a scheme whose cost is counted before it has one."""
-
-
-def orders_in_turn(solve: Solve) -> list[Order]:
-    """The order of each state of a solve whose captured values are bound, 1 of an ordinary equation."""
-    known = {place: known_order(order) for place, order in orders_of(solve).items()}
-    found: list[Order] = [1.0] * len(solve.initial)
-    for place, order in orders_of(solve).items():
-        value = known[place]
-        found[place] = order if value is None else value
-    return found
-
-
-@dataclass(frozen=True)
-class Remembers(Scheme):
-    """What the schemes of fractional order have in common: they know their grid, and sum over the past with weights.
-
-    `order` is that for a = 1/2 where the solution is smooth. A solution of smooth equations is not, at its start: it
-    begins like t^a, and there the error of all of them falls with the step itself.
-    """
-
-    name: str
-    order: float
-    reference: str
-    times: tuple[float, ...] = COUNTED
-    fractional: ClassVar[bool] = True
-    divides: ClassVar[bool] = True
-    past: ClassVar[str] = "it knows no delays"  # type: ignore[misc]
-
-    def onto(self, times: Sequence[float]) -> Scheme:
-        """On a grid of these nodes."""
-        return replace(self, times=tuple(times))
-
-    @cached_property
-    def widths(self) -> Array:
-        return np.diff(np.array(self.times))
-
-    @cached_property
-    def even(self) -> bool:
-        """Whether all steps are as wide."""
-        return bool(np.ptp(self.widths) <= 1e-9 * self.widths.max())
-
-    @cached_property
-    def lags(self) -> Lags:
-        return Lags.of(self.times, self.even)
-
-    @cached_property
-    def problems(self) -> tuple[OrderProblem, ...]:
-        """An equation of order one half whose solution is smooth."""
-        return (SMOOTH,)
-
-    def weights_of(self, order: Order) -> Mapping[str, Weights]:
-        """The weights of one order by name: a row for all steps where they are even, else one for each step."""
-        raise NotImplementedError
-
-    def tabled(self, solve: Solve) -> Solve:
-        """With the weights of each step as rows, where steps differ."""
-        if self.even:
-            return solve
-        rows, stacked = [], []
-        for i, order in enumerate(orders_in_turn(Field.of(solve).solve)):
-            for key, value in self.weights_of(order).items():
-                rows.append(Row(f"past {key} {i}", "coefficients", "each"))
-                stacked.append(as_value(value))
-        return solve.with_rows(rows, stacked)
-
-    @cached_property
-    def _known(self) -> dict[Order, dict[str, Node]]:
-        return {}
-
-    def weights(self, field: Field, step: Step, place: int) -> dict[str, Node]:
-        """The weights of this step for the state at a place."""
-        order = orders_in_turn(field.solve)[place]
-        if not self.even:
-            names = self.weights_of(1.0)
-            return {key: step.rows[f"past {key} {place}"] for key in names if f"past {key} {place}" in step.rows}
-        if order not in self._known:
-            self._known[order] = {key: as_value(value) for key, value in self.weights_of(order).items()}
-        return self._known[order]
-
-
-def raised(h: Operand, order: Order, plus: float) -> Operand:
-    """h^a / Gamma(a + plus)."""
-    scale = reciprocal_gamma(order, plus)
-    if isinstance(h, Node) or isinstance(order, Node):
-        width = LOG(h) if isinstance(h, Node) else float(np.log(h))
-        return EXP(width * order) * scale
-    return float(h) ** order * scale
-
-
-def empty(x: Node, rows: int) -> Node:
-    """(batch, rows, ...) of zeros."""
-    lead = x.shape[: int(x.type.batched)]
-    row = RESHAPE(broadcast_like(constant(0.0), x), shape=(*lead, 1, *x.type.sample))
-    return EXPAND(row, shape=(*lead, rows, *x.type.sample))
-
-
-def summed(table: Node, weights: Node) -> Node:
-    """sum_k w_k table_k: (batch, n, ...) -> (batch, ...)."""
-    axis = int(table.type.batched)
-    shape = (*(1,) * axis, int(table.size(axis)), *(1,) * len(table.type.sample[1:]))
-    return REDUCE_SUM(table * RESHAPE(weights, shape=shape), axes=(axis,), keepdims=False)
-
-
-def moved(table: Node, x: Node) -> Node:
-    """The table with one row more, and without its first."""
-    axis = int(table.type.batched)
-    row = RESHAPE(x, shape=(*x.shape[:axis], 1, *x.type.sample))
-    if table.size(axis) == 1:
-        return row
-    return CONCAT(SLICE(table, axis=axis, start=1, stop=int(table.size(axis))), row, axis=axis)
-
 
 # ---------------------------------------------------------------------------------------------------- implicit
 
@@ -202,7 +90,7 @@ class Differences(Remembers, Solved):
         numbers, base = systems.flat(x), systems.flat(known)
         if isinstance(systems, EntrySystems):
             each = [1.0 / b for b, value in zip(own, x, strict=True) for _ in systems.flat((value,))]
-            factors = systems.factored(systems.jacobian(field, step.t, x), each)
+            factors: Factored = systems.factored(systems.jacobian(field, step.t, x), each)
         else:
             each = [systems.width(1.0 / own[0])] * len(numbers)
             factors = systems.factored(systems.jacobian(field, step.t, x), each[0])
@@ -247,13 +135,19 @@ def raised_back(h: Operand, order: Order) -> Operand:
 class Letnikov(Differences):
     r"""Gruenwald and Letnikov: h^-a sum_k w_k (x_n-k - x_0) = f(t_n, x_n), w_k = w_k-1 (1 - (1 + a)/k), w_0 = 1.
 
-    Of x - x_0, whose derivatives of Riemann-Liouville and of Caputo are one. Steps are equal. Of order 1.
+    Of x - x_0, whose derivatives of Riemann-Liouville and of Caputo are one. Steps are equal, and the order is 1, that
+    of L1 on such steps where a solution begins like t^a: it is tried where it is named.
     Podlubny (1999), Fractional Differential Equations, 7; Lubich (1986), SIAM J. Math. Anal. 17, 704-719.
     """
 
-    def onto(self, times: Sequence[float]) -> Scheme:
-        """On a grid of equal steps."""
-        return replace(self, times=tuple(times))
+    search: ClassVar[Search] = "named"
+
+    def fits(self, solve: Solve) -> Misfit | None:
+        """The times are equally far apart."""
+        times = np.diff(np.array(solve.spec.interval.times or (0.0, 1.0)))
+        if np.ptp(times) > EVEN * np.abs(times).max():
+            return lambda span: messages.scheme_does_not_fit(span, self.name, "the times are not equally far apart")
+        return super().fits(solve)
 
     def weights_of(self, order: Order) -> Mapping[str, Weights]:
         """Of the states since the start."""
@@ -288,9 +182,7 @@ class Predicted(Remembers):
     Diethelm, Ford, Freed (2002), Nonlinear Dyn. 29, 3-22; Deng (2007), J. Comput. Phys. 227, 1510-1522.
     """
 
-    def _stepped(
-        self, first: Nodes, past: Nodes, field: Field, step: Step, x: Nodes
-    ) -> tuple[Nodes, Nodes, Nodes]:
+    def _stepped(self, first: Nodes, past: Nodes, field: Field, step: Step, x: Nodes) -> tuple[Nodes, Nodes, Nodes]:
         """The states after a step, the slopes at its begin, and how they change in it."""
         orders = orders_in_turn(field.solve)
         slopes = field(step.t, x)
@@ -381,18 +273,6 @@ def _column(weights: Node, table: Node) -> Node:
 def _row(x: Node) -> Node:
     return RESHAPE(x, shape=(*x.shape[: int(x.type.batched)], 1, *x.type.sample))
 
-
-def _smooth(t: Node, x: Nodes) -> list[Node]:
-    """D^(1/2) t^2 = Gamma(3)/Gamma(5/2) t^(3/2)."""
-    scale = 2.0 * float(reciprocal_gamma(2.5, 0.0))  # type: ignore[arg-type]
-    square = t * t
-    return [scale * EXP(0.75 * LOG(square + 1e-300)) + SIN(square) - SIN(x[0])]
-
-
-SMOOTH = OrderProblem(
-    "fractional", ("x",), _smooth, lambda t, _: [t**2], 1.0, orders=(0.5,),
-)  # fmt: skip
-"""D^(1/2) x = 2 t^(3/2)/Gamma(5/2) + sin t^2 - sin x, x(0) = 0: nonlinear, solved by x = t^2."""
 
 # fmt: off
 FRACTIONAL: tuple[Scheme, ...] = (

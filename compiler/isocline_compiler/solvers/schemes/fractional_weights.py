@@ -1,4 +1,4 @@
-r"""Weights of the past for Caputo derivatives, numbers where the order is one and expressions of it where it is learned.
+r"""Weights of the past for Caputo derivatives: numbers where the order is one, expressions where it is learned.
 
 The fractional integral is I^a f(t) = 1/Gamma(a) int_0^t (t - s)^(a-1) f(s) ds. On the pieces [t_k, t_k+1] of a grid
 
@@ -40,6 +40,8 @@ EXACT = 1e-8
 """The relative error of the sum of exponentials between a step and the length of the grid."""
 LAST = 25.0
 """The largest rate, in one over the least step: e^-25 is nothing."""
+PEAK = 30.0
+"""What the error of the trapezoidal rule is multiplied by at most, over all orders."""
 STRIP = pi**2
 """The trapezoidal rule of step d errs by e^(-STRIP/d): 2 pi times the half width pi/2 of the strip of analyticity."""
 
@@ -52,7 +54,8 @@ def reciprocal_gamma(z: Order, plus: float) -> Order:
     series: Node = constant(LANCZOS[0]) + LANCZOS[1] / (w + 1.0)
     for i, c in enumerate(LANCZOS[2:], 2):
         series = series + c / (w + float(i))
-    return EXP((w + 7.5) - (w + 0.5) * LOG(w + 7.5)) / (series * (2 * pi) ** 0.5)
+    found: Node = EXP((w + 7.5) - (w + 0.5) * LOG(w + 7.5)) / (series * (2 * pi) ** 0.5)
+    return found
 
 
 def power(base: Array, exponent: Order) -> Weights:
@@ -139,7 +142,7 @@ def letnikov(order: Order, count: int) -> Weights:
     """w_count, ..., w_1 of (1 - z)^a = sum w_k z^k: w_k = w_k-1 (1 - (1 + a)/k), the latest last."""
     if not isinstance(order, Node):
         factors = 1.0 - (1.0 + order) / np.arange(1, count + 1)
-        return np.cumprod(factors)[::-1].copy()
+        return np.asarray(np.cumprod(factors)[::-1].copy())
     found: list[Node] = [-1.0 * order]
     for k in range(2, count + 1):
         found.append(found[-1] * (1.0 - (order + 1.0) * (1.0 / k)))
@@ -161,7 +164,7 @@ class Exponentials:
     @property
     def spacing(self) -> float:
         """Of the nodes, in the logarithm of the rate."""
-        return STRIP / log(4 / EXACT)
+        return STRIP / log(PEAK / EXACT)
 
     @cached_property
     def rates(self) -> Array:
@@ -174,7 +177,7 @@ class Exponentials:
         """w_j of an order, (count,); of order 1 the kernel is 1."""
         count = len(self.rates)
         if not isinstance(order, Node) and order == 1:
-            return np.eye(1, count)[0]
+            return np.asarray(np.eye(1, count)[0])
         logs = np.log(self.rates[1:])
         rest = 1.0 - order
         if isinstance(rest, Node):
@@ -182,8 +185,8 @@ class Exponentials:
             tail = EXP(rest * float(logs[0] - self.spacing)) / (1.0 - EXP(rest * -self.spacing))
             both: Weights = CONCAT(RESHAPE(tail, shape=(1,)), inner, axis=0)
             return scaled(both, SIN(rest * pi) * (self.spacing / pi))
-        tail_number = np.exp(rest * (logs[0] - self.spacing)) / -np.expm1(-rest * self.spacing)
-        return np.concatenate([[tail_number], np.exp(logs * rest)]) * (np.sin(pi * rest) * self.spacing / pi)
+        known = np.exp(rest * (logs[0] - self.spacing)) / -np.expm1(-rest * self.spacing)
+        return np.asarray(np.concatenate([[known], np.exp(logs * rest)]) * (np.sin(pi * rest) * self.spacing / pi))
 
 
 def decays(rates: Array, widths: Array) -> tuple[Array, Array, Array]:
@@ -192,8 +195,6 @@ def decays(rates: Array, widths: Array) -> tuple[Array, Array, Array]:
     small = z < 1e-2
     safe = np.where(small, 1.0, z)
     first = np.where(small, 1 - z / 2 + z**2 / 6 - z**3 / 24 + z**4 / 120, -np.expm1(-safe) / safe)
-    second = np.where(
-        small, 0.5 - z / 6 + z**2 / 24 - z**3 / 120 + z**4 / 720, (safe + np.expm1(-safe)) / safe**2
-    )
+    second = np.where(small, 0.5 - z / 6 + z**2 / 24 - z**3 / 120 + z**4 / 720, (safe + np.expm1(-safe)) / safe**2)
     h = np.asarray(widths)[..., None]
     return np.exp(-z), h * first, h * second
