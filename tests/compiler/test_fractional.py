@@ -6,7 +6,6 @@ import math
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
-from typing import TypeAlias
 
 import mpmath
 import numpy as np
@@ -37,8 +36,8 @@ from isocline_compiler.solvers.schemes.fractional_weights import (
 from isocline_compiler.solvers.unroll import unroll
 from isocline_compiler.training.solvers import training_solver
 from isocline_dsl.diagnostics import IsoclineError
+from tests.fractional_steppers import by_sums
 
-Slope: TypeAlias = "Callable[[float, float], float]"
 NAMES = ["l1", "gl", "fractional_abm", "soe"]
 SEGMENTS = [None, 1, 3]
 TIMES = [0.0, 0.5, 1.0, 1.5, 2.0]
@@ -113,60 +112,31 @@ def test_the_order_that_a_scheme_declares_is_observed(scheme: str) -> None:
         assert found.observed > found.declared - 0.2
 
 
-def by_sums(scheme: str, order: float, t: Array, f: Slope, x0: float, jacobian: Slope) -> Array:
-    """The steps written out as their papers do, with every weight of every step, in numpy."""
-    x = [x0]
-    for n in range(1, len(t)):
-        h = np.diff(t)
-        if scheme == "gl":
-            w = np.cumprod([1.0, *(1 - (1 + order) / np.arange(1, n + 1))])
-            past = sum(w[k] * (x[n - k] - x0) for k in range(1, n + 1))
-            base, own = x0 - past, h[0] ** order
-        elif scheme == "l1":
-            b = [((t[n] - t[k]) ** (1 - order) - (t[n] - t[k + 1]) ** (1 - order)) / h[k] for k in range(n)]
-            past = sum(b[k] * (x[k + 1] - x[k]) for k in range(n - 1))
-            own = math.gamma(2 - order) / b[n - 1]
-            base = x[-1] - past / b[n - 1]
-        else:
-            slopes = [f(s, y) for s, y in zip(t, x, strict=False)]
-            base, own = x0, h[n - 1] ** order / math.gamma(2 + order)
-            for k in range(n):
-                low, high = t[n] - t[k + 1], t[n] - t[k]
-                last = slopes[k + 1] if k + 1 < n else slopes[k]
-                base += slopes[k] * (high**order - low**order) / math.gamma(1 + order)
-                rise = (high ** (1 + order) - low ** (1 + order)) / (h[k] * math.gamma(2 + order))
-                base += (last - slopes[k]) * (rise - low**order / math.gamma(1 + order))
-            x.append(base + own * (f(t[n], base) - slopes[-1]))
-            continue
-        y = x[-1]
-        for _ in range(50):
-            y -= (y - base - own * f(t[n], y)) / (1 - own * jacobian(t[n], y))
-        x.append(y)
-    return np.array(x)
-
-
 @pytest.mark.parametrize("segment", SEGMENTS)
 @pytest.mark.parametrize(
     ("scheme", "middle"),
     [("gl", 1.0), *((scheme, middle) for scheme in ("l1", "fractional_abm", "soe") for middle in (1.0, 0.3))],
 )
 def test_steps_are_those_of_the_papers(scheme: str, middle: float, segment: int | None) -> None:
-    """Laid out and in loops, on even and on uneven steps: to rounding, Newton's method at its end, and to what the
-    exponentials miss of the kernel.
-    """
+    """Laid out and in loops, on even and on uneven steps, to rounding; a sum of exponentials also beside the kernel."""
     times = [0.0, middle, 2.0]
     text = DECAY.replace("-1.3*x", "sin(2*t) - x - 0.2*x^3").replace("at 0..2 step 0.5", f"at {times}")
     grid = through(times, 9)
     settled = SCHEMES[scheme].with_options({"iterations": 12})
     graph = unroll(model(text).graph, {"h": Discretisation(settled, grid, segment)}).graph
     found = run(graph, x0=np.array([0.7, 1.2]))["y"]
+
+    def slope(t: float, x: float) -> float:
+        return -1 - 0.6 * x**2
+
     for row, x0 in zip(found, (0.7, 1.2), strict=True):
-        true = by_sums(
-            scheme, 0.6, np.array(grid.times), lambda t, x: np.sin(2 * t) - x - 0.2 * x**3, x0,
-            lambda t, x: -1 - 0.6 * x**2,
-        )  # fmt: skip
-        bound = 1e-7 if scheme == "soe" else 1e-13
-        np.testing.assert_allclose(row, true[[0, 9, 18]], rtol=0, atol=bound)
+        true = by_sums(scheme, 0.6, np.array(grid.times), lambda t, x: np.sin(2 * t) - x - 0.2 * x**3, x0, slope)
+        np.testing.assert_allclose(row, true[[0, 9, 18]], rtol=0, atol=1e-13)
+        if scheme == "soe":
+            whole = by_sums(
+                "fractional_abm", 0.6, np.array(grid.times), lambda t, x: np.sin(2 * t) - x - 0.2 * x**3, x0
+            )
+            np.testing.assert_allclose(row, whole[[0, 9, 18]], rtol=0, atol=1e-7)
 
 
 MIXED = """dyn 1

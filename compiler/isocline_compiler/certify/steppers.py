@@ -21,6 +21,8 @@ from isocline_compiler.backends.to_torch import FieldProgram, Integrator, TorchF
 from isocline_compiler.certify.delayed import DelayedField, Recorded
 from isocline_compiler.certify.rows import Rows
 from isocline_compiler.certify.second_events import cut_steps
+from isocline_compiler.certify.second_fractional import STEPS as FRACTIONAL_STEPS
+from isocline_compiler.certify.second_fractional import second_fractional
 from isocline_compiler.certify.second_implicit import STEPS
 from isocline_compiler.certify.second_steps import Equations, Slopes
 from isocline_compiler.graph import Node, Region, topological
@@ -49,7 +51,7 @@ def steppable(solve: Solve) -> bool:
         return False
     known = SCHEMES[spec.scheme.name]
     if has_order(spec):
-        return False
+        return spec.scheme.name in FRACTIONAL_STEPS
     if delays_of(solve):
         return isinstance(known, Tableau) and known.explicit
     plain = all(state.role == "own" for state in spec.states) and spec.interval.times is not None
@@ -72,7 +74,9 @@ class SecondWalk:
             return self.otherwise(node, field, initial, captured, stacked, times)
         count = int(spec.scheme.options["steps"])
         known = times if times is not None else torch.tensor(spec.interval.times, dtype=torch.float64)
-        if remembers(node):
+        if has_order(spec):
+            path = second_fractional(node, field, initial, known.tolist(), count)
+        elif remembers(node):
             told = Recorded(DelayedField(node, field), initial, float(known[0]))
             path = _by_hand(spec, _tableau(spec.scheme), told, initial, stacked, known, count, told.note)
         elif spec.events:
