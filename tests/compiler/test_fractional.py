@@ -139,6 +139,19 @@ def test_steps_are_those_of_the_papers(scheme: str, middle: float, segment: int 
             np.testing.assert_allclose(row, whole[[0, 9, 18]], rtol=0, atol=1e-7)
 
 
+@pytest.mark.parametrize("scheme", ["l1", "gl"])
+def test_many_states_are_solved_for_in_groups(scheme: str) -> None:
+    """Of more numbers than are eliminated entry by entry: two of them beside each other, 15 times."""
+    pair = DECAY.replace("x: real", "x: real[2]").replace("-1.3*x", "[-x[0] + 0.5*x[1]^2, -2*x[1] + x[0]]")
+    many = DECAY.replace("x: real", "x: real[15, 2]").replace(
+        "-1.3*x", "stack(-x[:, 0] + 0.5*x[:, 1]^2, -2*x[:, 1] + x[:, 0], axis=1)"
+    )
+    start = {"x0": np.array([0.7, 1.2])}
+    few = run(stepped(pair.replace("x = x0", "x = [x0, 1]"), scheme, TIMES, 4, 1), **start)["y"]
+    found = run(stepped(many.replace("x = x0", "x = [x0, 1] + zeros(15, 2)"), scheme, TIMES, 4, 1), **start)["y"]
+    np.testing.assert_allclose(found, np.broadcast_to(few[:, :, None], found.shape), rtol=0, atol=1e-12)
+
+
 MIXED = """dyn 1
 model m
 param a: real in (0.2, 0.95) = 0.6
