@@ -211,6 +211,18 @@ def test_a_linear_controlled_equation_has_its_exponential() -> None:
     np.testing.assert_allclose(found, np.exp(0.7 * (VALUES[..., 0] - VALUES[:, :1, 0])), rtol=1e-7)
 
 
+def test_a_linear_controlled_equation_with_gaps_has_the_exponential_of_what_was_observed() -> None:
+    """The same along the line between observations; every step stays on one piece."""
+    model = lowered(
+        "input xs: real[6, 2]\ninput ts: time[6]\ninput m: real[6, 2]\ncontrol X = linear(xs, at=ts, seen=m)\n"
+        "const A: real[1, 2] = [[0.7, -0.4]]\nfield f(t, z: real[1]) { dz = (A*z[0]) dX }\n"
+        "path = solve f from z = [1] at ts\noutput z = path.z[:, 0]\n"
+    )
+    found = outputs(model, steps=5 * 40, xs=np.where(SEEN > 0.5, VALUES, 7.0), ts=OWN_KNOTS, m=SEEN)["z"]
+    rows = np.stack([between("linear", *item) for item in zip(OWN_KNOTS, VALUES, SEEN, strict=True)])
+    np.testing.assert_allclose(found, np.exp((rows - rows[:, :1]) @ [0.7, -0.4]), rtol=1e-7)
+
+
 def test_log_signatures_are_increments_and_areas() -> None:
     model = lowered(
         "input xs: real[7, 3]\ncontrol X = log_signature(xs, step=1, window=3)\n"

@@ -36,6 +36,8 @@ from isocline_compiler.solvers.schemes.tableau import Tableau
 
 THEIRS = {"euler": "euler", "midpoint": "midpoint", "rk38": "rk4", "heun": "heun2"}
 """Our name and torchdiffeq's; its `rk4` is the 3/8 rule."""
+MOST_SUMMED = 2000
+"""Steps of fractional order that are walked again: each sums over all before it."""
 SAME = 1e-9
 """The largest relative difference between two walks of the same steps in float64."""
 
@@ -51,7 +53,7 @@ def steppable(solve: Solve) -> bool:
         return False
     known = SCHEMES[spec.scheme.name]
     if has_order(spec):
-        return spec.scheme.name in FRACTIONAL_STEPS
+        return spec.scheme.name in FRACTIONAL_STEPS and int(spec.scheme.options["steps"]) <= MOST_SUMMED
     if delays_of(solve):
         return isinstance(known, Tableau) and known.explicit
     plain = all(state.role == "own" for state in spec.states) and spec.interval.times is not None
