@@ -1,7 +1,7 @@
-"""Write vowels_30.npz, vowels_50.npz and vowels_70.npz: spoken vowels, so many of a hundred numbers of which are missing.
+"""Write vowels_30.npz, vowels_50.npz and vowels_70.npz: spoken vowels, of which so many of a hundred numbers are missing.
 
-The source is JapaneseVowels (Kudo, Toyama, Shimbo 1999; UCI), which sktime ships: nine men say two vowels, 7 to 29 frames
-of twelve cepstral coefficients an utterance; the speaker is asked for. Each number is dropped by itself, at random, the
+The source is JapaneseVowels (Kudo, Toyama, Shimbo 1999; UCI), which sktime ships: nine men say two vowels, 7 to 29
+frames of twelve cepstral coefficients an utterance; the speaker is asked for. Each number is dropped by itself, at random, the
 same ones for every model; what is missing is 0 and `seen` is 0 there, as behind the end of an utterance, where `clock`
 stands still. The utterances and their parts, 270 to train on and 370 to test, are those of the source.
 """
@@ -34,7 +34,7 @@ def utterances(content: bytes) -> tuple[list[Array], Array]:
 
 
 def padded(series: list[Array]) -> dict[str, Array]:
-    """`xs` (n, 29, 12), 0 behind the end; `spoken` (n, 29), 1 up to it; `clock` (n, 29, 1), from 0 to the end, there on."""
+    """`xs` (n, 29, 12), 0 behind the end; `spoken` (n, 29), 1 up to it; `clock` (n, 29, 1), which rests there."""
     count = np.array([len(x) for x in series])
     xs = np.zeros((len(series), FRAMES, CHANNELS))
     for row, x in zip(xs, series, strict=True):
