@@ -1,9 +1,9 @@
-"""Write vowels_30.npz, vowels_50.npz and vowels_70.npz: spoken vowels, of which so many of a hundred numbers are missing.
+"""Write vowels_30.npz, vowels_50.npz, vowels_70.npz: spoken vowels, of which so many of a hundred numbers are missing.
 
 The source is JapaneseVowels (Kudo, Toyama, Shimbo 1999; UCI), which sktime ships: nine men say two vowels, 7 to 29
-frames of twelve cepstral coefficients an utterance; the speaker is asked for. Each number is dropped by itself, at random, the
-same ones for every model; what is missing is 0 and `seen` is 0 there, as behind the end of an utterance, where `clock`
-stands still. The utterances and their parts, 270 to train on and 370 to test, are those of the source.
+frames of twelve cepstral coefficients an utterance; the speaker is asked for. Each number is dropped by itself, at
+random, the same ones for every model; what is missing is 0 and `seen` is 0 there, as behind the end of an utterance,
+where `clock` stands still. The utterances and their parts, 270 to train on and 370 to test, are those of the source.
 """
 
 from __future__ import annotations
