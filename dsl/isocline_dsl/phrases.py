@@ -186,12 +186,19 @@ def line(node: tree.Statement) -> str:
             return f"{jump_head(node)} {{ {'; '.join(map(line, body))} }}"
         case tree.Assign(name=name, value=value):
             return f"{name.text} = {phrase(value)}"
-        case tree.Equation(state=state, order=order, value=value):
-            return f"{state.text}{chr(39) * order} = {phrase(value)}"
+        case tree.Equation(value=value):
+            return f"{derivative(node)} = {phrase(value)}"
         case tree.Differential(state=state, terms=terms):
             return f"d{state.text} = {_terms(terms)}"
         case tree.NoiseDeclaration(name=name, convention=convention):
             return f"noise {name.text}: {process(node)}" + (f" {convention.text}" if convention else "")
+
+
+def derivative(node: tree.Equation) -> str:
+    """The left side of an equation: `x'`, `q''`, `D(x, 0.8)`."""
+    if node.fraction is not None:
+        return f"D({node.state.text}, {phrase(node.fraction)})"
+    return f"{node.state.text}{chr(39) * node.order}"
 
 
 def process(node: tree.NoiseDeclaration | tree.Draw) -> str:

@@ -12,6 +12,7 @@ from isocline_dsl.parse import parse
 from isocline_dsl.phrases import (
     PIPE,
     call,
+    derivative,
     jump_head,
     line,
     listed,
@@ -138,8 +139,8 @@ class _Layout:
         match node:
             case tree.Assign(name=name, value=value):
                 yield from self._with_value(f"{name.text} = ", value, "", node.span)
-            case tree.Equation(state=state, order=order, value=value):
-                yield from self._with_value(f"{state.text}{chr(39) * order} = ", value, "", node.span)
+            case tree.Equation(value=value):
+                yield from self._with_value(f"{derivative(node)} = ", value, "", node.span)
             case tree.Differential() | tree.NoiseDeclaration():
                 yield Row(0, line(node), node.span)
             case tree.Jump(body=body) | tree.Event(body=body):

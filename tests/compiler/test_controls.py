@@ -89,6 +89,88 @@ def test_each_sample_may_have_times_of_its_own(kind: str) -> None:
         np.testing.assert_allclose(found, expected, rtol=1e-11, atol=1e-12)
 
 
+SEEN = np.array(
+    [
+        [[1, 0], [0, 1], [1, 0], [0, 0], [1, 1], [1, 1]],
+        [[0, 1], [0, 1], [1, 0], [0, 0], [0, 1], [0, 0]],
+        [[1, 1], [1, 1], [1, 1], [1, 1], [1, 1], [1, 1]],
+        [[0, 0], [0, 0], [0, 0], [1, 0], [0, 0], [0, 1]],
+    ],
+    dtype=np.float64,
+)
+"""Gaps within, before the first and behind the last observation, everywhere but once, and nowhere."""
+
+
+def between(kind: str, knots: Array, row: Array, seen: Array) -> Array:
+    """The rows that a path goes through, by numpy: from observation to observation, channel by channel."""
+    found = []
+    for x, kept in zip(row.T, seen.T > 0.5, strict=True):
+        if kind == "hold":
+            last = [max(0, np.searchsorted(knots[kept], t, side="right") - 1) for t in knots]
+            found.append(x[kept][last])
+        else:
+            found.append(np.interp(knots, knots[kept], x[kept]))
+    return np.stack(found, axis=1)
+
+
+@pytest.mark.parametrize("form", ["real", "bool"])
+@pytest.mark.parametrize("kind", ["hold", "linear", "hermite"])
+def test_gaps_are_filled_between_what_was_observed(kind: str, form: str) -> None:
+    """What stands in a gap is read by nothing, not even where it is not a number."""
+    model = lowered(
+        f"input xs: real[6, 2]\ninput ts: time[6]\ninput m: {form}[6, 2]\ninput s: real\n"
+        f"control u = {kind}(xs, at=ts, seen=m)\noutput y = u(s)\n"
+    )
+    gaps = np.where(SEEN > 0.5, VALUES, np.nan)
+    told = SEEN if form == "real" else SEEN > 0.5
+    for part in np.linspace(0.0, 0.999, 23):
+        t = OWN_KNOTS[:, 0] + part * (OWN_KNOTS[:, -1] - OWN_KNOTS[:, 0])
+        found = outputs(model, xs=gaps, ts=OWN_KNOTS, m=told, s=t)["y"]
+        rows = [between(kind, *item) for item in zip(OWN_KNOTS, VALUES, SEEN, strict=True)]
+        expected = [PEERS[kind](knots, row)(at) for knots, row, at in zip(OWN_KNOTS, rows, t, strict=True)]
+        np.testing.assert_allclose(found, expected, rtol=1e-11, atol=1e-12)
+
+
+def test_a_time_may_be_seen_or_not_as_a_whole_and_channels_never_seen_are_zero() -> None:
+    times = KNOTS.tolist()
+    model = lowered(
+        f"input xs: real[6, 2]\ninput m: real[6]\ninput s: real\ncontrol u = linear(xs, at={times}, seen=m)\n"
+        "output y = u(s)\n"
+    )
+    rows = np.array([[0, 1, 0, 0, 1, 0.0], [1, 1, 1, 1, 1, 1], [0, 0, 0, 0, 0, 0], [0, 0, 1, 0, 0, 0]])
+    for t in TIMES[::4]:
+        found = outputs(model, xs=VALUES, m=rows, s=np.full(4, t))["y"]
+        for i in (0, 1, 3):
+            kept = rows[i] > 0.5
+            expected = [np.interp(t, KNOTS[kept], x[kept]) for x in VALUES[i].T]
+            np.testing.assert_allclose(found[i], expected, rtol=1e-12, atol=1e-13)
+        assert not found[2].any()
+
+
+def test_gradients_of_gaps_reach_what_was_observed_alone() -> None:
+    """Against differences; in a gap the slope is zero, though the value there is none."""
+    model = lowered(
+        "input xs: real[6, 2]\ninput ts: time[6]\ninput m: real[6, 2]\ncontrol X = hermite(xs, at=ts, seen=m)\n"
+        "field f(t, z: real[2]) { dz = (-0.4*z + sin(t)) dX }\n"
+        "path = solve f from z = ones(2) at ts\noutput z = sum(path.z[-1]^2)\n"
+    )
+    graph = unrolled(model.graph, lambda solve: discretisation(solve, "rk4", 10))
+    given = {"ts": torch.tensor(OWN_KNOTS), "m": torch.tensor(SEEN)}
+
+    def score(xs: torch.Tensor) -> torch.Tensor:
+        return evaluate(tuple(graph.outputs.values()), {"xs": xs, **given})[0].sum()
+
+    xs = torch.tensor(VALUES, requires_grad=True)
+    (slope,) = torch.autograd.grad(score(xs), xs)
+    assert not slope.numpy()[SEEN < 0.5].any()
+    for place in [(0, 2, 0), (1, 0, 1), (3, 5, 1), (2, 3, 0)]:
+        step = torch.zeros_like(xs)
+        step[place] = 1e-5
+        with torch.no_grad():
+            difference = (score(xs + step) - score(xs - step)) / 2e-5
+        assert abs(float(slope[place] - difference)) < 1e-7
+
+
 def test_a_path_of_a_named_length() -> None:
     text = "input us: real[T]\ninput ts: time[T]\ninput s: real\ncontrol u = linear(us, at=ts)\noutput y = u(s)\n"
     model = lowered(text)
@@ -127,6 +209,18 @@ def test_a_linear_controlled_equation_has_its_exponential() -> None:
     graph_inputs = {"xs": VALUES[..., 0], "ts": OWN_KNOTS}
     found = outputs(model, steps=5 * 40, **graph_inputs)["z"]
     np.testing.assert_allclose(found, np.exp(0.7 * (VALUES[..., 0] - VALUES[:, :1, 0])), rtol=1e-7)
+
+
+def test_a_linear_controlled_equation_with_gaps_has_the_exponential_of_what_was_observed() -> None:
+    """The same along the line between observations; every step stays on one piece."""
+    model = lowered(
+        "input xs: real[6, 2]\ninput ts: time[6]\ninput m: real[6, 2]\ncontrol X = linear(xs, at=ts, seen=m)\n"
+        "const A: real[1, 2] = [[0.7, -0.4]]\nfield f(t, z: real[1]) { dz = (A*z[0]) dX }\n"
+        "path = solve f from z = [1] at ts\noutput z = path.z[:, 0]\n"
+    )
+    found = outputs(model, steps=5 * 40, xs=np.where(SEEN > 0.5, VALUES, 7.0), ts=OWN_KNOTS, m=SEEN)["z"]
+    rows = np.stack([between("linear", *item) for item in zip(OWN_KNOTS, VALUES, SEEN, strict=True)])
+    np.testing.assert_allclose(found, np.exp((rows - rows[:, :1]) @ [0.7, -0.4]), rtol=1e-7)
 
 
 def test_log_signatures_are_increments_and_areas() -> None:

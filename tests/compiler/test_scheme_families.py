@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import replace
 
 import numpy as np
@@ -17,6 +18,7 @@ from isocline_compiler.solvers.noise_kinds import noise_kinds
 from isocline_compiler.solvers.schemes import SCHEMES
 from isocline_compiler.solvers.schemes.compensated import Compensated
 from isocline_compiler.solvers.schemes.exponential import Exponential
+from isocline_compiler.solvers.schemes.fractional_tables import SMOOTH, Remembers
 from isocline_compiler.solvers.schemes.imex import Imex
 from isocline_compiler.solvers.schemes.implicit import ImplicitRungeKutta
 from isocline_compiler.solvers.schemes.multistep import Adams, LinearTwoStep, TwoStepMidpoint
@@ -33,6 +35,7 @@ from isocline_compiler.solvers.unroll import unroll
 from isocline_dsl.diagnostics import IsoclineError
 from tests import steppers
 from tests import structured_steppers as structured
+from tests.fractional_steppers import by_sums
 from tests.toys import implicit, partitioned, stochastic, two_step
 
 TOYS = (*two_step.TOYS, *partitioned.TOYS, *implicit.TOYS, *stochastic.TOYS)
@@ -68,6 +71,10 @@ def forced_decay(t, x):
     return np.cos(t) + 2 * np.sin(t) + np.sin(t) ** 2 - x**2 - 2 * x
 
 
+def fractional(t, x):
+    return 2 / math.gamma(2.5) * t**1.5 + np.sin(t**2) - np.sin(x)
+
+
 def rotated(t, x):
     u, v = x
     first = np.cos(t) - np.cos(2 * t) / 2 + np.sin(t) ** 2 - u**2 + v / 2
@@ -81,7 +88,7 @@ def gated(t, x):
 
 BY_HAND = {
     "coupled": coupled, "driven": driven, "separable": separable, "swung": swung, "damped": damped,
-    "forced_decay": forced_decay, "rotated": rotated, "gated": gated,
+    "forced_decay": forced_decay, "fractional": fractional, "rotated": rotated, "gated": gated,
 }  # fmt: skip
 RATES = {
     "forced_decay": lambda t, x: np.array([[-2.0]]),
@@ -167,6 +174,13 @@ def by_numpy(scheme: Scheme, problem: OrderProblem, times: np.ndarray, normals: 
 def _deterministic(scheme: Scheme, problem: str, start: np.ndarray, times: np.ndarray) -> np.ndarray:
     f = BY_HAND[problem]
     match scheme:
+        case Remembers():
+            (order,) = SMOOTH.orders
+            path = by_sums(
+                scheme.name, order, times, lambda t, x: float(f(t, np.array([x]))[0]), float(start[0]),
+                lambda t, x: -math.cos(x), getattr(scheme, "iterations", 0),
+            )  # fmt: skip
+            return path[:, None]
         case two_step.AdamsBashforth2():
             return steppers.adams_bashforth_2(f, start, times)
         case partitioned.SymplecticEuler():

@@ -30,6 +30,7 @@ DAMPED = "field f(t, q: real[2], p: real[2]) { q' = p*t + 1; p' = -sin(q) - p*(1
 PAIR = "q = solve f from q = x, p = 2*x at [0, 0.5, 1.25] with SCHEME\noutput y = q.q\n"
 SINGLE = "q = solve f from q = x at [0, 0.5, 1.25] with SCHEME\noutput y = q\n"
 FREE = "field f(t, q: real[2]) { q' = cos(t)*sin(q) - q*sum(q) }\n"
+SLOW = "field f(t, q: real[2]) { D(q, 0.6) = cos(t)*sin(q) - q*sum(q) }\n"
 MARKED = "const A: real[2, 2] = [[-3, 1], [0.5, -2]]\nfield f(t, q: real[2]) { q' = stiff(A @ q) + cos(t)*sin(q) }\n"
 
 
@@ -39,6 +40,9 @@ def graph_of(name: str, options: str = "") -> Graph:
     if isinstance(SCHEMES[name], Splitting | Momentum | MomentumAdjoint):
         fields = {"momentum": FRICTION, "momentum_adjoint": DAMPED}
         return lowered(fields.get(name, IN_TURN) + PAIR.replace("SCHEME", called))
+    if SCHEMES[name].fractional:
+        times = "[0, 0.5, 1]" if name == "gl" else "[0, 0.5, 1.25]"  # equal steps
+        return lowered(SLOW + SINGLE.replace("[0, 0.5, 1.25]", times).replace("SCHEME", called))
     (free,) = solves_of(lowered(FREE + SINGLE.replace("SCHEME", "euler(steps=8)")))
     return lowered((FREE if SCHEMES[name].fits(free) is None else MARKED) + SINGLE.replace("SCHEME", called))
 

@@ -79,6 +79,7 @@ def fields(draw: st.DrawFn) -> tree.Field:
     lines = st.one_of(
         assigns,
         st.builds(tree.Equation, own, st.integers(1, 3), expressions),
+        st.builds(tree.Equation, own, st.just(1), expressions, expressions),
         st.builds(tree.Differential, own, terms),
         noises,
     )

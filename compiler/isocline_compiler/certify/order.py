@@ -22,6 +22,7 @@ from isocline_compiler.certify.stochastic.paths import coarsened, drawn_path, no
 from isocline_compiler.certify.trials import trial
 from isocline_compiler.graph import INPUT, Array, Graph, everything
 from isocline_compiler.graph.delay import delays_of
+from isocline_compiler.graph.fractional import has_order
 from isocline_compiler.graph.solve import Interval, pick
 from isocline_compiler.passes.prune import prune
 from isocline_compiler.solvers.grid import Discretisation, Grid, halved
@@ -150,7 +151,8 @@ def model_order(evaluator: Evaluator, choices: Choices) -> tuple[ObservedOrder, 
     declared = min(choice.scheme.order for choice in own.values())
     late = any(item.type.batched for solve in evaluator.open for node in delays_of(solve) for item in node.inputs[1:2])
     smooth = min(declared, KINKED) if late else declared
-    expected = min(declared, 1) if _has_corners(evaluator.graph) else smooth
+    begun = any(has_order(solve.spec) for solve in evaluator.open)  # like t^a, whatever the scheme
+    expected = min(declared, 1) if begun or _has_corners(evaluator.graph) else smooth
     names = "+".join(dict.fromkeys(choice.scheme.name for choice in own.values()))
     outputs, before, found = trial(few, own), None, None
     for _ in range(HALVINGS):

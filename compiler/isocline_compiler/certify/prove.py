@@ -39,6 +39,7 @@ from isocline_compiler.data import Dataset
 from isocline_compiler.graph import Array, Graph
 from isocline_compiler.graph.called import Called
 from isocline_compiler.graph.delay import delays_of
+from isocline_compiler.graph.fractional import has_order
 from isocline_compiler.model import FittedParameter, Model, Port
 from isocline_compiler.solvers.grid import Discretisation, halved
 from isocline_dsl import messages
@@ -269,6 +270,8 @@ class Proving:
             return Posterior({}, {}, 0, "the scheme is the model's own")
         if any(delays_of(solve) for solve in evaluator.open):
             return Posterior({}, {}, 0, "the equations read their past")
+        if any(has_order(solve.spec) for solve in evaluator.open):
+            return Posterior({}, {}, 0, "the equations are of fractional order")
         return posterior(evaluator)
 
     def _second_walk(self, evaluator: Evaluator, exact: Mapping[str, Array]) -> dict[str, float]:

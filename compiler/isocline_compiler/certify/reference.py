@@ -24,9 +24,11 @@ from isocline_compiler.certify.delayed import DelayedWalk
 from isocline_compiler.certify.event_samples import EventSamples
 from isocline_compiler.certify.event_walk import Events, walked
 from isocline_compiler.certify.flat_states import FlatField, FlatStates, Stop
+from isocline_compiler.certify.fractional import FractionalWalk
 from isocline_compiler.certify.reference_passes import Passes, first_sizes
 from isocline_compiler.graph import Array, Node
 from isocline_compiler.graph.delay import remembers
+from isocline_compiler.graph.fractional import is_fractional
 from isocline_compiler.graph.solve import spec_of
 from isocline_compiler.training.breaks import FEW_FEATURES, Breaks, Jump
 from isocline_compiler.training.clock import Clock, FieldFunction, Leg
@@ -86,6 +88,8 @@ class AdaptiveExplicit:
     """Evaluations of the field in the last pass, by the name of the solve."""
     events: dict[str, Events] = field(default_factory=dict)
     """The jumps at a state, by the name of the solve."""
+    graded: dict[str, bool] = field(default_factory=dict)
+    """The solves of fractional order, by name."""
 
     @classmethod
     def to(cls, error: float) -> AdaptiveExplicit:
@@ -94,6 +98,8 @@ class AdaptiveExplicit:
 
     @property
     def words(self) -> str:
+        if self.graded:
+            return f"product integration on graded meshes, settled to {self.tolerance:.0e}"
         solver = "DOP853, each sample from jump to jump" if self.events else "dopri8"
         return f"{solver}, rtol = {self.tolerance:.0e} of each state and sample"
 
@@ -130,6 +136,11 @@ class AdaptiveExplicit:
     ) -> Tensors:
         loose = AdaptiveIntegrator("dopri8", LOOSE, 0.0, EXPLICIT, longest=LONGEST, look=look)
         clock = loose.clock(node, times)
+        if is_fractional(node):
+            name = solution_of(node, field)
+            self.breaks[name], self.graded[name] = loose.breaks(node, field, clock), True
+            passed, self.taken[name] = FractionalWalk("graded", self.tolerance)(node, field, initial, self.breaks[name])
+            return kept(node, passed)
         if remembers(node):
             walk = DelayedWalk("DOP853", self.tolerance, EXPLICIT)
             return self._remembered(walk, node, field, initial, stacked, loose.breaks(node, field, clock))
@@ -189,9 +200,13 @@ class Multistep:
     allowed: int = MULTISTEP
     taken: dict[str, int] = field(default_factory=dict)
     """Evaluations of the field in all passes, by the name of the solve."""
+    collocated: dict[str, bool] = field(default_factory=dict)
+    """The solves of fractional order, by name."""
 
     @property
     def words(self) -> str:
+        if self.collocated:
+            return f"collocation in a power of the time, settled to {0.1 * self.tolerance:.0e}"
         return f"LSODA, rtol = {self.tolerance:.0e}, steps of at most {self.longest:.1e} of the horizon"
 
     @property
@@ -207,6 +222,11 @@ class Multistep:
     def _solve(
         self, node: Node, field: TorchField, initial: Tensors, captured: Tensors, stacked: Tensors, times: Tensor | None
     ) -> Tensors:
+        if is_fractional(node):
+            name = solution_of(node, field)
+            self.collocated[name] = True
+            passed, self.taken[name] = FractionalWalk("collocation", self.tolerance)(node, field, initial)
+            return kept(node, passed)
         if remembers(node):
             by_steps = DelayedWalk("LSODA", self.tolerance, self.allowed)
             passed, _, taken = by_steps(node, field, initial, stacked, self._cuts(node, field))

@@ -15,6 +15,7 @@ from isocline_compiler.certify.evaluation import Choices, Evaluator
 from isocline_compiler.certify.spectrum import clock_time, spectra
 from isocline_compiler.graph import Graph, Region
 from isocline_compiler.graph.delay import delays_of
+from isocline_compiler.graph.fractional import has_order
 from isocline_compiler.graph.solve import Interval, Solve, pick
 from isocline_compiler.passes.prune import prune
 from isocline_compiler.solvers.grid import Discretisation, Grid
@@ -51,7 +52,7 @@ def stability(evaluator: Evaluator, choices: Choices) -> tuple[Stability, ...]:
     found = []
     for solve in evaluator.solves:
         choice = every[solve.spec.choice]
-        if solve.spec.choice in evaluator.looped or delays_of(solve):
+        if solve.spec.choice in evaluator.looped or delays_of(solve) or has_order(solve.spec):
             continue  # it has a path in every iteration; what it remembers has a part in its growth
         if isinstance(choice.grid, Grid) and choice.scheme.stability(np.zeros(1)) is not None:
             found.append(_along(evaluator, solve, choice, choice.grid, every))

@@ -21,11 +21,14 @@ from isocline_compiler.backends.to_torch import FieldProgram, Integrator, TorchF
 from isocline_compiler.certify.delayed import DelayedField, Recorded
 from isocline_compiler.certify.rows import Rows
 from isocline_compiler.certify.second_events import cut_steps
+from isocline_compiler.certify.second_fractional import STEPS as FRACTIONAL_STEPS
+from isocline_compiler.certify.second_fractional import second_fractional
 from isocline_compiler.certify.second_implicit import STEPS
 from isocline_compiler.certify.second_steps import Equations, Slopes
 from isocline_compiler.graph import Node, Region, topological
 from isocline_compiler.graph.called import Called
 from isocline_compiler.graph.delay import delays_of, remembers
+from isocline_compiler.graph.fractional import has_order
 from isocline_compiler.graph.solve import Solve, SolveSpec, spec_of
 from isocline_compiler.ops.lookup import LOOKUPS
 from isocline_compiler.solvers.schemes import SCHEMES
@@ -33,6 +36,8 @@ from isocline_compiler.solvers.schemes.tableau import Tableau
 
 THEIRS = {"euler": "euler", "midpoint": "midpoint", "rk38": "rk4", "heun": "heun2"}
 """Our name and torchdiffeq's; its `rk4` is the 3/8 rule."""
+MOST_SUMMED = 2000
+"""Steps of fractional order that are walked again: each sums over all before it."""
 SAME = 1e-9
 """The largest relative difference between two walks of the same steps in float64."""
 
@@ -47,6 +52,8 @@ def steppable(solve: Solve) -> bool:
     if spec.scheme is None or spec.noises:
         return False
     known = SCHEMES[spec.scheme.name]
+    if has_order(spec):
+        return spec.scheme.name in FRACTIONAL_STEPS and int(spec.scheme.options["steps"]) <= MOST_SUMMED
     if delays_of(solve):
         return isinstance(known, Tableau) and known.explicit
     plain = all(state.role == "own" for state in spec.states) and spec.interval.times is not None
@@ -69,7 +76,9 @@ class SecondWalk:
             return self.otherwise(node, field, initial, captured, stacked, times)
         count = int(spec.scheme.options["steps"])
         known = times if times is not None else torch.tensor(spec.interval.times, dtype=torch.float64)
-        if remembers(node):
+        if has_order(spec):
+            path = second_fractional(node, field, initial, known.tolist(), count)
+        elif remembers(node):
             told = Recorded(DelayedField(node, field), initial, float(known[0]))
             path = _by_hand(spec, _tableau(spec.scheme), told, initial, stacked, known, count, told.note)
         elif spec.events:

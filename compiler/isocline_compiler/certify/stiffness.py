@@ -16,6 +16,7 @@ from isocline_compiler.certify.spectrum import clock_time, spectra
 from isocline_compiler.certify.stiff_reference import AdaptiveImplicit
 from isocline_compiler.graph import Array, Graph, Region
 from isocline_compiler.graph.delay import delays_of
+from isocline_compiler.graph.fractional import has_order
 from isocline_compiler.graph.solve import Interval, Solve, pick
 from isocline_compiler.solvers.schemes.linear_systems import entries_of
 from isocline_dsl.diagnostics import IsoclineError
@@ -40,6 +41,7 @@ def stiffness(evaluator: Evaluator, solve: Solve) -> float:
     if (
         times is None
         or solve.spec.choice in evaluator.looped
+        or has_order(solve.spec)  # nor with the orders of a fractional derivative
         or delays_of(solve)  # its decay is no matter of the state now alone
         or (any(batched) and not all(batched))
         or entries_of(solve) > MOST_ENTRIES

@@ -19,10 +19,13 @@ from typing import TypeAlias
 
 from isocline_compiler.graph import ARGUMENT, Fault, Node, Region, at, constant, everything, leaf, substitute
 from isocline_compiler.graph.delay import remembers
+from isocline_compiler.graph.fractional import order_results
 from isocline_compiler.graph.solve import Row, Solve, SolveSpec, State
 from isocline_compiler.graph.terms import Term
 from isocline_compiler.ops.broadcasting import broadcast_like
 from isocline_dsl import messages
+from isocline_dsl.diagnostics import Diagnostic
+from isocline_dsl.tree import Span
 
 Tangents: TypeAlias = "tuple[Node | None, ...]"
 Push: TypeAlias = "Callable[[Sequence[Node], Sequence[Node], Sequence[Tangents]], list[Tangents]]"
@@ -96,7 +99,7 @@ def _with_tangents(solve: Solve, groups: Sequence[Sequence[_Read]], directions: 
     """`groups`: the states, the captured values, the rows that the field reads."""
     states, captured, rows = (_tangents(group, directions, states=group is groups[0]) for group in groups)
     results = solve.region.results
-    slopes = _slopes(results, [*states, *captured, *rows], directions, push)
+    slopes = _slopes(results, [*states, *captured, *rows], directions, push, order_results(solve.spec))
     spec = solve.spec
     taken = max((number for state in spec.states for number in state.direction), default=-1) + 1
     records = [_state(spec, item, taken) for item in states]
@@ -139,13 +142,25 @@ def _tangents(read: Sequence[_Read], directions: int, *, states: bool) -> list[_
     return found
 
 
-def _slopes(results: Sequence[Node], tangents: Sequence[_Tangent], directions: int, push: Push) -> list[Node]:
-    """v' along each direction: the forward derivative of every term."""
+def _slopes(
+    results: Sequence[Node], tangents: Sequence[_Tangent], directions: int, push: Push, orders: frozenset[int]
+) -> list[Node]:
+    """v' along each direction: the forward derivative of every term. A tangent has the order of what it varies, which
+    must not vary itself. Raises `Fault` where it does.
+    """
     of = list(dict.fromkeys(item.of for item in tangents))
     table = {(item.direction, item.of): item.argument for item in tangents}
     along = [tuple(table.get((i, x)) for x in of) for i in range(directions)]
-    return [
-        broadcast_like(constant(0.0), slope) if moved is None else moved
-        for pushed in push(results, of, along)
-        for slope, moved in zip(results, pushed, strict=True)
-    ]
+    found = []
+    for pushed in push(results, of, along):
+        for i, (slope, moved) in enumerate(zip(results, pushed, strict=True)):
+            if i in orders and moved is not None:
+                raise Fault(_of_order)
+            rest = slope if i in orders else broadcast_like(constant(0.0), slope)
+            found.append(rest if moved is None else moved)
+    return found
+
+
+def _of_order(span: Span | None) -> Diagnostic:
+    what = "a derivative with respect to the order of a fractional derivative, along its solve"
+    return messages.not_available_yet(span, what)

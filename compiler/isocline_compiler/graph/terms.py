@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal, TypeAlias
 
-TermKind: TypeAlias = Literal["drift", "stiff", "diffusion", "switch", "jump"]
+TermKind: TypeAlias = Literal["drift", "stiff", "diffusion", "order", "switch", "jump"]
 
 DETERMINISTIC: tuple[TermKind, ...] = ("drift", "stiff")
 """The kinds of terms that add up to x'."""
@@ -19,6 +19,7 @@ class Term:
 
     "drift" and "stiff" parts add up to x'; a "diffusion" is what multiplies the increments of a `noise`.
     `product` says how: "each" entry by its own, "entry" by the one of that number, "matrix" along its last axis.
+    An "order" is that of the Caputo derivative of each state, in place of x': a number that nothing moves.
     A "switch" is one number and no state's: where the solution takes it from zero or above to below, the states of the
     "jump" that follows it are replaced by that one's results.
     """

@@ -12,14 +12,18 @@ from isocline_compiler.lower.conform import conform
 from isocline_compiler.lower.expressions import Expressions
 from isocline_compiler.lower.faults import LowerError
 from isocline_compiler.lower.known_numbers import Numbers
+from isocline_compiler.ops.comparison import WHERE
 from isocline_compiler.ops.reduction import REDUCE_SUM
 from isocline_compiler.ops.shaping import RESHAPE
 from isocline_compiler.vocabulary.controls import INTERPOLANTS, MOST_KNOTS, ControlPath, log_signature
+from isocline_compiler.vocabulary.observed import filled
 from isocline_dsl.messages import driven
 from isocline_dsl.tree import Call, Control, Expression, Keyword, Number, Span, Term
 
 SIGNATURE = "log_signature"
-EVEN, LISTED, WINDOW = "step", "at", "window"
+EVEN, LISTED, WINDOW, SEEN = "step", "at", "window", "seen"
+FILLED = ("hold", "linear", "hermite")
+"""Paths through rows with gaps: each of their pieces reads rows nearby, between which gaps are filled."""
 
 
 def control_path(declaration: Control, expressions: Expressions, numbers: Numbers) -> ControlPath:
@@ -28,12 +32,14 @@ def control_path(declaration: Control, expressions: Expressions, numbers: Number
     kind = call.name.text
     if kind not in INTERPOLANTS and kind != SIGNATURE:
         raise LowerError(driven.unknown_interpolation(call.name.span, kind, (*INTERPOLANTS, SIGNATURE)))
-    options = _options(call, (EVEN, LISTED, *((WINDOW,) if kind == SIGNATURE else ())))
+    options = _options(call, (EVEN, LISTED, *_further(kind)))
     values = _values(call, expressions)
     knots = _knots(call, options, values, expressions, numbers)
     if kind == SIGNATURE:
         return _signature(call, name, options.get(WINDOW), knots, values, numbers)
     interpolant = INTERPOLANTS[kind]
+    if SEEN in options:
+        values = _observed(call, options[SEEN].value, knots, values, expressions)
     count = values.type.sample[0]
     if isinstance(count, int) and count < interpolant.least:
         raise LowerError(driven.too_few_knots(call.span, kind, count, interpolant.least))
@@ -42,6 +48,29 @@ def control_path(declaration: Control, expressions: Expressions, numbers: Number
             return ControlPath(name, interpolant, knots, interpolant.tables(knots, values))
     except Fault as fault:
         raise LowerError(fault.make(call.span)) from None
+
+
+def _further(kind: str) -> tuple[str, ...]:
+    """The options of a kind, besides its times."""
+    if kind == SIGNATURE:
+        return (WINDOW,)
+    return (SEEN,) if kind in FILLED else ()
+
+
+def _observed(call: Call, given: Expression, knots: Node, values: Node, expressions: Expressions) -> Node:
+    """The values with those that were not observed between the others. Raises LowerError."""
+    node = expressions.node(given)
+    count, name = values.type.sample[0], call.name.text
+    if not isinstance(count, int):
+        found = f"fills gaps of a number of rows that is known when compiling, and `{count}` is not"
+        raise LowerError(driven.control_usage(given.span, name, found))
+    if node.type.kind not in ("real", "bool") or node.type.sample not in (values.type.sample, (count,)):
+        row, whole = (describe(TensorType("real", shape)) for shape in ((count,), values.type.sample))
+        found = f"is told with {describe(node.type)} what was observed, expected {whole} or {row}"
+        raise LowerError(driven.control_usage(given.span, name, found))
+    with at(given.span):
+        told = node if node.type.kind == "real" else WHERE(node, constant(1.0), constant(0.0))
+        return filled(knots, values, told, held=name == "hold")
 
 
 def _options(call: Call, allowed: tuple[str, ...]) -> dict[str, Keyword]:

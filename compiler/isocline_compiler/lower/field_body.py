@@ -21,6 +21,7 @@ from isocline_compiler.lower.differentials import Declared, Diffusion, declared_
 from isocline_compiler.lower.events import Switched, switched
 from isocline_compiler.lower.expressions import Expressions, Frame, NetCall, Solution, Value
 from isocline_compiler.lower.faults import LowerError, Mistakes, Poisoned
+from isocline_compiler.lower.fractional import order_of
 from isocline_compiler.lower.known_numbers import Numbers
 from isocline_compiler.lower.marked import Summand, apart
 from isocline_compiler.lower.outside import Body
@@ -53,6 +54,8 @@ class Equations:
     drifts: dict[str, Node] = field(default_factory=dict)
     stiff: dict[str, Node] = field(default_factory=dict)
     diffusions: list[tuple[str, Diffusion]] = field(default_factory=list)
+    orders: dict[str, Node] = field(default_factory=dict)
+    """Of Caputo derivatives, in place of x'."""
     events: list[Switched] = field(default_factory=list)
 
 
@@ -161,7 +164,8 @@ class FieldBody:
             jumping = [spread(node, arguments[self.states[0].name]) for node in jumping]
         slices = [pair[0] for pair in scope.slices.values()]
         region = Region(
-            (time, *arguments.values(), *captures.found.values(), *slices), (*results, *marked, *diffused, *jumping)
+            (time, *arguments.values(), *captures.found.values(), *slices),
+            (*results, *marked, *diffused, *equations.orders.values(), *jumping),
         )
         stacked = tuple(pair[1] for pair in scope.slices.values())
         noises = tuple(item.noise for item in self.noises.values())
@@ -179,6 +183,7 @@ class FieldBody:
                 Term("diffusion", (places[state],), item.noise, item.product, item.entry)
                 for state, item in equations.diffusions
             ),
+            *((Term("order", tuple(places[name] for name in equations.orders)),) if equations.orders else ()),
             *(
                 term
                 for item in equations.events
@@ -259,6 +264,10 @@ class FieldBody:
         state = item.state.text
         if state not in frame.states:
             raise Poisoned  # an equation without a state: reported where names are resolved
+        if item.fraction is not None:
+            moving = {self.declaration.time.text: _node(frame.names[self.declaration.time.text])}
+            moving |= {name.name: _node(frame.names[name.name]) for name in self.states}
+            found.orders[state] = order_of(item, state, expressions, moving)
         below = {state + "'" * order: _node(frame.names[state + "'" * (order + 1)]) for order in range(item.order - 1)}
         return below | {state + "'" * (item.order - 1): self._right_side(item, found, frame, expressions)}
 

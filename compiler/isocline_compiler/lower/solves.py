@@ -25,6 +25,7 @@ from isocline_compiler.lower.events import events_of
 from isocline_compiler.lower.expressions import Expressions, Solution
 from isocline_compiler.lower.faults import LowerError, Poisoned
 from isocline_compiler.lower.field_body import Around, FieldBody
+from isocline_compiler.lower.fractional import require_remembered
 from isocline_compiler.lower.known_numbers import Numbers
 from isocline_compiler.ops.points import MERGE_POINTS
 from isocline_compiler.solvers.companions import with_companions
@@ -104,6 +105,7 @@ class SolveLowering:
             record = with_companions(record)
         if driven:
             record = record.rebuilt(spec=replace(record.spec, kinds=noise_kinds(record)))
+        require_remembered(record, declaration.per_step, solve.span)
         if scheme is not None:
             _check_fit(scheme, record)
         require_followed(record, derived.delayed, solve.span)

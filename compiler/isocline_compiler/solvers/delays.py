@@ -207,7 +207,7 @@ class Remembering(Around):
             sided=any(lag is None for lag in lags), asked=all_asked(inner, bound) if uneven else (),
         )  # fmt: skip
 
-    def tabled(self, solve: Solve, grid: Grid) -> Solve:
+    def recalling(self, solve: Solve, grid: Grid) -> Solve:
         """With what each step asks of the past, in numbers, as rows."""
         if self.kept is None or not self.asked:
             return solve

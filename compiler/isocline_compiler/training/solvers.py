@@ -10,6 +10,7 @@ from math import ceil, inf
 from isocline_compiler.graph import Graph, Node, everything, value_of
 from isocline_compiler.graph.called import Called
 from isocline_compiler.graph.delay import delays_of, remembers
+from isocline_compiler.graph.fractional import has_order, is_fractional
 from isocline_compiler.graph.solve import SOLVE, Solve, SolveSpec, choice_of, parts, spec_of
 from isocline_compiler.model import TrainingPlan
 from isocline_compiler.ops.noise import NOISE_LIKE
@@ -25,11 +26,14 @@ from isocline_compiler.training.reversible import ReversibleSteps
 from isocline_compiler.training.steering import Steering
 from isocline_compiler.vocabulary.options import ADAPTIVE, ADAPTIVE_WITH_NOISE
 from isocline_dsl.diagnostics import IsoclineError
-from isocline_dsl.messages import delays
+from isocline_dsl.messages import delays, fractional
 from isocline_dsl.messages import fitting as messages
 
 STEPS, SUBSTEPS = 64, 2
 """Of a solve with noise for which no solver is named: how many in all, and at least between two times."""
+
+ORDERED = "fractional_abm"
+"""The scheme of a solve of fractional order for which no solver is named."""
 
 
 @dataclass(frozen=True)
@@ -94,6 +98,8 @@ class TrainingSolver:
             return self.fixed
         driven = self.integrator.driven
         left = driven is not None and driven.misfit(Solve.of(node)) is None
+        if is_fractional(node):
+            return scheme_for_order(node)
         if remembers(node):
             return scheme_for_delays(node)
         return scheme_for_noise(node) if spec.noises and not left else None
@@ -104,7 +110,7 @@ class TrainingSolver:
         for node in solves_of(graph):
             spec, named = spec_of(node), self.named(node)
             if named not in (None, spec.scheme, self.fixed):
-                what = "noise" if spec.noises else "delays"
+                what = "noise" if spec.noises else "fractional order" if has_order(spec) else "delays"
                 found[spec.choice] = (
                     f"no solver is named for the {what} of `{spec.field}`: training steps it as by `solver {named}`"
                 )
@@ -124,6 +130,11 @@ class TrainingSolver:
                 raise IsoclineError([what])
         if not left or named.span is None:
             return
+        slow = next((node for node in left if is_fractional(node)), None)
+        if slow is not None and self.fixed is None:
+            raise IsoclineError(
+                [fractional.fractional_needs_steps(named.span, spec_of(slow).field, named.name, ORDERED)]
+            )
         late = next((node for node in left if remembers(node)), None)
         if late is not None and self.fixed is None:
             raise IsoclineError([delays.delays_need_steps(named.span, spec_of(late).field, named.name)])
@@ -148,7 +159,7 @@ def solves_of(graph: Graph) -> list[Node]:
 def takes(choice: Called, spec: SolveSpec) -> bool:
     """Whether a scheme is meant for such a solve: one for noise where there is noise, another where there is none."""
     scheme = SCHEMES.get(choice.name)
-    return scheme is None or bool(scheme.normals) == bool(spec.noises)
+    return scheme is None or (bool(scheme.normals) == bool(spec.noises) and scheme.fractional == has_order(spec))
 
 
 def scheme_for_noise(node: Node) -> Called:
@@ -172,6 +183,12 @@ def scheme_for_delays(node: Node) -> Called:
     widest = max(b - a for a, b in pairwise(times))
     each = max(SUBSTEPS, -(-STEPS // _intervals(node)), ceil(widest / least * (1 - 1e-9)))
     return Called("rk4", {"steps": _intervals(node) * each})
+
+
+def scheme_for_order(node: Node) -> Called:
+    """Predicted and corrected steps with the whole past; as many in every interval."""
+    count = _intervals(node)
+    return Called(ORDERED, {"steps": count * max(SUBSTEPS, -(-STEPS // count))})
 
 
 def _steps(choice: Called) -> int:

@@ -15,6 +15,7 @@ from isocline_dsl.messages.driven import *
 from isocline_dsl.messages.dynamics import *
 from isocline_dsl.messages.ensemble import *
 from isocline_dsl.messages.folders import *
+from isocline_dsl.messages.fractional import *
 from isocline_dsl.messages.jumps import *
 from isocline_dsl.messages.names import *
 from isocline_dsl.messages.noise import *

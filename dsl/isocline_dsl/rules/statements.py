@@ -7,7 +7,20 @@ from typing import Any
 from lark import Token, Transformer
 
 from isocline_dsl import tree
-from isocline_dsl.rules.pieces import Bare, Beside, Children, Listed, Several, after, identifier, nodes_of, span_over
+from isocline_dsl.layout import span_of
+from isocline_dsl.messages import fractional
+from isocline_dsl.rules.pieces import (
+    Bare,
+    Beside,
+    Children,
+    Fault,
+    Listed,
+    Several,
+    after,
+    identifier,
+    nodes_of,
+    span_over,
+)
 from isocline_dsl.tree import Span
 
 
@@ -31,6 +44,10 @@ class Statements(Transformer[Token, Any]):
 
     def equation(self, c: Children) -> tree.Equation:
         return tree.Equation(identifier(c[0]), len(c[1]), c[3], span=span_over(c))
+
+    def fractional(self, c: Children) -> tree.Node:
+        here = tree.Equation(identifier(c[2]), 1, c[7], c[4], span=span_over(c))
+        return here if c[0] == "D" else Fault(fractional.not_a_derivative(span_of(c[0]), str(c[0])), span=span_over(c))
 
 
 def _summands(value: Any) -> list[tuple[str, Any]]:

@@ -229,11 +229,14 @@ class Assign(Node):
 
 @dataclass(frozen=True)
 class Equation(Node):
-    """`hare' = ...`, `q'' = ...`: order 1 or 2 (more are reported by the checker)."""
+    """`hare' = ...`, `q'' = ...`: order 1 or 2 (more are reported by the checker); `D(x, 0.8) = ...`, whose `fraction`
+    is the order of a Caputo derivative.
+    """
 
     state: Identifier
     order: int
     value: Expression
+    fraction: Expression | None = None
 
 
 @dataclass(frozen=True)

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from isocline_compiler.graph.naming import by_name
 from isocline_compiler.solvers.schemes.explicit import EXPLICIT
 from isocline_compiler.solvers.schemes.exponential import EXPONENTIAL
+from isocline_compiler.solvers.schemes.fractional import FRACTIONAL
 from isocline_compiler.solvers.schemes.imex import IMEX
 from isocline_compiler.solvers.schemes.implicit import IMPLICIT
 from isocline_compiler.solvers.schemes.multistep import MULTISTEP
@@ -25,6 +26,7 @@ SCHEMES: Mapping[str, Scheme] = by_name(
     *IMPLICIT,
     *ROSENBROCK,
     *IMEX,
+    *FRACTIONAL,
     *STOCHASTIC,
     kind="schemes",
 )

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 
 from isocline_compiler.graph import Nodes
+from isocline_compiler.graph.solve import Solve
 from isocline_compiler.solvers.field import Field
 from isocline_compiler.solvers.schemes.scheme import Scheme
 from isocline_compiler.solvers.schemes.step import Memory
@@ -23,3 +25,12 @@ class Around(Scheme):
     def start(self, field: Field, x: Nodes) -> Memory:
         """What the inner scheme remembers."""
         return self.inner.start(field, x)
+
+    def onto(self, times: Sequence[float]) -> Scheme:
+        """The same around the inner scheme on a grid of these nodes."""
+        inner = self.inner.onto(times)
+        return self if inner is self.inner else replace(self, inner=inner)
+
+    def tabled(self, solve: Solve) -> Solve:
+        """With what the inner scheme reads."""
+        return self.inner.tabled(solve)

@@ -146,8 +146,9 @@ class GroupedSystems:
         diagonal = {place: group.system.jacobian(field, t, x) for place, group in self._bases.items()}
         return GroupedJacobian(field, t, x, diagonal)
 
-    def factored(self, jacobian: GroupedJacobian, shift: Operand) -> GroupedFactors:
+    def factored(self, jacobian: GroupedJacobian, shift: Operand | Sequence[Operand]) -> GroupedFactors:
         """shift I - J, factored."""
+        assert not isinstance(shift, Sequence), "groups are solved for with one shift"
         pairs = self._bases.items()
         found = {i: group.system.matrix(jacobian.diagonal[i], shift).factors for i, group in pairs}
         return GroupedFactors(self, jacobian, found)

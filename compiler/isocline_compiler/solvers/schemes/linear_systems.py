@@ -68,8 +68,8 @@ class Systems(Protocol):
         """J at (t, x)."""
         ...
 
-    def factored(self, jacobian: Any, shift: Operand) -> Factored:
-        """shift I - J, factored."""
+    def factored(self, jacobian: Any, shift: Operand | Sequence[Operand]) -> Factored:
+        """shift I - J, factored; a shift for each number where there are several."""
         ...
 
     def paired(self, jacobian: Any, real: Operand, imaginary: Operand) -> Factored:
@@ -196,7 +196,7 @@ class EntrySystems:
         """The entries that are not zero."""
         return jacobian(field, t, x, self.slopes)
 
-    def factored(self, jacobian: Rows, shift: Operand) -> Factors:
+    def factored(self, jacobian: Rows, shift: Operand | Sequence[Operand]) -> Factors:
         """Eliminated in the order that fills in least."""
         return factored(shifted(jacobian, self.count, shift))
 
@@ -235,13 +235,13 @@ class Factors:
         return [found[place] for place in range(len(right))]
 
 
-def shifted(jacobian: Rows, count: int, shift: Operand) -> Rows:
-    """shift I - J."""
+def shifted(jacobian: Rows, count: int, shift: Operand | Sequence[Operand]) -> Rows:
+    """shift I - J, or diag(shift) - J."""
     left: Rows = {}
     for i in range(count):
-        row = jacobian.get(i, {})
+        row, own = jacobian.get(i, {}), shift[i] if isinstance(shift, Sequence) else shift
         left[i] = {j: -1.0 * entry for j, entry in row.items() if j != i}
-        left[i][i] = shift - row[i] if i in row else shift
+        left[i][i] = own - row[i] if i in row else own
     return left
 
 

@@ -46,6 +46,8 @@ class OrderProblem:
     """What of the equation is marked as stiff; `equation` is the rest then."""
     coefficients: tuple[tuple[str, float], ...] = ()
     """What a scheme reads in every step besides, by name."""
+    orders: tuple[float, ...] = ()
+    """Of Caputo derivatives in place of x', one a state."""
 
     def solve(self) -> Solve:
         """The solve of it from an input for each state, kept at the end."""
@@ -62,6 +64,9 @@ class OrderProblem:
                 if factor is not None:
                     terms.append(Term("diffusion", (state,), "W", "entry", channel))
                     results.append(factor)
+        if self.orders:
+            terms.append(Term("order", tuple(range(len(x)))))
+            results += [constant(order) for order in self.orders]
         noises = () if self.diffusion is None else (Noise("W", self.channels, calculus=self.calculus),)
         spec = SolveSpec(
             self.name, self.name, tuple(State(name) for name in self.states), Interval((0.0, self.end), False),

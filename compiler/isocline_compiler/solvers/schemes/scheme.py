@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from functools import cached_property
 from types import MappingProxyType
 from typing import Any, ClassVar, Literal, TypeAlias
 
 from isocline_compiler.graph import Array, Nodes
 from isocline_compiler.graph.delay import delays_of
+from isocline_compiler.graph.fractional import has_order
 from isocline_compiler.graph.noise import NoiseKind
 from isocline_compiler.graph.solve import Solve, SolveSpec
 from isocline_compiler.solvers.field import Field
@@ -71,6 +72,9 @@ class Scheme(ABC):
     divides: ClassVar[bool] = False
     """Whether it divides by the width of a step, or by that of one before."""
 
+    fractional: ClassVar[bool] = False
+    """Whether it is for Caputo derivatives, and for no others."""
+
     finds_events: ClassVar[bool] = False
     """Whether a step of any width, from any state, is the scheme's own: jumps at a state are found inside of such."""
 
@@ -94,6 +98,14 @@ class Scheme(ABC):
         """The scheme with options that cost less, the least first: what `auto` tries on the grid that it has found."""
         return ()
 
+    def onto(self, times: Sequence[float]) -> Scheme:
+        """The scheme on a grid of these nodes, where what it reads in a step depends on all of them."""
+        return self
+
+    def tabled(self, solve: Solve) -> Solve:
+        """The solve with what each step reads of the scheme's own tables, as rows."""
+        return solve
+
     def start(self, field: Field, x: Nodes) -> Memory:
         """What is remembered before the first step."""
         return None
@@ -113,6 +125,9 @@ class Scheme(ABC):
         spec = solve.spec
         if spec.noises and not self.normals:
             return lambda span: messages.scheme_does_not_fit(span, self.name, "the field has noise, and it knows none")
+        if self.fractional != has_order(spec):
+            what = "it is for equations of fractional order" if self.fractional else "it knows no fractional order"
+            return lambda span: messages.scheme_does_not_fit(span, self.name, what)
         if self.past and delays_of(solve):
             return lambda span: messages.scheme_does_not_fit(span, self.name, f"the field has delays, and {self.past}")
         if self.normals and not spec.noises:

@@ -124,7 +124,7 @@ def fitted(solve: Solve, choice: Discretisation) -> Discretisation:
     misfit = choice.scheme.fits(solve)
     if misfit is not None:
         raise IsoclineError([misfit(solve.span)])
-    stepping = choice.scheme if isinstance(choice.grid, Grid) else Resting.of(choice.scheme)
+    stepping = choice.scheme.onto(choice.grid.times) if isinstance(choice.grid, Grid) else Resting.of(choice.scheme)
     cut = Measured.of(Located.of(stepping, solve.spec), solve.spec)
     return replace(choice, scheme=Remembering.of(cut, solve, choice))
 

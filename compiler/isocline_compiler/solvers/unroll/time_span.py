@@ -40,7 +40,8 @@ class TimeSpan:
         solve = with_rows_of_controls(driven(solve, choice.scheme, count), choice, lookups)
         if isinstance(choice.grid, Grid):
             if isinstance(choice.scheme, Remembering):
-                solve = choice.scheme.tabled(solve, choice.grid)
+                solve = choice.scheme.recalling(solve, choice.grid)
+            solve = choice.scheme.tabled(solve)
             nodes = zip(choice.grid.begins, choice.grid.widths, choice.grid.ends, strict=True)
             even = len(set(choice.grid.widths)) == 1
             steps = tuple(Step.of(t, h, len(solve.initial), end, even) for t, h, end in nodes)
