@@ -13,7 +13,6 @@ from isocline_compiler.graph.solve import SOLVE, Solve
 from isocline_compiler.graph.tensor_type import describe
 from isocline_compiler.lower.expressions import Expressions
 from isocline_compiler.lower.faults import LowerError
-from isocline_compiler.ops.evaluation import evaluated
 from isocline_dsl import tree
 from isocline_dsl.messages import fractional as messages
 
@@ -54,6 +53,8 @@ def _ends(order: Node) -> tuple[float, float]:
     """Between which numbers an order lies, wherever its weights are: at the ends of their bijections."""
     weights = [node for node in topological([order]) if node.op is WEIGHT][:MOST_WEIGHTS]
     found = []
+    from isocline_compiler.ops.evaluation import evaluated  # here, and not above: it takes torch
+
     with np.errstate(over="ignore"):
         for ends in product((-FAR, 0.0, FAR), repeat=len(weights)):
             known = {node: np.full([int(n) for n in node.shape], end) for node, end in zip(weights, ends, strict=True)}
