@@ -38,6 +38,7 @@ class Stage(StrEnum):
     unrolled = "unrolled"
     optimised = "optimised"
     onnx = "onnx"
+    c = "c"
 
 
 def run(

@@ -56,7 +56,14 @@ def test_json_of_build(dyn_file: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("stage", "said"), [("tree", "model decay"), ("graph", "solve"), ("optimised", "mul"), ("onnx", "opset_import")]
+    ("stage", "said"),
+    [
+        ("tree", "model decay"),
+        ("graph", "solve"),
+        ("optimised", "mul"),
+        ("onnx", "opset_import"),
+        ("c", "decay_run(size_t batch"),
+    ],
 )
 def test_show(dyn_file: Path, stage: str, said: str) -> None:
     assert said in ran("show", dyn_file, "--stage", stage)

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
 
+from isocline_compiler.graph.c_form import CForm
 from isocline_compiler.graph.tensor_type import Kind, Shape, Size, TensorType
 from isocline_dsl.diagnostics import Diagnostic
 from isocline_dsl.tree import Span
@@ -95,6 +96,7 @@ class Op:
     place of the batch (`graph/interval.py`); without it nothing is known of the result.
     `slopes(**attrs)`, of a function of one number, are the least and the largest slope it has anywhere.
     `price`, or `price(node)`, is the nanoseconds of one core that an entry of the result takes.
+    `c` is its form in C (`graph/c_form.py`).
     """
 
     name: str
@@ -114,6 +116,7 @@ class Op:
     enclose: Callable[..., Any] | None = None
     slopes: Callable[..., tuple[float, float]] | None = None
     price: float | Callable[[Node], float] = 0.2
+    c: CForm | None = None
 
     def __call__(self, *arguments: Operand, **attrs: Any) -> Node:
         """Apply to nodes; plain numbers become constants."""

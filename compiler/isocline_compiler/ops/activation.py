@@ -137,11 +137,13 @@ SIGMOID = Op(
     examples=_EXAMPLES,
     slopes=lambda: (0.0, 0.25),
     enclose=increasing(_expit, absolute=RATIONAL),
+    c="@sigmoid({0})",
 )
 SOFTPLUS = Op(
     "softplus", same, lambda torch, x: torch.nn.functional.softplus(x, threshold=40.0), _emit_softplus,
     lambda g, y, x: (g * SIGMOID(x),), "log(1 + e^x), without overflow.", examples=_EXAMPLES,
     slopes=lambda: (0.0, 1.0), enclose=increasing(lambda x: np.logaddexp(0.0, x), absolute=RATIONAL), price=11,
+    c="@softplus({0})",
 )  # fmt: skip
 RELU = Op(
     "relu",
@@ -155,6 +157,7 @@ RELU = Op(
     piece=_side,
     slopes=lambda: (0.0, 1.0),
     enclose=exact_steps(lambda x: np.maximum(x, 0.0)),
+    c="{0} < 0 ? 0 : {0}",
 )
 LEAKY_RELU = Op(
     "leaky_relu", _sloped, lambda torch, x, alpha: torch.nn.functional.leaky_relu(x, alpha), _emit_leaky,
@@ -162,6 +165,7 @@ LEAKY_RELU = Op(
     examples=(Example((real("batch", 7),), {"alpha": 0.1}),),
     smooth=False, piece=_side,
     slopes=lambda alpha: (min(1.0, alpha), max(1.0, alpha)), enclose=_enclose_leaky,
+    c="{0} < 0 ? {alpha} * {0} : {0}",
 )  # fmt: skip
 ELU = Op(
     "elu", _sloped, lambda torch, x, alpha: torch.nn.functional.elu(x, alpha), _emit_elu,
@@ -169,6 +173,7 @@ ELU = Op(
     examples=(Example((real("batch", 7),), {"alpha": 0.7}), Example((real("batch", 7),), {"alpha": 1.0})),
     smooth=False, piece=_side,
     slopes=lambda alpha: (min(0.0, alpha), max(1.0, alpha)), enclose=_enclose_elu,
+    c="{0} > 0 ? {0} : {alpha} * @expm1({0})",
 )  # fmt: skip
 SELU = Op(
     "selu",
@@ -183,11 +188,13 @@ SELU = Op(
     slopes=lambda: (0.0, _SELU_SCALE * _SELU_ALPHA),
     enclose=_enclose_selu,
     price=2,
+    c=f"@literal({_SELU_SCALE}) * ({{0}} > 0 ? {{0}} : @literal({_SELU_ALPHA}) * @expm1({{0}}))",
 )
 GELU = Op(
     "gelu", same, lambda torch, x: torch.nn.functional.gelu(x), _emit_gelu, _grad_gelu,
     "x Phi(x), Phi the normal distribution function; exact, not the tanh approximation.", examples=_EXAMPLES,
     slopes=lambda: (-0.12891, 1.12891), enclose=dipped(lambda x: x * _ndtr(x), -0.7517915246935645), price=1,
+    c=f"@literal(0.5) * {{0}} * (@literal(1.0) + @erf({{0}} * @literal({_ROOT_HALF})))",
 )  # fmt: skip
 SILU = Op(
     "silu",
@@ -199,12 +206,14 @@ SILU = Op(
     examples=_EXAMPLES,
     slopes=lambda: (-0.09985, 1.09985),
     enclose=dipped(lambda x: x * _expit(x), -1.2784645427610738),
+    c="{0} * @sigmoid({0})",
 )
 MISH = Op(
     "mish", same, lambda torch, x: torch.nn.functional.mish(x), _emit_mish, _grad_mish, "x tanh(softplus(x))",
     examples=_EXAMPLES,
     slopes=lambda: (-0.11284, 1.08851),
     enclose=dipped(lambda x: x * np.tanh(np.logaddexp(0.0, x)), -1.1924312145154), price=11,
+    c="{0} * @tanh(@softplus({0}))",
 )  # fmt: skip
 
 ACTIVATION = (SIGMOID, SOFTPLUS, RELU, LEAKY_RELU, ELU, SELU, GELU, SILU, MISH)

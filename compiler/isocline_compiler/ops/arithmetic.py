@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from isocline_compiler.graph import Example, Node, Op, value_of
+from isocline_compiler.graph.c_form import CForm
 from isocline_compiler.graph.emission import Emitter
 from isocline_compiler.graph.interval import Interval, Precision
 from isocline_compiler.graph.tensor_type import TensorType
@@ -91,6 +92,24 @@ def _torch_pow(torch: Any, a: Any, b: Any) -> Any:
     return torch.pow(a, b)
 
 
+def _rest_in_c(node: Node) -> str:
+    return f"{{0}} * @rest({', '.join(map(repr, node.attrs['of']))})"
+
+
+def _pow_in_c(node: Node) -> CForm:
+    """A product where the exponent is a small whole number, a root where it is a half."""
+    exponent = value_of(node.inputs[1])
+    if exponent is None or exponent.size != 1:
+        return "@pow({0}, {1})"
+    number = float(exponent.reshape(-1)[0])
+    if number == 0.5:
+        return "@sqrt({0})"
+    if number.is_integer() and 1 <= abs(number) <= 8:
+        product = " * ".join(["{0}"] * int(abs(number)))
+        return product if number > 0 else f"1 / ({product})"
+    return "@pow({0}, {1})"
+
+
 ADD = Op(
     "add",
     elementwise,
@@ -102,6 +121,7 @@ ADD = Op(
     commutative=True,
     broadcasts=True,
     enclose=total,
+    c="{0} + {1}",
 )
 SUB = Op(
     "sub",
@@ -113,18 +133,19 @@ SUB = Op(
     examples=(*_PAIRS, _INTEGERS),
     broadcasts=True,
     enclose=difference,
+    c="{0} - {1}",
 )
 MUL = Op(
     "mul", elementwise, "mul", "Mul", lambda g, y, a, b: (sum_to(g * b, a), sum_to(g * a, b)), "a b",
     examples=(*_PAIRS, _INTEGERS),
     commutative=True, broadcasts=True,
-    enclose=product,
+    enclose=product, c="{0} * {1}",
 )  # fmt: skip
 DIV = Op(
     "div", elementwise_real, "div", "Div", lambda g, y, a, b: (sum_to(g / b, a), sum_to(-g * y / b, b)), "a / b",
     examples=_AWAY_FROM_ZERO,
     broadcasts=True,
-    enclose=quotient,
+    enclose=quotient, c="{0} / {1}",
 )  # fmt: skip
 ROUNDED_OFF = Op(
     "rounded_off", elementwise_real, _torch_rounded_off, _onnx_rounded_off,
@@ -132,18 +153,18 @@ ROUNDED_OFF = Op(
     "((a + b) - a) - b: what is too much in a rounded sum, exactly where |a| > |b|. Its derivative is 0.",
     examples=_PAIRS,
     broadcasts=True,
-    enclose=_enclose_rounded_off,
+    enclose=_enclose_rounded_off, c="(({0} + {1}) - {0}) - {1}",
 )  # fmt: skip
 REST: Op = Op(
     "rest", _type_of_rest, _torch_rest, _onnx_rest, _grad_rest,
     "r x, where r is what the precision of the graph takes from the numbers `of`: 0 in exact arithmetic.",
     examples=(Example((real("batch", 3),), {"of": (0.1, 0.7)}), Example((real(2),), {"of": (1 / 3,)})),
-    enclose=_enclose_rest,
+    enclose=_enclose_rest, c=_rest_in_c,
 )  # fmt: skip
 NEG = Op(
     "neg", same_number, "neg", "Neg", lambda g, y, x: (-g,), "-x",
     examples=(Example((real("batch", 3),)), Example((integer("batch", 3),))),
-    enclose=lambda precision, x: negative(x),
+    enclose=lambda precision, x: negative(x), c="-{0}",
 )  # fmt: skip
 POW = Op(
     "pow",
@@ -157,18 +178,21 @@ POW = Op(
     smooth=False,
     enclose=power,
     price=4,
+    c=_pow_in_c,
 )
 MINIMUM = Op(
     "minimum", elementwise, "minimum", "Min", lambda g, y, a, b: _share(LESS, g, a, b), "The smaller of a and b.",
     examples=(*_PAIRS, _INTEGERS),
     commutative=True, broadcasts=True, smooth=False, piece=lambda y, a, b: a < b,
     enclose=lambda precision, a, b: Interval(np.minimum(a.low, b.low), np.minimum(a.high, b.high)),
+    c="({1} < {0} || {1} != {1}) ? {1} : {0}",
 )  # fmt: skip
 MAXIMUM = Op(
     "maximum", elementwise, "maximum", "Max", lambda g, y, a, b: _share(GREATER, g, a, b), "The larger of a and b.",
     examples=(*_PAIRS, _INTEGERS),
     commutative=True, broadcasts=True, smooth=False, piece=lambda y, a, b: a < b,
     enclose=lambda precision, a, b: Interval(np.maximum(a.low, b.low), np.maximum(a.high, b.high)),
+    c="({1} > {0} || {1} != {1}) ? {1} : {0}",
 )  # fmt: skip
 
 ARITHMETIC = (ADD, SUB, ROUNDED_OFF, REST, MUL, DIV, NEG, POW, MINIMUM, MAXIMUM)

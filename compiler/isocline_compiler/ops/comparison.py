@@ -69,6 +69,7 @@ LESS = Op(
     smooth=False,
     piece=_result,
     enclose=_enclose_less,
+    c="{0} < {1}",
 )
 LESS_EQUAL = Op(
     "less_equal",
@@ -82,6 +83,7 @@ LESS_EQUAL = Op(
     smooth=False,
     piece=_result,
     enclose=lambda precision, a, b: _complement(_enclose_less(precision, b, a)),
+    c="{0} <= {1}",
 )
 GREATER = Op(
     "greater",
@@ -95,6 +97,7 @@ GREATER = Op(
     smooth=False,
     piece=_result,
     enclose=lambda precision, a, b: _enclose_less(precision, b, a),
+    c="{0} > {1}",
 )
 GREATER_EQUAL = Op(
     "greater_equal",
@@ -108,6 +111,7 @@ GREATER_EQUAL = Op(
     smooth=False,
     piece=_result,
     enclose=lambda precision, a, b: _complement(_enclose_less(precision, a, b)),
+    c="{0} >= {1}",
 )
 EQUAL = Op(
     "equal",
@@ -122,6 +126,7 @@ EQUAL = Op(
     smooth=False,
     piece=_result,
     enclose=_enclose_equal,
+    c="{0} == {1}",
 )
 NOT_EQUAL = Op(
     "not_equal",
@@ -136,6 +141,7 @@ NOT_EQUAL = Op(
     smooth=False,
     piece=_result,
     enclose=lambda precision, a, b: _complement(_enclose_equal(precision, a, b)),
+    c="{0} != {1}",
 )
 
 AND = Op(
@@ -151,6 +157,7 @@ AND = Op(
     smooth=False,
     piece=_result,
     enclose=_enclose_and,
+    c="{0} & {1}",
 )
 OR = Op(
     "or",
@@ -165,6 +172,7 @@ OR = Op(
     smooth=False,
     piece=_result,
     enclose=lambda precision, a, b: _complement(_enclose_and(precision, _complement(a), _complement(b))),
+    c="{0} | {1}",
 )
 NOT = Op(
     "not",
@@ -177,6 +185,7 @@ NOT = Op(
     smooth=False,
     piece=_result,
     enclose=lambda precision, x: _complement(x),
+    c="!{0}",
 )
 
 
@@ -213,7 +222,7 @@ WHERE = Op(
         Example((truth("batch", 3), truth("batch", 3), truth(3))),
     ),
     broadcasts=True, smooth=False,
-    enclose=_enclose_where,
+    enclose=_enclose_where, c="{0} ? {1} : {2}",
 )  # fmt: skip
 
 
@@ -245,6 +254,17 @@ def _enclose_cast(precision: Precision, x: Interval, kind: Kind) -> Interval:
     return Interval(np.where(small, x.low, wide.low), np.where(small, x.high, wide.high))
 
 
+def _cast_in_c(node: Node) -> str:
+    return {"real": "{0}", "int": "(int64_t){0}", "bool": "{0} != 0"}[node.attrs["kind"]]
+
+
+def _clip_in_c(node: Node) -> str:
+    """An infinite bound is none."""
+    low, high = node.attrs["low"], node.attrs["high"]
+    text = f"{{0}} > @literal({high!r}) ? @literal({high!r}) : {{0}}" if math.isfinite(high) else "{0}"
+    return f"{{0}} < @literal({low!r}) ? @literal({low!r}) : ({text})" if math.isfinite(low) else text
+
+
 CAST = Op(
     "cast", _cast_type, _torch_cast, _emit_cast, _grad_cast,
     "The same values as another kind; to `int` rounds towards zero.",
@@ -256,7 +276,7 @@ CAST = Op(
         Example((truth("batch", 3),), {"kind": "int"}),
     ),
     smooth=False, piece=lambda y, x, kind: y * 0 if kind == "real" else y,
-    enclose=_enclose_cast,
+    enclose=_enclose_cast, c=_cast_in_c,
 )  # fmt: skip
 
 
@@ -293,7 +313,7 @@ CLIP = Op(
         Example((real("batch", 4),), {"low": 0.0, "high": float("inf")}),
     ),
     smooth=False, piece=lambda y, x, **_: (x > y) * 2 + (x < y),
-    enclose=_enclose_clip,
+    enclose=_enclose_clip, c=_clip_in_c,
 )  # fmt: skip
 
 COMPARISON = (LESS, LESS_EQUAL, GREATER, GREATER_EQUAL, EQUAL, NOT_EQUAL, AND, OR, NOT, WHERE, CAST, CLIP)

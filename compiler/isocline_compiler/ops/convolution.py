@@ -12,9 +12,11 @@ from typing import Any, TypeAlias
 import numpy as np
 
 from isocline_compiler.graph import Array, Example, Node, Op, constant
+from isocline_compiler.graph.c_form import CForm, NoC, Rewritten, Sums
 from isocline_compiler.graph.emission import Emitter
 from isocline_compiler.graph.interval import Interval, Precision
 from isocline_compiler.graph.tensor_type import Size, TensorType, describe
+from isocline_compiler.ops.c_loops import convolved, pooled
 from isocline_compiler.ops.comparison import CAST, EQUAL
 from isocline_compiler.ops.enclosures import bilinear, by_torch, each_end, extent, summed, total
 from isocline_compiler.ops.indexing import CONCAT, PAD, SLICE
@@ -245,7 +247,24 @@ def _price(node: Node) -> float:
     return 0.1 * prod(size for size in node.inputs[1].shape[1:] if isinstance(size, int))
 
 
-CONV = Op(
+def _without_margins(op: Callable[[], Op], loops: Any, value: float) -> Callable[[Node], CForm]:
+    """The loops of an operation without margins; margins are filled before."""
+
+    def form(node: Node) -> CForm:
+        pads = each(node.attrs.get("pad", 0), node.inputs[0].type.rank - 2)
+        if not any(pads):
+            return Sums(loops)
+        margins = ((0, 0), (0, 0), *((size, size) for size in pads))
+
+        def formula(x: Node, *others: Node, **attrs: Any) -> Node:
+            return op()(PAD(x, pads=margins, value=value), *others, **{**attrs, "pad": 0})
+
+        return Rewritten(formula)
+
+    return form
+
+
+CONV: Op = Op(
     "conv", _conv_type, _torch_conv, _emit_kernel("Conv", *_KERNEL), _grad_conv,
     "Cross-correlation, with a bias when there is one.",
     examples=(
@@ -253,7 +272,7 @@ CONV = Op(
         Example((real("batch", 2, 5, 6), real(3, 2, 3, 2)), {"stride": (2, 1), "pad": (1, 0), "dilation": (1, 2)}),
         Example((real("batch", 4, 6, 6), real(4, 2, 3, 3), real(4)), {"groups": 2, "pad": 1, "stride": 2}),
     ),
-    enclose=_enclose_by(_torch_conv), price=_price,
+    enclose=_enclose_by(_torch_conv), price=_price, c=_without_margins(lambda: CONV, convolved, 0.0),
 )  # fmt: skip
 CONV_TRANSPOSE = Op(
     "conv_transpose", _transposed_type, _torch_transposed, _emit_kernel("ConvTranspose", *_KERNEL, "output_padding"),
@@ -264,6 +283,7 @@ CONV_TRANSPOSE = Op(
         Example((real("batch", 4, 3, 3), real(4, 1, 2, 2)), {"groups": 2, "dilation": 2}),
     ),
     enclose=_enclose_by(_torch_transposed), price=_price,
+    c=NoC("the transpose of a convolution is not written in C yet"),
 )  # fmt: skip
 
 # ---------------------------------------------------------------------------------------------------- pooling
@@ -338,16 +358,16 @@ _POOLINGS = (
     Example((real("batch", 2, 6, 5),), {"kernel": (2, 3), "stride": (2, 1), "pad": (1, 1)}),
 )
 _POOL = ("strides", "pads", "kernel_shape")
-MAX_POOL = Op(
+MAX_POOL: Op = Op(
     "max_pool", _pooled, _torch_pool("max"), _emit("MaxPool", *_POOL), _grad_largest,
     "The largest entry of each window.", examples=_POOLINGS,
     smooth=False,
-    enclose=each_end(_torch_pool("max")),
+    enclose=each_end(_torch_pool("max")), c=_without_margins(lambda: MAX_POOL, pooled("max"), float("-inf")),
 )  # fmt: skip
-AVG_POOL = Op(
+AVG_POOL: Op = Op(
     "avg_pool", _pooled, _torch_pool("avg"), _emit("AveragePool", *_POOL, count_include_pad=1), _grad_average,
     "The mean of each window, margins counted as zeros.", examples=_POOLINGS,
-    enclose=_enclose_average,
+    enclose=_enclose_average, c=_without_margins(lambda: AVG_POOL, pooled("sum"), 0.0),
 )  # fmt: skip
 
 CONVOLUTION = (CONV, CONV_TRANSPOSE, MAX_POOL, AVG_POOL)

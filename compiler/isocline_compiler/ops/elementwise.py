@@ -10,6 +10,7 @@ from collections.abc import Callable
 import numpy as np
 
 from isocline_compiler.graph import FLAT, Example, Node, Op
+from isocline_compiler.graph.c_form import Moves
 from isocline_compiler.graph.emission import Emitter
 from isocline_compiler.graph.interval import Interval, Precision
 from isocline_compiler.ops import wide
@@ -70,7 +71,17 @@ def _enclose_cosh(precision: Precision, x: Interval) -> Interval:
     return precision.rounded(np.cosh(size.low), np.cosh(size.high), LIBRARY)
 
 
-EXP = Op("exp", same, "exp", "Exp", lambda g, y, x: (g * y,), "e^x", examples=_on(), enclose=increasing(np.exp))
+EXP = Op(
+    "exp",
+    same,
+    "exp",
+    "Exp",
+    lambda g, y, x: (g * y,),
+    "e^x",
+    examples=_on(),
+    enclose=increasing(np.exp),
+    c="@exp({0})",
+)
 LOG = Op(
     "log",
     same,
@@ -81,6 +92,7 @@ LOG = Op(
     examples=_on(0.1, 5),
     enclose=increasing(np.log, low=0.0),
     price=2,
+    c="@log({0})",
 )
 SQRT = Op(
     "sqrt",
@@ -92,8 +104,19 @@ SQRT = Op(
     examples=_on(0.1, 5),
     smooth=False,
     enclose=increasing(np.sqrt, low=0.0),
+    c="@sqrt({0})",
 )
-SQUARE = Op("square", same, "square", _square, lambda g, y, x: (g * x * 2.0,), "x^2", examples=_on(), enclose=square)
+SQUARE = Op(
+    "square",
+    same,
+    "square",
+    _square,
+    lambda g, y, x: (g * x * 2.0,),
+    "x^2",
+    examples=_on(),
+    enclose=square,
+    c="{0} * {0}",
+)
 ABS = Op(
     "abs",
     same_number,
@@ -106,6 +129,7 @@ ABS = Op(
     piece=lambda y, x: x > 0,
     slopes=lambda: (-1.0, 1.0),
     enclose=_enclose_abs,
+    c="{0} < 0 ? -{0} : {0}",
 )
 SIGN: Op = Op(
     "sign",
@@ -119,6 +143,7 @@ SIGN: Op = Op(
     piece=lambda y, x: y,
     enclose=exact_steps(np.sign),
     price=1,
+    c="({0} > 0) - ({0} < 0)",
 )
 FLOOR = Op(
     "floor",
@@ -131,6 +156,7 @@ FLOOR = Op(
     smooth=False,
     piece=lambda y, x: y,
     enclose=exact_steps(np.floor),
+    c="@floor({0})",
 )
 CEIL = Op(
     "ceil",
@@ -143,6 +169,7 @@ CEIL = Op(
     smooth=False,
     piece=lambda y, x: y,
     enclose=exact_steps(np.ceil),
+    c="@ceil({0})",
 )
 ROUND = Op(
     "round",
@@ -155,6 +182,7 @@ ROUND = Op(
     smooth=False,
     piece=lambda y, x: y,
     enclose=exact_steps(np.rint),
+    c="@round({0})",
 )
 
 SIN = Op(
@@ -168,6 +196,7 @@ SIN = Op(
     slopes=lambda: (-1.0, 1.0),
     enclose=waved(np.sin, np.pi / 2),
     price=2,
+    c="@sin({0})",
 )
 COS: Op = Op(
     "cos",
@@ -180,6 +209,7 @@ COS: Op = Op(
     slopes=lambda: (-1.0, 1.0),
     enclose=waved(np.cos, 0.0),
     price=2,
+    c="@cos({0})",
 )
 TAN = Op(
     "tan",
@@ -191,16 +221,17 @@ TAN = Op(
     examples=_on(-1.2, 1.2),
     enclose=tangent,
     price=11,
+    c="@tan({0})",
 )
 ASIN = Op(
     "asin", same, "asin", _float32_only("Asin"), lambda g, y, x: (g / SQRT(1.0 - x * x),), "Inverse sine.",
     examples=_on(-0.9, 0.9),
-    enclose=increasing(np.arcsin, low=-1.0, high=1.0), price=1,
+    enclose=increasing(np.arcsin, low=-1.0, high=1.0), price=1, c="@asin({0})",
 )  # fmt: skip
 ACOS = Op(
     "acos", same, "acos", _float32_only("Acos"), lambda g, y, x: (-g / SQRT(1.0 - x * x),), "Inverse cosine.",
     examples=_on(-0.9, 0.9),
-    enclose=decreasing(np.arccos, low=-1.0, high=1.0),
+    enclose=decreasing(np.arccos, low=-1.0, high=1.0), c="@acos({0})",
 )  # fmt: skip
 ATAN = Op(
     "atan",
@@ -213,6 +244,7 @@ ATAN = Op(
     slopes=lambda: (0.0, 1.0),
     enclose=increasing(np.arctan),
     price=1,
+    c="@atan({0})",
 )
 SINH = Op(
     "sinh",
@@ -224,6 +256,7 @@ SINH = Op(
     examples=_on(),
     enclose=increasing(np.sinh),
     price=12,
+    c="@sinh({0})",
 )
 COSH: Op = Op(
     "cosh",
@@ -235,6 +268,7 @@ COSH: Op = Op(
     examples=_on(),
     enclose=_enclose_cosh,
     price=5,
+    c="@cosh({0})",
 )
 TANH = Op(
     "tanh",
@@ -246,26 +280,28 @@ TANH = Op(
     examples=_on(),
     slopes=lambda: (0.0, 1.0),
     enclose=increasing(np.tanh, absolute=RATIONAL),
+    c="@tanh({0})",
 )
 ASINH = Op(
     "asinh", same, "asinh", _in_terms("Asinh", wide.asinh), lambda g, y, x: (g / SQRT(x * x + 1.0),),
     "Inverse hyperbolic sine.", examples=_on(),
-    slopes=lambda: (0.0, 1.0), enclose=increasing(np.arcsinh), price=14,
+    slopes=lambda: (0.0, 1.0), enclose=increasing(np.arcsinh), price=14, c="@asinh({0})",
 )  # fmt: skip
 ACOSH = Op(
     "acosh", same, "acosh", _in_terms("Acosh", wide.acosh), lambda g, y, x: (g / (SQRT(x - 1.0) * SQRT(x + 1.0)),),
     "Inverse hyperbolic cosine.", examples=_on(1.2, 3),
-    enclose=increasing(np.arccosh, low=1.0), price=2,
+    enclose=increasing(np.arccosh, low=1.0), price=2, c="@acosh({0})",
 )  # fmt: skip
 ATANH = Op(
     "atanh", same, "atanh", _in_terms("Atanh", wide.atanh), lambda g, y, x: (g / (1.0 - x * x),),
     "Inverse hyperbolic tangent.", examples=_on(-0.9, 0.9),
-    enclose=increasing(np.arctanh, low=-1.0, high=1.0), price=10,
+    enclose=increasing(np.arctanh, low=-1.0, high=1.0), price=10, c="@atanh({0})",
 )  # fmt: skip
 ERF = Op(
     "erf", same, lambda torch, x: torch.special.erf(x), _float32_only("Erf"),
     lambda g, y, x: (g * (_TWO_OVER_ROOT_PI * EXP(-(x * x))),), "The error function.", examples=_on(),
     slopes=lambda: (0.0, 1.1283791670955128), enclose=increasing(of_torch("erf"), absolute=RATIONAL), price=0.5,
+    c="@erf({0})",
 )  # fmt: skip
 
 
@@ -276,7 +312,7 @@ def _stop_gradient(emitter: Emitter, node: Node, x: str) -> str:
 STOP_GRADIENT = Op(
     "stop_gradient", lambda x: x, lambda torch, x: x.detach(), _stop_gradient, lambda g, y, x: (None,),
     "x, taken as a constant by every derivative.", examples=_on(),
-    enclose=lambda precision, x: x,
+    enclose=lambda precision, x: x, c=Moves(),
 )  # fmt: skip
 
 

@@ -8,9 +8,11 @@ from typing import Any
 import numpy as np
 
 from isocline_compiler.graph import FLAT, Example, Fault, Node, Op, constant
+from isocline_compiler.graph.c_form import Moves
 from isocline_compiler.graph.emission import Emitter
 from isocline_compiler.graph.interval import Interval, Precision, exactly
 from isocline_compiler.graph.tensor_type import TensorType, describe
+from isocline_compiler.ops.c_kernels import HOT_IN_C, gathered
 from isocline_compiler.ops.enclosures import by_torch, each_end
 from isocline_compiler.ops.linear import MATMUL
 from isocline_compiler.ops.shapes import axis_in, integer, known, misfit, real
@@ -55,7 +57,7 @@ CONCAT = Op(
         Example((real("batch", 2, 1), real("batch", 2, 2), real("batch", 2, 1)), {"axis": -1}),
         Example((integer(2), integer(1)), {"axis": 0}),
     ),
-    enclose=each_end(_torch_concat),
+    enclose=each_end(_torch_concat), c=Moves(),
 )  # fmt: skip
 
 # ---------------------------------------------------------------------------------------------------- slice, select
@@ -131,7 +133,7 @@ SLICE = Op(
         Example((real(5),), {"axis": 0, "start": -2, "stop": None}),
     ),
     moves=True,
-    enclose=each_end(_torch_slice),
+    enclose=each_end(_torch_slice), c=Moves(),
 )  # fmt: skip
 
 
@@ -167,7 +169,7 @@ SELECT = Op(
         Example((real(3),), {"axis": 0, "index": 0}),
     ),
     moves=True,
-    enclose=each_end(lambda torch, x, axis, index: x.select(axis, index)),
+    enclose=each_end(lambda torch, x, axis, index: x.select(axis, index)), c=Moves(),
 )  # fmt: skip
 
 
@@ -203,7 +205,7 @@ PLACE: Op = Op(
         Example((real("batch", 1, 2), real("batch", "T", 2)), {"axis": 1, "index": -1}),
         Example((real(1, 2), real(3, 2)), {"axis": 0, "index": 1}),
     ),
-    enclose=each_end(_torch_place),
+    enclose=each_end(_torch_place), c=Moves(),
 )  # fmt: skip
 
 # ---------------------------------------------------------------------------------------------------- gather, one_hot
@@ -275,7 +277,7 @@ GATHER = Op(
         Example((real(2, 4, 3), integer("batch", 2, 2)), {"axis": 1}, ((-2.0, 2.0), (0.0, 4.0))),
         Example((real("batch", 2, 4), integer(2, 3)), {"axis": 2}, ((-2.0, 2.0), (0.0, 4.0))),
     ),
-    enclose=_enclose_gather,
+    enclose=_enclose_gather, c=gathered,
 )  # fmt: skip
 
 
@@ -307,7 +309,7 @@ ONE_HOT = Op(
     "1 at the index, 0 elsewhere, along a new last axis; all 0 for an index outside.",
     examples=(Example((integer("batch"),), {"depth": 4}, ((0.0, 4.0),)), Example((integer("batch", 2),), {"depth": 3})),
     smooth=False,
-    enclose=_enclose_one_hot,
+    enclose=_enclose_one_hot, c=HOT_IN_C,
 )  # fmt: skip
 
 # ---------------------------------------------------------------------------------------------------- pad
@@ -353,7 +355,7 @@ PAD = Op(
         Example((real("batch", 3),), {"pads": ((0, 0), (1, 2)), "value": 0.0}),
         Example((real("batch", 2, 3),), {"pads": ((0, 0), (0, 1), (2, 0)), "value": -1.5}),
     ),
-    enclose=_enclose_pad,
+    enclose=_enclose_pad, c=Moves("value"),
 )  # fmt: skip
 
 # ---------------------------------------------------------------------------------------------------- arrange
@@ -394,7 +396,7 @@ ARRANGE: Op = Op(
         Example((real("batch", 4),), {"places": (-1, 2, -1, 0, 3)}),
         Example((real(2, 3),), {"places": (1, -1)}),
     ),
-    enclose=each_end(_torch_arrange),
+    enclose=each_end(_torch_arrange), c=Moves(),
 )  # fmt: skip
 
 INDEXING = (CONCAT, SLICE, SELECT, PLACE, GATHER, ONE_HOT, PAD, ARRANGE)

@@ -17,6 +17,7 @@ from isocline_compiler.graph import Example, Node, Op
 from isocline_compiler.graph.emission import Emitter
 from isocline_compiler.graph.interval import Interval, Precision, exactly
 from isocline_compiler.graph.tensor_type import TensorType
+from isocline_compiler.ops.c_kernels import INVERSE_IN_C
 from isocline_compiler.ops.linear import MATMUL
 from isocline_compiler.ops.linear_algebra import LARGEST, emitted_solution, enclose_solution, transposed, wide
 from isocline_compiler.ops.shapes import misfit, real, require
@@ -115,5 +116,5 @@ INVERSE: Op = Op(
         Example((real(3, 3),)),
         Example((real("batch", 2, 2, 2),)),
     ),
-    enclose=_enclose_inverse, price=_price,
+    enclose=_enclose_inverse, price=_price, c=INVERSE_IN_C,
 )  # fmt: skip

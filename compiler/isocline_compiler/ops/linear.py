@@ -11,6 +11,7 @@ from isocline_compiler.graph.emission import Emitter
 from isocline_compiler.graph.interval import Interval, Precision
 from isocline_compiler.graph.tensor_type import Shape, TensorType, broadcast, describe
 from isocline_compiler.ops.broadcasting import sum_to
+from isocline_compiler.ops.c_loops import LINEAR_IN_C, MATMUL_IN_C
 from isocline_compiler.ops.enclosures import bilinear, total
 from isocline_compiler.ops.shapes import misfit, real, require
 from isocline_compiler.ops.shaping import RESHAPE, TRANSPOSE
@@ -94,7 +95,7 @@ MATMUL = Op(
         Example((real(3), real(3))),
     ),
     broadcasts=True,
-    enclose=_enclose_matmul, price=_price,
+    enclose=_enclose_matmul, price=_price, c=MATMUL_IN_C,
 )  # fmt: skip
 
 
@@ -163,7 +164,7 @@ LINEAR: Op = Op(
         Example((real("batch", 2, 4), real(3, 4), real(3)), {"transposed": True}),
         Example((real(4), real(3, 4)), {"transposed": True}),
     ),
-    enclose=_enclose_linear, price=_price,
+    enclose=_enclose_linear, price=_price, c=LINEAR_IN_C,
 )  # fmt: skip
 
 LINEAR_MAPS = (MATMUL, LINEAR)

@@ -17,6 +17,7 @@ from isocline_compiler.graph.emission import Emitter
 from isocline_compiler.graph.interval import NUMPY, Interval, Precision
 from isocline_compiler.graph.tensor_type import TensorType, broadcast
 from isocline_compiler.ops.broadcasting import sum_to
+from isocline_compiler.ops.c_kernels import DET_IN_C, LOGDET_IN_C, SOLVE_IN_C
 from isocline_compiler.ops.enclosures import LIBRARY
 from isocline_compiler.ops.linear import MATMUL
 from isocline_compiler.ops.shapes import misfit, real, require
@@ -364,7 +365,7 @@ SOLVE_LINEAR: Op = Op(
         Example((real("batch", 2, 2, 2), real(2, 2, 3))),
     ),
     broadcasts=True,
-    enclose=enclose_solution, price=_price(2),
+    enclose=enclose_solution, price=_price(2), c=SOLVE_IN_C,
 )  # fmt: skip
 LOGDET = Op(
     "logdet", _determinant, _torch_logdet, _emit_logdet, _grad_logdet,
@@ -374,7 +375,7 @@ LOGDET = Op(
         Example((real("batch", 3, 3),)),
         Example((real(2, 2),)),
     ),
-    enclose=_enclose_logdet, price=_price(3),
+    enclose=_enclose_logdet, price=_price(3), c=LOGDET_IN_C,
 )  # fmt: skip
 DET = Op(
     "det", _determinant, _torch_det, _emit_det, _grad_det, "The determinant of A, (..., n, n).",
@@ -383,7 +384,7 @@ DET = Op(
         Example((real(4, 4),), within=((-1.0, 1.0),)),
         Example((real("batch", 1, 1),)),
     ),
-    enclose=_enclose_det, price=_price(3),
+    enclose=_enclose_det, price=_price(3), c=DET_IN_C,
 )  # fmt: skip
 
 LINEAR_ALGEBRA = (SOLVE_LINEAR, LOGDET, DET)

@@ -15,6 +15,7 @@ from isocline_compiler.graph import FLAT, Array, Example, Node, Op
 from isocline_compiler.graph.emission import Emitter
 from isocline_compiler.graph.interval import Interval, Precision
 from isocline_compiler.graph.tensor_type import Shape, TensorType
+from isocline_compiler.ops.c_kernels import PIECE_IN_C, ROWS_IN_C
 from isocline_compiler.ops.indexing import CONCAT, ONE_HOT, PAD, SELECT, SLICE
 from isocline_compiler.ops.linear import MATMUL
 from isocline_compiler.ops.reduction import REDUCE_SUM
@@ -93,7 +94,7 @@ INTERVAL_OF = Op(
     smooth=False,
     piece=lambda y, knots, t, last, listed=False: y,
     enclose=_enclose_piece,
-    price=_compared,
+    price=_compared, c=PIECE_IN_C,
 )  # fmt: skip
 
 # ---------------------------------------------------------------------------------------------------- rows
@@ -240,6 +241,7 @@ LOOKUP = Op(
     piece=_number_of,
     enclose=_enclose_rows,
     price=lambda node: 0.5 + _compared(node) / max(1, prod(size for size in node.shape if isinstance(size, int))),
+    c=ROWS_IN_C,
 )  # fmt: skip
 
 LOOKUPS = (INTERVAL_OF, LOOKUP)

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from isocline_compiler.graph import Array, Example, Node, Op, constant
+from isocline_compiler.graph.c_form import NoC
 from isocline_compiler.graph.emission import Emitter
 from isocline_compiler.graph.interval import NUMPY, Interval, Precision
 from isocline_compiler.graph.tensor_type import TensorType, describe
@@ -83,6 +84,7 @@ MATRIX_EXP = Op(
     "e^A, the sum of A^k / k!, of one square matrix.",
     examples=(Example((real(3, 3),), within=((-0.5, 0.5),)),),
     enclose=_enclose_exp, price=lambda node: 10.0,
+    c=NoC("it is computed while compiling, of matrices that do not change"),
 )  # fmt: skip
 
 SQUARES = 24
@@ -154,6 +156,7 @@ SPECTRAL_NORM = Op(
     "The largest singular value of each matrix of a stack (..., n, m).",
     examples=(Example((real(3, 4),)), Example((real(2, 3, 3),))),
     smooth=False, enclose=_enclose_norm, price=lambda node: 100.0,
+    c=NoC("it is computed while compiling, of weights"),
 )  # fmt: skip
 
 MATRIX = (MATRIX_EXP, SPECTRAL_NORM)

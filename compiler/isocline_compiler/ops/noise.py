@@ -12,6 +12,7 @@ from typing import Any, TypeAlias
 import numpy as np
 
 from isocline_compiler.graph import Example, Node, Op
+from isocline_compiler.graph.c_form import NoC
 from isocline_compiler.graph.emission import Emitter
 from isocline_compiler.graph.interval import Interval, Precision
 from isocline_compiler.graph.tensor_type import TensorType
@@ -83,7 +84,7 @@ NOISE_LIKE = Op(
         Example((real(3),), {"law": "kept", "parameters": (0.75,), "deployed": 1.0}),
         Example((real(),), {"law": "bernoulli", "parameters": (0.5,), "deployed": 0.5}),
     ),
-    enclose=_enclose_noise,
+    enclose=_enclose_noise, c=NoC("it is noise of training"),
 )  # fmt: skip
 
 NOISE = (NOISE_LIKE,)

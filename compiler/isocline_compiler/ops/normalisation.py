@@ -8,12 +8,13 @@ from typing import Any
 import numpy as np
 
 from isocline_compiler.graph import Array, Example, Node, Op
+from isocline_compiler.graph.c_form import Rewritten
 from isocline_compiler.graph.emission import Emitter
 from isocline_compiler.graph.interval import Interval, Precision
 from isocline_compiler.graph.tensor_type import Shape, TensorType
-from isocline_compiler.ops.elementwise import EXP, SQRT
+from isocline_compiler.ops.elementwise import EXP, LOG, SQRT
 from isocline_compiler.ops.enclosures import LIBRARY, difference, log_of_sum, product, quotient, total
-from isocline_compiler.ops.reduction import REDUCE_SUM
+from isocline_compiler.ops.reduction import REDUCE_MAX, REDUCE_SUM
 from isocline_compiler.ops.shapes import axis_in, misfit, real, require
 from isocline_compiler.ops.shaping import RESHAPE
 
@@ -62,15 +63,43 @@ _ALONG = (
     Example((real("batch", 3, 2),), {"axis": 1}),
     Example((real(4),), {"axis": -1}),
 )
+
+
+def _shifted(x: Node, axis: int) -> tuple[Node, Node]:
+    """x less its largest entry, and that."""
+    largest = REDUCE_MAX(x, axes=(axis,), keepdims=True)
+    return x - largest, largest
+
+
+def _softmax(x: Node, axis: int) -> Node:
+    grown = EXP(_shifted(x, axis)[0])
+    return grown / REDUCE_SUM(grown, axes=(axis,), keepdims=True)
+
+
+def _log_softmax(x: Node, axis: int) -> Node:
+    shifted, _ = _shifted(x, axis)
+    return shifted - LOG(REDUCE_SUM(EXP(shifted), axes=(axis,), keepdims=True))
+
+
+def _logsumexp(x: Node, axis: int, keepdims: bool = False) -> Node:
+    shifted, largest = _shifted(x, axis)
+    found = LOG(REDUCE_SUM(EXP(shifted), axes=(axis,), keepdims=True)) + largest
+    return (
+        found
+        if keepdims
+        else RESHAPE(found, shape=(*x.shape[: axis % x.type.rank], *x.shape[axis % x.type.rank + 1 :]))
+    )
+
+
 SOFTMAX = Op(
     "softmax", _along, lambda torch, x, axis: torch.softmax(x, axis), _emit_along("Softmax"), _grad_softmax,
     "e^x, divided by its sum along an axis.", examples=_ALONG,
-    enclose=_enclose_softmax,
+    enclose=_enclose_softmax, c=Rewritten(_softmax),
 )  # fmt: skip
 LOG_SOFTMAX = Op(
     "log_softmax", _along, lambda torch, x, axis: torch.log_softmax(x, axis), _emit_along("LogSoftmax"),
     _grad_log_softmax, "The logarithm of softmax, without overflow.", examples=_ALONG,
-    enclose=_enclose_log_softmax,
+    enclose=_enclose_log_softmax, c=Rewritten(_log_softmax),
 )  # fmt: skip
 
 
@@ -108,7 +137,7 @@ LOGSUMEXP = Op(
     "logsumexp", _summed, _torch_logsumexp, _emit_logsumexp, _grad_logsumexp,
     "log(sum(e^x)) along an axis, without overflow.",
     examples=(*_ALONG, Example((real("batch", 3),), {"axis": 1, "keepdims": True})),
-    enclose=_enclose_logsumexp,
+    enclose=_enclose_logsumexp, c=Rewritten(_logsumexp),
 )  # fmt: skip
 
 # ---------------------------------------------------------------------------------------------------- batch_norm
@@ -223,7 +252,7 @@ BATCH_NORM = Op(
         Example((real("batch", 2, 3, 4), real(2), real(2), real(2), real(2)), {"eps": 1e-3, "axis": 1}, _STATISTICS),
         Example((real("batch", 4, 2), real(2), real(2), real(2), real(2)), {"eps": 1e-3, "axis": -1}, _STATISTICS),
     ),
-    enclose=_enclose_batch_norm,
+    enclose=_enclose_batch_norm, c=Rewritten(affine_form),
 )  # fmt: skip
 
 NORMALISATION = (SOFTMAX, LOG_SOFTMAX, LOGSUMEXP, BATCH_NORM)

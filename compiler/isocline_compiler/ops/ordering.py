@@ -15,6 +15,7 @@ from isocline_compiler.graph import Array, Example, Node, Op
 from isocline_compiler.graph.emission import Emitter
 from isocline_compiler.graph.interval import Interval, Precision
 from isocline_compiler.graph.tensor_type import TensorType
+from isocline_compiler.ops.c_kernels import SORT_BY_IN_C, SORT_IN_C
 from isocline_compiler.ops.enclosures import by_torch, each_end
 from isocline_compiler.ops.shapes import REAL, axis_in, known, misfit, real, require
 
@@ -53,7 +54,7 @@ SORT = Op(
     smooth=False,
     piece=lambda y, x, axis: x.argsort(dim=axis, stable=True),
     enclose=each_end(_torch_sort),  # the k-th least entry grows with every entry
-    price=_price,
+    price=_price, c=SORT_IN_C,
 )  # fmt: skip
 
 
@@ -133,7 +134,7 @@ SORT_BY: Op = Op(
     smooth=False,
     piece=lambda y, x, key, axis, inverse=False: key.argsort(dim=axis, stable=True),
     enclose=_enclose_order,
-    price=_price,
+    price=_price, c=SORT_BY_IN_C,
 )  # fmt: skip
 
 ORDERING = (SORT, SORT_BY)

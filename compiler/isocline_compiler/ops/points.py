@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from isocline_compiler.graph import Example, Node, Op
+from isocline_compiler.graph.c_form import Moves
 from isocline_compiler.graph.emission import Emitter
 from isocline_compiler.graph.tensor_type import BATCH, TensorType, describe, points_of
 from isocline_compiler.ops.enclosures import each_end
@@ -44,7 +45,7 @@ MERGE_POINTS: Op = Op(
     "(batch, m, ...) as (batch m, ...): m points of each sample become samples.",
     examples=(Example((real(BATCH, 2, 4),)), Example((real(BATCH, 2),))),
     moves=True,
-    enclose=each_end(_torch_merge),
+    enclose=each_end(_torch_merge), c=Moves(),
 )  # fmt: skip
 
 SPLIT_POINTS: Op = Op(
@@ -53,7 +54,7 @@ SPLIT_POINTS: Op = Op(
     "(batch m, ...) as (batch, m, ...): what `merge_points` did, undone.",
     examples=(Example((real("2*batch", 4),), {"count": 2}), Example((real("2*batch"),), {"count": 2})),
     moves=True,
-    enclose=each_end(_torch_split),
+    enclose=each_end(_torch_split), c=Moves(),
 )  # fmt: skip
 
 
@@ -82,7 +83,7 @@ MEMBERS = Op(
         Example((real(BATCH),), {"count": 2, "axis": 1}),
         Example((real(4),), {"count": 2, "axis": 0}),
     ),
-    enclose=each_end(_torch_members),
+    enclose=each_end(_torch_members), c=Moves(),
 )  # fmt: skip
 
 POINTS = (MERGE_POINTS, SPLIT_POINTS, MEMBERS)

@@ -7,18 +7,22 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from functools import partial, reduce
+from itertools import accumulate
 from typing import Any
 
 import numpy as np
 
 from isocline_compiler.graph import FLAT, Array, Example, Node, Op, as_node
+from isocline_compiler.graph.c_form import Rewritten
 from isocline_compiler.graph.emission import Emitter
 from isocline_compiler.graph.interval import Interval, Precision
 from isocline_compiler.graph.tensor_type import Shape, TensorType
 from isocline_compiler.ops.broadcasting import broadcast_like
+from isocline_compiler.ops.c_kernels import ARGMAX_IN_C
+from isocline_compiler.ops.c_loops import MAX_IN_C, MEAN_IN_C, MIN_IN_C, PROD_IN_C, SUM_IN_C
 from isocline_compiler.ops.comparison import CAST, EQUAL
 from isocline_compiler.ops.enclosures import each_end, extent, product, summed
-from isocline_compiler.ops.indexing import CONCAT, SELECT
+from isocline_compiler.ops.indexing import CONCAT, SELECT, SLICE
 from isocline_compiler.ops.shapes import NUMBER, REAL, axis_in, integer, known, real, require
 from isocline_compiler.ops.shaping import RESHAPE
 
@@ -175,7 +179,7 @@ _EXAMPLES = (
 REDUCE_SUM = Op(
     "reduce_sum", _over_axes, _torch("sum"), _emit("ReduceSum"), _grad_sum, "Sum along axes.",
     examples=(*_EXAMPLES, Example((integer("batch", 3),), {"axes": (1,)})),
-    enclose=_enclose_sum,
+    enclose=_enclose_sum, c=SUM_IN_C,
 )  # fmt: skip
 REDUCE_MEAN = Op(
     "reduce_mean",
@@ -186,6 +190,7 @@ REDUCE_MEAN = Op(
     "Mean along axes.",
     examples=_EXAMPLES,
     enclose=_enclose_mean,
+    c=MEAN_IN_C,
 )
 REDUCE_MAX = Op(
     "reduce_max",
@@ -197,6 +202,7 @@ REDUCE_MAX = Op(
     examples=_EXAMPLES,
     smooth=False,
     enclose=each_end(_torch("amax")),
+    c=MAX_IN_C,
 )
 REDUCE_MIN = Op(
     "reduce_min",
@@ -208,11 +214,12 @@ REDUCE_MIN = Op(
     examples=_EXAMPLES,
     smooth=False,
     enclose=each_end(_torch("amin")),
+    c=MIN_IN_C,
 )
 REDUCE_PROD = Op(
     "reduce_prod", _over_axes, _torch_prod, _emit("ReduceProd"), _grad_prod, "Product along axes.",
     examples=tuple(item for item in _EXAMPLES if 0 not in item.attrs["axes"]),
-    enclose=_enclose_prod,
+    enclose=_enclose_prod, c=PROD_IN_C,
 )  # fmt: skip
 
 
@@ -229,7 +236,7 @@ ARGMAX = Op(
     "argmax", _argmax_type, lambda torch, x, axis: torch.argmax(x, axis), _emit_argmax, FLAT,
     "The first index of the largest entry along an axis.", examples=(Example((real("batch", 5),), {"axis": -1}),),
     smooth=False, piece=lambda y, x, axis: y,
-    enclose=_enclose_argmax,
+    enclose=_enclose_argmax, c=ARGMAX_IN_C,
 )  # fmt: skip
 
 
@@ -248,6 +255,14 @@ def _emit_cumsum(emitter: Emitter, node: Node, x: str) -> str:
     return emitter.node("CumSum", x, axis, reverse=int(node.attrs.get("reverse", False)))
 
 
+def _running(x: Node, axis: int, reverse: bool = False) -> Node:
+    """One entry after another, added to what came before."""
+    count = known("cumsum", x.size(axis))
+    entries = [SLICE(x, axis=axis, start=i, stop=i + 1) for i in range(count)]
+    sums = list(accumulate(entries[::-1] if reverse else entries, lambda a, b: a + b))
+    return CONCAT(*(sums[::-1] if reverse else sums), axis=axis)
+
+
 CUMSUM: Op = Op(
     "cumsum", _along, _torch_cumsum, _emit_cumsum,
     lambda g, y, x, axis, reverse=False: (CUMSUM(g, axis=axis, reverse=not reverse),),
@@ -256,7 +271,7 @@ CUMSUM: Op = Op(
         Example((real("batch", 5),), {"axis": 1}),
         Example((real("batch", 2, 3),), {"axis": -1, "reverse": True}),
     ),
-    enclose=_enclose_cumsum,
+    enclose=_enclose_cumsum, c=Rewritten(_running),
 )  # fmt: skip
 
 

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from isocline_compiler.graph import Example, Node, Op
+from isocline_compiler.graph.c_form import Moves
 from isocline_compiler.graph.emission import Emitter
 from isocline_compiler.graph.tensor_type import Shape, Size, TensorType, broadcast, describe
 from isocline_compiler.ops.broadcasting import sum_to
@@ -70,7 +71,7 @@ RESHAPE: Op = Op(
         Example((real("batch", "T", 1),), {"shape": ("batch", 1, "T")}),
     ),
     moves=True,
-    enclose=each_end(_torch_reshape),
+    enclose=each_end(_torch_reshape), c=Moves(),
 )  # fmt: skip
 
 
@@ -97,7 +98,7 @@ TRANSPOSE: Op = Op(
         Example((real("batch", 3, 2),), {"perm": (2, 0, 1)}),
     ),
     moves=True,
-    enclose=each_end(lambda torch, x, perm: x.permute(*perm)),
+    enclose=each_end(lambda torch, x, perm: x.permute(*perm)), c=Moves(),
 )  # fmt: skip
 
 
@@ -132,7 +133,7 @@ EXPAND = Op(
         Example((real(),), {"shape": (2,)}),
     ),
     repeats=True, moves=True,
-    enclose=each_end(_torch_expand),
+    enclose=each_end(_torch_expand), c=Moves(),
 )  # fmt: skip
 
 
@@ -154,7 +155,7 @@ EXPAND_LIKE = Op(
         Example((real("batch", 1, 2), real("batch", "T", 2))),
     ),
     repeats=True, moves=True,
-    enclose=each_end(lambda torch, x, like: x.expand(like.shape)),
+    enclose=each_end(lambda torch, x, like: x.expand(like.shape)), c=Moves(),
 )  # fmt: skip
 
 
@@ -179,7 +180,7 @@ SPREAD = Op(
         Example((real(), real("batch"))),
     ),
     repeats=True, moves=True,
-    enclose=each_end(lambda torch, x, like: x.expand(like.shape[0], *x.shape)),
+    enclose=each_end(lambda torch, x, like: x.expand(like.shape[0], *x.shape)), c=Moves(),
 )  # fmt: skip
 
 
@@ -204,7 +205,7 @@ FLIP: Op = Op(
     "The entries along an axis in the opposite order, however many there are.",
     examples=(Example((real("batch", "T", 2),), {"axis": 1}), Example((real("batch", 3),), {"axis": -1})),
     moves=True,
-    enclose=each_end(_torch_flip),
+    enclose=each_end(_torch_flip), c=Moves(),
 )  # fmt: skip
 
 SHAPING = (RESHAPE, TRANSPOSE, EXPAND, EXPAND_LIKE, SPREAD, FLIP)

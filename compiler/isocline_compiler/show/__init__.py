@@ -6,6 +6,7 @@ from pathlib import Path
 
 import onnx
 
+from isocline_compiler.backends.to_c import NotInC, to_c
 from isocline_compiler.backends.to_onnx import to_onnx
 from isocline_compiler.certify.choose import discretisation
 from isocline_compiler.certify.evaluation import scheme_steps
@@ -18,9 +19,10 @@ from isocline_compiler.model import Model
 from isocline_compiler.passes import optimise
 from isocline_compiler.solvers.grid import Discretisation
 from isocline_compiler.solvers.unroll import unroll
-from isocline_compiler.solvers.unroll.forms import solves_of, with_forms
+from isocline_compiler.solvers.unroll.forms import Unrolling, solves_of, with_forms
 from isocline_compiler.training.initial import initial_weights
-from isocline_dsl.diagnostics import Source
+from isocline_dsl.diagnostics import IsoclineError, Source
+from isocline_dsl.messages import operations
 from isocline_dsl.printer import to_text as program_text
 from isocline_dsl.tree import Program
 
@@ -39,6 +41,8 @@ def shown(what: Path | tuple[Program, Source], stage: str, svg: bool) -> str:
     model = lower(program, source)
     if stage == "onnx":
         return _onnx_text(_emitted(model))
+    if stage == "c":
+        return _in_c(model)
     graph = {
         "graph": lambda: model.graph,
         "unrolled": lambda: unrolled(model),
@@ -52,8 +56,8 @@ def shown(what: Path | tuple[Program, Source], stage: str, svg: bool) -> str:
     return to_text(chosen)
 
 
-def unrolled(model: Model) -> Graph:
-    """Open solves with one step an interval, and an ensemble with its noise."""
+def unrolled(model: Model, unrolling: Unrolling | None = None) -> Graph:
+    """Open solves with one step an interval, and an ensemble with its noise; steps as the file says, or as asked."""
     model = ensemble_of(model)
 
     def choice(solve: Solve) -> Discretisation:
@@ -61,13 +65,23 @@ def unrolled(model: Model) -> Graph:
         return scheme_steps(solve, stated) if stated is not None else discretisation(solve, SHOWN_SCHEME, 1)
 
     chosen = {solve.spec.choice: choice(solve) for solve in solves_of(model.graph)}
-    choices = with_forms(model.graph, chosen, model.deployment.unroll, model.deployment.batch or 1)
+    choices = with_forms(model.graph, chosen, unrolling or model.deployment.unroll, model.deployment.batch or 1)
     return unroll(model.graph, choices).graph
 
 
 def _emitted(model: Model) -> onnx.ModelProto:
     weights = initial_weights(model.weights, 0)
     return to_onnx(optimise(unrolled(model)), weights, opset=model.deployment.opset, dtype=model.deployment.dtype)
+
+
+def _in_c(model: Model) -> str:
+    """Header and source; steps are loops. Raises IsoclineError where an operation has no form in C."""
+    weights = initial_weights(model.weights, 0)
+    try:
+        program = to_c(optimise(unrolled(model, 1)), weights, dtype=model.deployment.dtype, name=model.name)
+    except NotInC as why:
+        raise IsoclineError([operations.not_in_c(None, str(why))], model.source) from None
+    return f"/* {program.name}.h */\n{program.header}\n/* {program.name}.c */\n{program.source}"
 
 
 def _onnx_text(model: onnx.ModelProto) -> str:

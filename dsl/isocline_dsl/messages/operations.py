@@ -96,3 +96,12 @@ def not_emitted(span: Span | None, operation: str) -> Draft:
     known only when the model is run has no such form yet.
     """
     return Draft(span, f"`{operation}` has no form in ONNX")
+
+
+@message("E653")
+def not_in_c(span: Span | None, reason: str) -> Draft:
+    """Something of the model has no form in C: an operation nobody has written, or a size known only when it runs.
+
+    The arrays of generated C have their sizes when it is compiled, and each sample is computed by itself.
+    """
+    return Draft(span, f"the model has no form in C: {reason}")

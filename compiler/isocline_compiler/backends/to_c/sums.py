@@ -1,0 +1,200 @@
+"""Contractions as text: many results of one sample side by side, partial sums of few, rows of lanes of a block."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from itertools import product
+from math import prod
+
+from isocline_compiler.backends.to_c.kernels import Access, Contraction, Operand
+from isocline_compiler.backends.to_c.printing import Printer
+
+CHUNK = 32
+"""Results of one sample that are summed side by side."""
+PARTIAL = 16
+"""Partial sums of one result of one sample."""
+ROWS = 4
+"""Results of a block that share what they read."""
+_COMBINE = {
+    "sum": "{0} += {1};", "prod": "{0} *= {1};",
+    "max": "{0} = ({1} > {0} || {1} != {1}) ? {1} : {0};", "min": "{0} = ({1} < {0} || {1} != {1}) ? {1} : {0};",
+}  # fmt: skip
+_START = {"sum": 0.0, "prod": 1.0, "max": float("-inf"), "min": float("inf")}
+
+
+def print_contraction(out: Printer, kernel: Contraction) -> None:
+    """The loops of one contraction, in the form that suits its sizes."""
+    lanes = out.width(kernel.targets[0])
+    if lanes > 1:
+        _in_lanes(out, kernel)
+    elif kernel.targets[0].scalar:
+        _partial_sums(out, kernel)
+    else:
+        _side_by_side(out, kernel)
+
+
+def _combined(kernel: Contraction, target: str, factors: Sequence[str]) -> str:
+    return _COMBINE[kernel.combine].replace("{0}", target).replace("{1}", " * ".join(factors))
+
+
+def _finished(out: Printer, kernel: Contraction, total: str, bias: str | None) -> str:
+    text = total
+    if kernel.scale != 1:
+        text = f"{text} * {out.types.literal(kernel.scale, kernel.targets[0].kind)}"
+    return f"{text} + {bias}" if bias is not None else text
+
+
+def _bias(out: Printer, kernel: Contraction, number: int, counters: Sequence[str]) -> str | None:
+    if kernel.bias is None:
+        return None
+    item: Operand = kernel.bias[number] if isinstance(kernel.bias, tuple) else kernel.bias
+    return out.read(item, counters)
+
+
+# ---------------------------------------------------------------------------------------------------- one sample
+
+
+def _partial_sums(out: Printer, kernel: Contraction) -> None:
+    """Few results: each in partial sums over the innermost loop, which is then one instruction at a time."""
+    type_ = out.types.name(kernel.targets[0].kind)
+    last = kernel.over[-1] if kernel.over else 1
+    width = next((w for w in (PARTIAL, 8, 4) if last >= w), 1) if kernel.combine == "sum" else 1
+    start = out.types.literal(_START[kernel.combine], kernel.targets[0].kind)
+    entries = list(product(*map(range, kernel.out)))
+    names = [target.name for target in kernel.targets]
+    for name in names:
+        out.line(f"{type_} {name};")
+    with out.block(""):
+        for name in names:
+            zeros = ", ".join([start] * width)
+            out.line(f"{type_} s_{name}[{width}] = {{{zeros}}};")
+        with out.loops(kernel.over[:-1], "k") as outer:
+            count = last - last % width
+            chunks, places = f"for (int k = 0; k < {count}; k += {width})", f"for (int q = 0; q < {width}; ++q)"
+            with out.block(chunks), out.block(places):
+                _terms(out, kernel, entries, names, (*outer, "(k + q)"), "q")
+            if last % width:
+                with out.block(f"for (int k = {count}; k < {last}; ++k)"):
+                    _terms(out, kernel, entries, names, (*outer, "k"), "0")
+        for number, name in enumerate(names):
+            total = _halved(name, width)
+            out.line(f"{name} = {_finished(out, kernel, total, _bias(out, kernel, number, ()))};")
+
+
+def _terms(
+    out: Printer, kernel: Contraction, entries: Sequence[tuple[int, ...]], names: Sequence[str],
+    over: tuple[str, ...], place: str,
+) -> None:  # fmt: skip
+    over = over if kernel.over else ()
+    for entry, name in zip(entries, names, strict=True):
+        counters = (*map(str, entry), *over)
+        factors = [_fixed(out, item, counters, len(entry)) for item in kernel.factors]
+        out.line(_combined(kernel, f"s_{name}[{place}]", factors))
+
+
+def _fixed(out: Printer, item: Access, counters: Sequence[str], known: int) -> str:
+    """An entry whose first counters are numbers."""
+    base = item.base + sum(int(c) * s for c, s in zip(counters[:known], item.strides[:known], strict=True))
+    return out.read(Access(item.buffer, base, item.strides[known:]), counters[known:])
+
+
+def _halved(name: str, width: int) -> str:
+    """The sum of the partial sums, in pairs."""
+    terms = [f"s_{name}[{i}]" for i in range(width)]
+    while len(terms) > 1:
+        half = len(terms) // 2
+        terms = [f"({a} + {b})" for a, b in zip(terms[:half], terms[half:], strict=True)]
+    return terms[0]
+
+
+def _side_by_side(out: Printer, kernel: Contraction) -> None:
+    """Many results: a chunk of them along the last axis at a time, in sums that stay in registers."""
+    kind = kernel.targets[0].kind
+    type_ = out.types.name(kind)
+    start = out.types.literal(_START[kernel.combine], kind)
+    axes = len(kernel.out)
+    last = kernel.out[-1] if axes else 1
+    target = kernel.targets[0]
+    with out.loops(kernel.out[:-1]) as outer:
+        first = 0
+        for width, count in _chunks(last, CHUNK):
+            end = first + width * count
+            with out.block(f"for (int j = {first}; j < {end}; j += {width})"):
+                out.line(f"{type_} s[{width}];")
+                out.line(f"for (int q = 0; q < {width}; ++q) {{ s[q] = {start}; }}")
+                here = (*outer, "(j + q)")[-axes:] if axes else ()
+                with out.loops(kernel.over, "k") as over:
+                    factors = [out.read(item, (*here, *over)) for item in kernel.factors]
+                    out.line(f"for (int q = 0; q < {width}; ++q) {{ {_combined(kernel, 's[q]', factors)} }}")
+                place = _row(kernel.out, here)
+                value = _finished(out, kernel, "s[q]", _bias(out, kernel, 0, here))
+                out.line(f"for (int q = 0; q < {width}; ++q) {{ {target.name}[{place}] = {value}; }}")
+            first = end
+
+
+def _chunks(size: int, width: int) -> list[tuple[int, int]]:
+    """(width, how many): full chunks, then the rest."""
+    found = [(width, size // width)] if size >= width else []
+    return [*found, (size % width, 1)] if size % width else found
+
+
+def _row(sizes: Sequence[int], counters: Sequence[str]) -> str:
+    terms = []
+    for axis, counter in enumerate(counters):
+        step = prod(sizes[axis + 1 :])
+        if counter != "0":
+            terms.append(counter if step == 1 else f"{counter} * {step}")
+    return " + ".join(terms) or "0"
+
+
+# ---------------------------------------------------------------------------------------------------- a block
+
+
+def _in_lanes(out: Printer, kernel: Contraction) -> None:
+    """A few results at a time, each a sum for every lane."""
+    if kernel.targets[0].scalar:
+        entries = list(product(*map(range, kernel.out)))
+        for i in range(0, len(entries), 2 * ROWS):
+            _few_in_lanes(out, kernel, entries[i : i + 2 * ROWS], i)
+        return
+    axes = len(kernel.out)
+    last = kernel.out[-1] if axes else 1
+    with out.loops(kernel.out[:-1]) as outer:
+        first = 0
+        for width, count in _chunks(last, ROWS):
+            end = first + width * count
+            with out.block(f"for (int j = {first}; j < {end}; j += {width})"):
+                rows = [(*outer, f"(j + {q})" if q else "j")[-axes:] if axes else () for q in range(width)]
+                _rows(
+                    out,
+                    kernel,
+                    rows,
+                    [f"{kernel.targets[0].name}[({_row(kernel.out, r)}) * {out.lanes} + l]" for r in rows],
+                )
+            first = end
+
+
+def _few_in_lanes(out: Printer, kernel: Contraction, entries: Sequence[tuple[int, ...]], first: int) -> None:
+    with out.block(""):
+        rows = [tuple(map(str, entry)) for entry in entries]
+        targets = [f"{kernel.targets[first + i].name}[l]" for i in range(len(entries))]
+        _rows(out, kernel, rows, targets, first)
+
+
+def _rows(
+    out: Printer, kernel: Contraction, rows: Sequence[tuple[str, ...]], targets: Sequence[str], first: int = 0
+) -> None:
+    kind = kernel.targets[0].kind
+    type_, start = out.types.name(kind), out.types.literal(_START[kernel.combine], kind)
+    sums = [f"s{q}" for q in range(len(rows))]
+    out.line(f"{type_} {', '.join(f'{name}[{out.lanes}]' for name in sums)};")
+    with out.lane(True):
+        out.line(" ".join(f"{name}[l] = {start};" for name in sums))
+    with out.loops(kernel.over, "k") as over, out.lane(True):
+        for row, name in zip(rows, sums, strict=True):
+            factors = [out.read(item, (*row, *over)) for item in kernel.factors]
+            out.line(_combined(kernel, f"{name}[l]", factors))
+    with out.lane(True):
+        for number, (row, name, target) in enumerate(zip(rows, sums, targets, strict=True)):
+            bias = _bias(out, kernel, first + number, row if not isinstance(kernel.bias, tuple) else ())
+            out.line(f"{target} = {_finished(out, kernel, f'{name}[l]', bias)};")
