@@ -268,10 +268,8 @@ class Proving:
         """Errors that are known for certain, where a differential equation is open."""
         if not evaluator.open:
             return Posterior({}, {}, 0, "the scheme is the model's own")
-        if any(delays_of(solve) for solve in evaluator.open):
+        if any(delays_of(solve) or has_order(solve.spec) for solve in evaluator.open):
             return Posterior({}, {}, 0, "the equations read their past")
-        if any(has_order(solve.spec) for solve in evaluator.open):
-            return Posterior({}, {}, 0, "the equations are of fractional order")
         return posterior(evaluator)
 
     def _second_walk(self, evaluator: Evaluator, exact: Mapping[str, Array]) -> dict[str, float]:

@@ -95,8 +95,7 @@ class Op:
     `enclose(precision, *xs, **attrs)` gives the interval of the result from those of the arguments, with one sample in
     place of the batch (`graph/interval.py`); without it nothing is known of the result.
     `slopes(**attrs)`, of a function of one number, are the least and the largest slope it has anywhere.
-    `price`, or `price(node)`, is the nanoseconds of one core that an entry of the result takes.
-    `c` is its form in C (`graph/c_form.py`).
+    `price`, or `price(node)`, is the nanoseconds of one core that an entry takes. `c` is the form in C (`c_form.py`).
     """
 
     name: str
@@ -126,8 +125,7 @@ class Op:
 
 
 OPERATORS: dict[str, Op] = {}
-"""What is behind `a + b`, by name: operators read like the equation, and the op table, which stands above the graph,
-enters them."""
+"""What is behind `a + b`, by name: the op table, which stands above the graph, enters them."""
 
 
 class Node:

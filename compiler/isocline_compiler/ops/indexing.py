@@ -132,8 +132,7 @@ SLICE = Op(
         Example((real("batch", 5),), {"axis": -1, "start": None, "stop": None, "step": -2}),
         Example((real(5),), {"axis": 0, "start": -2, "stop": None}),
     ),
-    moves=True,
-    enclose=each_end(_torch_slice), c=Moves(),
+    moves=True, enclose=each_end(_torch_slice), c=Moves(),
 )  # fmt: skip
 
 
@@ -168,8 +167,7 @@ SELECT = Op(
         Example((real("batch", "T", 2),), {"axis": 1, "index": -1}),
         Example((real(3),), {"axis": 0, "index": 0}),
     ),
-    moves=True,
-    enclose=each_end(lambda torch, x, axis, index: x.select(axis, index)), c=Moves(),
+    moves=True, enclose=each_end(lambda torch, x, axis, index: x.select(axis, index)), c=Moves(),
 )  # fmt: skip
 
 

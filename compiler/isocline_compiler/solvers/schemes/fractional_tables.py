@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -93,9 +94,9 @@ class Remembers(Scheme):
         """An equation of order one half whose solution is smooth."""
         return (SMOOTH,)
 
+    @abstractmethod
     def weights_of(self, order: Order) -> Mapping[str, Weights]:
         """The weights of one order by name: a row for all steps where they are even, else one for each step."""
-        raise NotImplementedError
 
     def tabled(self, solve: Solve) -> Solve:
         """With the weights of each step as rows, where steps differ."""
