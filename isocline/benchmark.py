@@ -10,6 +10,7 @@ from pathlib import Path
 
 from isocline_runtime import Latency, Session, load, measure_latency
 from isocline_runtime.manifest import MODEL_FILE
+from isocline_runtime.native.opening import Engine
 
 
 @dataclass(frozen=True)
@@ -37,12 +38,13 @@ def bench(
     providers: str | Sequence[str] = ("cpu",),
     threads: int = 1,
     sizes: Mapping[str, int] | None = None,
+    engine: Engine = "onnxruntime",
 ) -> Benchmark:
     """Load an artifact and time it on random inputs inside their bounds.
 
-    `sizes` gives numbers to named sizes. Raises what `isocline.load` and `Session.run` raise.
+    `sizes` gives numbers to named sizes; `engine` is that of `load`. Raises what `load` and `Session.run` raise.
     """
-    session = load(path, providers, threads)
+    session = load(path, providers, threads, engine=engine)
     latency = measure_latency(session, batch, repeats, sizes=sizes)
     facts = session.providers[0], threads, session.facts.nodes, _model_bytes(session)
     noises = tuple(f"{info.name}: {info}" for info in session.noises)

@@ -21,6 +21,7 @@ def certificate_lines(certificate: Facts) -> list[str]:
         *_errors(certificate),
         *stochastic_lines(certificate),
         ("parity", _parity(certificate)),
+        *_native(certificate),
         *_stream(certificate.get("stream")),
         *_posterior(certificate["posterior"]),
         ("finite", _finite(certificate["finite"])),
@@ -72,6 +73,14 @@ def _order(item: Facts) -> str:
 def _parity(certificate: Facts) -> str:
     bound = _number(certificate["parity_bound"])
     return f"{_spreads(certificate['parity'])}  ({certificate['dtype']} against the float64 model, bound {bound})"
+
+
+def _native(certificate: Facts) -> Iterator[tuple[str, str]]:
+    """What rounding does to the model in C, and what a call of it takes."""
+    native = certificate.get("native")
+    if native is not None:
+        time = f"{native['latency']['p50_us']:.0f} µs, batch {native['latency']['batch']}"
+        yield "native", f"{_spreads(native['parity'])}  (the C against the float64 model; {native['compiler']}; {time})"
 
 
 def _stream(stream: Facts | None) -> Iterator[tuple[str, str]]:

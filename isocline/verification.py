@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from isocline.slopes import derivative_error, measured_slopes
 from isocline_runtime import Session, load, measure_latency
@@ -17,11 +16,10 @@ from isocline_runtime.artifact import Trust, read_listed
 from isocline_runtime.manifest import MODEL_FILE, SAMPLES_FILE, Manifest
 from isocline_runtime.messages_run import no_certificate
 from isocline_runtime.named_arrays import read_npz
+from isocline_runtime.parts import Array, Arrays, in_parts, kept, largest_error, part_of
 from isocline_runtime.replay import replayed
 from isocline_runtime.stream import run_plainly
 
-Array = NDArray[Any]
-Arrays = Mapping[str, Array]
 SLACK = 1.1
 """How much larger than stated an error may be found here: other processors round otherwise."""
 COMPLETE = 1e-3
@@ -92,13 +90,14 @@ def verify(path: str | Path, *, trust: Trust = None) -> Verification:
         raise no_certificate(session.name, SAMPLES_FILE)
     content = read_listed(session.path, SAMPLES_FILE, manifest.files[SAMPLES_FILE])
     stored = read_npz(session.path / SAMPLES_FILE, content)
-    inputs = _of("input", stored)
+    inputs = kept("input", stored)
     claims = (
         *_facts(session, manifest, certificate),
         *_errors(certificate, run_in_parts(session, inputs, stored.get("rows")), stored),
         *_steps(session, certificate, inputs, stored.get("rows")),
         *_explanations(session, certificate, inputs),
         *_latency(session, certificate, inputs),
+        *_in_c(path, certificate, inputs, stored, trust),
     )
     return Verification(session.name, claims, (*(OF_PATHS if session.noises else ()), *NOT_HERE))
 
@@ -108,25 +107,11 @@ def run_in_parts(session: Session, inputs: Arrays, rows: Array | None = None) ->
 
     The noise is that of the seed 0, of these rows or of rows counted from 0.
     """
-    size = session.batch
-    count = max((len(array) for array in inputs.values()), default=1 if rows is None else len(rows))
-    numbers = np.arange(count) if rows is None else rows
-    if size is None or not (inputs or session.noises):
-        return session.run(inputs, rows=rows)
-    parts = []
-    for start in range(0, count, size):
-        mine = np.resize(numbers[start : start + size], size) if session.noises else None
-        parts.append(session.run(_part(inputs, start, size), rows=mine))
-    return {name: np.concatenate([part[name] for part in parts])[:count] for name in parts[0]}
 
+    def run(given: Arrays, numbers: Array | None) -> dict[str, Array]:
+        return session.run(given, rows=numbers)
 
-def _part(arrays: Arrays, start: int, size: int) -> dict[str, Array]:
-    """So many samples from one on; the last ones are repeated where there are fewer."""
-    return {name: np.resize(a[start : start + size], (size, *a.shape[1:])) for name, a in arrays.items()}
-
-
-def _of(kind: str, stored: Arrays) -> dict[str, Array]:
-    return {name.removeprefix(f"{kind}/"): a for name, a in stored.items() if name.startswith(f"{kind}/")}
+    return in_parts(run, session.batch, inputs, rows, bool(session.noises))
 
 
 def _facts(session: Session, manifest: Manifest, certificate: Mapping[str, Any]) -> Iterator[Claim]:
@@ -142,14 +127,14 @@ def _facts(session: Session, manifest: Manifest, certificate: Mapping[str, Any])
 def _errors(certificate: Mapping[str, Any], found: Arrays, stored: Arrays) -> Iterator[Claim]:
     """The distance from what was answered at the build, from float64 on the same grid, and from the solution."""
     bound = certificate["parity_bound"]
-    for name, expected in _of("output", stored).items():
+    for name, expected in kept("output", stored).items():
         if expected.dtype.kind != "f":
             yield Claim(f"answers of {name}", "the same", _sameness(found[name], expected))
             continue
         yield Claim(f"answers of {name}", 0.0, largest_error(found[name], expected), 2 * bound)
-        parity = largest_error(found[name], _of("exact", stored)[name])
+        parity = largest_error(found[name], kept("exact", stored)[name])
         yield Claim(f"parity of {name}", _maximum(certificate["parity"], name), parity, bound)
-    for name, reference in _of("reference", stored).items():
+    for name, reference in kept("reference", stored).items():
         if name in certificate["deployed"]:
             stated = _maximum(certificate["deployed"], name)
             yield Claim(f"error of {name}", stated, largest_error(found[name], reference), SLACK * stated + bound)
@@ -161,21 +146,12 @@ def _steps(session: Session, certificate: Mapping[str, Any], inputs: Arrays, row
     if stated is None:
         return
     count = min(int(stated["samples"]), max((len(array) for array in inputs.values()), default=int(stated["samples"])))
-    some = _part(inputs, 0, count)
+    some = part_of(inputs, 0, count)
     numbers = (np.arange(count) if rows is None else np.resize(rows, count)) if session.noises else None
     whole = session.run(some, rows=numbers)
     found = replayed(session.stepper(), run_plainly, some, None, numbers)
     for name, error in stated["errors"].items():
         yield Claim(f"steps of {name}", error, largest_error(found[name], whole[name]), stated["bounds"][name])
-
-
-def largest_error(found: Array, expected: Array) -> float:
-    """As the certificate defines it: of each sample, the largest difference relative to the largest magnitude."""
-    rows = len(expected) if expected.ndim else 1
-    a, b = (np.asarray(array, np.float64).reshape(rows, -1) for array in (found, expected))
-    scale = np.abs(b).max(axis=1)
-    errors = np.abs(a - b).max(axis=1) / np.where(scale > 0, scale, 1.0)
-    return float(errors.max()) if np.isfinite(a).all() else float("inf")
 
 
 def _sameness(found: Array, expected: Array) -> str:
@@ -207,6 +183,19 @@ def _explanations(session: Session, certificate: Mapping[str, Any], inputs: Arra
         if proof["completeness"] is not None:
             stated = float(proof["completeness"])
             yield Claim(proof["result"], stated, slopes.incompleteness(proof["result"]), SLACK * stated + COMPLETE)
+
+
+def _in_c(
+    path: str | Path, certificate: Mapping[str, Any], inputs: Arrays, stored: Arrays, trust: Trust
+) -> Iterator[Claim]:
+    """The model in C, built here, where the certificate speaks of it."""
+    if certificate["native"] is None:
+        return
+    session = load(path, trust=trust, engine="native")
+    found = run_in_parts(session, inputs, stored.get("rows"))
+    for name, stated in certificate["native"]["parity"].items():
+        parity = largest_error(found[name], kept("exact", stored)[name])
+        yield Claim(f"parity of {name} in C", stated["maximum"], parity, certificate["parity_bound"])
 
 
 def _latency(session: Session, certificate: Mapping[str, Any], inputs: Arrays) -> Iterator[Claim]:

@@ -321,7 +321,7 @@ class DeploymentPlan:
     `derivatives` are "adjoint" and "forward": files of the model's own derivative beside it. `unroll` is how many steps
     the body of a loop holds, "all" for no loops, "auto" for loops where a solve is large. `samples` are the members of
     the ensemble in which noise that regularizes is kept; None where its expectation takes its place. `stream` asks for
-    the graph of one step besides.
+    the graph of one step besides, `native` for measuring the model in C; it is where that is asked.
     """
 
     solver: Called | None = None
@@ -339,6 +339,7 @@ class DeploymentPlan:
     unroll: int | Literal["auto", "all"] = "auto"
     samples: int | None = None
     stream: StreamPlan | None = None
+    native: Span | None = None
     span: Span | None = None
 
 

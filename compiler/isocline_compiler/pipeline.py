@@ -9,6 +9,7 @@ emit        ONNX, checked
 explain     the same steps and their derivatives, where the file asks for attributions
 prove       what was emitted, against the reference, float64 and the author's checks
 stream      one step as a graph of its own, where the file asks for it, run against the whole
+in C        the same graphs as C, steps as loops; built and measured where the file asks for it
 write       the files, the manifest last
 """
 
@@ -25,14 +26,16 @@ import onnx
 
 from isocline_compiler.artifact.files import REPORT_FILE, manifest_of, noises_of
 from isocline_compiler.artifact.folder import write_folder
+from isocline_compiler.artifact.native import NativeFiles
 from isocline_compiler.artifact.samples import stored_samples
 from isocline_compiler.artifact.streams import stepper_of, stream_info
 from isocline_compiler.attribution.explain import StoredSamples, explain, sizes_of
 from isocline_compiler.backends.to_onnx import to_onnx
 from isocline_compiler.certify.attribution import missed_attributions, prove_attribution
-from isocline_compiler.certify.certificate import AttributionProof, Certificate, StreamProof
+from isocline_compiler.certify.certificate import AttributionProof, Certificate, NativeProof, StreamProof
 from isocline_compiler.certify.derivatives import prove_derivative
 from isocline_compiler.certify.evaluation import Choices
+from isocline_compiler.certify.native import missed_native, native_session, prove_native
 from isocline_compiler.certify.prove import Proving
 from isocline_compiler.certify.stochastic.kept import EnsembleProving, ensemble_of
 from isocline_compiler.certify.stochastic.prove import StochasticProving
@@ -50,8 +53,10 @@ from isocline_compiler.solvers.unroll import unroll
 from isocline_compiler.solvers.unroll.forms import solves_of, with_forms
 from isocline_compiler.streaming.step import Asked, stream_graphs
 from isocline_dsl.diagnostics import Diagnostic, IsoclineError
+from isocline_dsl.messages import operations
 from isocline_runtime import Session, load
 from isocline_runtime.artifact import write_atomic
+from isocline_runtime.errors import RuntimeFault
 from isocline_runtime.manifest import (
     ATTRIBUTION_FILE,
     CERTIFICATE_FILE,
@@ -64,6 +69,7 @@ from isocline_runtime.manifest import (
     Manifest,
     StreamInfo,
 )
+from isocline_runtime.native.building import Program
 from isocline_runtime.seal import seal
 
 Progress = Callable[[str], None]
@@ -119,14 +125,18 @@ def compile_model(
     background = StoredSamples(dataset.train) if dataset else None
     explanations = explain(model, choices, weights, background, trained.covariance)
 
+    in_c = NativeFiles(model.name, plan.dtype)
     with write_folder(folder) as staging:
         write_atomic(staging / MODEL_FILE, emit(model, weights, optimised))
+        looped = optimise(unroll(optimise(bound), with_forms(bound, chosen, 1, plan.batch or 1)).graph)
+        in_c.write(staging, MODEL_FILE, looped, weights)
         session = load(staging / MODEL_FILE, allow_nonfinite=True)  # what is not finite misses its bound
         explainer: Session | None = None
         proofs: tuple[AttributionProof, ...] = ()
         if explanations is not None:
             progress(f"explaining with {len(explanations.graph.nodes())} operations")
             write_atomic(staging / ATTRIBUTION_FILE, emit(model, weights, explanations.graph))
+            in_c.write(staging, ATTRIBUTION_FILE, explanations.graph, weights)
             explainer = load(staging / ATTRIBUTION_FILE, allow_nonfinite=True)
             trial = (weights, explainer, proving.samples, progress, proving.rare)
             proofs = prove_attribution(model, explanations, *trial)
@@ -137,9 +147,10 @@ def compile_model(
             session, choices, trials, staging / MODEL_FILE, trained.parameters, proofs, optimised
         )
         require(model, proving.missed(certificate))
-        derived = tuple(differentiated(kind, proving, stepped, staging, progress) for kind in plan.derivatives)
+        derived = tuple(differentiated(kind, proving, stepped, staging, progress, in_c) for kind in plan.derivatives)
         stream, streamed = streaming(proving, choices, session, certificate, staging, progress)
-        certificate = replace(certificate, derivatives=derived, stream=streamed)
+        native = natively(proving, choices, session, certificate, staging, in_c, progress)
+        certificate = replace(certificate, derivatives=derived, stream=streamed, native=native)
 
         write_atomic(staging / CERTIFICATE_FILE, certificate.to_json().encode())
         page = report_of(
@@ -149,7 +160,7 @@ def compile_model(
         write_atomic(staging / REPORT_FILE, page.encode())
         write_atomic(staging / SAMPLES_FILE, stored_samples(proving, choices, certificate, session))
         columns = dataset.columns if dataset else {}
-        manifest = manifest_of(model, choices, staging, explanations, columns, stream)
+        manifest = manifest_of(model, choices, staging, explanations, columns, stream, in_c)
         if key is not None:
             write_atomic(staging / SIGNATURE_FILE, seal((staging / MANIFEST_FILE).read_bytes(), key))
     return Compiled(folder, manifest, json.loads(certificate.to_json()))
@@ -185,7 +196,9 @@ def emit(model: Model, weights: Mapping[str, Array], graph: Graph) -> bytes:
     return content
 
 
-def differentiated(kind: str, proving: Proving, graph: Graph, staging: Path, progress: Progress) -> AttributionProof:
+def differentiated(
+    kind: str, proving: Proving, graph: Graph, staging: Path, progress: Progress, in_c: NativeFiles
+) -> AttributionProof:
     """Write `adj_model.onnx` or `fwd_model.onnx`, run it and measure what it answers. Raises IsoclineError."""
     model = proving.model
     prefix, derive = SEEDED[kind]
@@ -197,6 +210,7 @@ def differentiated(kind: str, proving: Proving, graph: Graph, staging: Path, pro
         raise IsoclineError([fault.make(model.deployment.span)], model.source) from None
     file = staging / f"{prefix}{MODEL_FILE}"
     write_atomic(file, emit(model, proving.weights, derived))
+    in_c.write(staging, file.name, derived, proving.weights)
     proof = prove_derivative(model, kind, graph, load(file, allow_nonfinite=True), proving.samples)
     require(model, missed_attributions(model, (proof,)))
     return proof
@@ -219,6 +233,27 @@ def streaming(
     proof = prove_stream(proving, session, stepper, certificate, graphs.known)
     require(model, missed_steps(model, proof))
     return info, proof
+
+
+def natively(
+    proving: Proving, choices: Choices, session: Session, certificate: Certificate, staging: Path, in_c: NativeFiles,
+    progress: Progress,
+) -> NativeProof | None:  # fmt: skip
+    """Build the model in C and measure it, where the file asks for that. Raises IsoclineError."""
+    model, asked = proving.model, proving.model.deployment.native
+    if asked is None:
+        return None
+    if MODEL_FILE in in_c.refused:
+        raise IsoclineError([operations.not_in_c(asked, in_c.refused[MODEL_FILE])], model.source)
+    progress("building the model in C")
+    info = in_c.written[MODEL_FILE]
+    program = Program(info, *((staging / name).read_bytes() for name in (info.source, info.header)))
+    try:
+        proof = prove_native(proving, choices, native_session(session, program))
+    except RuntimeFault as fault:
+        raise IsoclineError([operations.native_not_measured(asked, fault.message)], model.source) from None
+    require(model, missed_native(model, proof, certificate))
+    return proof
 
 
 def require(model: Model, missed: list[Diagnostic]) -> None:

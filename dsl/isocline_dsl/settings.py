@@ -39,6 +39,7 @@ SETTINGS = MappingProxyType(
                 "solver",
                 "check",
                 "stream",
+                "native",
                 "opset",
                 "dtype",
                 "batch",
@@ -52,7 +53,7 @@ SETTINGS = MappingProxyType(
         ),
     }
 )
-_ALONE = frozenset({"stream"})
+_ALONE = frozenset({"stream", "native"})
 _SEVERAL = frozenset({"check"})
 PROVED_ALONE = frozenset({"contracting", "stable"})
 """What `check` proves, and compares with nothing."""

@@ -30,6 +30,20 @@ ON_CPU: list[str] = ["cpu"]
 Threads = Annotated[int, typer.Option("--threads", min=1, help="Threads of onnxruntime.")]
 
 
+class EngineName(StrEnum):
+    """What runs a model."""
+
+    onnxruntime = "onnxruntime"
+    native = "native"
+    auto = "auto"
+
+
+EngineOption = Annotated[
+    EngineName,
+    typer.Option("--engine", help="`native` builds the artifact's C here and runs that; `auto` where it was before."),
+]
+
+
 class Stage(StrEnum):
     """How far a file is taken before it is shown."""
 
@@ -59,12 +73,16 @@ def run(
     rows: RowNumbers = None,
     noise: NoiseFile = None,
     saved: SavedNoise = None,
+    engine: EngineOption = EngineName.onnxruntime,
 ) -> None:
     """Run an artifact on the samples of a file."""
     from isocline_runtime import read_inputs, write_outputs
     from isocline_runtime.limits import TIME_LIMIT
 
-    session = isocline.load(artifact, providers, threads, seconds=TIME_LIMIT if seconds is None else seconds)
+    limit = TIME_LIMIT if seconds is None else seconds
+    session = isocline.load(artifact, _places(providers), threads, seconds=limit, engine=engine.value)
+    if engine is EngineName.auto:
+        tell(f"engine: {session.engine} ({session.engine_reason})\n")
     inputs = read_inputs(given, session.inputs) if given is not None else {}
     for note in strangers(inputs, session.inputs):
         tell(f"{note}\n")
@@ -77,6 +95,11 @@ def run(
         write_outputs(out, outputs, session.outputs)
     else:
         print(json.dumps({name: value.tolist() for name, value in outputs.items()}))
+
+
+def _places(providers: list[str]) -> str | list[str]:
+    """One provider is its name."""
+    return providers[0] if len(providers) == 1 else providers
 
 
 def strangers(inputs: Mapping[str, Any], ports: Sequence[Port]) -> Iterator[str]:
@@ -128,10 +151,13 @@ def bench(
     repeats: Annotated[int, typer.Option("--repeats", min=1, help="Runs that are timed.")] = 200,
     providers: Providers = ON_CPU,
     threads: Threads = 1,
+    engine: EngineOption = EngineName.onnxruntime,
     as_json: AsJson = False,
 ) -> None:
     """Latency, throughput, load time and number of nodes, here."""
-    result = isocline.bench(artifact, batch=batch, repeats=repeats, providers=providers, threads=threads)
+    result = isocline.bench(
+        artifact, batch=batch, repeats=repeats, providers=_places(providers), threads=threads, engine=engine.value
+    )
     facts: dict[str, Any] = asdict(result)
     facts |= facts.pop("latency")
     if not result.noises:

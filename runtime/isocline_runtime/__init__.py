@@ -18,12 +18,12 @@ if TYPE_CHECKING:
     from isocline_runtime.errors import ProviderError as ProviderError
     from isocline_runtime.errors import RunError as RunError
     from isocline_runtime.errors import RuntimeFault as RuntimeFault
+    from isocline_runtime.loading import load as load
     from isocline_runtime.manifest import Manifest as Manifest
     from isocline_runtime.manifest import NoiseInfo as NoiseInfo
     from isocline_runtime.manifest import Port as Port
     from isocline_runtime.messages import CATALOGUE as CATALOGUE
     from isocline_runtime.session import Session as Session
-    from isocline_runtime.session import load as load
     from isocline_runtime.stream import Stream as Stream
     from isocline_runtime.tables import read_inputs as read_inputs
     from isocline_runtime.tables import write_outputs as write_outputs
@@ -34,7 +34,8 @@ HOMES = {
     "errors": ("ArtifactError", "InputError", "ProviderError", "RunError", "RuntimeFault"),
     "manifest": ("Manifest", "NoiseInfo", "Port"),
     "messages": ("CATALOGUE",),
-    "session": ("Session", "load"),
+    "loading": ("load",),
+    "session": ("Session",),
     "stream": ("Stream",),
     "tables": ("read_inputs", "write_outputs"),
 }

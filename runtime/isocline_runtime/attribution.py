@@ -14,6 +14,7 @@ from isocline_runtime.feeds import Feed, prepare_feed
 from isocline_runtime.limits import Limits
 from isocline_runtime.manifest import ATTRIBUTION_FILE, AttributionInfo, ExplainedOutput, Port
 from isocline_runtime.model_facts import check_operations, inspect_model
+from isocline_runtime.native.opening import open_native
 from isocline_runtime.provider import open_session
 from isocline_runtime.signature import check_signature, read_ports
 
@@ -23,9 +24,9 @@ DEFAULT_INDEX = -1
 
 
 class Attributor:
-    """`attribute.onnx` of an artifact, ready to run. Raises RunError E782 when the artifact has none."""
+    """`attribute.onnx` of an artifact, ready to run; in C where the session is. Raises RunError E782 without one."""
 
-    def __init__(self, artifact: Artifact, providers: tuple[str, ...], limits: Limits) -> None:
+    def __init__(self, artifact: Artifact, providers: tuple[str, ...], limits: Limits, native: bool = False) -> None:
         info = artifact.manifest.attribution if artifact.manifest else None
         if artifact.manifest is None or info is None:
             raise messages_run.no_attribution(artifact.name)
@@ -34,7 +35,11 @@ class Attributor:
         check_operations(inspect_model(content, file, limits.node_limit), artifact.manifest, file, limits)
         self.info: AttributionInfo = info
         self._noises = frozenset(noise.name for noise in artifact.manifest.noises)
-        self.backend: Any = open_session(content, file, providers, limits.threads, limits.memory)
+        self.backend: Any
+        if native and any(item.model == ATTRIBUTION_FILE for item in artifact.manifest.native):
+            self.backend = open_native(artifact, ATTRIBUTION_FILE, info.outputs, limits.threads).model
+            return
+        self.backend = open_session(content, file, providers, limits.threads, limits.memory)
         check_signature(file, read_ports(self.backend.get_inputs(), file), info.inputs)
         check_signature(file, read_ports(self.backend.get_outputs(), file), info.outputs)
 

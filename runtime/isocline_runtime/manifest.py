@@ -7,16 +7,17 @@ machine), so the same input compiles to the same bytes.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable
-from dataclasses import asdict, dataclass
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict, dataclass, field
 from typing import Any, Literal, TypeAlias
 
+from isocline_runtime.native_info import NativeInfo as NativeInfo
 from isocline_runtime.port import BATCH as BATCH
 from isocline_runtime.port import Port as Port
 from isocline_runtime.port import require
 from isocline_runtime.stream_info import StreamInfo as StreamInfo
 
-FORMAT_VERSION = 3
+FORMAT_VERSION = 4
 MANIFEST_FILE = "manifest.json"
 MODEL_FILE = "model.onnx"
 CERTIFICATE_FILE = "certificate.json"
@@ -28,6 +29,7 @@ ARTIFACT_FILES = frozenset(
     [
         MANIFEST_FILE, MODEL_FILE, CERTIFICATE_FILE, ATTRIBUTION_FILE, SAMPLES_FILE, SIGNATURE_FILE,
         "report.html", f"adj_{MODEL_FILE}", f"fwd_{MODEL_FILE}", STEP_FILE, START_FILE,
+        *(f"{name}.{kind}" for name in ("model", "attribute", "adj_model", "fwd_model") for kind in "ch"),
     ]
 )  # fmt: skip
 """Every name that a file of an artifact may have."""
@@ -203,7 +205,8 @@ class Manifest:
 
     `inputs` are the user's; `noises` are those that the runtime draws, and stand behind them in the model.
     `source_sha256` is that of the `.dyn` text; `attribution` says what `attribute.onnx` holds, where there is one, and
-    `stream` what `step.onnx` and `start.onnx` hold.
+    `stream` what `step.onnx` and `start.onnx` hold. `native` are the files that are there in C too,
+    `not_native` says of others why they are not.
     """
 
     name: str
@@ -219,6 +222,8 @@ class Manifest:
     noises: tuple[NoiseInfo, ...] = ()
     attribution: AttributionInfo | None = None
     stream: StreamInfo | None = None
+    native: tuple[NativeInfo, ...] = ()
+    not_native: Mapping[str, str] = field(default_factory=dict)
     format_version: int = FORMAT_VERSION
 
     def __post_init__(self) -> None:
@@ -238,6 +243,9 @@ class Manifest:
             (STEP_FILE in self.files) == (START_FILE in self.files) == (self.stream is not None),
             f"{STEP_FILE} and {START_FILE} are described",
         )
+        for item in self.native:
+            listed = {item.model, item.source, item.header} <= self.files.keys()
+            require(listed, f"files must list {item.model}, {item.source} and {item.header}")
         explained = {port.name: port for port in self.attribution.inputs} if self.attribution else {}
         for noise in self.noises:
             also = explained.get(noise.name)

@@ -27,6 +27,7 @@ from isocline_runtime.manifest import (
     Port,
     SolveInfo,
 )
+from isocline_runtime.native_info import NativeArray, NativeInfo
 from isocline_runtime.stream_info import StatePair, StreamInfo, StreamOutput, StreamSequence
 
 
@@ -216,6 +217,14 @@ _stream = _record(
         "whole": _many(_text), "steps": _optional(_integer), "behind": _integer, "per": _integer,
     },
 )  # fmt: skip
+_native_array = _record(NativeArray, {"name": _text, "dtype": _text, "count": _integer, "batched": _truth})
+_native = _record(
+    NativeInfo,
+    {
+        "model": _text, "name": _text, "source": _text, "header": _text, "inputs": _many(_native_array),
+        "outputs": _many(_native_array), "workspace": _integer, "stack": _integer, "contracted": _truth,
+    },
+)  # fmt: skip
 _noise_record = _record(
     NoiseInfo,
     {
@@ -291,5 +300,7 @@ _manifest = _record(
         "noises": _many(_noise),
         "attribution": _optional(_attribution),
         "stream": _optional(_stream),
+        "native": _many(_native),
+        "not_native": _by_name(_text),
     },
 )

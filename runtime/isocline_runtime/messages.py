@@ -10,6 +10,7 @@ from types import MappingProxyType
 
 from isocline_runtime import messages_artifact as artifact
 from isocline_runtime import messages_input as given
+from isocline_runtime import messages_native as native
 from isocline_runtime import messages_run as run
 from isocline_runtime import messages_stream as stream
 from isocline_runtime import messages_table as table
@@ -69,6 +70,12 @@ CATALOGUE: Mapping[str, Callable[..., RuntimeFault]] = MappingProxyType(
         "E757": table.no_rows,
         "E758": table.rows_differ,
         "E759": table.repeated_column,
+        "E760": native.no_native,
+        "E761": native.no_compiler,
+        "E762": native.not_built,
+        "E763": native.answers_differ,
+        "E764": native.unknown_engine,
+        "E765": native.only_on_cpu,
         "E770": run.no_onnxruntime,
         "E771": run.unknown_provider,
         "E772": run.provider_fell_back,

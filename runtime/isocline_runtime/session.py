@@ -1,106 +1,35 @@
-"""A loaded model: numpy in, numpy out, by name."""
+"""A loaded model: numpy in, numpy out, by name; `loading.load` makes it."""
 
 from __future__ import annotations
 
 import os
 import re
-import time
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import Any, TypeAlias
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from isocline_runtime import messages_artifact, messages_input, messages_run
-from isocline_runtime.artifact import Artifact, Trust, read_artifact
+from isocline_runtime import messages_input, messages_run
+from isocline_runtime.artifact import Artifact
 from isocline_runtime.attribution import Attributor, Index
 from isocline_runtime.errors import RunError
 from isocline_runtime.feeds import Feed, find_nonfinite, left_out, prepare_feed
 from isocline_runtime.frames import named_inputs
-from isocline_runtime.limits import (
-    NODE_LIMIT,
-    OPERATION_LIMIT,
-    SIZE_LIMIT,
-    TIME_LIMIT,
-    WATCHDOG,
-    Limits,
-    memory_limit,
-)
-from isocline_runtime.manifest import MANIFEST_FILE, Manifest, NoiseInfo, Port
-from isocline_runtime.model_facts import ModelFacts, check_operations, inspect_model
+from isocline_runtime.limits import WATCHDOG, Limits, memory_limit
+from isocline_runtime.manifest import Manifest, NoiseInfo, Port
+from isocline_runtime.model_facts import ModelFacts
 from isocline_runtime.narrowed import bound_of, measured_of, moved_most
+from isocline_runtime.native.calling import ENGINE, Ending, NativeModel
+from isocline_runtime.native.opening import Asking
 from isocline_runtime.noises import Asked, Noises, Rows, check_seed, is_one
-from isocline_runtime.provider import CPU, failing_node, open_session, plain_reason, run_options
-from isocline_runtime.signature import check_signature, read_ports
+from isocline_runtime.provider import CPU, failing_node, plain_reason, run_options
 from isocline_runtime.stream import Stepper, Stream
 
 SHOWN = 6
 """Ports that the text of a session lists."""
 Inputs: TypeAlias = Any
 """A mapping of arrays by name, a data frame of any library, an Arrow table, or None."""
-
-
-def load(
-    path: str | os.PathLike[str],
-    providers: str | Sequence[str] = (CPU,),
-    threads: int = 1,
-    *,
-    limit: int = SIZE_LIMIT,
-    node_limit: int = NODE_LIMIT,
-    operation_limit: int = OPERATION_LIMIT,
-    seconds: float | None = TIME_LIMIT,
-    memory: int | None = None,
-    allow_nonfinite: bool = False,
-    trust: Trust = None,
-) -> Session:
-    """Load an artifact's folder, or one `.onnx` file, for running.
-
-    Every file is checked against the manifest and the model is inspected before onnxruntime reads it.
-    The model runs on the first of `providers` ("cpu" and "cuda" will do) or not at all.
-
-    A model that is loaded cannot take its host down: no file is larger than `limit` bytes, no graph has more nodes than
-    `node_limit`, no run takes more operations than `operation_limit` (the steps of loops counted), more than `seconds`
-    (None: no end) or more than `memory` bytes for its values (None: three quarters of the machine's). With `trust`, a
-    public key, only what was signed with it is loaded. Raises ArtifactError and ProviderError.
-    """
-    start = time.perf_counter()
-    artifact = read_artifact(path, limit, trust)
-    limits = Limits(threads, limit, node_limit, operation_limit, seconds, memory, allow_nonfinite)
-    facts = inspect_model(artifact.model, artifact.model_file, node_limit)
-    check_operations(facts, artifact.manifest, artifact.model_file, limits)
-    backend = open_session(artifact.model, artifact.model_file, providers, threads, memory)
-    inputs = read_ports(backend.get_inputs(), artifact.model_file)
-    outputs = read_ports(backend.get_outputs(), artifact.model_file)
-    noises = Noises(artifact.name, (), ())
-    if artifact.manifest is not None:
-        noises = _noises(artifact, inputs)
-        check_signature(artifact.model_file, inputs, (*artifact.manifest.inputs, *noises.ports))
-        check_signature(artifact.model_file, outputs, artifact.manifest.outputs)
-        inputs, outputs = artifact.manifest.inputs, artifact.manifest.outputs
-    session = Session(artifact, facts, backend, inputs, outputs, limits, providers, noises)
-    session.load_ms = 1e3 * (time.perf_counter() - start)
-    return session
-
-
-def _noises(artifact: Artifact, inputs: tuple[Port, ...]) -> Noises:
-    """The noises of the manifest, of the batch that the model has: a number where it was compiled for one."""
-    infos = artifact.manifest.noises if artifact.manifest is not None else ()
-    found = {port.name: port.shape[:1] for port in inputs}
-    fixed = [size for info in infos for size in found.get(info.name, ()) if isinstance(size, int)]
-    return Noises(artifact.name, infos, tuple(info.port(*fixed[:1]) for info in infos))
-
-
-def _load_again(path: Path, providers: str | Sequence[str], limits: Limits, manifest: Manifest | None) -> Session:
-    """What a copy of a session is made of. Raises E708 when the folder holds another artifact by now."""
-    session = load(
-        path, providers, limits.threads, limit=limits.limit, node_limit=limits.node_limit,
-        operation_limit=limits.operation_limit, seconds=limits.seconds, memory=limits.memory,
-        allow_nonfinite=limits.allow_nonfinite,
-    )  # fmt: skip
-    if session.manifest != manifest:
-        raise messages_artifact.altered_file(path, MANIFEST_FILE, "content", "another", "what it was")
-    return session
 
 
 def _listed(ports: Sequence[Port]) -> str:
@@ -114,7 +43,7 @@ class Session:
 
     `inputs` and `outputs` are its ports, `noises` the inputs that are drawn from a seed; `manifest` and `certificate`
     are None for a bare `.onnx` file, whose noises are inputs as others; `facts` is what was read of the model,
-    `load_ms` how long loading took in milliseconds.
+    `load_ms` how long loading took in milliseconds, `engine` what runs it, and `engine_reason` why that.
     """
 
     load_ms = 0.0
@@ -127,7 +56,7 @@ class Session:
         inputs: tuple[Port, ...],
         outputs: tuple[Port, ...],
         limits: Limits,
-        asked: str | Sequence[str] = (CPU,),
+        asking: Asking,
         noises: Noises | None = None,
     ) -> None:
         self.name = artifact.name
@@ -141,7 +70,9 @@ class Session:
         self._noises = noises or Noises(artifact.name, (), ())
         self.noises: tuple[NoiseInfo, ...] = self._noises.infos
         self._limits = limits
-        self._asked = asked
+        self.engine: str = ENGINE if ENGINE in self.providers else "onnxruntime"
+        self.engine_reason = asking.reason
+        self._asking = asking
         self._backend = backend
         # The bytes are in the backend; the place stays where it was when the process changes its folder.
         self._artifact = Artifact(artifact.path.absolute(), b"", artifact.manifest)
@@ -281,8 +212,13 @@ class Session:
         """`attribute.onnx`, opened on first use. Raises E782 when the artifact has none, ArtifactError."""
         if self._attributor is None:
             limits = self._limits
-            self._attributor = Attributor(self._artifact, self.providers, limits)
+            self._attributor = Attributor(self._artifact, self._onnx_providers, limits, self.engine == ENGINE)
         return self._attributor
+
+    @property
+    def _onnx_providers(self) -> tuple[str, ...]:
+        """Where the files of the artifact that are not native run."""
+        return (CPU,) if self.engine == ENGINE else self.providers
 
     def stream(
         self,
@@ -310,7 +246,7 @@ class Session:
     def stepper(self) -> Stepper:
         """`start.onnx` and `step.onnx`, opened on first use. Raises E790 when the artifact has none, ArtifactError."""
         if self._stepper is None:
-            self._stepper = Stepper.of(self._artifact, self.providers, self._limits)
+            self._stepper = Stepper.of(self._artifact, self._onnx_providers, self._limits)
         return self._stepper
 
     def _run(self, backend: Any, ports: Sequence[Port], feed: Feed) -> dict[str, NDArray[Any]]:
@@ -321,7 +257,7 @@ class Session:
 
     def _values(self, backend: Any, ports: Sequence[Port], feed: Feed) -> dict[str, NDArray[Any]]:
         """The outputs of a checked call."""
-        options, seconds = run_options(), self._limits.seconds
+        options, seconds = Ending() if isinstance(backend, NativeModel) else run_options(), self._limits.seconds
         if seconds is not None:
             WATCHDOG.begin(options, seconds)
         try:
@@ -343,7 +279,8 @@ class Session:
 
     def __reduce__(self) -> tuple[Any, ...]:
         """A session is its folder: a copy, here or in another process, loads it again. It must still be the same."""
-        return _load_again, (self._artifact.path, self._asked, self._limits, self.manifest)
+        asking = self._asking
+        return asking.again, (self._artifact.path, asking.providers, asking.engine, self._limits, self.manifest)
 
     def _check_outputs(self, outputs: dict[str, NDArray[Any]]) -> None:
         wrong = None if self._limits.allow_nonfinite else find_nonfinite(outputs)

@@ -65,7 +65,7 @@ def test_an_artifact_of_an_older_version_is_replaced_and_the_users_files_are_not
     out = tmp_path / "out"
     isocline.compile(dyn_file, out=out)
     manifest = out / "manifest.json"
-    text = manifest.read_text().replace('"format_version": 3', '"format_version": 2')
+    text = manifest.read_text().replace('"format_version": 4', '"format_version": 2')
     manifest.write_text(text.replace('"files": {', '"files": {"notes.md": "0",'))
     assert '"format_version": 2' in manifest.read_text()
     isocline.compile(dyn_file, out=out)

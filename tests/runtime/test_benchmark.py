@@ -7,8 +7,8 @@ import pytest
 
 from isocline_runtime.benchmark import draw_inputs, measure_latency
 from isocline_runtime.feeds import prepare_feed
+from isocline_runtime.loading import load
 from isocline_runtime.manifest import Port
-from isocline_runtime.session import load
 
 BOUNDS = [(None, None), (0.0, None), (None, -3.0), (0.0, 1e-3), (-5.0, 7.0)]
 

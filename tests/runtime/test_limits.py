@@ -16,8 +16,8 @@ from onnx import TensorProto, helper, numpy_helper
 
 from isocline_runtime import limits, tables
 from isocline_runtime.errors import ArtifactError, InputError, RunError
+from isocline_runtime.loading import load
 from isocline_runtime.manifest import Port, SolveInfo
-from isocline_runtime.session import load
 from tests.runtime.conftest import make_model, tensor
 
 

@@ -13,8 +13,8 @@ from onnx import TensorProto, helper, numpy_helper
 
 from isocline_runtime import provider, session
 from isocline_runtime.errors import ArtifactError, InputError, ProviderError, RunError
+from isocline_runtime.loading import load
 from isocline_runtime.manifest import Port
-from isocline_runtime.session import load
 
 WEIGHT = np.array([[1.0, 2.0], [3.0, 4.0]], np.float32)
 FIRST = Port("first", "float32", ("batch", 2))

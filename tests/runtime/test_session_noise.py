@@ -18,11 +18,12 @@ from onnx import TensorProto, helper, numpy_helper
 
 from isocline_runtime.artifact import describe_file
 from isocline_runtime.errors import ArtifactError, InputError, RunError
+from isocline_runtime.loading import load
 from isocline_runtime.manifest import AttributionInfo, AttributionResult, NoiseInfo, Port, to_json
 from isocline_runtime.manifest_reader import read_manifest
 from isocline_runtime.noises import draw_noise
 from isocline_runtime.randomness import Draws, bernoulli, normals, poisson, stable, uniforms
-from isocline_runtime.session import Session, load
+from isocline_runtime.session import Session
 
 PAGE = Path(__file__).parents[2] / "docs" / "noise.md"
 SCRIPT = Path(__file__).parents[2] / "runtime" / "isocline_runtime" / "noise.js"

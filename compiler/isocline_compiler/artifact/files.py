@@ -10,6 +10,7 @@ from importlib.metadata import version
 from pathlib import Path
 from types import MappingProxyType
 
+from isocline_compiler.artifact.native import NativeFiles
 from isocline_compiler.attribution.explain import ExplanationGraph
 from isocline_compiler.certify.stochastic.seeded import SeededNoise, kept_noises, seeded_noises
 from isocline_compiler.graph import Graph, Node
@@ -46,6 +47,7 @@ def manifest_of(
     explanations: ExplanationGraph | None = None,
     columns: Mapping[str, tuple[str, ...]] = NO_COLUMNS,
     stream: StreamInfo | None = None,
+    in_c: NativeFiles | None = None,
 ) -> Manifest:
     """The manifest of the files in `folder`, written there too; `columns` are those that inputs were trained on."""
     deployment = model.deployment
@@ -63,6 +65,8 @@ def manifest_of(
         attribution=None if explanations is None else attribution_info(model, explanations),
         noises=noises_of(model, choices),
         stream=stream,
+        native=tuple(in_c.written.values()) if in_c else (),
+        not_native=in_c.refused if in_c else {},
     )
     write_atomic(folder / MANIFEST_FILE, to_json(manifest).encode())
     return manifest

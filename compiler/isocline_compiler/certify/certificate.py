@@ -106,6 +106,15 @@ class StreamProof:
 
 
 @dataclass(frozen=True)
+class NativeProof:
+    """The C of the model, built by `compiler`: its errors against float64 by output, and the time of a call."""
+
+    compiler: str
+    parity: Mapping[str, Spread]
+    latency: Mapping[str, Any]
+
+
+@dataclass(frozen=True)
 class Certificate:
     """Everything is relative unless it says otherwise; `definition` says relative to what.
 
@@ -121,7 +130,7 @@ class Certificate:
     bounds. `posterior` bounds how far a third solution is from the exact one, and says how far the reference is from
     that. `proofs` are the checks of the file that were proved of the equations. `stochastic` is what is proved where
     noise drives a solve: there is no reference then but finer grids on the same paths. `stream` is what the steps of a
-    stream were compared with.
+    stream were compared with, `native` what was measured of the model in C, where the file asks for it.
     """
 
     model: str
@@ -162,6 +171,7 @@ class Certificate:
     definition: str = DEFINITION
     stochastic: Stochastic | None = None
     stream: StreamProof | None = None
+    native: NativeProof | None = None
 
     def to_json(self) -> str:
         """Indented JSON; numbers that are not finite become null, since JSON has no other word for them."""

@@ -169,6 +169,7 @@ class DeployLowering:
             "unroll": self._unroll,
             "samples": self._samples,
             "stream": self._stream,
+            "native": self._native,
         }
 
     def _not_yet(self) -> Iterator[tuple[Span, str]]:
@@ -206,6 +207,14 @@ class DeployLowering:
                 except IsoclineError as error:
                     raise LowerError(error.diagnostics[0]) from None
             return StreamPlan(named.text if named else None, setting.span)
+        return None
+
+    def _native(self) -> Span | None:
+        """`native` alone. Raises LowerError."""
+        for setting in self.settings.all("native"):
+            if setting.values:
+                raise LowerError(messages.setting_value(setting.span, "native", "a value", "the word alone"))
+            return setting.span
         return None
 
     def _check_ensemble(

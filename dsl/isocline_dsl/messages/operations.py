@@ -105,3 +105,23 @@ def not_in_c(span: Span | None, reason: str) -> Draft:
     The arrays of generated C have their sizes when it is compiled, and each sample is computed by itself.
     """
     return Draft(span, f"the model has no form in C: {reason}")
+
+
+@message("E654")
+def native_not_measured(span: Span | None, reason: str) -> Draft:
+    """`deploy { native }` asks that the model in C is measured, and it cannot be built here.
+
+    Without that word the C is written all the same, and nothing is claimed of it.
+    """
+    hint = "install a C compiler, or take `native` out of the `deploy` block"
+    return Draft(span, f"the model in C cannot be measured: {reason}", hint)
+
+
+@message("E655")
+def native_parity_missed(span: Span | None, output: str, compiler: str, found: str, bound: str) -> Draft:
+    """The model in C differs from the same model in float64 by more than rounding may.
+
+    It is measured as the ONNX file is, on the same samples, and has the same bound.
+    """
+    text = f"`{output}` of the model in C ({compiler}) is {found} from the float64 model, the bound is {bound}"
+    return Draft(span, text, "write `dtype float64`, or a larger `parity`, into the `deploy` block")

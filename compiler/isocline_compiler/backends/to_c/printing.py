@@ -33,6 +33,9 @@ from isocline_compiler.backends.to_c.storage import Buffer, Element, Literal
 from isocline_compiler.graph.c_form import Sizes
 from isocline_compiler.graph.tensor_type import Kind
 
+SIDE_BY_SIDE = "ISO_SIDE_BY_SIDE"
+"""The macro in front of a short loop whose rounds are computed at once."""
+
 
 @dataclass
 class Types:
@@ -123,7 +126,7 @@ class Printer:
         if self.lanes == 1 or not batched:
             yield
             return
-        with self.block(f"for (int l = 0; l < {self.lanes}; ++l)"):
+        with self.block(f"{SIDE_BY_SIDE} for (int l = 0; l < {self.lanes}; ++l)"):
             yield
 
     def width(self, buffer: Buffer) -> int:

@@ -1,4 +1,6 @@
-"""Contractions as text: many results of one sample side by side, partial sums of few, rows of lanes of a block."""
+"""Contractions as text: sums of real products in accumulators, and all others in plain loops: extremes, products,
+counts, and what lies at distances. Many results of one sample side by side, partial sums of few, rows of a block.
+"""
 
 from __future__ import annotations
 
@@ -6,14 +8,15 @@ from collections.abc import Sequence
 from itertools import product
 from math import prod
 
+from isocline_compiler.backends.to_c.accumulators import fits, print_accumulated
 from isocline_compiler.backends.to_c.kernels import Access, Contraction, Operand
-from isocline_compiler.backends.to_c.printing import Printer
+from isocline_compiler.backends.to_c.printing import SIDE_BY_SIDE, Printer
 
-CHUNK = 32
+CHUNK = 128
 """Results of one sample that are summed side by side."""
 PARTIAL = 16
 """Partial sums of one result of one sample."""
-ROWS = 4
+ROWS = 8
 """Results of a block that share what they read."""
 _COMBINE = {
     "sum": "{0} += {1};", "prod": "{0} *= {1};",
@@ -25,7 +28,9 @@ _START = {"sum": 0.0, "prod": 1.0, "max": float("-inf"), "min": float("inf")}
 def print_contraction(out: Printer, kernel: Contraction) -> None:
     """The loops of one contraction, in the form that suits its sizes."""
     lanes = out.width(kernel.targets[0])
-    if lanes > 1:
+    if fits(out, kernel):
+        print_accumulated(out, kernel, _finish)
+    elif lanes > 1:
         _in_lanes(out, kernel)
     elif kernel.targets[0].scalar:
         _partial_sums(out, kernel)
@@ -42,6 +47,10 @@ def _finished(out: Printer, kernel: Contraction, total: str, bias: str | None) -
     if kernel.scale != 1:
         text = f"{text} * {out.types.literal(kernel.scale, kernel.targets[0].kind)}"
     return f"{text} + {bias}" if bias is not None else text
+
+
+def _finish(out: Printer, kernel: Contraction, total: str, bias: Operand | None, counters: Sequence[str]) -> str:
+    return _finished(out, kernel, total, None if bias is None else out.read(bias, counters))
 
 
 def _bias(out: Printer, kernel: Contraction, number: int, counters: Sequence[str]) -> str | None:
@@ -70,7 +79,10 @@ def _partial_sums(out: Printer, kernel: Contraction) -> None:
             out.line(f"{type_} s_{name}[{width}] = {{{zeros}}};")
         with out.loops(kernel.over[:-1], "k") as outer:
             count = last - last % width
-            chunks, places = f"for (int k = 0; k < {count}; k += {width})", f"for (int q = 0; q < {width}; ++q)"
+            chunks, places = (
+                f"for (int k = 0; k < {count}; k += {width})",
+                f"{SIDE_BY_SIDE} for (int q = 0; q < {width}; ++q)",
+            )
             with out.block(chunks), out.block(places):
                 _terms(out, kernel, entries, names, (*outer, "(k + q)"), "q")
             if last % width:
@@ -121,14 +133,16 @@ def _side_by_side(out: Printer, kernel: Contraction) -> None:
             end = first + width * count
             with out.block(f"for (int j = {first}; j < {end}; j += {width})"):
                 out.line(f"{type_} s[{width}];")
-                out.line(f"for (int q = 0; q < {width}; ++q) {{ s[q] = {start}; }}")
+                out.line(f"{SIDE_BY_SIDE} for (int q = 0; q < {width}; ++q) {{ s[q] = {start}; }}")
                 here = (*outer, "(j + q)")[-axes:] if axes else ()
                 with out.loops(kernel.over, "k") as over:
                     factors = [out.read(item, (*here, *over)) for item in kernel.factors]
-                    out.line(f"for (int q = 0; q < {width}; ++q) {{ {_combined(kernel, 's[q]', factors)} }}")
+                    out.line(
+                        f"{SIDE_BY_SIDE} for (int q = 0; q < {width}; ++q) {{ {_combined(kernel, 's[q]', factors)} }}"
+                    )
                 place = _row(kernel.out, here)
                 value = _finished(out, kernel, "s[q]", _bias(out, kernel, 0, here))
-                out.line(f"for (int q = 0; q < {width}; ++q) {{ {target.name}[{place}] = {value}; }}")
+                out.line(f"{SIDE_BY_SIDE} for (int q = 0; q < {width}; ++q) {{ {target.name}[{place}] = {value}; }}")
             first = end
 
 

@@ -1,0 +1,65 @@
+"""Messages about the native engine (E760 to E765)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from isocline_runtime.errors import ArtifactError, ProviderError, RunError
+
+
+def no_native(model: str, reason: str) -> RunError:
+    """The artifact holds no C.
+
+    It is written beside the ONNX file while compiling, where every operation has a form in C; the manifest says why it
+    is missing. A bare `.onnx` file has none.
+    """
+    return RunError("E760", f"{model} has no C: {reason}", 'load it with engine="onnxruntime"')
+
+
+def no_compiler(named: str | None, tried: Sequence[str]) -> ProviderError:
+    """The native engine needs a C compiler, and there is none.
+
+    It builds the C source of the artifact on this machine, once. Any compiler that takes the options of gcc and clang
+    will do; `pip install isocline[native]` brings one that needs nothing else.
+    """
+    found = f"{named!r} (ISOCLINE_CC) does not run" if named else f"none of {', '.join(tried)} is here"
+    hint = 'install one, or `pip install "isocline[native]"`, or load with engine="onnxruntime"'
+    return ProviderError("E761", f"no C compiler: {found}", hint)
+
+
+def not_built(source: str, reason: str, variable: str | None) -> RunError:
+    """The C source of an artifact could not be built.
+
+    The compiler's first error is shown. The library is kept in the user's folder for caches, which must be writable by
+    this user and by nobody else.
+    """
+    hint = f"name a folder of your own in {variable}" if variable else "name another compiler in ISOCLINE_CC"
+    return RunError("E762", f"{source} could not be built: {reason}", hint)
+
+
+def answers_differ(model: str, output: str, found: str, bound: str) -> ArtifactError:
+    """The library that was built answers the samples of the certificate differently.
+
+    After it is built, a library is run on the samples that the artifact carries; what it says must be within twice the
+    bound on rounding of what the ONNX file said when it was compiled. A compiler that takes liberties with sums
+    (-ffast-math) fails here, and so does a source that is not that of the model.
+    """
+    message = f"{model} in C is {found} from what the artifact says of `{output}`, the bound is {bound}"
+    return ArtifactError("E763", message, 'name another compiler in ISOCLINE_CC, or load with engine="onnxruntime"')
+
+
+def unknown_engine(name: object, known: Sequence[str]) -> ProviderError:
+    """There is no engine of this name.
+
+    "onnxruntime" runs the ONNX file. "native" builds the C of the artifact on this machine and runs that. "auto" takes
+    the native one where it was built here before, or where the artifact's signature is checked (`trust`).
+    """
+    return ProviderError("E764", f"there is no engine {name!r}", f"one of {', '.join(known)}")
+
+
+def only_on_cpu(provider: str) -> ProviderError:
+    """The native engine runs on the processor alone.
+
+    A provider is where onnxruntime runs a model.
+    """
+    return ProviderError("E765", f"the native engine does not run on {provider}", "leave `providers` out")
