@@ -227,3 +227,34 @@ def test_a_run_whose_time_is_over_ends(folder: Path, cache: Path) -> None:
 
 def test_the_version_of_a_compiler_is_asked_once() -> None:
     assert compilers.find_compiler() is compilers.find_compiler()
+
+
+def altered_manifest(folder: Path, change: object, *path: object) -> None:
+    """The manifest with one value of its `native` changed."""
+    manifest = json.loads((folder / "manifest.json").read_text())
+    place = manifest["native"]
+    for key in path[:-1]:
+        place = place[key]
+    place[path[-1]] = change
+    (folder / "manifest.json").write_text(json.dumps(manifest))
+
+
+@pytest.mark.parametrize(
+    ("path", "change", "code"),
+    [
+        ((0, "name"), "a; system", "E703"),
+        ((0, "source"), "../model.c", "E703"),
+        ((0, "workspace"), -1, "E703"),
+        ((0, "inputs", 0, "dtype"), "int8", "E703"),
+        ((0, "outputs", 0, "count"), 7, "E716"),
+        ((0, "outputs", 1, "name"), "z", "E716"),
+    ],
+)
+def test_what_the_manifest_says_of_it_is_checked(
+    folder: Path, cache: Path, tmp_path: Path, path: tuple[object, ...], change: object, code: str
+) -> None:
+    shutil.copytree(folder, tmp_path / "altered")
+    altered_manifest(tmp_path / "altered", change, *path)
+    with pytest.raises(ArtifactError) as caught:
+        isocline.load(tmp_path / "altered", engine="native")
+    assert caught.value.code == code

@@ -192,7 +192,7 @@ def test_every_field_is_required(manifest: Manifest) -> None:
 
 @pytest.mark.parametrize("version", [1, "2", None, True])
 def test_another_format_is_refused(manifest: Manifest, version: object) -> None:
-    text = to_json(manifest).replace('"format_version": 3', f'"format_version": {json.dumps(version)}')
+    text = to_json(manifest).replace('"format_version": 4', f'"format_version": {json.dumps(version)}')
     with pytest.raises(ArtifactError, match="E704"):
         read_manifest(text, "m")
 

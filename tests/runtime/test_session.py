@@ -11,7 +11,7 @@ import onnx
 import pytest
 from onnx import TensorProto, helper, numpy_helper
 
-from isocline_runtime import provider, session
+from isocline_runtime import loading, provider
 from isocline_runtime.errors import ArtifactError, InputError, ProviderError, RunError
 from isocline_runtime.loading import load
 from isocline_runtime.manifest import Port
@@ -265,4 +265,4 @@ def test_session_options_suit_small_graphs() -> None:
 def test_without_onnxruntime_the_extra_is_named(write_artifact, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(__import__("sys").modules, "onnxruntime", None)
     with pytest.raises(ProviderError, match=r'(?s)E770.*pip install "isocline\[cpu\]"'):
-        session.load(write_artifact())
+        loading.load(write_artifact())

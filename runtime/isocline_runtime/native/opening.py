@@ -7,14 +7,16 @@ checked.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, TypeAlias
 
+from isocline_runtime import messages_artifact
 from isocline_runtime import messages_native as messages
 from isocline_runtime.artifact import Artifact, read_listed
 from isocline_runtime.errors import RuntimeFault
-from isocline_runtime.manifest import MODEL_FILE, Port
+from isocline_runtime.manifest import MODEL_FILE, NativeInfo, Port
 from isocline_runtime.native.building import Library, Program, build, is_built
 from isocline_runtime.native.calling import NativeModel
 from isocline_runtime.native.compilers import find_compiler
@@ -84,5 +86,17 @@ def program_of(artifact: Artifact, model: str) -> Program:
 def open_native(artifact: Artifact, model: str, outputs: Sequence[Port], threads: int) -> Opened:
     """A file of an artifact, built here. Raises RunError E760, E762, ProviderError E761, ArtifactError."""
     program = program_of(artifact, model)
+    _check_outputs(artifact, program.info, outputs)
     library = build(program, find_compiler())
     return Opened(NativeModel(library.path, program.info, outputs, threads), library)
+
+
+def _check_outputs(artifact: Artifact, info: NativeInfo, outputs: Sequence[Port]) -> None:
+    """The arrays that C fills are those that the manifest promises. Raises ArtifactError E716."""
+    found = {item.name: (item.dtype, item.count) for item in info.outputs}
+    batched = {item.name: item.batched for item in info.outputs}
+    for port in outputs:
+        sizes = [size for size in port.shape[batched.get(port.name, False) :] if isinstance(size, int)]
+        if found.get(port.name) != (port.dtype, math.prod(sizes)):
+            stated = str(found.get(port.name, "missing"))
+            raise messages_artifact.other_signature(artifact.path / info.source, repr(port.name), stated, str(port))
