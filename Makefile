@@ -3,6 +3,8 @@
 # make format lint types examples docs clean
 # make conformance               the examples on other engines than onnxruntime, into docs/conformance.md
 #
+# make sanitize                  every operation in C under the sanitizers of addresses and of undefined behaviour
+#
 # make PYTHON=python3.12 setup       another interpreter
 # make PIP_OPTIONS=... setup           options for pip, such as an index that has torch without CUDA, a tenth of the size
 
@@ -13,7 +15,7 @@ BIN         := $(VENV)/bin
 READY       := $(VENV)/isocline-is-installed
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test examples lint types format docs conformance clean
+.PHONY: help setup demo test examples lint types format docs conformance sanitize clean
 
 help:
 	@sed -n '1,/^$$/s/^# //p' Makefile
@@ -54,6 +56,11 @@ conformance: setup
 	$(BIN)/python -m pip install --quiet $(PIP_OPTIONS) -e ".[conformance]"
 	npm install --silent --no-audit --no-fund --prefix build/onnxruntime_web onnxruntime-web
 	$(BIN)/python -m benchmarks.conformance
+
+sanitize: setup
+	ISOCLINE_SANITIZE=address,undefined ASAN_OPTIONS=detect_leaks=0 OMP_NUM_THREADS=1 \
+	  LD_PRELOAD="$$(cc -print-file-name=libasan.so) $$(cc -print-file-name=libstdc++.so)" \
+	  $(BIN)/python -m pytest -p no:xdist -q tests/native/test_to_c.py tests/native/test_composed.py
 
 docs: setup
 	$(BIN)/python -m isocline_compiler.reference docs/language.md docs/attribution.md

@@ -38,6 +38,15 @@ def wrong_shape(name: str, found: tuple[int, ...], expected: str, axis: int | No
     return InputError("E733", f"the input {name!r} has the shape {list(found)}, expected {expected}", hint)
 
 
+def open_size(name: str, size: str) -> InputError:
+    """An array with a size that is known only when the model runs cannot be bound.
+
+    `session.bind` makes arrays that stay where they are; their sizes are numbers. `session.run` takes any.
+    """
+    hint = f"give `{size}` a number in the .dyn file: `const {size} = 10`; or call `session.run`"
+    return InputError("E749", f"the size `{size}` of {name!r} is not known before the model runs", hint)
+
+
 def sizes_disagree(size: str, first: str, found: int, second: str, other: int) -> InputError:
     """Two inputs disagree about a size that the model gives one name.
 

@@ -1,4 +1,4 @@
-"""Messages about the native engine (E760 to E765)."""
+"""Messages about the native engine and about packages (E760 to E768)."""
 
 from __future__ import annotations
 
@@ -63,3 +63,25 @@ def only_on_cpu(provider: str) -> ProviderError:
     A provider is where onnxruntime runs a model.
     """
     return ProviderError("E765", f"the native engine does not run on {provider}", "leave `providers` out")
+
+
+def unknown_package(name: object, known: Sequence[str]) -> RunError:
+    """Nothing takes a package of this name.
+
+    "c" is source for a C compiler, with a program that runs it.
+    """
+    return RunError("E766", f"there is no package for {name!r}", f"one of {', '.join(known)}")
+
+
+def folder_not_ours(folder: object, name: str) -> RunError:
+    """The folder that is to be written holds a file that is not part of such a package.
+
+    Nothing of yours is overwritten.
+    """
+    message = f"{folder} holds {name}, which is not part of the package: nothing was written"
+    return RunError("E767", message, "name a folder that is empty or not there yet, with `-o`")
+
+
+def not_written(folder: object, reason: str) -> RunError:
+    """The system did not let the package be written: no permission, a full disk, a folder that is a file."""
+    return RunError("E768", f"cannot write {folder}: {reason}", "make room, or name another folder with `-o`")

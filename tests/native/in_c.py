@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ctypes
+import os
 import shutil
 import subprocess
 from collections.abc import Mapping
@@ -18,7 +19,9 @@ needs_compiler = pytest.mark.skipif(COMPILER is None, reason="no C compiler on t
 STRICT = (
     "-std=c11", "-Wall", "-Wextra", "-Werror", "-pedantic", "-fno-math-errno", "-fno-trapping-math", "-shared", "-fPIC",
 )  # fmt: skip
-CHECKED = ("-O1", "-fsanitize=undefined", "-fno-sanitize-recover=all")
+SANITIZERS = os.environ.get("ISOCLINE_SANITIZE", "undefined")
+"""`make sanitize` has that of addresses too, which must be loaded before Python is."""
+CHECKED = ("-O1", f"-fsanitize={SANITIZERS}", "-fno-sanitize-recover=all")
 
 
 def built(program: CProgram, folder: Path, *flags: str) -> ctypes.CDLL:

@@ -64,10 +64,15 @@ class NativeModel:
         return np.empty([batch, *sizes] if item.batched else sizes, item.dtype)
 
     def call_on(self, batch: int, inputs: Sequence[Array], outputs: Sequence[Array]) -> Any:
-        """A call of these very arrays, ready to be made again and again by the thread that made it."""
-        pointers = [array.ctypes.data for array in (*inputs, *outputs)]
-        function, arguments = self._function, (batch, *pointers, self._workspace())
-        return lambda: function(*arguments)
+        """A call of these very arrays, ready to be made again and again; it has a workspace of its own."""
+        memory, place = self._room()
+        function, arguments = self._function, (batch, *(array.ctypes.data for array in (*inputs, *outputs)), place)
+        kept = (*inputs, *outputs, memory)  # what the numbers point to
+
+        def call(held: object = kept) -> None:
+            function(*arguments)
+
+        return call
 
     def _over(self, batch: int, inputs: Sequence[Array], outputs: Sequence[Array], ending: Any) -> None:
         """All samples, in chunks, on as many threads as there is work for."""
@@ -97,10 +102,14 @@ class NativeModel:
         """Where this thread's workspace begins."""
         place: int | None = getattr(self._local, "place", None)
         if place is None:
-            self._local.memory = np.zeros(self.info.workspace + LINE, np.uint8)
-            start = int(self._local.memory.ctypes.data)
-            self._local.place = place = -(-start // LINE) * LINE
+            self._local.memory, place = self._room()
+            self._local.place = place
         return place
+
+    def _room(self) -> tuple[Array, int]:
+        """Memory for a workspace, and where in it that begins."""
+        memory = np.zeros(self.info.workspace + LINE, np.uint8)
+        return memory, -(-int(memory.ctypes.data) // LINE) * LINE
 
 
 def _laid(item: NativeArray, array: Array) -> Array:

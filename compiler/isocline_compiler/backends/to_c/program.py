@@ -204,9 +204,11 @@ class Frame:
         body = "\n".join(members)
         return (
             f"#ifndef {guard}\n#define {guard}\n\n#include <stddef.h>\n#include <stdint.h>\n\n"
+            '#ifdef __cplusplus\nextern "C" {\n#endif\n\n'
             f"/* What a call writes to while it runs: one for each thread. */\n"
             f"typedef struct {{\n{body}\n}} {self.name}_workspace;\n\n"
-            f"/* {self._said()} */\nvoid {self.name}_run(size_t batch, {self._parameters()});\n\n#endif\n"
+            f"/* {self._said()} */\nvoid {self.name}_run(size_t batch, {self._parameters()});\n\n"
+            "#ifdef __cplusplus\n}\n#endif\n\n#endif\n"
         )
 
     def _said(self) -> str:
