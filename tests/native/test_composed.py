@@ -34,11 +34,11 @@ def agreed(graph: Graph, folder: Path) -> None:
 
 
 @needs_compiler
-@pytest.mark.parametrize("inside", [1, 7, 13, 21, 37])
+@pytest.mark.parametrize("inside", [1, 7, 13, 21, 37, 80, 147])
 def test_sums_of_sizes_that_no_chunk_divides(inside: int, tmp_path: Path) -> None:
     x = leaf(INPUT, "x", real("batch", inside))
     outputs = {"sum": OPS["reduce_sum"](x, axes=(1,)), "max": OPS["reduce_max"](x, axes=(1,))}
-    for outside in (1, 3, 12, 13, 33, 45):
+    for outside in (1, 3, 9, 12, 13, 16, 33, 45, 64, 147, 160):
         w, b = constant(RNG.normal(size=(inside, outside))), constant(RNG.normal(size=outside))
         outputs[f"y{outside}"] = OPS["linear"](x, w, b)
         outputs[f"t{outside}"] = OPS["linear"](x, constant(RNG.normal(size=(outside, inside))), transposed=True)
@@ -100,3 +100,29 @@ def test_entries_read_elsewhere_than_they_are_made(size: int, tmp_path: Path) ->
         "table": OPS["gather"](grown, constant(RNG.integers(0, size, size=(4, 7))), axis=1),
     }  # fmt: skip
     agreed(Graph((x,), outputs, "m"), tmp_path)
+
+
+def parts_of(x: Node, count: int, width: int) -> list[Node]:
+    """Pieces of a vector, each computed."""
+    pieces = (OPS["slice"](x, axis=1, start=i, stop=i + width) for i in range(count))
+    return [OPS["tanh"](piece) for piece in pieces]
+
+
+@needs_compiler
+@pytest.mark.parametrize(("count", "width"), [(9, 1), (14, 1), (30, 1), (70, 1), (11, 3), (20, 13), (5, 40)])
+def test_many_values_one_after_another(count: int, width: int, tmp_path: Path) -> None:
+    x = leaf(INPUT, "x", real("batch", count + width))
+    pieces = parts_of(x, count, width)
+    y = OPS["concat"](*pieces, axis=1)
+    mixed = OPS["gather"](y, constant(RNG.permutation(count * width)), axis=1)
+    agreed(Graph((x,), {"y": y, "mixed": mixed}, "m"), tmp_path)
+
+
+@needs_compiler
+def test_values_that_alternate(tmp_path: Path) -> None:
+    """Along the last axis every entry is of another value than its neighbours."""
+    x = leaf(INPUT, "x", real("batch", 20, 3))
+    rows = [OPS["tanh"](OPS["slice"](x, axis=2, start=i, stop=i + 1)) for i in range(3)]
+    y = OPS["reshape"](OPS["concat"](*rows, axis=2), shape=("batch", 60))
+    z = OPS["concat"](*(OPS["concat"](row, OPS["neg"](row), axis=2) for row in rows), axis=1)
+    agreed(Graph((x,), {"y": y, "z": z}, "m"), tmp_path)

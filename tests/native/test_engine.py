@@ -169,7 +169,7 @@ def test_a_compiler_that_fails(folder: Path, cache: Path, tmp_path: Path, monkey
     fake.write_text('#!/bin/sh\n[ "$1" = --version ] && echo fake 1.0 && exit 0\necho "x.c: error: no" >&2; exit 1\n')
     fake.chmod(0o755)
     monkeypatch.setenv("ISOCLINE_CC", str(fake))
-    with pytest.raises(RunError, match="fake 1.0: x.c: error: no"):
+    with pytest.raises(RunError, match=r"fake 1\.0: x\.c: error: no"):
         isocline.load(folder, engine="native")
     assert not list(cache.glob("*"))
 
@@ -186,7 +186,7 @@ def test_engines_have_names(folder: Path) -> None:
 def test_what_has_no_c_says_why(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(native_files, "MOST_OPERATIONS", 1)
     isocline.compile(isocline.model(MODEL.replace("native\n", "\n")), tmp_path / "prey")
-    with pytest.raises(RunError, match="E760.*one after another, more than 1"):
+    with pytest.raises(RunError, match=r"E760.*one after another, more than 1"):
         isocline.load(tmp_path / "prey", engine="native")
     with pytest.raises(isocline.IsoclineError, match="E653"):
         isocline.compile(isocline.model(MODEL), tmp_path / "other")

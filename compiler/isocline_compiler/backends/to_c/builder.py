@@ -179,6 +179,9 @@ class Builder:
         for start, shape in _boxes(places, which):
             part = tuple(slice(a, a + n) for a, n in zip(start, shape, strict=True))
             place = Access(target, sum(a * s for a, s in zip(start, whole.strides, strict=True)), whole.strides)
+            if (which[part] != which[part].flat[0]).any():
+                self._sorted(places[part], sources, which[part], kind, batched, fill, place)
+                continue
             source = int(which[part].flat[0])
             if source < 0:
                 self.mapped(shape, "{0}", (fill,), kind, batched, place)
@@ -192,6 +195,18 @@ class Builder:
             else:
                 self._by_table(shape, places[part], view.buffer, place)
         return Strided(target, 0, whole.strides, sizes)
+
+    def _sorted(
+        self, places: Array, sources: Sequence[Strided | None], which: Array, kind: Kind, batched: bool, fill: Literal,
+        place: Access,
+    ) -> None:  # fmt: skip
+        """Entries of several arrays that alternate: those of each array together first, then by a table."""
+        order = np.argsort(which, axis=None, kind="stable")
+        found = which.reshape(-1)[order]
+        pool = self.gathered(places.reshape(-1)[order], sources, found, kind, batched, fill)
+        ranks = np.empty_like(order)
+        ranks[order] = np.arange(order.size)
+        self._by_table(places.shape, ranks.reshape(places.shape), pool.buffer, place)
 
     def _by_table(self, shape: Sizes, places: Array, source: Buffer, place: Access) -> None:
         table = self.table(places.astype(np.int64), "int")
@@ -243,7 +258,7 @@ def _boxes(places: Array, which: Array) -> Iterator[tuple[Sizes, Sizes]]:
             yield start, shape
             continue
         cut = _cut(sources, places[part])
-        if cut is None:
+        if cut is None:  # one array in no order, or several that alternate
             yield start, shape
             continue
         axis, bounds = cut
@@ -258,6 +273,7 @@ def _cut(sources: Array, places: Array) -> tuple[int, list[int]] | None:
     for axis in range(sources.ndim):
         slabs = np.moveaxis(sources, axis, 0).reshape(sources.shape[axis], -1)
         changes = np.flatnonzero((slabs[1:] != slabs[:-1]).any(axis=1)) + 1
-        if 0 < len(changes) <= 8:
+        in_order = len(changes) < len(np.unique(sources))  # one after another, however many there are
+        if len(changes) and (len(changes) <= 8 or in_order):
             return axis, [0, *map(int, changes), sources.shape[axis]]
     return None

@@ -32,6 +32,9 @@ from isocline_compiler.graph.scan import SCAN
 from isocline_compiler.graph.solve import PICK, parts
 from isocline_compiler.ops.evaluation import applied
 
+GATHERED = 64
+"""Entries up to which an array that is put together from variables is filled one by one."""
+
 
 @dataclass
 class Lowering:
@@ -164,6 +167,8 @@ class Lowering:
             ]
             return Small(tuple(chosen), sizes)
         batched = depends_on_sample(node.shape)
+        if prod(sizes) <= GATHERED and all(isinstance(arguments[i], Small) for i in np.unique(which) if i >= 0):
+            return self._of_atoms(node, which, numbers - starts[which], arguments, fill)
         views = [
             item if isinstance(item, Strided) or not (which == i).any()
             else self.builder.materialised(item, kind, depends_on_sample(node.inputs[i].shape))
@@ -179,6 +184,15 @@ class Lowering:
                 return Strided(view.buffer, int(places.flat[0]), strides, sizes)
         strided = [view if isinstance(view, Strided) else None for view in views]
         return self.builder.gathered(places, strided, which, kind, batched, fill)
+
+    def _of_atoms(self, node: Node, which: Array, numbers: Array, arguments: Sequence[Value], fill: Literal) -> Strided:
+        """An array that is filled with variables, one after another."""
+        sizes, build = sizes_of(node.shape), self.builder
+        target = build.array(node.type.kind, prod(sizes), depends_on_sample(node.shape))
+        for i, (argument, number) in enumerate(zip(which.reshape(-1), numbers.reshape(-1), strict=True)):
+            atom = fill if argument < 0 else _atom(arguments[int(argument)], int(number))
+            build.store(Element(target, i), "{0}", (atom,))
+        return Strided(target, 0, row_major(sizes), sizes)
 
     def _numbers(self, node: Node, form: Moves, arguments: Sequence[Value]) -> Array:
         """For each entry of the result the number of the entry that it is, counted from 1 over all arguments; 0: the
