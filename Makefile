@@ -3,6 +3,7 @@
 # make format lint types examples docs clean
 # make conformance               the examples on other engines than onnxruntime, into docs/conformance.md
 #
+# make bench                     latency beside other engines, into benchmarks/results.json and docs/performance.md
 # make sanitize                  every operation in C under the sanitizers of addresses and of undefined behaviour
 #
 # make PYTHON=python3.12 setup       another interpreter
@@ -15,7 +16,7 @@ BIN         := $(VENV)/bin
 READY       := $(VENV)/isocline-is-installed
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test examples lint types format docs conformance sanitize clean
+.PHONY: help setup demo test examples lint types format docs conformance bench sanitize clean
 
 help:
 	@sed -n '1,/^$$/s/^# //p' Makefile
@@ -56,6 +57,11 @@ conformance: setup
 	$(BIN)/python -m pip install --quiet $(PIP_OPTIONS) -e ".[conformance]"
 	npm install --silent --no-audit --no-fund --prefix build/onnxruntime_web onnxruntime-web
 	$(BIN)/python -m benchmarks.conformance
+
+bench: setup
+	$(BIN)/python -m pip install --quiet $(PIP_OPTIONS) -c constraints.txt -e ".[bench]"
+	OMP_NUM_THREADS=1 $(BIN)/python -m benchmarks.performance
+	$(BIN)/python -m benchmarks.performance_page
 
 sanitize: setup
 	ISOCLINE_SANITIZE=address,undefined ASAN_OPTIONS=detect_leaks=0 OMP_NUM_THREADS=1 \

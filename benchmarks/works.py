@@ -1,4 +1,4 @@
-"""What is timed: small networks, equations of two to twenty-odd states, a gradient field, an image; their weights drawn.
+"""What is timed: small networks, equations of two to twenty-four states, a gradient field; their weights are drawn.
 
 Every work has a `.dyn` text in which SOLVER stands for the scheme; its only input is `first`, (batch, width). Its field
 is also there as a function of arrays, which other engines differentiate, trace and compile as they like.
@@ -23,7 +23,7 @@ from isocline_compiler.training.initial import initial_weights
 
 Arrays = Mapping[str, Any]
 Field = Callable[[Any, Arrays, Any], Any]
-"""The slope of states (batch, width), from the module with the functions (numpy, torch or jax.numpy) and the weights."""
+"""The slope of states (batch, width), from the module of functions (numpy, torch, jax.numpy) and the weights."""
 
 
 @dataclass(frozen=True)
