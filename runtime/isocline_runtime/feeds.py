@@ -6,6 +6,7 @@ Every refusal says which input, the first index at fault, what was found and wha
 from __future__ import annotations
 
 import difflib
+import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from types import MappingProxyType
@@ -19,6 +20,7 @@ from isocline_runtime.manifest import Port
 from isocline_runtime.narrowed import Narrowed, find_narrowed, joined
 
 Array = NDArray[Any]
+DTYPES = {name: np.dtype(name) for name in ("float32", "float64", "int64", "bool")}
 KINDS = {
     "f": "floats",
     "i": "integers",
@@ -72,6 +74,32 @@ def prepare_feed(
         if port.name in measured
     ]
     return Feed(feed, single, joined([item for item in lost if item is not None]))
+
+
+def plain_feed(ports: Sequence[Port], given: Mapping[str, Any]) -> Feed | None:
+    """The feed of a call in which nothing is to be mended: every input by its name, an array of its type, all samples.
+
+    None where anything else is the case, right or wrong: `prepare_feed` then says what. A smallest and a largest value
+    tell of numbers that are not finite too.
+    """
+    if len(given) != len(ports):
+        return None
+    sizes: dict[str, int] = {}
+    arrays: dict[str, Array] = {}
+    for port in ports:
+        array = given.get(port.name)
+        if type(array) is not np.ndarray or array.dtype != DTYPES[port.dtype] or not array.flags.c_contiguous:
+            return None
+        if array.size == 0 or port.dtype == "bool" or port.classes is not None or array.ndim != len(port.shape):
+            return None
+        for found, size in zip(array.shape, port.shape, strict=True):
+            if found != (size if isinstance(size, int) else sizes.setdefault(size, found)):
+                return None
+        low, high = (-math.inf if port.low is None else port.low), (math.inf if port.high is None else port.high)
+        if not (low < array.min() and array.max() < high):
+            return None
+        arrays[port.name] = array
+    return Feed(arrays, False)
 
 
 def left_out(ports: Sequence[Port], given: Mapping[str, ArrayLike], rows: int | None = None) -> dict[str, Array]:

@@ -15,7 +15,7 @@ from isocline_runtime.artifact import Artifact
 from isocline_runtime.attribution import Attributor, Index
 from isocline_runtime.bound import Bound, bound
 from isocline_runtime.errors import RunError
-from isocline_runtime.feeds import Feed, find_nonfinite, left_out, prepare_feed
+from isocline_runtime.feeds import Feed, find_nonfinite, left_out, plain_feed, prepare_feed
 from isocline_runtime.frames import named_inputs
 from isocline_runtime.limits import WATCHDOG, Limits, memory_limit
 from isocline_runtime.manifest import Manifest, NoiseInfo, Port
@@ -106,7 +106,9 @@ class Session:
         its batch: `run(x[12:13], seed=7, rows=[12])` repeats it alone. Where no input has a batch axis, there are as
         many samples as rows; with one number or none, a single one. Raises InputError E743 to E748 too.
         """
-        feed = self._feed(self.named(inputs, **named), Asked(seed, rows, noise))
+        plain = not self.noises and isinstance(inputs, dict | None) and seed is rows is noise is None
+        feed = plain_feed(self.inputs, {**(inputs or {}), **named}) if plain else None
+        feed = feed or self._feed(self.named(inputs, **named), Asked(seed, rows, noise))
         outputs = self._run(self._backend, self.outputs, feed)
         self._require_held(feed, outputs)
         return outputs
@@ -267,6 +269,8 @@ class Session:
     def _values(self, backend: Any, ports: Sequence[Port], feed: Feed) -> dict[str, NDArray[Any]]:
         """The outputs of a checked call."""
         options, seconds = Ending() if isinstance(backend, NativeModel) else run_options(), self._limits.seconds
+        if isinstance(backend, NativeModel) and backend.is_short(feed.arrays):
+            seconds = None  # over before anybody could end it
         if seconds is not None:
             WATCHDOG.begin(options, seconds)
         try:

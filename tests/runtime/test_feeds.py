@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
 from isocline_runtime.errors import InputError
-from isocline_runtime.feeds import prepare_feed
+from isocline_runtime.feeds import plain_feed, prepare_feed
 from isocline_runtime.manifest import Port
 
 X = Port("x", "float32", ("batch", 2))
@@ -144,3 +144,37 @@ def test_any_array_is_fed_as_it_was_or_refused_by_us(value: np.ndarray, port: Po
         return
     assert str(fed.dtype) == port.dtype
     np.testing.assert_allclose(fed.ravel(), value.ravel().astype(float), rtol=1e-6, atol=1e-44)
+
+
+VALUES = st.floats(width=32) | st.sampled_from([0.0, 1.0, -1.0, np.nan, np.inf, -np.inf])
+
+
+@given(
+    st.lists(VALUES, min_size=6, max_size=6), st.integers(0, 3), st.sampled_from(["float32", "float64", "int64"]),
+    st.sampled_from([(2, 3), (3, 2), (6,), (1, 6)]), st.booleans(),
+)  # fmt: skip
+def test_what_is_taken_as_it_is_is_what_the_checks_let_through(
+    values: list[float], extra: int, dtype: str, shape: tuple[int, ...], fortran: bool
+) -> None:
+    """The short way takes nothing that the long way refuses or changes."""
+    ports = (Port("x", "float32", ("batch", 3), low=-1.0), Port("n", "float32", ("batch",), high=1.0))
+    with np.errstate(all="ignore"):
+        x = np.asarray(values).astype(dtype).reshape(shape, order="F" if fortran else "C")
+    inputs = {"x": x, "n": np.zeros(len(x), "float32") - (extra == 3)}
+    inputs |= {"more": x} if extra == 1 else {}
+    found = plain_feed(ports, inputs)
+    if found is None:
+        return
+    expected = prepare_feed(ports, inputs)
+    assert found.single == expected.single
+    assert expected.narrowed is None
+    for name, array in expected.arrays.items():
+        np.testing.assert_array_equal(found.arrays[name], array)
+        assert found.arrays[name].dtype == array.dtype
+
+
+def test_the_short_way_is_taken() -> None:
+    ports = (Port("x", "float32", ("batch", 3), low=-1.0),)
+    assert plain_feed(ports, {"x": np.zeros((2, 3), "float32")}) is not None
+    for wrong in (np.zeros((2, 3)), np.full((2, 3), -1, "float32"), np.full((2, 3), np.nan, "float32"), [[0.0] * 3]):
+        assert plain_feed(ports, {"x": wrong}) is None

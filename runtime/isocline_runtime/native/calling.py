@@ -58,6 +58,10 @@ class NativeModel:
         self._over(batch, arrays, list(found.values()), ending)
         return [found[name] for name in names]
 
+    def is_short(self, given: Mapping[str, Array]) -> bool:
+        """Whether a run has no place at which it could be ended."""
+        return all(len(given[item.name]) <= CHUNK for item in self.info.inputs if item.batched)
+
     def empty(self, item: NativeArray, batch: int) -> Array:
         """Room for an output of so many samples."""
         sizes = [int(size) for size in self._shapes[item.name][item.batched :]]
@@ -87,9 +91,12 @@ class NativeModel:
         return None
 
     def _rows(self, begin: int, end: int, inputs: Sequence[Array], outputs: Sequence[Array], ending: Any) -> None:
-        listed = (*self.info.inputs, *self.info.outputs)
         arrays = (*inputs, *outputs)
         places = [array.__array_interface__["data"][0] for array in arrays]
+        if begin == 0 and end <= CHUNK and not (ending is not None and ending.terminate):
+            self._function(end, *places, self._workspace())
+            return
+        listed = (*self.info.inputs, *self.info.outputs)
         strides = [item.count * array.itemsize * item.batched for item, array in zip(listed, arrays, strict=True)]
         workspace = self._workspace()
         for first in range(begin, max(end, begin + 1), CHUNK):
