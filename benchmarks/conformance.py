@@ -23,7 +23,8 @@ from onnx import TensorProto, numpy_helper
 
 import isocline
 from benchmarks import every_method
-from benchmarks.engines import Array, Arrays, Engine, engines, run_reference
+from benchmarks.engines import Engine, engines, run_reference
+from benchmarks.outcome import Array, Arrays, NotThere
 from examples.build_all import EXAMPLES
 from isocline_compiler.certify.measures import DEFINITION, relative_errors
 from isocline_compiler.certify.samples import drawn, held_out
@@ -76,6 +77,8 @@ class Found:
 
 
 NOT_INSTALLED = Found(None, "not installed")
+NONE = Found(None, "none")
+"""The artifact has no C of this file, and its manifest says why."""
 
 
 def cases_of(file: Path, folder: Path) -> Iterator[Case]:
@@ -201,6 +204,8 @@ def measured(engine: Engine, case: Case, reference: Arrays) -> Found:
         return NOT_INSTALLED
     try:
         outputs = engine.run(case.model, case.feeds)
+    except NotThere:
+        return NONE
     except Exception as problem:  # every engine has exceptions of its own; each is an entry of the table
         return Found(None, f"fails: {_first_line(problem)}")
     lost = sorted(set(reference) - set(outputs))
@@ -297,7 +302,7 @@ def main(arguments: Sequence[str]) -> int:
         rows[case.title] = [measured(tool, case, reference) for tool in tools]
         print(f"{case.title:32}", *(f"{found!s:>14}" for found in rows[case.title]), flush=True)
     options.out.write_text(page(tools, rows, absent).rstrip() + "\n", encoding="utf-8")
-    wrong = [found for row in rows.values() for found in row if found is not NOT_INSTALLED and not found.agrees]
+    wrong = [found for row in rows.values() for found in row if found not in (NOT_INSTALLED, NONE) and not found.agrees]
     return 1 if wrong or not rows else 0
 
 

@@ -12,7 +12,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from typing import Any, TypeAlias
+from typing import Any
 
 import numpy as np
 import onnx
@@ -20,13 +20,10 @@ from onnx.reference import ReferenceEvaluator
 from onnx.reference.op_run import OpRun
 from onnx.reference.ops import op_conv_transpose
 
-Array: TypeAlias = np.ndarray[Any, Any]
-Arrays: TypeAlias = Mapping[str, Array]
+from benchmarks.engine_c import runner, targets
+from benchmarks.outcome import Array, Arrays, Failed
+
 WEB_FOLDER = Path(os.environ.get("ONNXRUNTIME_WEB", "build/onnxruntime_web/node_modules/onnxruntime-web"))
-
-
-class Failed(Exception):
-    """The engine refused the model or stopped; the message is its own."""
 
 
 @dataclass(frozen=True)
@@ -49,6 +46,7 @@ def engines() -> tuple[Engine, ...]:
         Engine("onnxruntime-web", web_version(), run_web, "make conformance (npm)"),
         Engine("OpenVINO", installed("openvino"), run_openvino, "pip install openvino"),
         Engine("tract", installed("tract"), run_tract, "pip install tract"),
+        *(Engine(item.name, item.version, runner(item), "pip install ziglang") for item in targets()),
     )
 
 
