@@ -417,3 +417,22 @@ def test_its_certificate_and_its_adjoint_file(tmp_path: Path) -> None:
     for name, expected in zip(("adj_ts", "adj_xs"), slopes, strict=True):
         (found,) = session.run([name], {**fed, **seeds})
         np.testing.assert_allclose(found.reshape(expected.shape), expected, rtol=2e-4, atol=2e-6)
+
+
+KNOWN = {
+    "[0, 1, 2]": [0, 1, 2], "range(3)": [0, 1, 2], "range(3) - 7": [-7, -6, -5], "reverse(range(3))": [2, 1, 0],
+    "[4, 5, 6]/2": [2, 2.5, 3],
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("times", KNOWN)
+def test_numbers_of_the_file_are_times_where_they_are_named_as_times(times: str) -> None:
+    """Also those that are computed. x' = t between neighbours; with one name a row is a number."""
+    known = np.array(KNOWN[times])
+    lines = "input u: real\nx = scan {head} over ({times}) from x = u {{ {body} }}\noutput x\n"
+    flow = "field f(t, x: real) { x' = t }\n"
+    text = lines.format(head="(a, b)", times=times, body="x = solve f from x = x over a..b")
+    found = outputs(flow + text, u=np.zeros(2))["x"]
+    np.testing.assert_allclose(found[0], (known**2 - known[0] ** 2) / 2, rtol=1e-12, atol=1e-14)
+    plain = outputs(lines.format(head="(a)", times=times, body="x = x + a"), u=np.zeros(2))["x"]
+    np.testing.assert_allclose(plain[1], known.cumsum(), rtol=1e-12)

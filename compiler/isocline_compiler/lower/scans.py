@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from isocline_compiler.graph import ARGUMENT, INPUT, Fault, Node, Nodes, at, leaf, topological, value_of
+from isocline_compiler.graph import ARGUMENT, CONSTANT, INPUT, Fault, Node, Nodes, at, leaf, topological
 from isocline_compiler.graph.scan import row_of, scan
 from isocline_compiler.graph.tensor_type import Size, TensorType, describe
 from isocline_compiler.lower.conform import conform, spread
@@ -97,7 +97,7 @@ class ScanLowering:
             if not value.type.sample:
                 raise LowerError(messages.scan_of_no_sequence(item.span, describe(value.type)))
         counts = [2 if self._is_time(value) else 1 for value in values]
-        lists = [value_of(value) is not None and len(value.type.sample) == 1 for value in values]
+        lists = [len(value.type.sample) == 1 and _is_known(value) for value in values]
         if len(names) == sum(counts) + sum(lists):  # numbers of the file are times where they are named as times
             counts = [count + known for count, known in zip(counts, lists, strict=True)]
         if len(names) != sum(counts):
@@ -223,6 +223,11 @@ def _suggested(counts: Sequence[int]) -> list[str]:
         again = "" if 2 not in counts[:i] else f"_{i + 1}"
         found += [f"t0{again}", f"t1{again}"] if count == 2 else [next(letters, f"x{i + 1}")]
     return found
+
+
+def _is_known(node: Node) -> bool:
+    """Whether a value is numbers of the file, or made of them: `range(48) - 47`."""
+    return all(item.inputs or item.op is CONSTANT for item in topological([node]))
 
 
 def swapped(x: Node) -> Node:
