@@ -21,8 +21,10 @@ from examples.latent_sde.compare import blocks, told
 from isocline_runtime import load
 
 SHOWN = (1, 6, 12, 24)
-HIDDEN, EPOCHS, BATCH, RATE, CLIP = 42, 20, 128, 1e-2, 10.0
-"""Of the block `train` of latent_ode.dyn; so many hidden numbers make as many weights."""
+EPOCHS, CLIP = 20, 10.0
+"""Of the block `train` of latent_ode.dyn."""
+SETTINGS = {"GRU, trained alike": (42, 128, 1e-2), "GRU, trained gently": (42, 256, 5e-3)}
+"""Hidden numbers (as many weights as the equation has), windows of a batch, rate."""
 LATENT = "latent equation"
 PENALTIES = 10.0 ** np.arange(0, 6)
 
@@ -114,10 +116,10 @@ def solved(x: Array, y: Array, seen: Array, penalty: float) -> Array:
 class Gru(nn.Module):
     """The last state of a gated recurrent unit, and from it the level of each hour ahead beside the last known one."""
 
-    def __init__(self) -> None:
+    def __init__(self, hidden: int) -> None:
         super().__init__()
-        self.gru = nn.GRU(11, HIDDEN, batch_first=True)
-        self.head = nn.Linear(HIDDEN + 4, 24)
+        self.gru = nn.GRU(11, hidden, batch_first=True)
+        self.head = nn.Linear(hidden + 4, 24)
         nn.init.normal_(self.head.weight, std=0.02)
         nn.init.zeros_(self.head.bias)
 
@@ -130,15 +132,15 @@ def tensors(data: Data) -> tuple[Tensor, Tensor]:
     return torch.tensor(rows_of(data)).float(), torch.tensor(season_of(data)).float()
 
 
-def recurrent(train: Data, seed: int = 0) -> Gru:
+def recurrent(train: Data, hidden: int, batch: int, rate: float, seed: int = 0) -> Gru:
     """Trained on the same windows by the same optimizer, on the absolute error of levels."""
     torch.manual_seed(seed)
-    model, (rows, season) = Gru(), tensors(train)
+    model, (rows, season) = Gru(hidden), tensors(train)
     ahead, seen = (torch.tensor(x).float() for x in (level(train["ahead"]), train["seen"]))
-    optimizer = torch.optim.Adam(model.parameters(), lr=RATE)
+    optimizer = torch.optim.Adam(model.parameters(), lr=rate)
     schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, EPOCHS)
     for _ in range(EPOCHS):
-        for own in torch.randperm(len(rows)).split(BATCH):
+        for own in torch.randperm(len(rows)).split(batch):
             optimizer.zero_grad()
             (seen[own] * (model(rows[own], season[own]) - ahead[own]).abs()).sum(1).mean().backward()
             nn.utils.clip_grad_norm_(model.parameters(), CLIP)
@@ -154,8 +156,8 @@ def main(artifact: str) -> None:
     stored = dict(np.load(Path(__file__).parent / "latent_ode.npz"))
     train = {name: value[stored["part"] == "train"] for name, value in stored.items()}
     weights, penalty = ridge(train)
-    network = recurrent(train)
-    count = sum(item.numel() for item in network.parameters())
+    networks = {name: recurrent(train, *setting) for name, setting in SETTINGS.items()}
+    count = sum(item.numel() for item in next(iter(networks.values())).parameters())
     whole = source()
     whole = {name: value[whole["part"] == "test"] for name, value in whole.items()}
     print(f"ridge: {weights.size} weights, penalty {penalty:g}; GRU: {count} weights\n")
@@ -164,13 +166,13 @@ def main(artifact: str) -> None:
     for rate in RATES:
         test = with_gaps(whole, np.full(len(whole["past"]), rate), seed=100 + rate)
         with torch.no_grad():
-            recurrently = network(*tensors(test)).numpy()
+            recurrent_levels = {name: network(*tensors(test)).numpy() for name, network in networks.items()}
         last = rows_of(test)[:, -1, :1]
         first = np.zeros(())
         forecasts = {
             LATENT: latent(artifact, test, "dust"),
             "the same, curve alone": latent(artifact, test, "whole")[:, 48:],
-            "GRU": dust_of(recurrently),
+            **{name: dust_of(found) for name, found in recurrent_levels.items()},
             "ridge": dust_of(table_of(test) @ weights + last),
             "persistence": persistence(test),
         }
