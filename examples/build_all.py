@@ -45,6 +45,7 @@ EXAMPLES = (
     Example("doses", fetch="examples.doses.fetch"),
     Example("market", fetch="examples.market.fetch"),
     Example("latent_sde", fetch="examples.latent_sde.fetch"),
+    Example("latent_ode", fetch="examples.latent_ode.fetch"),
     Example("vowels", fetch="examples.cde.fetch", folder="cde"),
     Example("sde_net", fetch="examples.sde_net.fetch"),
     Example("mixture", fetch="examples.diffusion.draws", folder="diffusion"),

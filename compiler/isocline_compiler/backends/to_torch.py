@@ -98,7 +98,7 @@ def namespace_of(bound: Mapping[Any, Tensor]) -> TorchNamespace:
 class Run:
     """One evaluation: the named values, the precision, whether it trains, who solves, and the updates it asks for.
 
-    `iteration` numbers those of the loop that is being run: one solve in its body is many.
+    `iteration` numbers those of the loops that are being run, from the outermost: one solve in their bodies is many.
     """
 
     bound: Mapping[str, Tensor]
@@ -106,13 +106,13 @@ class Run:
     training: bool = False
     integrator: Integrator = no_integrator
     updates: dict[str, Tensor] = field(default_factory=dict)
-    iteration: int | None = None
+    iteration: tuple[int, ...] = ()
 
 
 def solution_of(node: Node, field: TorchField) -> str:
-    """The name of the solution that is being computed: that of the solve, with the iteration where a loop solves it."""
+    """The name of the solution that is being computed: that of the solve, with the iterations where loops solve it."""
     name, iteration = spec_of(node).name, field.bound.run.iteration
-    return name if iteration is None else f"{name}[{iteration}]"
+    return f"{name}[{','.join(map(str, iteration))}]" if iteration else name
 
 
 # ---------------------------------------------------------------------------------------------------- calls
@@ -179,7 +179,7 @@ def _scan(node: Node) -> Call:
         rows: list[tuple[Tensor, ...]] = []
         around = run.iteration
         for i in range(len(stacked[0]) if stacked else node.attrs["length"]):
-            run.iteration = i
+            run.iteration = (*around, i)
             found = program(run, (*now, *held, *(item[i] for item in stacked)))
             now = found[:states]
             rows.append(found[states:])

@@ -115,7 +115,7 @@ class Bounding:
     ) -> Tensors:
         """The kept states. Raises Unbounded."""
         clock, flat = Clock.of(node, times), FlatStates.of(node, initial)
-        if field.bound.run.iteration is not None:
+        if field.bound.run.iteration:
             raise Unbounded("a loop solves it anew at every observation")
         if clock.given is not None:
             raise Unbounded("the times come with the input")

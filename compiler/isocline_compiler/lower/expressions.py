@@ -112,6 +112,13 @@ class Frame:
     states: frozenset[str] = frozenset()
     late: Callable[[Call, Expressions], Node] | None = None
     """The value of a state at an earlier time, in a field."""
+    bodies: frozenset[str] = frozenset()
+    """What the bodies of scans around this one name."""
+
+    @property
+    def known(self) -> frozenset[str]:
+        """The names that are no definitions of the file: those of this place and of the bodies around it."""
+        return self.bodies | self.names.keys()
 
     def lookup(self, name: str, span: Span) -> Value:
         return self.names[name] if name in self.names else self.outer(name, span)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
+from typing import TypeAlias
 
 import numpy as np
 
@@ -30,8 +31,11 @@ from isocline_compiler.lower.weights import LayerScope, WeightTable
 from isocline_compiler.ops.normalisation import BATCH_NORM
 from isocline_compiler.vocabulary.controls import ControlPath
 from isocline_dsl import messages
-from isocline_dsl.tree import Assign, Differential, Equation, Event, Field, Span
+from isocline_dsl.tree import Assign, Differential, Equation, Event, Field, Solve, Span
 from isocline_dsl.tree import Term as DifferentialTerm
+
+InnerCall: TypeAlias = Callable[[str, Solve, Expressions, Callable[[str, Span], Value]], Solution]
+"""(name, solve, what lowers the expressions in it, the names of the file in the field around it) -> its solution."""
 
 
 @dataclass(frozen=True)
@@ -43,6 +47,8 @@ class Around:
     nets: frozenset[str]
     call_net: NetCall
     outer: Callable[[str, Span], Value]
+    inner: InnerCall | None = None
+    """What lowers a solve in a field."""
 
 
 @dataclass
@@ -147,7 +153,7 @@ class FieldBody:
         late.require_read()
         if local is not None:
             stacked = tuple(pair[1] for pair in scope.slices.values())
-            value = _node(frame.names[local])
+            value = _along(frame.names[local], self.declaration, local)
             region = Region((time, *arguments.values(), *captures.found.values()), (value,))
             return Derived(region, tuple(captures.found), stacked, False)
         results = tuple(equations.drifts[state.name] for state in self.states)
@@ -289,12 +295,22 @@ class FieldBody:
             around = frame.scope
             frame.scope = replace_path(around, f"{self.declaration.name.text}.{name}")
             try:
-                frame.names[name] = expressions.value(definitions[name].value)
+                frame.names[name] = self._defined(name, definitions[name], expressions, outer)
             finally:
                 frame.scope = around
             return frame.names[name]
 
         return lookup
+
+    def _defined(self, name: str, item: Assign, expressions: Expressions, outer: Callable[[str, Span], Value]) -> Value:
+        """A definition of the field, an inner solution among them. `outer` are the names of the file."""
+        if not isinstance(item.value, Solve) or self.around.inner is None:
+            return expressions.value(item.value)
+        with at(item.value.span):
+            try:
+                return self.around.inner(f"{self.declaration.name.text}.{name}", item.value, expressions, outer)
+            except Fault as fault:
+                raise LowerError(fault.make(item.value.span)) from None
 
     def _right_side(self, equation: Equation, found: Equations, frame: Frame, expressions: Expressions) -> Node:
         state = equation.state.text
@@ -330,6 +346,16 @@ def refuse_batch_norm(values: Sequence[Node]) -> None:
 def replace_path(scope: LayerScope, path: str) -> LayerScope:
     """A scope for another definition; slices of stacked weights are kept together."""
     return replace(scope, path=path, counts=type(scope.counts)(), prefix="")
+
+
+def _along(value: Value, declaration: Field, name: str) -> Node:
+    """A definition as a value along a solution: of an inner solution its one state. Raises LowerError."""
+    node = value.only() if isinstance(value, Solution) else value
+    if isinstance(value, Solution) and node is None:
+        span = next(item.span for item in declaration.body if isinstance(item, Assign) and item.name.text == name)
+        raise LowerError(messages.solution_needs_state(span, sorted(value.states)))
+    assert isinstance(node, Node)
+    return node
 
 
 def _node(value: Value) -> Node:

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
-from isocline_compiler.graph import ARGUMENT, INPUT, Node, Nodes, at, leaf, topological, value_of
+from isocline_compiler.graph import ARGUMENT, CONSTANT, INPUT, Fault, Node, Nodes, at, leaf, topological
 from isocline_compiler.graph.scan import row_of, scan
 from isocline_compiler.graph.tensor_type import Size, TensorType, describe
 from isocline_compiler.lower.conform import conform, spread
@@ -22,8 +22,10 @@ from isocline_dsl.tree import Node as Tree
 SolveCall = Callable[[str, Solve, Expressions], Solution]
 """(name, solve, what lowers the expressions in it) -> its solution."""
 
-_AFFINE = frozenset({"add", "sub", "mul", "div", "neg", "slice", "gather", "flip"})
+_AFFINE = frozenset({"add", "sub", "mul", "div", "neg", "slice", "gather", "flip", "select", "reshape"})
 """What makes times of times, where what stands beside them is known or trained."""
+_MOVING = frozenset({"add", "sub"})
+"""What moves times by a number, that of a sample too."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -49,12 +51,15 @@ class Observed:
 
 @dataclass
 class ScanLowering:
-    """What a scan needs of the file around it; `times` are the names of the inputs that are declared as times."""
+    """What a scan needs of the file around it; `times` are the names of the inputs that are declared as times, and of a
+    scan within others `moments` what holds times in an iteration of those.
+    """
 
     table: WeightTable
     solve: SolveCall
     times: frozenset[str]
     excerpt: Callable[[Tree], str]
+    moments: frozenset[Node] = frozenset()
 
     def lower(self, name: str, node: Scan, outer: Expressions) -> Solution:
         """The states after every observation, (batch, T, ...) each, under the names of the states. Raises LowerError.
@@ -92,7 +97,7 @@ class ScanLowering:
             if not value.type.sample:
                 raise LowerError(messages.scan_of_no_sequence(item.span, describe(value.type)))
         counts = [2 if self._is_time(value) else 1 for value in values]
-        lists = [value_of(value) is not None and len(value.type.sample) == 1 for value in values]
+        lists = [len(value.type.sample) == 1 and _is_known(value) for value in values]
         if len(names) == sum(counts) + sum(lists):  # numbers of the file are times where they are named as times
             counts = [count + known for count, known in zip(counts, lists, strict=True)]
         if len(names) != sum(counts):
@@ -106,13 +111,24 @@ class ScanLowering:
         return found
 
     def _is_time(self, node: Node) -> bool:
-        """Whether a value is an input `time[T]`, reversed, cut, moved or scaled."""
+        """Whether a value is a list of times: an input `time[T]`, reversed, cut, moved or scaled."""
+        return len(node.type.sample) == 1 and self.holds_times(node)
+
+    def holds_times(self, node: Node) -> bool:
+        """Whether the entries of a value are times, whatever its shape: moved by a number of the sample they still are,
+        and the difference of two lists is none.
+        """
+        if node in self.moments:
+            return True
         if node.op is INPUT:
-            return node.attrs["name"] in self.times and len(node.type.sample) == 1
-        if node.op.name not in _AFFINE or len(node.type.sample) != 1:
+            return node.attrs["name"] in self.times
+        if node.op.name not in _AFFINE:
             return False
-        moving = [x for x in node.inputs if any(item.op is INPUT for item in topological([x]))]
-        return len(moving) == 1 and self._is_time(moving[0])
+        moving = [x for x in node.inputs if any(item.op in (INPUT, ARGUMENT) for item in topological([x]))]
+        several = [x for x in moving if x.type.sample not in ((), (1,))]
+        if len(several) == 1 and node.op.name in _MOVING:
+            moving = several
+        return len(moving) == 1 and self.holds_times(moving[0])
 
     def _length(self, node: Scan, values: Sequence[Node]) -> Size:
         sizes = [value.type.sample[0] for value in values]
@@ -137,11 +153,14 @@ class _Body:
         """The next states, and these again, which are stacked."""
         own, before = states[: len(self.node.initial)], iter(states[len(self.node.initial) :])
         values: dict[str, Value] = {item.name.text: x for item, x in zip(self.node.initial, own, strict=True)}
-        last = []
+        last, moments = [], set(self.around.moments)
         for sequence, row in zip(self.given, rows, strict=True):
-            values |= zip(sequence.names, (next(before), row) if sequence.is_time else (row,), strict=True)
+            named = (next(before), row) if sequence.is_time else (row,)
+            values |= zip(sequence.names, named, strict=True)
             last += [row] if sequence.is_time else []
-        found = self._states(self._assigned(values), own)
+            moments |= set(named) if sequence.is_time or self.around.holds_times(sequence.value) else set()
+        within = replace(self.around, moments=frozenset(moments))
+        found = self._states(self._assigned(values, within), own)
         return [*found, *last], found
 
     def batched_outside(self, starts: Sequence[Node]) -> Node | None:
@@ -149,28 +168,35 @@ class _Body:
         arguments = [leaf(ARGUMENT, "x", x.type) for x in starts]
         rows = [leaf(ARGUMENT, item.names[-1], row_of(item.rows.type)) for item in self.given]
         found, _ = self(tuple(arguments), (), tuple(rows))
-        return next((x for x in topological(found) if x.op is INPUT), None)
+        return next((x for x in topological(found) if x.type.batched and not x.inputs), None)
 
-    def _assigned(self, values: dict[str, Value]) -> Mapping[str, Value]:
-        frame = Frame(LayerScope(self.around.table, self.name), self.outer.frame.lookup, values)
+    def _assigned(self, values: dict[str, Value], within: ScanLowering) -> Mapping[str, Value]:
+        around = self.outer.frame
+        frame = Frame(LayerScope(self.around.table, self.name), around.lookup, values, bodies=around.known)
         inside = Expressions(frame, self.outer.numbers, self.outer.nets, self.outer.call_net)
-        mistakes, solved = Mistakes(), Counter[str]()
+        mistakes, named = Mistakes(), Counter[str]()
         for item in self.node.body:
             assert isinstance(item, Assign)
             frame.names.pop(item.name.text, None) if mistakes.poisoned else None
             with mistakes.noted(), at(item.span):
-                frame.names[item.name.text] = self._value(item, inside, solved)
+                frame.names[item.name.text] = self._value(item, inside, named, within)
         mistakes.settle()
         return frame.names
 
-    def _value(self, item: Assign, inside: Expressions, solved: Counter[str]) -> Value:
-        if isinstance(item.value, Scan):
-            raise LowerError(messages.not_available_yet(item.value.span, "a `scan` within another"))
-        if not isinstance(item.value, Solve):
+    def _value(self, item: Assign, inside: Expressions, named: Counter[str], within: ScanLowering) -> Value:
+        """The value of one assignment; solves and scans are named after what they are assigned to."""
+        if not isinstance(item.value, Solve | Scan):
             return inside.value(item.value)
         name = f"{self.name}.{item.name.text}"
-        solved[name] += 1
-        return self.around.solve(name if solved[name] == 1 else f"{name}_{solved[name]}", item.value, inside)
+        named[name] += 1
+        name = name if named[name] == 1 else f"{name}_{named[name]}"
+        if isinstance(item.value, Solve):
+            return self.around.solve(name, item.value, inside)
+        with at(item.value.span):
+            try:
+                return within.lower(name, item.value, inside)
+            except Fault as fault:
+                raise LowerError(fault.make(item.value.span)) from None
 
     def _states(self, values: Mapping[str, Value], states: Nodes) -> list[Node]:
         """What the states are by the end of the body, in the types that they began with."""
@@ -197,6 +223,11 @@ def _suggested(counts: Sequence[int]) -> list[str]:
         again = "" if 2 not in counts[:i] else f"_{i + 1}"
         found += [f"t0{again}", f"t1{again}"] if count == 2 else [next(letters, f"x{i + 1}")]
     return found
+
+
+def _is_known(node: Node) -> bool:
+    """Whether a value is numbers of the file, or made of them: `range(48) - 47`."""
+    return all(item.inputs or item.op is CONSTANT for item in topological([node]))
 
 
 def swapped(x: Node) -> Node:

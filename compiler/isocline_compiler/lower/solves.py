@@ -202,7 +202,7 @@ class SolveLowering:
         """
         ends = times.start, times.stop
         names = {node.text for end in ends for node in walk(end) if isinstance(node, Name)}
-        if solve.everywhere or times.step is not None or names.isdisjoint(expressions.frame.names):
+        if solve.everywhere or times.step is not None or names.isdisjoint(expressions.frame.known):
             return None
         nodes = [expressions.node(end) for end in ends]
         for node, end in zip(nodes, ends, strict=True):

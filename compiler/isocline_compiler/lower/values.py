@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 
 from isocline_compiler.graph import ARGUMENT, Fault, Node, at, constant, leaf
@@ -17,6 +17,7 @@ from isocline_compiler.lower.faults import LowerError, Mistakes, Poisoned
 from isocline_compiler.lower.field_body import Around
 from isocline_compiler.lower.field_values import FieldValues
 from isocline_compiler.lower.indexing import first
+from isocline_compiler.lower.inner_solves import InnerSolves
 from isocline_compiler.lower.integrals import integral
 from isocline_compiler.lower.jumps import JumpLowering, jumps_of
 from isocline_compiler.lower.known_numbers import Numbers
@@ -290,7 +291,8 @@ class FileValues:
                 raise LowerError(fault.make(solve.span)) from None
 
     def _solving(self) -> SolveLowering:
-        around = Around(self.table, self.numbers, self.nets, self.call_net, self.get)
+        plain = Around(self.table, self.numbers, self.nets, self.call_net, self.get)
+        around = replace(plain, inner=InnerSolves(plain, self.declared, self.inputs))
         return SolveLowering(around, self.inputs)
 
     def fields(self) -> FieldValues:

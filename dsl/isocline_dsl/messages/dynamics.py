@@ -8,6 +8,22 @@ from isocline_dsl.messages.message import Draft, declared, did_you_mean, message
 from isocline_dsl.tree import Span
 
 
+@message("E299")
+def inner_solve(span: Span | None, field: str, why: str, hint: str) -> Draft:
+    """A solve in a field that is not a plain one with steps of its own.
+
+    Wherever the outer equation asks for its slope, the inner one is stepped to its end: its scheme and its steps are
+    part of the outer equation. The inner field may have neither noise nor jumps nor a past, and is not the outer one.
+
+    field relax(t, y, x: real) { y' = cos(x) - y; x' = 0 }
+    field slow(t, x: real) {
+      fast = solve relax from y = 0, x = x over 0..5 with rk4(steps=8)
+      x' = -fast.y*x
+    }
+    """
+    return Draft(span, f"the inner equation `{field}` {why}", hint or None)
+
+
 @message("E301")
 def state_without_equation(span: Span | None, state: str, field: str) -> Draft:
     """A state of a field has no equation.

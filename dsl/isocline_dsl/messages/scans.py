@@ -87,6 +87,8 @@ def times_not_numbers(span: Span | None, found: str) -> Draft:
 def scan_noise(span: Span | None, field: str) -> Draft:
     """A field that noise drives is solved in a scan. Its increments would have to be numbered over all observations.
 
-    Solve it once through all the times instead, with what is observed as a `control`.
+    Solve it once through all the times instead, with what is observed as a `control`; or draw at every observation, by
+    `gaussian_noise` in the body, which `samples` in `deploy` keeps.
     """
-    return Draft(span, f"`{field}` is driven by noise and cannot be solved in a scan")
+    hint = "solve it once through all the times, with what is observed as a `control`"
+    return Draft(span, f"`{field}` is driven by noise and cannot be solved in a scan", hint)
