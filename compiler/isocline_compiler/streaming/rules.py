@@ -72,12 +72,20 @@ def _transpose(of: Reading, node: Node, axis: int, entries: Entries) -> Node:
 
 
 def _reshape(of: Reading, node: Node, axis: int, entries: Entries) -> Node | None:
-    """The axis stays where as many entries stand before it, and it is as long."""
+    """The axis stays where as many entries stand before it, and it is as long; or it is the first of two that an axis
+    is split into, of which an entry has `each` entries there.
+    """
     (x,) = node.inputs
+    shape = (*node.shape[:axis], entries.width, *node.shape[axis + 1 :])
     for at in range(x.type.rank):
-        if x.size(at) == node.size(axis) and _counted(x.shape[:at]) == _counted(node.shape[:axis]):
-            shape = (*node.shape[:axis], entries.width, *node.shape[axis + 1 :])
+        if _counted(x.shape[:at]) != _counted(node.shape[:axis]):
+            continue
+        if x.size(at) == node.size(axis):
             return RESHAPE(of.rows(x, at, entries), shape=shape)
+        count, whole = node.size(axis), x.size(at)
+        if isinstance(count, int) and isinstance(whole, int) and node.shape[axis + 1 : axis + 2] == (whole // count,):
+            split = entries.through(np.arange(whole).reshape(count, -1))
+            return None if split is None else RESHAPE(of.rows(x, at, split), shape=shape)
     return None
 
 
