@@ -118,7 +118,10 @@ def _ratio(pair: tuple[float, float]) -> float:
 
 
 def _solve(evaluator: Evaluator, solution: str) -> Solve:
-    return next(item for item in evaluator.solves if item.spec.name == solution.partition("[")[0])
+    """The solve of a solution: of those that vary one another there is one, `path_2` for what stayed apart of it."""
+    name = solution.partition("[")[0]
+    found = (item for item in evaluator.solves if name in (item.spec.name, item.spec.choice))
+    return next(found, None) or next(item for item in evaluator.solves if name.startswith(item.spec.name))
 
 
 def _walked(evaluator: Evaluator) -> Mapping[str, Events]:

@@ -10,7 +10,7 @@ from isocline_compiler.graph import ARGUMENT, INPUT, Node, Nodes, at, leaf, topo
 from isocline_compiler.graph.scan import row_of, scan
 from isocline_compiler.graph.tensor_type import Size, TensorType, describe
 from isocline_compiler.lower.conform import conform, spread
-from isocline_compiler.lower.expressions import Expressions, Frame, Solution, Value
+from isocline_compiler.lower.expressions import Expressions, Frame, IntegralCall, Solution, Value
 from isocline_compiler.lower.faults import LowerError, Mistakes, Poisoned
 from isocline_compiler.lower.weights import LayerScope, WeightTable
 from isocline_compiler.ops.indexing import SELECT
@@ -49,12 +49,15 @@ class Observed:
 
 @dataclass
 class ScanLowering:
-    """What a scan needs of the file around it; `times` are the names of the inputs that are declared as times."""
+    """What a scan needs of the file around it; `times` are the names of the inputs that are declared as times,
+    `integral` lowers integrals in its body, where there may be any.
+    """
 
     table: WeightTable
     solve: SolveCall
     times: frozenset[str]
     excerpt: Callable[[Tree], str]
+    integral: IntegralCall | None = None
 
     def lower(self, name: str, node: Scan, outer: Expressions) -> Solution:
         """The states after every observation, (batch, T, ...) each, under the names of the states. Raises LowerError.
@@ -153,7 +156,8 @@ class _Body:
 
     def _assigned(self, values: dict[str, Value]) -> Mapping[str, Value]:
         frame = Frame(LayerScope(self.around.table, self.name), self.outer.frame.lookup, values)
-        inside = Expressions(frame, self.outer.numbers, self.outer.nets, self.outer.call_net)
+        outer = self.outer
+        inside = Expressions(frame, outer.numbers, outer.nets, outer.call_net, integral=self.around.integral)
         mistakes, solved = Mistakes(), Counter[str]()
         for item in self.node.body:
             assert isinstance(item, Assign)

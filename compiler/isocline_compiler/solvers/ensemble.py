@@ -13,7 +13,19 @@ from dataclasses import dataclass, field, fields
 from functools import cached_property
 from typing import TypeAlias
 
-from isocline_compiler.graph import ARGUMENT, INPUT, Graph, Node, Nodes, Region, at, leaf, regions_of, topological, transform
+from isocline_compiler.graph import (
+    ARGUMENT,
+    INPUT,
+    Graph,
+    Node,
+    Nodes,
+    Region,
+    at,
+    leaf,
+    regions_of,
+    topological,
+    transform,
+)
 from isocline_compiler.graph.noise import Noise, Process
 from isocline_compiler.graph.scan import SCAN, row_of
 from isocline_compiler.graph.solve import PICK, SOLVE, Solve, pick

@@ -31,6 +31,7 @@ from isocline_compiler.ops.reduction import (
 )
 from isocline_compiler.ops.shaping import EXPAND, EXPAND_LIKE, FLIP, RESHAPE, SPREAD, TRANSPOSE
 from isocline_compiler.streaming.entries import Entries, Reading
+from isocline_compiler.streaming.points import points_at
 
 Rule: TypeAlias = "Callable[[Reading, Node, int, Entries], Node | None]"
 """(what reads, node, its axis, entries) -> the node with these entries; None where it needs others besides."""
@@ -214,7 +215,12 @@ def _merge_points(of: Reading, node: Node, axis: int, entries: Entries) -> Node 
 
 
 def _split_points(of: Reading, node: Node, axis: int, entries: Entries) -> Node | None:
-    return SPLIT_POINTS(of.rows(node.inputs[0], axis - 1, entries), **node.attrs) if axis > 1 else None
+    """Entries of a point, or of the points themselves, which are samples within."""
+    (x,) = node.inputs
+    if axis > 1:
+        return SPLIT_POINTS(of.rows(x, axis - 1, entries), **node.attrs)
+    found = points_at(of, x, node.attrs["count"], entries) if axis else None
+    return None if found is None else SPLIT_POINTS(found, count=entries.width)
 
 
 def _members(of: Reading, node: Node, axis: int, entries: Entries) -> Node | None:
