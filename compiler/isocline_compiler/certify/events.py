@@ -79,7 +79,7 @@ def event_facts(evaluator: Evaluator, choices: Choices) -> dict[str, EventFacts]
         solution = name.partition("[")[0]
         solve = _solve(evaluator, solution)
         facts = _facts(events, {**evaluator.stated, **choices}[solve.spec.choice])
-        found[solution] = facts.joined(found[solution]) if solution in found else facts
+        found[solution] = found[solution].joined(facts) if solution in found else facts
     return found
 
 
@@ -98,6 +98,8 @@ def _facts(events: Events, choice: Discretisation) -> EventFacts:
         len(grids[0]) - 1 if grids else 0,
         max(crowded, default=None),
         next(met, None),
+        int(events.held.sum()),
+        len(events.held),
     )
 
 
