@@ -27,7 +27,7 @@ def certificate_lines(certificate: Facts) -> list[str]:
         ("finite", _finite(certificate["finite"])),
         *(("check", _check(check)) for check in certificate["checks"]),
         *_parameters(certificate["parameters"]),
-        *(("note", text) for text in certificate["data_notes"]),
+        *(("note", text) for text in (*_held(certificate.get("events", {})), *certificate["data_notes"])),
         ("graph", f"{certificate['graph']['nodes']} nodes, {certificate['graph']['bytes']} bytes"),
         ("latency", f"{certificate['latency']['p50_us']:.0f} µs, batch {certificate['latency']['batch']}"),
     ]
@@ -63,6 +63,14 @@ def _events(solution: str, facts: Facts) -> str:
     """How often states jump where a condition is met, and how near to one another."""
     apart = "" if facts["nearest"] is None else f", those of one `when` {facts['nearest']:.1f} steps apart or more"
     return f"{solution}: at most {facts['most']} jumps in a sample{apart}"
+
+
+def _held(events: Mapping[str, Facts]) -> Iterator[str]:
+    """Conditions of `when` that hold where a solution begins: nothing jumps there, which the author may not expect."""
+    for solution, facts in events.items():
+        if facts.get("held"):
+            where = f"{facts['held']} of {facts['samples']} samples"
+            yield f"{solution}: a condition of `when` holds at the start in {where}; nothing jumps until it is left"
 
 
 def _order(item: Facts) -> str:

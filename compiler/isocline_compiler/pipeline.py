@@ -51,6 +51,7 @@ from isocline_compiler.report.whole import report_of
 from isocline_compiler.solvers.ensemble import EnsembleModel
 from isocline_compiler.solvers.unroll import unroll
 from isocline_compiler.solvers.unroll.forms import solves_of, with_forms
+from isocline_compiler.streaming.ensembles import Kept
 from isocline_compiler.streaming.step import Asked, stream_graphs
 from isocline_dsl.diagnostics import Diagnostic, IsoclineError
 from isocline_dsl.messages import operations
@@ -224,7 +225,12 @@ def streaming(
     if plan is None:
         return None, None
     progress("streaming")
-    graphs = stream_graphs(Asked(optimise(bind(model.graph, proving.weights)), choices, plan.loop, plan.span))
+    kept: Kept | None = None
+    if isinstance(model, EnsembleModel) and model.plain is not None:
+        stepped = {solve.spec.choice: choice for solve, choice in model.stepped}
+        kept = Kept(bind(model.plain, proving.weights), model.kept, stepped)
+    rolled = optimise(bind(model.graph, proving.weights))
+    graphs = stream_graphs(Asked(rolled, choices, plan.loop, plan.span, kept))
     emitted = {START_FILE: emit(model, {}, graphs.start), STEP_FILE: emit(model, {}, graphs.step)}
     for name, content in emitted.items():
         write_atomic(staging / name, content)

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 
 from isocline_dsl import tree
 from isocline_dsl.diagnostics import Diagnostic
-from isocline_dsl.messages import delays, dynamics, names, noise, scans, sharing
+from isocline_dsl.messages import delays, driven, dynamics, names, noise, scans, sharing
 from isocline_dsl.messages.message import nearest
 from isocline_dsl.scopes import BUILT_IN, VALUES, Meaning, Scope
 
@@ -172,7 +172,7 @@ class Uses:
     def _callee(self, node: tree.Call, scope: Scope) -> None:
         name, meaning = node.name.text, scope.find(node.name.text)
         if name.endswith("'"):
-            self.found.append(delays.delay_neutral(node.span, name.rstrip("'")))
+            self._slope(node, name.rstrip("'"), scope)
             return
         if meaning is not None:
             scope.use(name)
@@ -188,6 +188,16 @@ class Uses:
         else:
             known = {*self.functions, *self._suggested(scope, "net", "function")}
             self.found.append(names.unknown_function(node.name.span, name, known, self.elsewhere.get(name)))
+
+    def _slope(self, node: tree.Call, name: str, scope: Scope) -> None:
+        """`u'(t)`: of a control its slope; that of a state, at another time, is none that is known."""
+        meaning = scope.find(name)
+        if meaning is None or meaning.kind != "control":
+            self.found.append(delays.delay_neutral(node.span, name))
+            return
+        scope.use(name)
+        if node.name.text != f"{name}'":
+            self.found.append(driven.control_slope_of_higher_order(node.name.span, name))
 
     def _called_in_function(self, node: tree.Call, called: Meaning, scope: Scope) -> None:
         """A function calls no net: its weights would be the function's."""

@@ -224,10 +224,11 @@ class Stream:
     def _noise_of(self, port: Port, done: int) -> Array:
         """The numbers that a step reads, of some steps that are drawn at once."""
         info, sequence = self._stepper.noises[port.name], self._stepper.sequences.get(port.name)
-        if sequence is None:
-            return self._block(info, 0, info.steps)
-        first, width = sequence.at(done)[0], int(port.shape[2])
         known = self._noise.get(port.name)
+        if sequence is None:
+            known = self._noise[port.name] = known or (0, self._block(info, 0, info.steps))
+            return known[1]
+        first, width = sequence.at(done)[0], int(port.shape[2])
         if known is None or not known[0] <= first <= known[0] + known[1].shape[2] - width:
             count = info.steps if info.lattice else min(max(BLOCK, width), info.steps - first)
             begin = 0 if info.lattice else first

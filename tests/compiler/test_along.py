@@ -95,3 +95,63 @@ output h = path
     x = {key: y.numpy() for key, y in TorchProgram(graph)({k: torch.tensor(v) for k, v in bound.items()}).items()}
     w, b = weights["f.hidden.dense.weight"], weights["f.hidden.dense.bias"]
     np.testing.assert_allclose(x["hidden"], np.tanh(x["h"] @ w + b), rtol=0, atol=1e-14)
+
+
+# ------------------------------------------------------------------------------------------- paths and jumps
+
+
+NOISY = """dyn 1
+model m
+input x0: real[2] in (-1, 1)
+input us: real[5] in (-1, 1)
+control u = linear(us, step=0.25)
+field f(t, x: real[2]) {
+  noise W: brownian[2]
+  pull = 2*x*us[0] + u(t)*sin(t)
+  clock = t
+  dx = -pull dt + 0.1 dW
+}
+path = solve f from x = x0 TIMES with euler_maruyama(steps=8) samples 3
+output pull = path.pull
+output clock = path.clock
+output x = path
+"""
+
+
+@pytest.mark.parametrize("times", ["at 0..1 step 0.25", "over 0..1"])
+def test_along_each_path(times: str) -> None:
+    """(batch, samples, times, ...): every path at its own states, under the control of its row."""
+    graph = model(NOISY.replace("TIMES", times)).graph
+    stepped = unroll(graph, stated(graph)).graph
+    verify(stepped)
+    random = np.random.default_rng(1)
+    bound = {
+        str(item.attrs["name"]): random.normal(size=[4 if size == "batch" else size for size in item.shape])
+        for item in stepped.inputs
+    }
+    x = {key: y.numpy() for key, y in TorchProgram(stepped)({k: torch.tensor(v) for k, v in bound.items()}).items()}
+    t = np.arange(0, 1.1, 0.25) if times.startswith("at") else np.array(1.0)
+    u = bound["us"] if times.startswith("at") else bound["us"][:, -1]
+    first = bound["us"][:, 0].reshape(4, 1, 1, *(1,) * t.ndim)
+    expected = 2 * x["x"] * first + (u * np.sin(t))[:, None, ..., None]
+    assert np.ptp(x["x"], axis=1).max() > 0.1, "paths apart"
+    np.testing.assert_allclose(x["pull"], expected, rtol=0, atol=1e-13)
+    np.testing.assert_allclose(x["clock"], np.broadcast_to(t, x["x"].shape[:-1]), rtol=0, atol=1e-14)
+
+
+@pytest.mark.parametrize("times", ["at 0..2 step 0.5", "over 0..2", "at when"])
+def test_where_a_solution_jumps_it_is_what_the_jump_left(times: str) -> None:
+    jump = "  at ([0.5, 1.25]) { v = v + 1 }\n}\n"
+    text = FIELD.replace("\n}\n", f"\n{jump}", 1).replace("at ([0.5, 1.25])", "at [0.5, 1.25]")
+    text = text.replace("input g", "input when: time[3] in (0, 2)\ninput g") if times == "at when" else text
+    solved = "with rk4(steps=2)" if times != "at 0..2 step 0.5" else "with rk4(steps=8)"
+    when = np.array([[0, 1, 2], [0, 0.5, 2], [0.2, 1.25, 1.3]])
+    x = found(text + f"path = solve f from v = v0, m = [v0, 0.1] {times} {solved}\n" + OUTPUTS, when=when)
+    at = {"at 0..2 step 0.5": np.arange(0, 2.1, 0.5), "over 0..2": np.full(3, 2.0), "at when": when}[times]
+    require(x, at, G if times == "over 0..2" else G[:, None])
+
+
+def test_across_events() -> None:
+    text = FIELD.replace("\n}\n", "\n  when v < 0 { v = 0.5 - v }\n}\n", 1)
+    x = found(text + "path = solve f from v = v0, m = [v0, 0.1] at 0..2 step 0.5 with rk4(steps=8)\n" + OUTPUTS)
+    require(x, np.arange(0, 2.1, 0.5), G[:, None])

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 import isocline
+from isocline.summary import certificate_lines
 from isocline_compiler.certify import second_events
 from isocline_compiler.certify.evaluation import Evaluator
 from isocline_compiler.certify.event_facts import EventFacts
@@ -124,14 +125,25 @@ def test_two_events_in_a_step_of_the_models_own_are_found(tmp_path: Path) -> Non
     assert "E635" in codes(tmp_path, text)
 
 
+@pytest.mark.parametrize(("bounds", "held"), [("(-2, -1)", 1.0), ("(0.5, 2)", 0.0), ("(-1, 1)", 0.5)])
+def test_a_condition_that_holds_at_the_start_is_noted(bounds: str, held: float, tmp_path: Path) -> None:
+    """In the part of the samples that begin below the ground: nothing jumps there, and the summary says so."""
+    text = BALL.replace("KEEPS", "0.9").replace("TIMES", "over 0..0.2 with rk4(steps=40)").replace("(0.5, 2)", bounds)
+    _, certificate = compiled(tmp_path, text)
+    facts = certificate["events"]["path"]
+    assert facts["held"] / facts["samples"] == pytest.approx(held, abs=0.2)
+    told = [line for line in certificate_lines(certificate) if "holds at the start" in line]
+    assert [f"in {facts['held']} of {facts['samples']} samples" in line for line in told] == [True] * (held > 0)
+
+
 def test_a_solution_that_grazes_is_refused() -> None:
     """By what is measured of its slowest crossing."""
     source = Source(BALL.replace("KEEPS", "0.9").replace("TIMES", "over 0..1"), "m.dyn")
     model = lower(parse(source), source)
     evaluator = Evaluator(model, {}, Samples({"start": np.ones(2)}, {}, "two"))
-    facts = EventFacts(1, None, 1.0, 8, None, 0.5)
+    facts = EventFacts(1, None, 1.0, 8, None, 0.5, 0, 4)
     assert not list(event_faults(evaluator, {"path": facts}))
-    grazing = EventFacts(1, None, 1e-7, 8, None, 0.5)
+    grazing = EventFacts(1, None, 1e-7, 8, None, 0.5, 0, 4)
     assert [item.code for item in event_faults(evaluator, {"path": grazing})] == ["E637"]
 
 

@@ -71,11 +71,31 @@ path = solve f from x(s) = start*cos(s) at 0..2 step 0.1 with rk4(steps=40)
 output x = path
 deploy { stream }
 """
+ENSEMBLE = """dyn 1
+model kept
+input x0: real[2] in (-1, 1); input us: real[11] in (-1, 1)
+control u = linear(us, step=0.1)
+field f(t, x: real[2]) { x' = u(t) - (x |> gaussian_noise(0.1) |> dropout(0.2)) }
+path = solve f from x = x0 |> dropout(0.3) at 0..1 step 0.1
+output y = path |> dropout(0.1)
+output spread = std(path, over=samples)
+output last = tanh(path[-1])
+deploy { samples 6; solver %s; stream }
+"""
+MEMBERS = """dyn 1
+model members
+input xs: real[9, 2] in (-1, 1)
+h = scan (x) over (xs) from h = zeros(2) { h = tanh(0.5*h + dropout(dropout(x, 0.2), 0.1)) }
+output each = 3*h
+output spread = std(h[-1], over=samples)
+deploy { samples 5; stream }
+"""
 TEXTS = {
     "scan": SCAN, "rk4": SOLVE % "rk4(steps=40)", "ab3": SOLVE % "ab3(steps=40)", "auto": SOLVE % "auto(error=1e-3)",
-    "noise": NOISE, "events": BALL, "past": PAST,
+    "noise": NOISE, "events": BALL, "past": PAST, "ensemble": ENSEMBLE % "rk4(steps=20)",
+    "remembering ensemble": ENSEMBLE % "ab3(steps=20)", "members": MEMBERS,
 }  # fmt: skip
-EXACT = frozenset({"scan", "noise", "events", "past"})
+EXACT = frozenset({"scan", "noise", "events", "past", "members"})
 """Whose steps are the operators that the model has, in the same order."""
 
 
@@ -92,6 +112,9 @@ def given(name: str, rows: int = 3) -> dict[str, Any]:
         "noise": {"s0": draw.uniform(0.6, 1.4, rows)},
         "events": {"start": draw.uniform(0.6, 1.9, rows)},
         "past": {"start": draw.uniform(0.6, 1.9, rows)},
+        "ensemble": {"x0": draw.uniform(-0.9, 0.9, (rows, 2)), "us": draw.uniform(-0.9, 0.9, (rows, 11))},
+        "remembering ensemble": {"x0": draw.uniform(-0.9, 0.9, (rows, 2)), "us": draw.uniform(-0.9, 0.9, (rows, 11))},
+        "members": {"xs": draw.uniform(-0.9, 0.9, (rows, 9, 2))},
     }.get(name, {"x0": draw.uniform(-0.9, 0.9, (rows, 2)), "us": draw.uniform(-0.9, 0.9, (rows, 21))})
 
 
@@ -158,8 +181,8 @@ def test_a_session_streams_what_it_runs(compiled: tuple[str, Compiled], tmp_path
             stream.save(tmp_path / "state.npz")
             stream = load(artifact.folder).resume(tmp_path / "state.npz")
             assert stream.position == 5 + info.behind
-        entry = {key: np.take(inputs[key], x.at(i)[0], x.axis) for key, x in sequences.items()}
-        answer = stream.step(entry)
+        read = {key: x.at(i) if x.window else x.at(i)[0] for key, x in sequences.items()}
+        answer = stream.step({key: np.take(inputs[key], read[key], x.axis) for key, x in sequences.items()})
         for output in info.outputs:
             if output.axis is not None:
                 parts.setdefault(output.name, []).append(np.expand_dims(answer[output.name], output.axis))

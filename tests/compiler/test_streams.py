@@ -147,6 +147,30 @@ field f(t, s: real[2]) { noise W: brownian[2]
 path = solve f from s = [1, 2] at 0..1 step 0.1
 output path
 """, "srk", 2),
+    "along it": Case("""
+input x0: real[2], us: real[21], g: real
+control u = linear(us, step=0.1)
+control w = hold(us, step=0.1)
+field f(t, x: real[2]) {
+  pull = g*(x |> dense(3) |> tanh) + u(t)*sin(t)
+  push = w(t)*x
+  x' = pull[0:2] - push
+}
+path = solve f from x = x0 at 0..2 step 0.1
+output path
+output pull = path.pull
+output push = exp(path.push)
+output last = path.pull[-1]
+"""),
+    "along each path": Case("""
+input s0: real[2]
+field f(t, s: real[2]) { noise W: brownian[2]
+ pull = t*s
+ ds = 0.1*pull dt + 0.2*s dW }
+path = solve f from s = s0 at 0..1 step 0.1 samples 4
+output pull = path.pull
+output middle = mean(path.pull, over=samples)
+""", "euler_maruyama", 3),
     "what comes before a solve": Case(TWO, loop="path"),
     "what comes after a scan": Case(TWO, loop="h"),
 }  # fmt: skip

@@ -248,15 +248,19 @@ class EventWalk:
 
 @dataclass(frozen=True)
 class Events:
-    """The events of one solve: the stops of each sample, (samples, stops), and what happened on its way."""
+    """The events of one solve: the stops of each sample, (samples, stops), what happened on its way, and whether a
+    condition held where it began, (samples,).
+    """
 
     spec: SolveSpec
     stops: Array
     happened: tuple[tuple[Happened, ...], ...]
+    held: Array
 
     def joined(self, other: Events) -> Events:
         """Those of these samples and of others."""
-        return Events(self.spec, np.concatenate([self.stops, other.stops]), (*self.happened, *other.happened))
+        stops, held = np.concatenate([self.stops, other.stops]), np.concatenate([self.held, other.held])
+        return Events(self.spec, stops, (*self.happened, *other.happened), held)
 
     def near(self, part: float, kept: frozenset[int]) -> Array:
         """The samples in which a state that is kept jumps so near a time at which it is, in parts of the horizon."""
@@ -288,7 +292,8 @@ def walked(
     start = whole.rows(initial)
     path = walk.path(start)
     stops = np.broadcast_to(walk.stops, (len(start), walk.stops.shape[-1]))
-    return along(whole, path), Events(spec_of(node), stops, tuple(map(tuple, walk.happened)))
+    held = np.asarray((whole.switches(stops[:, 0].copy(), start) < 0).any(axis=1))
+    return along(whole, path), Events(spec_of(node), stops, tuple(map(tuple, walk.happened)), held)
 
 
 def along(of: EventField, path: Array) -> Tensors:

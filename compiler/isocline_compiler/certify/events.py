@@ -79,7 +79,7 @@ def event_facts(evaluator: Evaluator, choices: Choices) -> dict[str, EventFacts]
         solution = name.partition("[")[0]
         solve = _solve(evaluator, solution)
         facts = _facts(events, {**evaluator.stated, **choices}[solve.spec.choice])
-        found[solution] = facts.joined(found[solution]) if solution in found else facts
+        found[solution] = found[solution].joined(facts) if solution in found else facts
     return found
 
 
@@ -98,6 +98,8 @@ def _facts(events: Events, choice: Discretisation) -> EventFacts:
         len(grids[0]) - 1 if grids else 0,
         max(crowded, default=None),
         next(met, None),
+        int(events.held.sum()),
+        len(events.held),
     )
 
 
@@ -118,7 +120,10 @@ def _ratio(pair: tuple[float, float]) -> float:
 
 
 def _solve(evaluator: Evaluator, solution: str) -> Solve:
-    return next(item for item in evaluator.solves if item.spec.name == solution.partition("[")[0])
+    """The solve of a solution: of those that vary one another there is one, `path_2` for what stayed apart of it."""
+    name = solution.partition("[")[0]
+    found = (item for item in evaluator.solves if name in (item.spec.name, item.spec.choice))
+    return next(found, None) or next(item for item in evaluator.solves if name.startswith(item.spec.name))
 
 
 def _walked(evaluator: Evaluator) -> Mapping[str, Events]:

@@ -7,6 +7,7 @@ from typing import Literal
 from isocline_compiler.graph import Graph, Node
 from isocline_compiler.lower.blocks import DataLowering, DeployLowering
 from isocline_compiler.lower.defaults import check_held
+from isocline_compiler.lower.deployed import plan_faults
 from isocline_compiler.lower.expressions import Solution, room_to_nest
 from isocline_compiler.lower.faults import LowerError, Poisoned
 from isocline_compiler.lower.marked import STIFF
@@ -135,6 +136,9 @@ class ProgramLowering:
         self._check_defaults()
         leaves = tuple(self._leaf(port) for port in inputs)
         graph = of_points(join(Graph(leaves, dict(self.outputs), self.program.name.text)))
+        faults = list(plan_faults(graph, self.deployment, self.training))
+        if faults:
+            raise LowerError(*faults)
         return Model(
             source=self.source, program=self.program, name=self.program.name.text,
             description=self.program.description, inputs=inputs, targets=self._of(Target),

@@ -150,7 +150,7 @@ def controlled(term: Term, state: str, shape: Shape, path: ControlPath, time: No
     if term.entry is not None:
         raise LowerError(driven.control_shape(term.span, state, "one entry of it", f"`F d{path.name}`", path.name))
     with at(term.span):
-        rate = path.rate(time)
+        rate = path.rate(time, f"d{path.name}")
         channels = rate.type.sample
         summed = conform(node, (*shape, *channels)) if channels and node.type.sample else None
         if summed is not None:

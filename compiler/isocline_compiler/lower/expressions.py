@@ -291,7 +291,7 @@ class Expressions:
             return self.special[name](call)
         if name in self.nets:
             return self.call_net(name, tuple(self.node(item) for item in arguments), self._over(call), call.span)
-        if name in self.frame.scope.table.controls:
+        if name.removesuffix("'") in self.frame.scope.table.controls:
             return self._control(call, arguments)
         if name == INTEGRAL.name:
             if self.integral is None:
@@ -310,8 +310,9 @@ class Expressions:
         )
 
     def _control(self, call: Call, arguments: tuple[Expression, ...]) -> Node:
-        """`u(t)`: the value of a control at a time."""
-        path = self.frame.lookup(call.name.text, call.name.span)
+        """`u(t)`, `u'(t)`: the value of a control at a time, and its slope there."""
+        name = call.name.text
+        path = self.frame.lookup(name.removesuffix("'"), call.name.span)
         assert isinstance(path, ControlPath), "the name of a control is that of a path"
         if len(arguments) != 1 or call.keywords:
             count = f"{len(arguments) + len(call.keywords)} arguments"
@@ -319,7 +320,12 @@ class Expressions:
         time = self.node(arguments[0])
         if time.type.kind != "real" or time.type.sample:
             raise LowerError(driven.control_call(arguments[0].span, path.name, describe(time.type)))
-        return path.at(time)
+        if name == path.name:
+            return path.at(time)
+        try:
+            return path.rate(time, name)
+        except Fault as fault:
+            raise LowerError(fault.make(call.span)) from None
 
     def _over(self, call: Call) -> WordCall | None:
         """The only named argument of a net: `over=samples`."""

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, TypeAlias
 
 from isocline_compiler.graph import Fault, Node, at, substitute
 from isocline_compiler.graph.solve import Solve
@@ -14,9 +14,17 @@ from isocline_compiler.vocabulary.functions.record import bind
 from isocline_compiler.vocabulary.integral import INTEGRAL, along
 from isocline_dsl import messages, tree
 
+Jumping: TypeAlias = "Callable[[tree.Call, tree.Expression, tree.Expression, Expressions], Node | None]"
+"""(call, its expression, the solution it is along, what is around it) -> the integral along a solution that jumps at
+known times; None of any other."""
+
 
 def integral(
-    call: tree.Call, arguments: Sequence[tree.Expression], outer: Expressions, declared: Mapping[str, Any]
+    call: tree.Call,
+    arguments: Sequence[tree.Expression],
+    outer: Expressions,
+    declared: Mapping[str, Any],
+    jumping: Jumping,
 ) -> Node:
     """The value of a call. `outer` lowers what is around it, `declared` are the declarations of the file."""
     keywords = [(item.name.text, item.value) for item in call.keywords]
@@ -24,29 +32,28 @@ def integral(
         given = {parameter.name: value for parameter, value in bind(INTEGRAL, arguments, keywords)}
     except Fault as fault:
         raise LowerError(fault.make(call.span)) from None
-    solve = _solve(given["over"], outer)
+    over, expression = given["over"], given["expression"]
+    found = outer.value(over)
+    if not isinstance(found, Solution):
+        raise LowerError(messages.integral_over_no_solution(over.span))
+    if found.solve is None:
+        jumped = jumping(call, expression, over, outer)
+        if jumped is None:
+            what = "an integral along the states of a `scan` (a state is one: `area = area + x`)"
+            raise LowerError(messages.not_available_yet(over.span, what))
+        return jumped
+    solve = Solve.of(found.solve)
     field = declared[solve.spec.field]
     captures = Captures(outer.frame.lookup)
     outer.frame.scope.table.bodies.append(captures.body)
     states = frozenset(argument.name.text for argument in field.states)
     frame = Frame(outer.frame.scope, captures.lookup, _names(solve, field), states)
     inside = Expressions(frame, outer.numbers, outer.nets, outer.call_net)
-    value = inside.node(given["expression"])
+    value = inside.node(expression)
     refuse_batch_norm([value])
     solve, known = solve.capturing(list(captures.found.items()))
     with at(call.span):
         return along(solve, *substitute([value], known))
-
-
-def _solve(over: tree.Expression, outer: Expressions) -> Solve:
-    """The solve that a value is the solution of. Raises LowerError where it is none."""
-    found = outer.value(over)
-    if not isinstance(found, Solution):
-        raise LowerError(messages.integral_over_no_solution(over.span))
-    if found.solve is None:
-        what = "an integral along a solution with jumps, or of a `scan` (a state is one: `area' = x`)"
-        raise LowerError(messages.not_available_yet(over.span, what))
-    return Solve.of(found.solve)
 
 
 def _names(solve: Solve, field: tree.Field) -> dict[str, Value]:

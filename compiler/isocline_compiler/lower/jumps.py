@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
-from typing import Protocol
+from typing import ClassVar, Protocol
 
 import numpy as np
 
@@ -40,14 +40,48 @@ def jumps_of(declaration: Field) -> tuple[Jump, ...]:
 
 
 @dataclass(frozen=True)
+class Integrand:
+    """What is integrated from one time to the next and added up: `call` is `integral(value, over=path)`."""
+
+    call: tree.Call
+    value: tree.Expression
+    shape: tuple[int, ...]
+    state: ClassVar[str] = "integral~"
+
+    @property
+    def start(self) -> Binding:
+        """The state from zero."""
+        span = self.call.span
+        sizes = tuple(tree.Number(str(size), span=span) for size in self.shape)
+        zero = tree.Call(_word("zeros", span), sizes, span=span) if sizes else tree.Number("0", span=span)
+        return Binding(_word(self.state, span), zero, span=span)
+
+    def over(self, solution: Name) -> tree.Call:
+        """The integral along another solution."""
+        keyword = tree.Keyword(_word("over", self.call.span), solution, span=self.call.span)
+        return replace(self.call, arguments=(self.value,), keywords=(keyword,))
+
+    def added(self, solution: Name) -> Assign:
+        """What one stretch adds to it."""
+        span = self.call.span
+        more = tree.Binary("+", _name(self.state, span), self.over(solution), span=span)
+        return Assign(_word(self.state, span), more, span=span)
+
+
+@dataclass(frozen=True)
 class JumpLowering:
     """Lowers a solve of a field with jumps by a loop over all times."""
 
     scans: ScanLowering
     numbers: Numbers
 
-    def lower(self, name: str, solve: Solve, declaration: Field, stops: Node, outer: Expressions) -> Solution:
-        """The states at the `stops`, real[k] or (batch, k), or at the last of them. Raises LowerError."""
+    def lower(
+        self, name: str, solve: Solve, declaration: Field, stops: Node, outer: Expressions,
+        integrand: Integrand | None = None,
+    ) -> Solution:  # fmt: skip
+        """The states at the `stops`, real[k] or (batch, k), or at the last of them; what is integrated is one more of
+        them. Raises LowerError.
+        """
         jumps = jumps_of(declaration)
         _require_plain(solve, declaration)
         times = [_times(jump, outer) for jump in jumps]
@@ -61,11 +95,11 @@ class JumpLowering:
         for i, group in enumerate(amounts):
             observed.append(Observed(ordered.happens[i], (f"happens{i}~",)))
             observed += [Observed(ordered.entries(x, i), (f"entry{i}_{j}~",)) for j, x in enumerate(group)]
-        scan = self._scan(solve, declaration, jumps)
+        scan = self._scan(solve, declaration, jumps, integrand)
         found = self.scans.over(name, scan, outer, observed)
         return Solution({key: ordered.kept(node, solve.everywhere) for key, node in found.states.items()})
 
-    def _scan(self, solve: Solve, declaration: Field, jumps: Sequence[Jump]) -> tree.Scan:
+    def _scan(self, solve: Solve, declaration: Field, jumps: Sequence[Jump], integrand: Integrand | None) -> tree.Scan:
         """One iteration as the author would write it, the velocity of a state of second order a state of its own."""
         orders = {item.state.text: item.order for item in declaration.body if isinstance(item, tree.Equation)}
         names = [item.name.text for item in declaration.states]
@@ -78,6 +112,7 @@ class JumpLowering:
         times = tree.Range(_name("t0~", span), _name("t1~", span), span=span)
         step = replace(solve, initial=own, times=times, everywhere=False, scheme=self._scheme(solve))
         body = [Assign(_word(between, span), step, span=span)]
+        body += [] if integrand is None else [integrand.added(_name(between, span))]
         for name, order in states:
             end: tree.Expression = _name(between, span)
             after = tree.Attribute(end, _word(name, span), order, span=span)
@@ -89,6 +124,7 @@ class JumpLowering:
             replace(item, name=_word(item.name.text + "'" * item.order, item.name.span), order=0)
             for item in solve.initial
         )
+        starts += () if integrand is None else (integrand.start,)
         return tree.Scan((), (), starts, tuple(body), span=span)
 
     def _scheme(self, solve: Solve) -> tree.Call | None:
@@ -319,4 +355,4 @@ def _zeros(like: Node, count: int, axis: int) -> Node | None:
     return spread(constant(np.zeros(count)), like)
 
 
-__all__ = ["JumpLowering", "jumps_of"]
+__all__ = ["BETWEEN", "Integrand", "JumpLowering", "jumps_of"]

@@ -10,7 +10,7 @@ from isocline_compiler.graph import ARGUMENT, CONSTANT, INPUT, Fault, Node, Node
 from isocline_compiler.graph.scan import row_of, scan
 from isocline_compiler.graph.tensor_type import Size, TensorType, describe
 from isocline_compiler.lower.conform import conform, spread
-from isocline_compiler.lower.expressions import Expressions, Frame, Solution, Value
+from isocline_compiler.lower.expressions import Expressions, Frame, IntegralCall, Solution, Value
 from isocline_compiler.lower.faults import LowerError, Mistakes, Poisoned
 from isocline_compiler.lower.weights import LayerScope, WeightTable
 from isocline_compiler.ops.indexing import SELECT
@@ -52,7 +52,8 @@ class Observed:
 @dataclass
 class ScanLowering:
     """What a scan needs of the file around it; `times` are the names of the inputs that are declared as times, and of a
-    scan within others `moments` what holds times in an iteration of those.
+    scan within others `moments` what holds times in an iteration of those; `integral` lowers integrals in its body,
+    where there may be any.
     """
 
     table: WeightTable
@@ -60,6 +61,7 @@ class ScanLowering:
     times: frozenset[str]
     excerpt: Callable[[Tree], str]
     moments: frozenset[Node] = frozenset()
+    integral: IntegralCall | None = None
 
     def lower(self, name: str, node: Scan, outer: Expressions) -> Solution:
         """The states after every observation, (batch, T, ...) each, under the names of the states. Raises LowerError.
@@ -171,9 +173,9 @@ class _Body:
         return next((x for x in topological(found) if x.type.batched and not x.inputs), None)
 
     def _assigned(self, values: dict[str, Value], within: ScanLowering) -> Mapping[str, Value]:
-        around = self.outer.frame
+        around, outer = self.outer.frame, self.outer
         frame = Frame(LayerScope(self.around.table, self.name), around.lookup, values, bodies=around.known)
-        inside = Expressions(frame, self.outer.numbers, self.outer.nets, self.outer.call_net)
+        inside = Expressions(frame, outer.numbers, outer.nets, outer.call_net, integral=self.around.integral)
         mistakes, named = Mistakes(), Counter[str]()
         for item in self.node.body:
             assert isinstance(item, Assign)

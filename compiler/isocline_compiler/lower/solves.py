@@ -110,7 +110,10 @@ class SolveLowering:
             _check_fit(scheme, record)
         require_followed(record, derived.delayed, solve.span)
         node = with_coefficients(record, self.around.table).node()
-        return Solution({state.name: pick(node, i) for i, state in enumerate(states)}, Along(body, record, node))
+        picked = {state.name: pick(node, i) for i, state in enumerate(states)}
+        kept = record.times if interval.times is None else constant(np.array(interval.times))
+        assert kept is not None, "times are known or given"
+        return Solution(picked, Along(body, tuple(picked.values()), kept, interval.everywhere, record.spec.samples))
 
     def stops(self, solve: Solve, expressions: Expressions) -> Node:
         """The times of a solve as a value; they rise. Raises LowerError."""

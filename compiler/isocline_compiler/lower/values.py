@@ -19,7 +19,8 @@ from isocline_compiler.lower.field_values import FieldValues
 from isocline_compiler.lower.indexing import first
 from isocline_compiler.lower.inner_solves import InnerSolves
 from isocline_compiler.lower.integrals import integral
-from isocline_compiler.lower.jumps import JumpLowering, jumps_of
+from isocline_compiler.lower.jumping import Jumping
+from isocline_compiler.lower.jumps import jumps_of
 from isocline_compiler.lower.known_numbers import Numbers
 from isocline_compiler.lower.ports import ParamLowering, port, port_leaf
 from isocline_compiler.lower.reach import by_use
@@ -213,7 +214,7 @@ class FileValues:
 
     def integral(self, call: Call, arguments: tuple[Expression, ...], outer: Expressions) -> Node:
         """The integral of an expression along a solution. Raises LowerError."""
-        return integral(call, arguments, outer, self.declared)
+        return integral(call, arguments, outer, self.declared, self._integral_of_jumps)
 
     def define(self, name: str, expression: Expression, within: Expressions | None = None) -> Value:
         """The value of `name = expression`, in the file or `within` a block. Raises LowerError and Poisoned."""
@@ -265,7 +266,7 @@ class FileValues:
         if not isinstance(declaration, Field):
             raise Poisoned  # not a field, or unknown: reported where names are resolved
         if jumps_of(declaration):
-            return self._jumping(name, solve, declaration, expressions)
+            return self._jumping().solution(name, solve, declaration, expressions)
         return self._continuous(name, solve, declaration, expressions)
 
     def _continuous(self, name: str, solve: Solve, declaration: Field, expressions: Expressions) -> Solution:
@@ -276,19 +277,20 @@ class FileValues:
             except Fault as fault:
                 raise LowerError(fault.make(solve.span)) from None
 
-    def _jumping(self, name: str, solve: Solve, declaration: Field, expressions: Expressions) -> Solution:
-        """The solution with the jumps of its field. Raises LowerError."""
+    def _jumping(self) -> Jumping:
+        return Jumping(self._solving(), self._continuous, self.integral, self.excerpt)
 
-        def between(name: str, step: Solve, inside: Expressions) -> Solution:
-            return self._continuous(name, step, declaration, inside)
-
-        with at(solve.span):
-            try:
-                stops = self._solving().stops(solve, expressions)
-                scans = ScanLowering(self.table, between, frozenset(), self.excerpt)
-                return JumpLowering(scans, self.numbers).lower(name, solve, declaration, stops, expressions)
-            except Fault as fault:
-                raise LowerError(fault.make(solve.span)) from None
+    def _integral_of_jumps(
+        self, call: Call, expression: Expression, over: Expression, outer: Expressions
+    ) -> Node | None:
+        """The integral along a solution of the file that jumps at known times. Raises LowerError."""
+        declared = self.declared.get(over.text) if isinstance(over, Name) else None
+        solve = declared.value if isinstance(declared, Assign | Output) else None
+        if not isinstance(over, Name) or not isinstance(solve, Solve):
+            return None
+        field = self.declared[solve.field.text]
+        assert isinstance(field, Field), "what is solved is a field"
+        return self._jumping().integrated(over.text, solve, field, call, expression, outer)
 
     def _solving(self) -> SolveLowering:
         plain = Around(self.table, self.numbers, self.nets, self.call_net, self.get)

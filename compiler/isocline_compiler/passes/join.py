@@ -37,16 +37,16 @@ def _joinable(graph: Graph, done: set[str]) -> list[Node]:
             groups.setdefault(choice_of(node), []).append(node)
     for members in groups.values():
         free = [node for node in members if not set(topological(node.inputs)) & set(members)]
-        free = [node for node in free if _own_noise(spec_of(node))]
+        free = [node for node in free if _only_drift(spec_of(node))]
         if len(free) > 1:
             return sorted(free, key=lambda node: len(node.types))
     return []
 
 
-def _own_noise(spec: SolveSpec) -> bool:
-    """Whether all further states only drift: what noise drives, if anything, are the author's states."""
-    own = set(spec.own)
-    return all(term.kind == "drift" or (term.kind == "diffusion" and set(term.states) <= own) for term in spec.terms)
+def _only_drift(spec: SolveSpec) -> bool:
+    """Whether all further states only drift: what noise drives and what jumps, if anything, are the author's states."""
+    own, others = set(spec.own), ("diffusion", "switch", "jump")
+    return all(term.kind == "drift" or (term.kind in others and set(term.states) <= own) for term in spec.terms)
 
 
 def _with_joined(graph: Graph, group: Sequence[Node]) -> Graph:

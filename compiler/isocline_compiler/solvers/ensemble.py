@@ -10,9 +10,22 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, fields
+from functools import cached_property
 from typing import TypeAlias
 
-from isocline_compiler.graph import ARGUMENT, INPUT, Graph, Node, Region, at, leaf, regions_of, topological, transform
+from isocline_compiler.graph import (
+    ARGUMENT,
+    INPUT,
+    Graph,
+    Node,
+    Nodes,
+    Region,
+    at,
+    leaf,
+    regions_of,
+    topological,
+    transform,
+)
 from isocline_compiler.graph.noise import Noise, Process
 from isocline_compiler.graph.scan import SCAN, row_of
 from isocline_compiler.graph.solve import PICK, SOLVE, Solve, pick
@@ -32,46 +45,6 @@ from isocline_dsl.tree import Span
 
 
 @dataclass(frozen=True)
-class KeptNoise:
-    """One input of the graph, (batch, samples, steps, channels): a step for each draw, a channel for each entry."""
-
-    noise: Noise
-    samples: int
-    steps: int
-
-
-@dataclass(frozen=True, repr=False)
-class EnsembleModel(Model):
-    """A model whose noise is kept: `graph` is that of the ensemble, and reads the `kept` noises behind its inputs.
-
-    Solves with such noise in their field are steps in it already; `stepped` says which they were, on which grids.
-    """
-
-    kept: tuple[KeptNoise, ...] = ()
-    stepped: tuple[tuple[Solve, Discretisation], ...] = ()
-
-
-def ensemble_model(model: Model, choices: Mapping[str, Discretisation]) -> EnsembleModel:
-    """The model with its noise kept; `choices` are those of the solves that have such noise in their fields."""
-    assert model.deployment.samples is not None, "an ensemble of so many samples"
-    noisy = noisy_solves(model.graph)
-    taken = [port.name for port in (*model.inputs, *model.outputs)]
-    graph, kept = ensemble(unroll(model.graph, choices).graph, model.deployment.samples, taken)
-    own = {item.name: getattr(model, item.name) for item in fields(Model)}
-    stepped = tuple((solve, choices[name]) for name, solve in noisy.items())
-    return EnsembleModel(**{**own, "graph": graph}, kept=kept, stepped=stepped)
-
-
-def noisy_solves(graph: Graph) -> dict[str, Solve]:
-    """By the name of its choice each solve that has noise to be kept in its field, in the order they are computed."""
-    found: dict[str, Solve] = {}
-    for solve in solves_of(graph):
-        if draws_of(solve.region.results):
-            found.setdefault(solve.spec.choice, solve)
-    return found
-
-
-@dataclass(frozen=True)
 class Source:
     """Where draws come from that share an input: the layer as it stands in the file, its law, and entries a sample."""
 
@@ -88,6 +61,56 @@ class Source:
             assert isinstance(size, int), "an ensemble is of values with known sizes"
             channels *= size
         return cls(node.span, node.attrs["layer"], node.attrs["law"], node.attrs["parameters"], channels)
+
+
+@dataclass(frozen=True)
+class KeptNoise:
+    """One input of the graph, (batch, samples, steps, channels): a step for each draw of `source`, a channel for each
+    entry.
+    """
+
+    noise: Noise
+    samples: int
+    steps: int
+    source: Source
+
+    @cached_property
+    def input(self) -> Node:
+        """The one input of the graph."""
+        return leaf(INPUT, self.noise.name, TensorType("real", (BATCH, self.samples, self.steps, self.source.channels)))
+
+
+@dataclass(frozen=True, repr=False)
+class EnsembleModel(Model):
+    """A model whose noise is kept: `graph` is that of the ensemble, and reads the `kept` noises behind its inputs.
+
+    Solves with such noise in their field are steps in it already; `stepped` says which they were, on which grids, and
+    `plain` is the graph before, where they are solves.
+    """
+
+    plain: Graph | None = None
+    kept: tuple[KeptNoise, ...] = ()
+    stepped: tuple[tuple[Solve, Discretisation], ...] = ()
+
+
+def ensemble_model(model: Model, choices: Mapping[str, Discretisation]) -> EnsembleModel:
+    """The model with its noise kept; `choices` are those of the solves that have such noise in their fields."""
+    assert model.deployment.samples is not None, "an ensemble of so many samples"
+    noisy = noisy_solves(model.graph)
+    taken = [port.name for port in (*model.inputs, *model.outputs)]
+    graph, kept = ensemble(unroll(model.graph, choices).graph, model.deployment.samples, taken)
+    own = {item.name: getattr(model, item.name) for item in fields(Model)}
+    stepped = tuple((solve, choices[name]) for name, solve in noisy.items())
+    return EnsembleModel(**{**own, "graph": graph}, plain=model.graph, kept=kept, stepped=stepped)
+
+
+def noisy_solves(graph: Graph) -> dict[str, Solve]:
+    """By the name of its choice each solve that has noise to be kept in its field, in the order they are computed."""
+    found: dict[str, Solve] = {}
+    for solve in solves_of(graph):
+        if draws_of(solve.region.results):
+            found.setdefault(solve.spec.choice, solve)
+    return found
 
 
 Scale: TypeAlias = "Callable[..., Node]"
@@ -123,20 +146,46 @@ def ensemble(graph: Graph, samples: int, taken: Collection[str]) -> tuple[Graph,
     Solves that are left have no such noise in their fields. Inputs are named after their layers, apart from `taken`.
     """
     outputs = tuple(graph.outputs.values())
-    inputs: dict[Source, Node] = {}
     kept = []
     names = _names(taken)
     for source, steps in draws_of(outputs).items():
         process, _ = LAWS[source.law]
         parameter = source.parameters[0] if process == "bernoulli" else 0.0
         noise = Noise(names(source.layer), source.channels, process, parameter=parameter)
-        kept.append(KeptNoise(noise, samples, steps))
-        inputs[source] = leaf(INPUT, noise.name, TensorType("real", (BATCH, samples, steps, source.channels)))
-    walk = _Widening(samples, {source: stacked(x, samples) for source, x in inputs.items()})
-    new = walk.through(outputs, {})
-    means = (_mean(a, b, samples) for a, b in zip(outputs, new, strict=True))
+        kept.append(KeptNoise(noise, samples, steps, source))
+    return _widened(graph, kept, _Widening.reading(kept)), tuple(kept)
+
+
+def _widened(graph: Graph, kept: Sequence[KeptNoise], walk: _Widening) -> Graph:
+    outputs = tuple(graph.outputs.values())
+    means = (_mean(a, b, walk.count) for a, b in zip(outputs, walk.through(outputs, {}), strict=True))
     named = dict(zip(graph.outputs, means, strict=True))
-    return Graph((*graph.inputs, *inputs.values()), named, graph.name), tuple(kept)
+    return Graph((*graph.inputs, *(item.input for item in kept)), named, graph.name)
+
+
+@dataclass(eq=False)
+class Beside:
+    """A noisy solve that stays in an ensemble, and the loop of its steps beside it: `node` and values of the loop
+    before noise is kept; then `widened`, the solve and the same values on the points of the ensemble, and what is
+    `drawn` for them.
+    """
+
+    node: Node
+    values: Nodes
+    widened: tuple[Node, Nodes] | None = None
+    drawn: Counter[Source] = field(default_factory=Counter)
+
+
+def ensemble_beside(graph: Graph, kept: Sequence[KeptNoise], beside: Beside) -> tuple[Graph, bool]:
+    """The ensemble of a graph in which the solve `beside.node` stays, no other of its kind, with the draws of the loop
+    of its steps; and whether these are the draws that the `kept` noises hold for it.
+    """
+    walk = _Widening.reading(kept)
+    walk.beside = beside
+    made = _widened(graph, kept, walk)
+    steps = Counter({item.source: item.steps for item in kept})
+    alone = all(walk.taken[source] == count for source, count in beside.drawn.items())
+    return made, alone and walk.taken == steps
 
 
 def _names(taken: Collection[str]) -> Callable[[str], str]:
@@ -168,6 +217,12 @@ class _Widening:
     count: int
     supply: Mapping[Source, Node]
     taken: Counter[Source] = field(default_factory=Counter)
+    beside: Beside | None = None
+
+    @classmethod
+    def reading(cls, kept: Sequence[KeptNoise]) -> _Widening:
+        """Draws from these inputs."""
+        return cls(kept[0].samples, {item.source: stacked(item.input, item.samples) for item in kept})
 
     def through(self, roots: Sequence[Node], known: Mapping[Node, Node]) -> tuple[Node, ...]:
         return transform(roots, self._visit, known)
@@ -180,6 +235,8 @@ class _Widening:
                 return pick(inputs[0], node.attrs["index"])
             if node.op is SCAN:
                 return self._loop(node, inputs)
+            if self.beside is not None and node is self.beside.node:
+                return self._beside(self.beside, inputs)
             if all(old.type == new.type for old, new in zip(node.inputs, inputs, strict=True)):
                 return node.rebuilt(inputs)
             if node.op is MEMBERS:
@@ -209,8 +266,11 @@ class _Widening:
         return TRANSPOSE(at_points(TRANSPOSE(new, perm=order), self.count), perm=back)
 
     def _solve(self, node: Node, wide: Sequence[Node]) -> Node:
+        assert not draws_of(Solve.of(node).region.results), "a solve with noise in its field is laid out in steps first"
+        return self._enlarged(node, wide)
+
+    def _enlarged(self, node: Node, wide: Sequence[Node]) -> Node:
         solve, new = Solve.of(node), dict(zip(node.inputs, wide, strict=True))
-        assert not draws_of(solve.region.results), "a solve with noise in its field is laid out in steps first"
         return solve.rebuilt(
             region=enlarged(solve.region, self.count),
             initial=tuple(new[x] for x in solve.initial),
@@ -218,6 +278,15 @@ class _Widening:
             stacked=tuple(new[x] for x in solve.stacked),
             times=None if solve.times is None else new[solve.times],
         ).node()
+
+    def _beside(self, beside: Beside, inputs: Sequence[Node]) -> Node:
+        """The solve on all points, whose steps are those of the loop beside it."""
+        before, node = self.taken.copy(), beside.node
+        new = self.through(beside.values, dict(zip(node.inputs, inputs, strict=True)))
+        beside.drawn = self.taken - before
+        large = self._enlarged(node, self._widened(node, inputs))
+        beside.widened = large, tuple(self._wide(a, b) for a, b in zip(beside.values, new, strict=True))
+        return large
 
     def _loop(self, node: Node, inputs: tuple[Node, ...]) -> Node:
         """The loop over the points, with its draws as rows: (iterations, draws of an iteration, points, channels)."""

@@ -214,11 +214,17 @@ def evenly(
     """The same with a scheme as it is."""
     times = interval.times
     count = intervals if times is None else len(times) - 1
-    if steps < 1 or steps % count:
-        raise IsoclineError([messages.steps_not_a_multiple(span, steps, count, _nearest_multiples(steps, count))])
+    require_multiple(steps, count, span)
     if times is None:
         return Discretisation(scheme, steps // count)
     return _keeping(interval, scheme, onto(times, steps // count, jumps))
+
+
+def require_multiple(steps: int, intervals: int, span: Span | None) -> None:
+    """Raises IsoclineError where the steps do not divide among the intervals of a solve."""
+    if steps < 1 or steps % intervals:
+        nearest = _nearest_multiples(steps, intervals)
+        raise IsoclineError([messages.steps_not_a_multiple(span, steps, intervals, nearest)])
 
 
 def at_pace(interval: Interval, scheme: Scheme, steps: int, pace: Array, jumps: Jumps = NO_JUMPS) -> Discretisation:

@@ -126,7 +126,7 @@ def loop_of(node: Node, choices: Mapping[str, Discretisation], span: Span | None
         names = tuple(str(item.attrs["name"]) for item in region.arguments[:count])
         return Loop(node, whole, names, count, whole.attrs["length"])
     solve = Solve.of(node)
-    per, keeps = _per_iteration(solve, choices[choice_of(node)], span), solve.spec.interval.everywhere
+    per, keeps = per_iteration(solve, choices[choice_of(node)], span), solve.spec.interval.everywhere
     choice = fitted(solve, replace(choices[choice_of(node)], segment=per))
     found = loop_parts(solve, choice)
     count = steps_of(solve, choice) // per
@@ -141,7 +141,7 @@ def loop_of(node: Node, choices: Mapping[str, Discretisation], span: Span | None
     return Loop(node, found.scan, names, found.states, count, len(before) - 1, per, keeps, paths, start)
 
 
-def _per_iteration(solve: Solve, choice: Discretisation, span: Span | None) -> int:
+def per_iteration(solve: Solve, choice: Discretisation, span: Span | None) -> int:
     """Steps from one kept time to the next, equally many everywhere; one where only the end is kept."""
     if not solve.spec.interval.everywhere:
         return 1

@@ -31,6 +31,7 @@ from isocline_compiler.ops.reduction import (
 )
 from isocline_compiler.ops.shaping import EXPAND, EXPAND_LIKE, FLIP, RESHAPE, SPREAD, TRANSPOSE
 from isocline_compiler.streaming.entries import Entries, Reading
+from isocline_compiler.streaming.points import points_at
 
 Rule: TypeAlias = "Callable[[Reading, Node, int, Entries], Node | None]"
 """(what reads, node, its axis, entries) -> the node with these entries; None where it needs others besides."""
@@ -72,12 +73,20 @@ def _transpose(of: Reading, node: Node, axis: int, entries: Entries) -> Node:
 
 
 def _reshape(of: Reading, node: Node, axis: int, entries: Entries) -> Node | None:
-    """The axis stays where as many entries stand before it, and it is as long."""
+    """The axis stays where as many entries stand before it, and it is as long; or it is the first of two that an axis
+    is split into, of which an entry has `each` entries there.
+    """
     (x,) = node.inputs
+    shape = (*node.shape[:axis], entries.width, *node.shape[axis + 1 :])
     for at in range(x.type.rank):
-        if x.size(at) == node.size(axis) and _counted(x.shape[:at]) == _counted(node.shape[:axis]):
-            shape = (*node.shape[:axis], entries.width, *node.shape[axis + 1 :])
+        if _counted(x.shape[:at]) != _counted(node.shape[:axis]):
+            continue
+        if x.size(at) == node.size(axis):
             return RESHAPE(of.rows(x, at, entries), shape=shape)
+        count, whole = node.size(axis), x.size(at)
+        if isinstance(count, int) and isinstance(whole, int) and node.shape[axis + 1 : axis + 2] == (whole // count,):
+            split = entries.through(np.arange(whole).reshape(count, -1))
+            return None if split is None else RESHAPE(of.rows(x, at, split), shape=shape)
     return None
 
 
@@ -206,7 +215,12 @@ def _merge_points(of: Reading, node: Node, axis: int, entries: Entries) -> Node 
 
 
 def _split_points(of: Reading, node: Node, axis: int, entries: Entries) -> Node | None:
-    return SPLIT_POINTS(of.rows(node.inputs[0], axis - 1, entries), **node.attrs) if axis > 1 else None
+    """Entries of a point, or of the points themselves, which are samples within."""
+    (x,) = node.inputs
+    if axis > 1:
+        return SPLIT_POINTS(of.rows(x, axis - 1, entries), **node.attrs)
+    found = points_at(of, x, node.attrs["count"], entries) if axis else None
+    return None if found is None else SPLIT_POINTS(found, count=entries.width)
 
 
 def _members(of: Reading, node: Node, axis: int, entries: Entries) -> Node | None:

@@ -9,50 +9,31 @@ of where it ends, are outputs of the step; others need the whole path.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 
 import numpy as np
 
 from isocline_compiler.graph import INPUT, Graph, Node, Nodes, Region, constant, leaf, substitute, topological
-from isocline_compiler.graph.tensor_type import BATCH, TensorType, points_in
+from isocline_compiler.graph.tensor_type import BATCH, TensorType
 from isocline_compiler.ops.arithmetic import ADD
 from isocline_compiler.ops.indexing import GATHER, SELECT
-from isocline_compiler.ops.points import MERGE_POINTS, SPLIT_POINTS
 from isocline_compiler.ops.shaping import RESHAPE
 from isocline_compiler.passes import optimise
 from isocline_compiler.solvers.grid import Discretisation
 from isocline_compiler.solvers.unroll import unroll
+from isocline_compiler.streaming.ensembles import Kept, ensemble_loop
 from isocline_compiler.streaming.entries import Entries, places, union
 from isocline_compiler.streaming.loops import Loop, by_batch, captured_of, chosen_loop, counting_batch, loop_of
 from isocline_compiler.streaming.outputs import along_inputs, answers, candidates, whole_inputs
 from isocline_compiler.streaming.rows import BATCH_LEAF, Iteration, WholePath, Window, depending_on
+from isocline_compiler.streaming.states import COUNTER, Pair, distinct, merged, outside, split
 from isocline_dsl import messages
 from isocline_dsl.diagnostics import IsoclineError
 from isocline_dsl.tree import Span
 
-COUNTER = "step"
-"""The state that counts the steps, of those that read something that depends on their number."""
-
-
-@dataclass(frozen=True)
-class Pair:
-    """A state: the input that takes it, the output with the next, and the output of the start with the first."""
-
-    name: str
-
-    @property
-    def past(self) -> str:
-        return f"past_{self.name}"
-
-    @property
-    def present(self) -> str:
-        return f"present_{self.name}"
-
-    @property
-    def initial(self) -> str:
-        return f"initial_{self.name}"
+NOISE_STEPS = 2
+"""The axis of steps of an input of noise, (batch, samples, steps, channels)."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -95,24 +76,32 @@ class StreamGraphs:
 @dataclass(frozen=True, eq=False)
 class Asked:
     """What is streamed: a rolled graph of literals and inputs, the grids, and the loop's name in the file, if any, with
-    its place.
+    its place; of an ensemble also what it was made of.
     """
 
     graph: Graph
     choices: Mapping[str, Discretisation]
     name: str | None = None
     span: Span | None = None
+    kept: Kept | None = None
 
     @property
     def own(self) -> tuple[str, ...]:
         """The names of the model's inputs; all others are noise."""
-        return tuple(str(item.attrs["name"]) for item in self.graph.inputs)
+        graph = self.graph if self.kept is None else self.kept.plain
+        return tuple(str(item.attrs["name"]) for item in graph.inputs)
+
+    def loop(self) -> tuple[Graph, Loop]:
+        """The graph and the loop in it whose iterations are the steps. Raises IsoclineError E690 to E693."""
+        if self.kept is not None:
+            return ensemble_loop(self.graph, self.kept, self.choices, self.name, self.span)
+        graph = counting_batch(self.graph)
+        return graph, loop_of(chosen_loop(graph, self.name, self.span), self.choices, self.span)
 
 
 def stream_graphs(asked: Asked) -> StreamGraphs:
     """The stream of a model. Raises IsoclineError E690 to E694."""
-    graph = counting_batch(asked.graph)
-    loop = loop_of(chosen_loop(graph, asked.name, asked.span), asked.choices, asked.span)
+    graph, loop = asked.loop()
     whole: frozenset[str] = frozenset()
     while True:
         made = _Making(asked, graph, loop, whole)
@@ -150,9 +139,9 @@ class _Making:
         assert isinstance(region, Region)
         initial, captured, stacked = (by_batch(items) for items in captured_of(loop.scan))
         taken = {*(str(item.attrs["name"]) for item in self.graph.inputs), *self.graph.outputs}
-        names = _distinct([*loop.names, *(f"memory_{i}" for i in range(len(initial) - len(loop.names)))], taken)
+        names = distinct([*loop.names, *(f"memory_{i}" for i in range(len(initial) - len(loop.names)))], taken)
         pairs = tuple(map(Pair, names))
-        past = [_outside(pair.past, item.type) for pair, item in zip(pairs, region.arguments, strict=False)]
+        past = [outside(pair.past, item.type) for pair, item in zip(pairs, region.arguments, strict=False)]
         after: list[Node] = []
 
         def last(pick: Node) -> Node:
@@ -173,11 +162,11 @@ class _Making:
         one = Iteration(loop.node, moving, stacked_result, last, path, self.counter, self.whole, taken=taken)
         each = Entries.one_each(loop.iterations)
         slices = [SELECT(one.rows(item, 0, each), axis=0, index=0) for item in stacked]
-        inside = [_merged(item, argument.type) for item, argument in zip(past, region.arguments, strict=False)]
+        inside = [merged(item, argument.type) for item, argument in zip(past, region.arguments, strict=False)]
         after += region(*inside, *map(one.before, captured), *slices)
 
         along, outputs = answers(self.graph, loop, one)
-        present = {pair.present: _split(item) for pair, item in zip(pairs, after, strict=False)}
+        present = {pair.present: split(item) for pair, item in zip(pairs, after, strict=False)}
         coming = self._coming(one, present.values())
         outputs = {name: node for name, node in outputs.items() if not whole_inputs(node, one) & coming}
         along = {name: axis for name, axis in along.items() if name in outputs}
@@ -272,7 +261,7 @@ class _Making:
                     break
                 except WholePath:
                     continue
-        states = {pair.initial: _split(x) for pair, x in zip(pairs, initial, strict=True)}
+        states = {pair.initial: split(x) for pair, x in zip(pairs, initial, strict=True)}
         return _Start(one, states, given, early)
 
     def _started(
@@ -307,6 +296,7 @@ class _Making:
         plain = {item for item in reached if item.op is INPUT} - windows.keys()
         mixed = {port for port in by_port if port in plain or len({x.axis for x in by_port[port].values()}) > 1}
         mixed |= {item for item in plain if item.attrs["name"] in sequences}
+        mixed |= {port for port in by_port if self._is_one_draw(port, by_port[port].values())}
         if mixed:
             names = frozenset(str(port.attrs["name"]) for port in mixed)
             if names <= self.whole:
@@ -326,6 +316,10 @@ class _Making:
                 every = np.array_equal(chosen, np.arange(sequence.entries.width))
                 values[item] = whole if every else GATHER(whole, constant(chosen), axis=window.axis)
         return values, tuple(found)
+
+    def _is_one_draw(self, port: Node, windows: Iterable[Window]) -> bool:
+        """Whether parts of a single draw are read of a noise, whose steps alone are drawn one by one."""
+        return port.attrs["name"] not in self.asked.own and any(item.axis != NOISE_STEPS for item in windows)
 
     def _sequence(self, port: Node, windows: list[Window], prefix: bool) -> Sequence:
         """What is given of an input in a step, or before the first one; noise keeps its axis of steps."""
@@ -356,33 +350,6 @@ class _Making:
         own = self.asked.own
         order = [*(name for name in own if name in reached), *(name for name in reached if name not in own)]
         return Graph(tuple(reached[name] for name in order), graph.outputs, graph.name)
-
-
-def _distinct(names: list[str], taken: set[str]) -> list[str]:
-    """Names for states in files: letters, digits and underscores, each once, and apart from those of the model."""
-    found: list[str] = []
-    for name in names:
-        plain = re.sub(r"\W", "_", name)
-        while plain in (*found, COUNTER) or {f"{word}_{plain}" for word in ("past", "present", "initial")} & taken:
-            plain += "_"
-        found.append(plain)
-    return found
-
-
-def _outside(name: str, of: TensorType) -> Node:
-    """The input for a state: its samples have an axis of their own."""
-    if not of.batched or of.shape[0] == BATCH:
-        return leaf(INPUT, name, of)
-    return leaf(INPUT, name, of.with_shape((BATCH, points_in(str(of.shape[0])), *of.sample)))
-
-
-def _merged(x: Node, of: TensorType) -> Node:
-    return x if x.type == of else MERGE_POINTS(x)
-
-
-def _split(x: Node) -> Node:
-    """The output for a state, with the axis of its samples."""
-    return x if not x.type.batched or x.shape[0] == BATCH else SPLIT_POINTS(x, count=points_in(str(x.shape[0])))
 
 
 def _of_sequence(port: Node, sequence: Sequence) -> Node:

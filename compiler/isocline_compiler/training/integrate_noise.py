@@ -15,7 +15,7 @@ import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from math import ceil
-from typing import Any, Literal, TypeAlias
+from typing import Any, TypeAlias
 
 import torch
 from torch import Tensor
@@ -24,16 +24,13 @@ from isocline_compiler.backends.to_torch import FieldProgram, TorchField
 from isocline_compiler.graph import Node, Region
 from isocline_compiler.graph.solve import Solve, SolveSpec, spec_of
 from isocline_compiler.graph.terms import Term
-from isocline_compiler.solvers.noise_kinds import channels_apart
 from isocline_compiler.training.clock import Clock, States
+from isocline_compiler.training.solver_fit import ITO, form_of
 from isocline_compiler.training.steering import Steering
 from isocline_compiler.training.watched_field import describe_states
-from isocline_dsl import messages as language
-from isocline_dsl.diagnostics import Diagnostic, IsoclineError
+from isocline_dsl.diagnostics import IsoclineError
 from isocline_dsl.messages import fitting as messages
-from isocline_dsl.tree import Span
 
-Form: TypeAlias = Literal["diagonal", "additive", "scalar", "general"]
 Brownian: TypeAlias = Callable[[float, float, tuple[int, int], torch.Tensor], Any]
 """A Brownian motion between two times, (batch, channels), of the type and on the device of a tensor."""
 
@@ -43,7 +40,6 @@ SMALLEST = 1e-6
 """The shortest step that is tried, as a part of the horizon."""
 LEVY = {"srk": "space-time"}
 """What a solver asks of the path besides increments."""
-ITO = frozenset({"srk", "euler", "milstein"})
 
 
 @dataclass
@@ -65,26 +61,6 @@ class NoiseIntegrator:
     seed: int = 0
     brownian: Brownian | None = None
     programs: dict[Node, FieldProgram] = field(default_factory=dict)
-
-    def misfit(self, solve: Solve) -> Callable[[Span | None], Diagnostic] | None:
-        """Why it cannot solve these equations; None where it can."""
-        reason = self._reason(solve.spec)
-        return None if reason is None else lambda span: language.scheme_does_not_fit(span, self.method, reason)
-
-    def _reason(self, spec: SolveSpec) -> str | None:
-        if not spec.noises:
-            return "it is for a field with noise"
-        if any(noise.process != "brownian" for noise in spec.noises):
-            return "it is for Brownian noise alone"
-        if any(noise.turned for noise in spec.noises):
-            return "a path that is walked back has the steps of the solve that it undoes"
-        wanted = "ito" if self.method in ITO else "stratonovich"
-        if "additive" not in spec.kinds and spec.calculus != wanted:
-            whose = {"ito": "Ito's", "stratonovich": "Stratonovich's"}
-            return f"it converges to {whose[wanted]} integral, and the noise is {spec.calculus}"
-        if self.method == "srk" and form_of(spec) == "general":
-            return "it needs diagonal, additive or scalar noise, and this is general"
-        return None
 
     def __call__(
         self,
@@ -189,15 +165,6 @@ class NoiseIntegrator:
 def diffusions_of(spec: SolveSpec) -> list[tuple[Term, int, int]]:
     """The terms that noise drives: each with the place of its state, and its own among the results."""
     return [item for item in spec.by_term() if item[0].kind == "diffusion"]
-
-
-def form_of(spec: SolveSpec) -> Form:
-    """The kind of noise in torchsde's words: the narrowest that holds."""
-    if "diagonal" in spec.kinds and channels_apart(spec):
-        return "diagonal"
-    if "additive" in spec.kinds:
-        return "additive"
-    return "scalar" if "scalar" in spec.kinds else "general"
 
 
 class _Equation:

@@ -7,33 +7,35 @@ from dataclasses import dataclass
 from itertools import pairwise
 from math import ceil, inf
 
-from isocline_compiler.graph import Graph, Node, everything, value_of
+from isocline_compiler.graph import Graph, Node, value_of
 from isocline_compiler.graph.called import Called
 from isocline_compiler.graph.delay import delays_of, remembers
 from isocline_compiler.graph.fractional import has_order, is_fractional
-from isocline_compiler.graph.solve import SOLVE, Solve, SolveSpec, choice_of, parts, spec_of
+from isocline_compiler.graph.solve import Solve, choice_of, spec_of
 from isocline_compiler.model import TrainingPlan
-from isocline_compiler.ops.noise import NOISE_LIKE
 from isocline_compiler.solvers.grid import Discretisation, discretise
 from isocline_compiler.solvers.reversible import irreversible, reversible_schemes
-from isocline_compiler.solvers.schemes import SCHEMES
 from isocline_compiler.solvers.side_by_side import side_by_side
 from isocline_compiler.solvers.unroll import unroll
 from isocline_compiler.training.integrate import AdaptiveIntegrator
 from isocline_compiler.training.integrate_noise import NoiseIntegrator
 from isocline_compiler.training.path_noise import PathNoise
 from isocline_compiler.training.reversible import ReversibleSteps
+from isocline_compiler.training.solver_fit import (
+    ORDERED,
+    STEPS,
+    SUBSTEPS,
+    intervals_of,
+    noise_misfit,
+    scheme_for_noise,
+    solver_faults,
+    solves_of,
+    takes,
+)
 from isocline_compiler.training.steering import Steering
 from isocline_compiler.vocabulary.options import ADAPTIVE, ADAPTIVE_WITH_NOISE
 from isocline_dsl.diagnostics import IsoclineError
-from isocline_dsl.messages import delays, fractional
 from isocline_dsl.messages import fitting as messages
-
-STEPS, SUBSTEPS = 64, 2
-"""Of a solve with noise for which no solver is named: how many in all, and at least between two times."""
-
-ORDERED = "fractional_abm"
-"""The scheme of a solve of fractional order for which no solver is named."""
 
 
 @dataclass(frozen=True)
@@ -84,7 +86,7 @@ class TrainingSolver:
             spec.interval,
             choice.name,
             _steps(choice),
-            intervals=_intervals(node),
+            intervals=intervals_of(node),
             span=choice.span or node.span,
             options=choice.options,
         )
@@ -97,7 +99,7 @@ class TrainingSolver:
         if self.fixed is not None and takes(self.fixed, spec):
             return self.fixed
         driven = self.integrator.driven
-        left = driven is not None and driven.misfit(Solve.of(node)) is None
+        left = driven is not None and noise_misfit(driven.method, spec) is None
         if is_fractional(node):
             return scheme_for_order(node)
         if remembers(node):
@@ -116,63 +118,6 @@ class TrainingSolver:
                 )
         return tuple(found.values())
 
-    def require_fit(self, named: Called, graph: Graph) -> None:
-        """Raises E466, E467, or the misfit of a scheme, where the solver of `train` is not for what it should step."""
-        left = [node for node in solves_of(graph) if spec_of(node).scheme is None]
-        jumping = next((node for node in left if spec_of(node).events), None)
-        if jumping is not None and self.fixed is None:
-            span, field = named.span or jumping.span, spec_of(jumping).field
-            raise IsoclineError([messages.events_by_adaptive_solver(span, named.name, field)])
-        for node in left:
-            noise = next((item for item in everything(Solve.of(node).region.results) if item.op is NOISE_LIKE), None)
-            if noise is not None and self.named(node) is None:
-                what = messages.training_noise_needs_steps(noise.span, spec_of(node).field, named.name)
-                raise IsoclineError([what])
-        if not left or named.span is None:
-            return
-        slow = next((node for node in left if is_fractional(node)), None)
-        if slow is not None and self.fixed is None:
-            raise IsoclineError(
-                [fractional.fractional_needs_steps(named.span, spec_of(slow).field, named.name, ORDERED)]
-            )
-        late = next((node for node in left if remembers(node)), None)
-        if late is not None and self.fixed is None:
-            raise IsoclineError([delays.delays_need_steps(named.span, spec_of(late).field, named.name)])
-        own = [node for node in left if takes(named, spec_of(node))]
-        if self.fixed is None and self.integrator.driven is None:
-            if all(spec_of(node).noises for node in left):
-                scheme, field = str(scheme_for_noise(left[0])), spec_of(left[0]).field
-                raise IsoclineError([messages.solver_without_noise(named.span, named.name, field, scheme)])
-            return
-        fits = SCHEMES[named.name].fits if self.integrator.driven is None else self.integrator.driven.misfit
-        for node in own or left:
-            reason = fits(Solve.of(node))
-            if reason is not None:
-                raise IsoclineError([reason(named.span)])
-
-
-def solves_of(graph: Graph) -> list[Node]:
-    """The solves of a graph, those in its regions too."""
-    return [node for node in everything(graph.outputs.values()) if node.op is SOLVE]
-
-
-def takes(choice: Called, spec: SolveSpec) -> bool:
-    """Whether a scheme is meant for such a solve: one for noise where there is noise, another where there is none."""
-    scheme = SCHEMES.get(choice.name)
-    return scheme is None or (bool(scheme.normals) == bool(spec.noises) and scheme.fractional == has_order(spec))
-
-
-def scheme_for_noise(node: Node) -> Called:
-    """The first of the schemes that fits the noise of a solve; equally many steps in every interval."""
-    known = [scheme for scheme in SCHEMES.values() if scheme.normals]
-    fitting = [scheme for scheme in known if scheme.fits(Solve.of(node)) is None]
-    if not fitting:
-        reason = known[0].fits(Solve.of(node))
-        assert reason is not None
-        raise IsoclineError([reason(node.span)])
-    intervals = _intervals(node)
-    return Called(fitting[0].name, {"steps": intervals * max(SUBSTEPS, -(-STEPS // intervals))})
-
 
 def scheme_for_delays(node: Node) -> Called:
     """Four stages, of a step that is no wider than the shortest delay that is known; as many in every interval."""
@@ -181,13 +126,13 @@ def scheme_for_delays(node: Node) -> Called:
     known = [value_of(item.inputs[1]) for item in delays_of(solve)]
     least = min((float(lag) for lag in known if lag is not None), default=inf)
     widest = max(b - a for a, b in pairwise(times))
-    each = max(SUBSTEPS, -(-STEPS // _intervals(node)), ceil(widest / least * (1 - 1e-9)))
-    return Called("rk4", {"steps": _intervals(node) * each})
+    each = max(SUBSTEPS, -(-STEPS // intervals_of(node)), ceil(widest / least * (1 - 1e-9)))
+    return Called("rk4", {"steps": intervals_of(node) * each})
 
 
 def scheme_for_order(node: Node) -> Called:
     """Predicted and corrected steps with the whole past; as many in every interval."""
-    count = _intervals(node)
+    count = intervals_of(node)
     return Called(ORDERED, {"steps": count * max(SUBSTEPS, -(-STEPS // count))})
 
 
@@ -196,13 +141,6 @@ def _steps(choice: Called) -> int:
     if steps is None:
         raise IsoclineError([messages.fixed_solver_without_steps(choice.span, choice.name)])
     return int(steps)
-
-
-def _intervals(node: Node) -> int:
-    """How many intervals the times of a solve make."""
-    known, times = spec_of(node).interval.times, parts(node).times
-    count = times.size(-1) if times is not None else len(known or ())
-    return max(count - 1, 1) if isinstance(count, int) else 1
 
 
 def training_solver(plan: TrainingPlan) -> TrainingSolver:
@@ -222,7 +160,8 @@ def training_solver(plan: TrainingPlan) -> TrainingSolver:
         solver = TrainingSolver(option, AdaptiveIntegrator(steering=steering), plan.seed)
     if plan.gradient == "reversible":
         solver.integrator.reversible = ReversibleSteps()
-    solver.require_fit(option, plan.losses)
+    for fault in solver_faults(option, plan.losses):
+        raise IsoclineError([fault])
     return solver
 
 

@@ -108,10 +108,12 @@ class ControlPath:
         """u(t): the shape of one value."""
         return self._sum(t, self.kind.value)
 
-    def rate(self, t: Node) -> Node:
-        """u'(t). Raises Fault where the path jumps."""
+    def rate(self, t: Node, written: str) -> Node:
+        """u'(t), which the file has `written` so; at a knot that of the piece that begins there. Raises Fault where the
+        path jumps.
+        """
         if self.kind.rate is None:
-            raise Fault(lambda span: driven.held_control_has_no_rate(span, self.name))
+            raise Fault(lambda span: driven.held_control_has_no_rate(span, self.name, written))
         return self._sum(t, self.kind.rate)
 
     def _sum(self, t: Node, weights: Callable[[Piece], Sequence[Weights]]) -> Node:

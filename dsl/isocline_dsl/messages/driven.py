@@ -64,14 +64,25 @@ def too_few_knots(span: Span | None, name: str, found: int, least: int) -> Draft
 
 
 @message("E342")
-def held_control_has_no_rate(span: Span | None, name: str) -> Draft:
-    """The differential of a control that is held: it jumps, so that it has no rate of change.
+def held_control_has_no_rate(span: Span | None, name: str, written: str) -> Draft:
+    """The differential `dX`, or the slope `X'(t)`, of a control that is held: it jumps, and has no rate of change.
 
     control X = linear(xs, at=ts)
     field g(t, z: real[8]) { dz = F(z) dX }
     """
-    return Draft(span, f"`{name}` is held between its times: it jumps, and `d{name}` means nothing",
+    return Draft(span, f"`{name}` is held between its times: it jumps, and `{written}` means nothing",
                  "let the control be `linear` or `hermite`")  # fmt: skip
+
+
+@message("E234")
+def control_slope_of_higher_order(span: Span | None, name: str) -> Draft:
+    """A second derivative of a control, `u''(t)`. A control has a slope, `u'(t)`, and no curvature that is told.
+
+    That of lines is none, and that of `hermite` jumps at every time.
+    """
+    return Draft(
+        span, f"`{name}` has one derivative, `{name}'(t)`", f"write `{name}'(t)`, or give the curvature's values"
+    )
 
 
 @message("E343")

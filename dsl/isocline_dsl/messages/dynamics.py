@@ -202,6 +202,18 @@ def unknown_state(span: Span | None, name: str, known: Collection[str]) -> Draft
     return Draft(span, f"the solution has no state `{name}`", did_you_mean(name, known))
 
 
+@message("E279")
+def not_along(span: Span | None, name: str, reason: str) -> Draft:
+    """What a field defines is asked for along a solution, and the states that are kept do not say what it is.
+
+    `path.late` is computed from the states at the kept times. What reads the past, `x(t - 1)`, needs the states in
+    between, which the steps of the solver know for a while; what has weights of its own in every step belongs to a step
+    and not to a time. As a state it is integrated along: `total' = late`.
+    """
+    hint = "compute it from the states that are kept, or integrate it: `total' = ...`"
+    return Draft(span, f"`{name}` along a solution {reason}", hint)
+
+
 @message("E320")
 def solution_needs_state(span: Span | None, states: Sequence[str]) -> Draft:
     """A solution with several states is used as one value.

@@ -31,6 +31,7 @@ from isocline_compiler.graph.noise import Noise
 from isocline_compiler.model import FittedParameter, Model, Port
 from isocline_compiler.solvers.ensemble import EnsembleModel, ensemble_model, noisy_solves
 from isocline_compiler.solvers.unroll.forms import with_forms
+from isocline_compiler.streaming.ensembles import as_streamed
 from isocline_dsl.diagnostics import Diagnostic, IsoclineError
 from isocline_dsl.messages.ensemble import too_many_draws
 from isocline_runtime import Session
@@ -49,7 +50,10 @@ def ensemble_of(model: Model, override: Called | None = None) -> Model:
         named = override or solve.spec.scheme or plan.solver
         assert named is not None, "noise in a field without a scheme is refused where the file is read"
         choices[name] = scheme_steps(solve, named)
-    found = ensemble_model(model, with_forms(model.graph, choices, plan.unroll, (plan.batch or 1) * plan.samples))
+    choices = with_forms(model.graph, choices, plan.unroll, (plan.batch or 1) * plan.samples)
+    if plan.stream is not None and plan.unroll != "all":
+        choices = as_streamed(model.graph, choices, plan.stream.loop, plan.stream.span)
+    found = ensemble_model(model, choices)
     for item in found.kept:
         if item.steps > MOST_STEPS:
             fault = too_many_draws(plan.span, item.noise.name, f"{item.steps:,} draws", f"{MOST_STEPS:,}")

@@ -232,6 +232,9 @@ def _require_dependence(function: str, y: Node, x: Node) -> None:
     if len(order) > MOST_OPERATIONS:
         raise Fault(lambda span: messages.derivative_of_too_much(span, function, len(order), MOST_OPERATIONS))
     between = dependent(order, [x])
+    if y not in between and x in everything([y]):
+        what = f"`{function}` by a value that the body of a `scan`, or a solve with jumps, reads as a parameter"
+        raise Fault(lambda span: messages.not_available_yet(span, what))
     if y not in between:
         raise Fault(lambda span: messages.no_dependence(span, function))
     bodies = [region.results for node in between - {x} if node.op is SCAN for region in regions_of(node)]
