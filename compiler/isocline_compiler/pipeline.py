@@ -5,6 +5,7 @@ choose      a scheme and a grid for every solve whose scheme is open
 optimise    the passes, on equations once instead of at every step
 unroll      solves to steps, each in its cheapest form
 optimise    the passes again: times and widths are numbers now
+pack        the same steps in fewer and larger operations, where that is predicted to be faster
 emit        ONNX, checked
 explain     the same steps and their derivatives, where the file asks for attributions
 prove       what was emitted, against the reference, float64 and the author's checks
@@ -42,6 +43,7 @@ from isocline_compiler.derivatives.files import SEEDED
 from isocline_compiler.graph import Array, Fault, Graph
 from isocline_compiler.graph.called import Called
 from isocline_compiler.model import FittedParameter, Model
+from isocline_compiler.packing import deployed
 from isocline_compiler.passes import optimise
 from isocline_compiler.passes.bind import bind
 from isocline_compiler.report.whole import report_of
@@ -112,15 +114,13 @@ def compile_model(
     chosen, trials = proving.choose(progress)
     bound = bind(model.graph, weights)
     choices = with_forms(bound, chosen, plan.unroll, plan.batch or 1)
-
-    stepped = unroll(optimise(bound), choices).graph
-    optimised = optimise(stepped)
-    progress(f"emitting {len(optimised.nodes())} operations")
+    emitted = deployed(bound, chosen, plan.unroll, plan.batch or 1, plain=plan.stream is not None)
+    progress(f"emitting {len(emitted.graph.nodes())} operations ({emitted.form.name})")
     background = StoredSamples(dataset.train) if dataset else None
     explanations = explain(model, choices, weights, background, trained.covariance)
 
     with write_folder(folder) as staging:
-        write_atomic(staging / MODEL_FILE, emit(model, weights, optimised))
+        write_atomic(staging / MODEL_FILE, emit(model, weights, emitted.graph))
         session = load(staging / MODEL_FILE, allow_nonfinite=True)  # what is not finite misses its bound
         explainer: Session | None = None
         proofs: tuple[AttributionProof, ...] = ()
@@ -134,9 +134,10 @@ def compile_model(
 
         progress("certifying")
         certificate = proving.certificate(
-            session, choices, trials, staging / MODEL_FILE, trained.parameters, proofs, optimised
+            session, emitted.choices, trials, staging / MODEL_FILE, trained.parameters, proofs, emitted.graph
         )
         require(model, proving.missed(certificate))
+        stepped = unroll(optimise(bound), choices).graph if plan.derivatives else bound
         derived = tuple(differentiated(kind, proving, stepped, staging, progress) for kind in plan.derivatives)
         stream, streamed = streaming(proving, choices, session, certificate, staging, progress)
         certificate = replace(certificate, derivatives=derived, stream=streamed)
@@ -149,7 +150,7 @@ def compile_model(
         write_atomic(staging / REPORT_FILE, page.encode())
         write_atomic(staging / SAMPLES_FILE, stored_samples(proving, choices, certificate, session))
         columns = dataset.columns if dataset else {}
-        manifest = manifest_of(model, choices, staging, explanations, columns, stream)
+        manifest = manifest_of(model, emitted.choices, staging, explanations, columns, stream)
         if key is not None:
             write_atomic(staging / SIGNATURE_FILE, seal((staging / MANIFEST_FILE).read_bytes(), key))
     return Compiled(folder, manifest, json.loads(certificate.to_json()))
