@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from typing import Literal, TypeAlias
 
 from isocline_compiler.graph import Graph
 from isocline_compiler.packing.absorb import absorb
@@ -23,26 +24,34 @@ from isocline_compiler.solvers.unroll import unroll
 from isocline_compiler.solvers.unroll.forms import Unrolling, with_forms
 
 LAYOUTS = (COLUMNS, ROWS)
-GAIN = 0.95
-"""A form is taken when it is predicted to take no more than this part of the plain one's time."""
+Sums: TypeAlias = Literal["plain", "absorbed", "absorbed from stages"]
+Choices: TypeAlias = Mapping[str, Discretisation]
 
-Choices = Mapping[str, Discretisation]
+
+GAIN: Mapping[Sums, float] = {"plain": 0.95, "absorbed": 0.95, "absorbed from stages": 0.88}
+"""A form is taken when it is predicted to take no more than this part of the plain one's time; of stages less, because
+reading a product off them rounds more.
+"""
 
 
 @dataclass(frozen=True)
 class Packed:
-    """A form: its layout, if any, whether sums are absorbed into products, and what it is predicted to take for one
-    round of the loops, in microseconds.
+    """A form: its layout, if any, what becomes of the sums of schemes, and what it is predicted to take in loops of
+    single steps, in microseconds.
     """
 
     layout: Layout | None
-    absorbs: bool
+    sums: Sums
     predicted: float
 
     @property
     def name(self) -> str:
-        parts = [*([self.layout.name] if self.layout else []), *(["absorbed"] if self.absorbs else [])]
-        return " and ".join(parts) or "plain"
+        parts = [*([self.layout.name] if self.layout else []), *([self.sums] if self.sums != "plain" else [])]
+        return ", ".join(parts) or "plain"
+
+    def written(self, stepped: Graph) -> Graph:
+        """Steps in the layout, with their sums in this form."""
+        return _with_sums(stepped, self.sums)
 
 
 @dataclass(frozen=True)
@@ -63,10 +72,10 @@ def deployed(
     laid = ready if form.layout is None else _laid(ready, form.layout, choices)
     segmented = with_forms(laid, choices, unrolling, samples)
     stepped = optimise(unroll(laid, segmented).graph)
-    return Deployed(optimise(absorb(stepped)) if form.absorbs else stepped, segmented, form)
+    return Deployed(form.written(stepped), segmented, form)
 
 
-PLAIN = Packed(None, False, 0.0)
+PLAIN = Packed(None, "plain", 0.0)
 
 
 def forms(graph: Graph, choices: Choices, samples: int = 1) -> list[Packed]:
@@ -78,10 +87,14 @@ def forms(graph: Graph, choices: Choices, samples: int = 1) -> list[Packed]:
         if layout is not None and laid is graph:
             continue
         stepped = optimise(unroll(laid, single).graph)
-        absorbed = optimise(absorb(stepped))
-        found.append(Packed(layout, False, microseconds(stepped, samples) / (GAIN if found else 1.0)))
-        found.append(Packed(layout, True, microseconds(absorbed, samples) / GAIN))
+        for sums, gain in GAIN.items():
+            predicted = microseconds(_with_sums(stepped, sums), samples)
+            found.append(Packed(layout, sums, predicted / (gain if found else 1.0)))
     return found
+
+
+def _with_sums(stepped: Graph, sums: Sums) -> Graph:
+    return stepped if sums == "plain" else optimise(absorb(stepped, from_stages=sums != "absorbed"))
 
 
 def _laid(graph: Graph, layout: Layout, choices: Choices) -> Graph:

@@ -2,48 +2,75 @@
 
 Every node of ONNX costs a quarter of a microsecond, whatever its size: for few samples their number is the time. A
 linear combination is one product with a matrix, or one of values side by side with matrices below each other. What a
-last layer adds (b) moves through what reads the sum, where that is a product again: (y + b) W + c = y W + (b W + c).
+last layer adds (b) moves through what reads the sum, where that is a product again: (y + b) W + c = y W + (b W + c);
+else it is a matrix of one row, times ones.
+
+Products that stages Y_j = y + a_j t_j W have computed can be read off them: t_j W = (Y_j - y) / a_j. That multiplies
+less where W is large, and rounds a few times at the size of y.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 
 import numpy as np
 
-from isocline_compiler.graph import Array, Graph, Node, Nodes, Region, at, constant, topological, transform
-from isocline_compiler.graph.scan import SCAN
-from isocline_compiler.ops.indexing import CONCAT
+from isocline_compiler.graph import CONSTANT, Array, Graph, Node, Nodes, Region, at, constant, topological, transform
+from isocline_compiler.graph.scan import SCAN, closed
+from isocline_compiler.graph.solve import parts
+from isocline_compiler.ops.indexing import CONCAT, SLICE
 from isocline_compiler.ops.linear import GEMM, LINEAR, MATMUL
-from isocline_compiler.packing.combinations import Combination, Product, Side, combination, ends_of
+from isocline_compiler.ops.shaping import EXPAND_LIKE
+from isocline_compiler.packing.combinations import Combination, Product, Side, combination, ends_of, side_of
 from isocline_compiler.passes.rewrite import with_attrs
 
 WIDEST = 32
 """Entries of a sample up to which a number times a value is a product with a multiple of the identity."""
+LARGEST_SHARE = 2.0
+"""The most that a stage is multiplied by to read its product off it: rounding grows as much."""
+
+Ones = Callable[[Side], "Node | None"]
+"""A one for each sample, (batch, 1) or (1, batch), where there is one to be had."""
 
 
-def absorb(graph: Graph) -> Graph:
+def absorb(graph: Graph, *, from_stages: bool = False) -> Graph:
     """y + a (t W + b) -> gemm(t, W, y, alpha=a), b in what reads the sum; sums of several -> one product of them all.
 
-    The bodies of loops too. The same object comes back when nothing changed.
+    The bodies of loops too. With `from_stages` products that stages hold are read off them. The same object comes back
+    when nothing changed.
     """
-    outputs = absorbed(tuple(graph.outputs.values()))
+    outputs = _absorbed(tuple(graph.outputs.values()), from_stages)
     return graph.with_outputs(dict(zip(graph.outputs, outputs, strict=True)))
 
 
-def absorbed(roots: Sequence[Node]) -> Nodes:
-    """The same for some values and what they reach."""
-    work = _Absorbing(roots)
-    return transform(roots, work.visit)
+def _absorbed(roots: Sequence[Node], from_stages: bool, ones: Ones | None = None) -> Nodes:
+    return transform(roots, _Absorbing(roots, from_stages, ones).visit)
+
+
+@dataclass(frozen=True, eq=False)
+class _Stage:
+    """A value y + a t W that was written: itself, y, the literal W, a, and what else was added to it."""
+
+    itself: Node
+    base: Node
+    literal: Node
+    number: float
+    bias: Array | None
 
 
 @dataclass
 class _Absorbing:
     roots: Sequence[Node]
+    from_stages: bool
+    ones: Ones | None
     new: dict[Node, Node] = field(default_factory=dict)
     moved: dict[Node, Array] = field(default_factory=dict)
     """What is still to be added to a value by its readers."""
+    stages: dict[Node, list[_Stage]] = field(default_factory=dict)
+    """By what was multiplied."""
+    made: dict[Side, Node] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         self.ends = ends_of(self.roots)
@@ -59,28 +86,33 @@ class _Absorbing:
 
     def _changed(self, node: Node, inputs: Nodes) -> Node:
         if node.op is SCAN:
-            region: Region = node.attrs["region"]
-            results = absorbed(region.results)
-            if any(a is not b for a, b in zip(results, region.results, strict=True)):
-                return with_attrs(node, inputs, region=Region(region.arguments, results))
+            return self._looping(node, inputs)
         if node in self.ends:
             found = combination(node, self.ends)
             if found is not None and (product := self._written(node, found)) is not None:
                 return product
         return self._reading(node, inputs)
 
+    def _looping(self, node: Node, inputs: Nodes) -> Node:
+        region: Region = node.attrs["region"]
+        again = node.rebuilt(inputs)
+        results = _absorbed(region.results, self.from_stages, partial(_ones_like, parts(again).initial))
+        if all(a is b for a, b in zip(results, region.results, strict=True)):
+            return again
+        return closed(with_attrs(node, inputs, region=Region(region.arguments, results)))
+
     def _reading(self, node: Node, inputs: Nodes) -> Node:
         """A product that adds what has been moved through its argument."""
         product = Product.read(node)
         if product is None or product.of not in self.moved:
             return node.rebuilt(inputs)
-        right = node.type.batched
+        right = side_of(node.type) == "right"
         moved = self.moved[product.of]
         further = moved @ product.matrix if right else product.matrix @ moved
         bias = further if product.bias is None else further + product.bias.attrs["value"]
         factors = (self.new[product.of], product.literal)
         if right:
-            return LINEAR(*factors, constant(bias))
+            return LINEAR(*factors, constant(bias)) if bias.ndim == 1 else GEMM(*factors, constant(bias), alpha=1.0)
         return GEMM(*factors[::-1], constant(bias), alpha=1.0)
 
     # ------------------------------------------------------------------------------------------------ one combination
@@ -94,11 +126,20 @@ class _Absorbing:
             return None
         if others and width > WIDEST:
             return None
+        if self.from_stages and base is not None and len(found.products) > 1:
+            others |= self._read_off(found, base, width)
         for value, number in others.items():
             eye = np.eye(width)
             found.add_product(Product(value, eye, None, constant(eye)), number)
         start = None if base is None else self.new[base]
         bias = self._bias(node, found, width, base)
+        if base is not None and len(found.products) == 1:
+            self._note(node, found, base, bias)
+        if bias is not None and start is not None and len(found.products) > 1:
+            ones = self._ones(found.side, start)
+            if ones is not None:
+                row = bias.reshape(1, width) if found.side == "right" else bias
+                return self._product(found, start, (ones, row))
         if bias is not None:
             start = constant(bias) if start is None else start + constant(bias)
         return self._product(found, start)
@@ -120,11 +161,53 @@ class _Absorbing:
             return False
         products = [Product.read(item) for item in self.readers[node]]
         return all(
-            item is not None and item.of is node and (item.bias is None or item.bias.op.name == "constant")
+            item is not None and item.of is node and (item.bias is None or item.bias.op is CONSTANT)
             for item in products
         )
 
-    def _product(self, found: Combination, start: Node | None) -> Node:
+    def _ones(self, side: Side, like: Node) -> Node | None:
+        if side not in self.made:
+            found = _ones_like((like,), side) if self.ones is None else self.ones(side)
+            if found is None:
+                return None
+            self.made[side] = found
+        return self.made[side]
+
+    # ------------------------------------------------------------------------------------------------ stages
+
+    def _note(self, node: Node, found: Combination, base: Node, bias: Array | None) -> None:
+        """Remember a value that is another one and one product."""
+        ((value, _),) = found.products.items()
+        alone = found.literals[value]
+        if alone is not None:
+            self.stages.setdefault(value, []).append(_Stage(node, base, alone[0], alone[1], bias))
+
+    def _read_off(self, found: Combination, base: Node, width: int) -> dict[Node, float]:
+        """Take products out that stages hold: a_j t_j W = r (Y_j - y), r the ratio of the numbers.
+
+        Only where the numbers still add up to nothing when they are rounded to float32: else each step would scale y.
+        """
+        ratios: dict[Node, tuple[Node, float, Array | None]] = {}
+        for value in found.products:
+            alone = found.literals[value]
+            stage = next((item for item in self.stages.get(value, []) if alone and item.literal is alone[0]), None)
+            if stage is None or alone is None or stage.base is not base or int(value.size(-1)) < width:
+                continue
+            ratio = alone[1] / stage.number
+            if abs(ratio) <= LARGEST_SHARE:
+                ratios[value] = (stage.itself, ratio, stage.bias)
+        numbers = [ratio for _, ratio, _ in ratios.values()]
+        if not numbers or sum(map(np.float64, map(np.float32, numbers))) != np.float64(np.float32(sum(numbers))):
+            return {}
+        for value, (_, ratio, bias) in ratios.items():
+            del found.products[value], found.literals[value]
+            if bias is not None:
+                found.bias = found.bias - ratio * bias
+        return {base: -sum(numbers), **{stage: ratio for stage, ratio, _ in ratios.values()}}
+
+    # ------------------------------------------------------------------------------------------------ products
+
+    def _product(self, found: Combination, start: Node | None, further: tuple[Node, Array] | None = None) -> Node:
         """Values side by side times their matrices below each other, and what they start from."""
         right = found.side == "right"
         if len(found.products) == 1:
@@ -132,9 +215,10 @@ class _Absorbing:
             whole, alpha = self._single(found, value, matrix, start)
             of = self.new[value]
         else:
-            parts = [self.new[value] for value in found.products]
-            of = CONCAT(*parts, axis=1 if right else 0)
-            whole, alpha = constant(np.concatenate(list(found.products.values()), axis=0 if right else 1)), 1.0
+            pairs = [(self.new[value], matrix) for value, matrix in found.products.items()]
+            pairs += [further] if further is not None else []
+            of = CONCAT(*(value for value, _ in pairs), axis=1 if right else 0)
+            whole, alpha = constant(np.concatenate([matrix for _, matrix in pairs], axis=0 if right else 1)), 1.0
         factors = (of, whole) if right else (whole, of)
         if start is not None:
             return GEMM(*factors, start, alpha=alpha)
@@ -144,9 +228,15 @@ class _Absorbing:
     def _single(found: Combination, value: Node, matrix: Array, start: Node | None) -> tuple[Node, float]:
         """The matrix of a lone product and the number before it: the literal that others read, where there is one."""
         alone = found.literals[value]
-        if alone is None or start is None:
-            return constant(matrix), 1.0
-        return alone
+        return (constant(matrix), 1.0) if alone is None or start is None else alone
 
 
-__all__ = ["Side", "absorb", "absorbed"]
+def _ones_like(values: Sequence[Node], side: Side) -> Node | None:
+    """A one for each sample of a table of samples; None where none of the values is one."""
+    like = next((value for value in values if side_of(value.type) == side), None)
+    if like is None:
+        return None
+    return EXPAND_LIKE(constant(np.ones((1, 1))), SLICE(like, axis=1 if side == "right" else 0, start=0, stop=1))
+
+
+__all__ = ["absorb"]
