@@ -43,7 +43,7 @@ from isocline_compiler.derivatives.files import SEEDED
 from isocline_compiler.graph import Array, Fault, Graph
 from isocline_compiler.graph.called import Called
 from isocline_compiler.model import FittedParameter, Model
-from isocline_compiler.packing import deployed
+from isocline_compiler.packing import PLAIN, deployed
 from isocline_compiler.passes import optimise
 from isocline_compiler.passes.bind import bind
 from isocline_compiler.report.whole import report_of
@@ -114,7 +114,8 @@ def compile_model(
     chosen, trials = proving.choose(progress)
     bound = bind(model.graph, weights)
     choices = with_forms(bound, chosen, plan.unroll, plan.batch or 1)
-    emitted = deployed(bound, chosen, plan.unroll, plan.batch or 1, plain=plan.stream is not None)
+    form = PLAIN if plan.stream is not None else None  # a stream gives bit for bit what the whole gives
+    emitted = deployed(bound, chosen, plan.unroll, plan.batch or 1, form)
     progress(f"emitting {len(emitted.graph.nodes())} operations ({emitted.form.name})")
     background = StoredSamples(dataset.train) if dataset else None
     explanations = explain(model, choices, weights, background, trained.covariance)

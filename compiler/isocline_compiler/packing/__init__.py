@@ -64,11 +64,11 @@ class Deployed:
 
 
 def deployed(
-    graph: Graph, choices: Choices, unrolling: Unrolling = "auto", samples: int = 1, *, plain: bool = False
+    graph: Graph, choices: Choices, unrolling: Unrolling = "auto", samples: int = 1, form: Packed | None = None
 ) -> Deployed:
-    """A bound graph as steps, in its cheapest form on so many samples; in the plain one where that is asked for."""
+    """A bound graph as steps, in a form, or in the one that is predicted to be fastest on so many samples."""
     ready = optimise(graph)
-    form = PLAIN if plain else min(forms(ready, choices, samples), key=lambda form: form.predicted)
+    form = form or min(forms(ready, choices, samples), key=lambda item: item.predicted)
     laid = ready if form.layout is None else _laid(ready, form.layout, choices)
     segmented = with_forms(laid, choices, unrolling, samples)
     stepped = optimise(unroll(laid, segmented).graph)

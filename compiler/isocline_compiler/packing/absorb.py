@@ -119,7 +119,7 @@ class _Absorbing:
 
     def _written(self, node: Node, found: Combination) -> Node | None:
         """The combination as products and at most one sum; None where it is better as it stands."""
-        width = int(node.size(-1) if found.side == "right" else node.size(0))
+        width = self._entries(node, found.side)
         base = next((value for value, number in found.values.items() if number == 1), None)
         others = {value: number for value, number in found.values.items() if value is not base and number}
         if not found.products and len(others) < 2 and not (others and base):
@@ -191,7 +191,7 @@ class _Absorbing:
         for value in found.products:
             alone = found.literals[value]
             stage = next((item for item in self.stages.get(value, []) if alone and item.literal is alone[0]), None)
-            if stage is None or alone is None or stage.base is not base or int(value.size(-1)) < width:
+            if stage is None or alone is None or stage.base is not base or self._entries(value, found.side) < width:
                 continue
             ratio = alone[1] / stage.number
             if abs(ratio) <= LARGEST_SHARE:
@@ -204,6 +204,10 @@ class _Absorbing:
             if bias is not None:
                 found.bias = found.bias - ratio * bias
         return {base: -sum(numbers), **{stage: ratio for stage, ratio, _ in ratios.values()}}
+
+    @staticmethod
+    def _entries(value: Node, side: Side) -> int:
+        return int(value.size(-1) if side == "right" else value.size(0))
 
     # ------------------------------------------------------------------------------------------------ products
 

@@ -11,12 +11,13 @@ for each row of samples, which onnxruntime repeats without a loop over short row
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import product
 from typing import TypeAlias
 
 import numpy as np
 
 from isocline_compiler.derivatives.reverse_forward import dependent
-from isocline_compiler.graph import Array, Node, Nodes, Op, constant, topological, value_of
+from isocline_compiler.graph import Array, Node, Nodes, Op, constant, topological, transform, value_of
 from isocline_compiler.graph.solve import Solve
 from isocline_compiler.graph.tensor_type import TensorType
 from isocline_compiler.ops.activation import ACTIVATION
@@ -26,7 +27,7 @@ from isocline_compiler.ops.comparison import COMPARISON
 from isocline_compiler.ops.elementwise import ELEMENTWISE
 from isocline_compiler.ops.indexing import CONCAT, GATHER, SELECT, SLICE
 from isocline_compiler.ops.linear import GEMM, MATMUL
-from isocline_compiler.ops.shaping import EXPAND_LIKE, RESHAPE, TRANSPOSE
+from isocline_compiler.ops.shaping import EXPAND_LIKE, RESHAPE, SPREAD, TRANSPOSE
 from isocline_compiler.packing.layouts import Layout, Unpackable
 from isocline_compiler.packing.terms import Expander, Factors, Sum, common, without
 from isocline_compiler.solvers.grid import Discretisation, Grid
@@ -43,14 +44,20 @@ WHOLE = 64
 
 
 class Packing:
-    """Rows of scalars of one field. `states` are its arguments, `z` (n, batch) the value they are the rows of."""
+    """Rows of scalars of one field. `states` are its arguments, `z` (n, batch) the value they are the rows of.
 
-    def __init__(self, states: Nodes, z: Node, slopes: Sequence[Node]) -> None:
+    It `distributes` products over short sums, and it `factors` sums, or not: which is shorter depends on the equations.
+    """
+
+    def __init__(
+        self, states: Nodes, z: Node, slopes: Sequence[Node], distributes: bool = False, factors: bool = True
+    ) -> None:
         self.z = z
+        self.factors = factors
         self.place = {state: i for i, state in enumerate(states)}
         order = topological(slopes)
         self.moving = set(dependent(order, states)) | set(states)
-        self.expander = Expander(self.moving)
+        self.expander = Expander(self.moving, distributes)
         self._known: dict[Lanes, Node] = {}
         self._reached: dict[Node, tuple[int, ...]] = {}
 
@@ -122,7 +129,11 @@ class Packing:
 
     def _factor_of_each(self, sums: list[Sum]) -> list[Node] | None:
         """A factor of every term of each sum: one for all where there is one, else the states in their order."""
-        if any(item.constant or not item.terms for item in sums) or all(len(item.terms) == 1 for item in sums):
+        if (
+            not self.factors
+            or any(item.constant or not item.terms for item in sums)
+            or all(len(item.terms) == 1 for item in sums)
+        ):
             return None
         shared = common(item.terms for item in sums)
         if not all(shared):
@@ -256,10 +267,21 @@ def _initial(solve: Solve) -> Node:
 
 
 def _slope(solve: Solve, z: Node) -> Node:
-    slopes = solve.slopes()
-    packing = Packing(solve.state_arguments, z, slopes)
-    found = packing.summed([packing.expander.sum_of(slope) for slope in slopes])
-    return broadcast_like(found, z)
+    """The slopes as rows, in the way that takes the fewest operations."""
+    slopes = transform(solve.slopes(), lambda node, inputs: _unrepeated(node.rebuilt(inputs)))
+    found = []
+    for distributes, factors in product((False, True), (True, False)):
+        packing = Packing(solve.state_arguments, z, slopes, distributes, factors)
+        found.append(packing.summed([packing.expander.sum_of(slope) for slope in slopes]))
+    least = min(found, key=lambda slope: sum(1 for node in topological([slope]) if node.inputs))
+    return broadcast_like(least, z)
+
+
+def _unrepeated(node: Node) -> Node:
+    """A number in the shape of a state is the number: rows repeat it where they have to."""
+    if node.op in (SPREAD, EXPAND_LIKE) and node.type.sample == () and node.inputs[0].shape == ():
+        return node.inputs[0]
+    return node
 
 
 def _results(solve: Solve, z: Node) -> Nodes:

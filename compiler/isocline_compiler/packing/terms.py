@@ -26,11 +26,19 @@ class Sum:
             self.terms[factors] = total
 
 
-class Expander:
-    """Reads sums and products; `moving` are the nodes that depend on a state: products of others stay one factor."""
+SHORT = 4
+"""Terms that a sum may have which a product is multiplied out with."""
 
-    def __init__(self, moving: Iterable[Node]) -> None:
+
+class Expander:
+    """Reads sums and products; `moving` are the nodes that depend on a state: products of others stay one factor.
+
+    Where it `distributes`, x (a - b y) is a x - b x y: equations that are written differently have terms of one kind.
+    """
+
+    def __init__(self, moving: Iterable[Node], distributes: bool = False) -> None:
         self.moving = set(moving)
+        self.distributes = distributes
         self._number: dict[Node, int] = {}
         self._products: dict[frozenset[Node], Node] = {}
 
@@ -50,12 +58,31 @@ class Expander:
                 open_.append((item.inputs[0], coefficient))
             else:
                 scale, factors = self._factors(item)
-                alone = factors[0] if len(factors) == 1 else None
-                if alone is not None and alone is not item and alone.op in (ADD, SUB):
-                    open_.append((alone, coefficient * scale))
+                sums = [factor for factor in factors if factor.op in (ADD, SUB) and factor in self.moving]
+                if len(factors) == 1 and sums:
+                    open_.append((sums[0], coefficient * scale))
+                elif (
+                    self.distributes
+                    and len(sums) == 1
+                    and self._multiplied(found, factors, sums[0], coefficient * scale)
+                ):
+                    continue
                 else:
                     found.add(self._ordered(factors), coefficient * scale)
         return found
+
+    def _multiplied(self, found: Sum, factors: list[Node], factor: Node, coefficient: float) -> bool:
+        """Add a product with a short sum term by term; False where the sum is long."""
+        inner = self.sum_of(factor)
+        if len(inner.terms) + bool(inner.constant) > SHORT:
+            return False
+        others = list(factors)
+        others.remove(factor)
+        for term, number in inner.terms.items():
+            found.add(self._ordered([*others, *term]), coefficient * number)
+        if inner.constant:
+            found.add(self._ordered(others), coefficient * inner.constant)
+        return True
 
     def _factors(self, node: Node) -> tuple[float, list[Node]]:
         """The number before a product, and its factors."""
