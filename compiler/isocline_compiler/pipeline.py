@@ -43,7 +43,7 @@ from isocline_compiler.derivatives.files import SEEDED
 from isocline_compiler.graph import Array, Fault, Graph
 from isocline_compiler.graph.called import Called
 from isocline_compiler.model import FittedParameter, Model
-from isocline_compiler.packing import PLAIN, deployed
+from isocline_compiler.packing import PLAIN, Deployed, Packed, deployed
 from isocline_compiler.passes import optimise
 from isocline_compiler.passes.bind import bind
 from isocline_compiler.report.whole import report_of
@@ -114,15 +114,10 @@ def compile_model(
     chosen, trials = proving.choose(progress)
     bound = bind(model.graph, weights)
     choices = with_forms(bound, chosen, plan.unroll, plan.batch or 1)
-    form = PLAIN if plan.stream is not None else None  # a stream gives bit for bit what the whole gives
-    emitted = deployed(bound, chosen, plan.unroll, plan.batch or 1, form)
-    progress(f"emitting {len(emitted.graph.nodes())} operations ({emitted.form.name})")
     background = StoredSamples(dataset.train) if dataset else None
     explanations = explain(model, choices, weights, background, trained.covariance)
 
     with write_folder(folder) as staging:
-        write_atomic(staging / MODEL_FILE, emit(model, weights, emitted.graph))
-        session = load(staging / MODEL_FILE, allow_nonfinite=True)  # what is not finite misses its bound
         explainer: Session | None = None
         proofs: tuple[AttributionProof, ...] = ()
         if explanations is not None:
@@ -133,10 +128,21 @@ def compile_model(
             proofs = prove_attribution(model, explanations, *trial)
             require(model, missed_attributions(model, proofs))
 
-        progress("certifying")
-        certificate = proving.certificate(
-            session, emitted.choices, trials, staging / MODEL_FILE, trained.parameters, proofs, emitted.graph
-        )
+        def certified(form: Packed | None) -> tuple[Deployed, Session, Certificate]:
+            emitted = deployed(bound, chosen, plan.unroll, plan.batch, form, _units(proving))
+            progress(f"emitting {len(emitted.graph.nodes())} operations ({emitted.form.name})")
+            write_atomic(staging / MODEL_FILE, emit(model, weights, emitted.graph))
+            session = load(staging / MODEL_FILE, allow_nonfinite=True)  # what is not finite misses its bound
+            progress("certifying")
+            certificate = proving.certificate(
+                session, emitted.choices, trials, staging / MODEL_FILE, trained.parameters, proofs, emitted.graph
+            )
+            return emitted, session, certificate
+
+        # a stream gives bit for bit what the whole gives
+        emitted, session, certificate = certified(PLAIN if plan.stream is not None else None)
+        if emitted.form is not PLAIN and proving.missed(certificate):
+            emitted, session, certificate = certified(PLAIN)  # which rounds the least
         require(model, proving.missed(certificate))
         stepped = unroll(optimise(bound), choices).graph if plan.derivatives else bound
         derived = tuple(differentiated(kind, proving, stepped, staging, progress) for kind in plan.derivatives)
@@ -155,6 +161,12 @@ def compile_model(
         if key is not None:
             write_atomic(staging / SIGNATURE_FILE, seal((staging / MANIFEST_FILE).read_bytes(), key))
     return Compiled(folder, manifest, json.loads(certificate.to_json()))
+
+
+def _units(proving: Proving) -> float:
+    """What a form may add to rounding: a quarter of the bound, in units of the precision."""
+    unit = 2.0**-53 if proving.model.deployment.dtype == "float64" else 2.0**-24
+    return proving.parity / unit / 4
 
 
 def _with_members(model: Model, dataset: Dataset | None) -> Model:

@@ -20,7 +20,7 @@ from isocline_compiler.graph import Graph, Node, everything
 from isocline_compiler.graph.solve import SOLVE, Solve
 from isocline_compiler.graph.verify import verify
 from isocline_compiler.lower.check import model
-from isocline_compiler.packing import GAIN, PLAIN, Packed, deployed, forms
+from isocline_compiler.packing import PLAIN, ROUNDED, Packed, deployed, forms
 from isocline_compiler.packing.columns import COLUMNS
 from isocline_compiler.packing.layouts import Layout, packed
 from isocline_compiler.packing.rows import ROWS
@@ -31,7 +31,7 @@ from tests.stated import stated
 from tests.steppers import runge_kutta
 
 BATCH = 3
-SUMS = tuple(GAIN)
+SUMS = tuple(ROUNDED)
 SCHEMES = {scheme.name: scheme for scheme in EXPLICIT}
 QUICK = settings(
     max_examples=30,
@@ -169,7 +169,7 @@ CHAINS = {
     ],
 }
 """Equations of a kind, and how many operations a step of the classic scheme may have."""
-MOST = {"lotka_volterra": 14, "lorenz": 26, "sir": 30, "michaelis": 26}
+MOST = {"lotka_volterra": 13, "lorenz": 20, "sir": 25, "michaelis": 17}
 
 
 @pytest.mark.parametrize("name", CHAINS)
@@ -230,11 +230,13 @@ def test_networks_with_absorbed_sums_are_those_by_hand(widths, activation, schem
 
 
 def test_a_step_of_the_classic_scheme_is_thirteen_operations():
-    """Four times two layers, three stages, and the sum of the slopes as one product beside a concatenation."""
+    """Four times two layers, three stages, and the sum of the slopes as one product beside a concatenation; where more
+    than 128 terms are summed, they are added to the state on their own, and rounded once.
+    """
     counts = {sums: [nodes(Trial(net_model([2, 64], "tanh", "rk4", n)).graph(None, sums)) for n in (4, 8)]
               for sums in SUMS}  # fmt: skip
     each = {sums: (many - few) / 4 for sums, (few, many) in counts.items()}
-    assert each == {"plain": 26, "absorbed": 13, "absorbed from stages": 13}
+    assert each == {"plain": 26, "absorbed": 14, "absorbed from stages": 13}
 
 
 def test_products_are_read_off_stages_only_where_rounding_leaves_the_state_as_it_is():
@@ -243,17 +245,20 @@ def test_products_are_read_off_stages_only_where_rounding_leaves_the_state_as_it
     ends = [node for node in graph.nodes() if node.op.name == "gemm" and node.inputs[0].op.name == "concat"]
     assert len(ends) == 2
     for node in ends:
-        assert int(node.inputs[0].inputs[0].size(1)) == 9  # the last slope's layer is left
+        ones, layer, *_ = node.inputs[0].inputs
+        assert (int(ones.size(1)), int(layer.size(1))) == (1, 9)  # the last slope's layer is left
         rows = node.inputs[1].attrs["value"].astype(np.float32).astype(np.float64)
-        states = [rows[9 + 2 * i : 11 + 2 * i] for i in range(4)]
+        states = [rows[10 + 2 * i : 12 + 2 * i] for i in range(4)]
         assert np.array_equal(sum(states), np.zeros((2, 2)))
 
 
-def test_a_long_solve_keeps_its_digits():
-    trial = Trial(net_model([2, 16], "tanh", "rk4", 400))
-    expected = {"y": net_by_hand(trial, "tanh", "rk4", 400)}
-    for sums in SUMS:
-        close(trial.single(trial.graph(None, sums, 4)), expected, 1e-5)
+@pytest.mark.parametrize("width", [16, 64])
+def test_a_long_solve_keeps_its_digits(width):
+    """What is added to a state is rounded once at its size, its bias too: errors do not go in one direction."""
+    trial = Trial(net_model([2, width], "tanh", "rk4", 1000))
+    expected = {"y": net_by_hand(trial, "tanh", "rk4", 1000)}
+    found = trial.single(trial.graph(None, "absorbed", 4))
+    close(found, expected, 6e-6)
 
 
 # ---------------------------------------------------------------------------------------------------- gradients
@@ -319,16 +324,25 @@ def _fields(trial: Trial, layout: Layout) -> list[list[Node]]:
 # ---------------------------------------------------------------------------------------------------- which form
 
 
-def chosen(text: str, samples: int) -> str:
+def chosen(text: str, samples: int | None) -> str:
     trial = Trial(text)
     return deployed(trial.bound, trial.choices, samples=samples).form.name
 
 
 def test_the_form_follows_the_batch():
-    assert chosen(net_model([2, 64], "tanh", "rk4", 20), 1) == "absorbed"
-    assert chosen(net_model([2, 64], "tanh", "rk4", 20), 1024) == "plain"
+    assert chosen(net_model([2, 64], "tanh", "rk4", 20), 1) == "absorbed from stages"
+    assert chosen(net_model([2, 64], "tanh", "rk4", 20), None) == "absorbed from stages"
+    assert chosen(net_model([2, 64], "tanh", "rk4", 20), 4096) == "plain"
     assert chosen(scalar_model(CHAINS["lotka_volterra"], "rk4", 100), 1) == "rows, absorbed"
-    assert chosen(HAMILTON % "rk4", 1) == "columns, absorbed"
+    assert chosen(HAMILTON % "rk4", 1).startswith("columns, absorbed")
+
+
+def test_many_steps_and_tight_bounds_read_nothing_off_stages():
+    """It rounds at the size of the state, in one direction: half a unit a step may be 80 steps, or what is allowed."""
+    assert chosen(net_model([2, 64], "tanh", "rk4", 80), 1) == "absorbed from stages"
+    assert chosen(net_model([2, 64], "tanh", "rk4", 81), 1) == "absorbed"
+    trial = Trial(net_model([2, 64], "tanh", "rk4", 20))
+    assert deployed(trial.bound, trial.choices, samples=1, tolerance=9.0).form.name == "absorbed"
 
 
 def test_plain_is_among_the_forms_and_the_least_predicted_is_taken():
@@ -337,7 +351,7 @@ def test_plain_is_among_the_forms_and_the_least_predicted_is_taken():
     assert found[0].name == "plain"
     assert len({item.name for item in found}) == len(found) == 9
     least = min(found, key=lambda item: item.predicted)
-    assert deployed(trial.bound, trial.choices).form == least
+    assert deployed(trial.bound, trial.choices, samples=1).form == least
     assert deployed(trial.bound, trial.choices, form=PLAIN).form is PLAIN
     assert all(math.isfinite(item.predicted) for item in found)
 

@@ -9,9 +9,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from math import prod
 from typing import Literal, TypeAlias
 
 from isocline_compiler.graph import Graph
+from isocline_compiler.graph.solve import Solve
 from isocline_compiler.packing.absorb import absorb
 from isocline_compiler.packing.affine import gather_into_products
 from isocline_compiler.packing.columns import COLUMNS
@@ -21,17 +23,22 @@ from isocline_compiler.packing.rows import ROWS
 from isocline_compiler.passes import optimise
 from isocline_compiler.solvers.grid import Discretisation
 from isocline_compiler.solvers.unroll import unroll
-from isocline_compiler.solvers.unroll.forms import Unrolling, with_forms
+from isocline_compiler.solvers.unroll.forms import Unrolling, solves_of, with_forms
+from isocline_compiler.solvers.unroll.time_span import steps_of
 
 LAYOUTS = (COLUMNS, ROWS)
 Sums: TypeAlias = Literal["plain", "absorbed", "absorbed from stages"]
 Choices: TypeAlias = Mapping[str, Discretisation]
 
 
-GAIN: Mapping[Sums, float] = {"plain": 0.95, "absorbed": 0.95, "absorbed from stages": 0.88}
-"""A form is taken when it is predicted to take no more than this part of the plain one's time; of stages less, because
-reading a product off them rounds more.
-"""
+ROUNDED: Mapping[Sums, float] = {"plain": 0.0, "absorbed": 0.0, "absorbed from stages": 0.5}
+"""Units of rounding that a form adds to each step in one direction."""
+TOLERANCE = 40.0
+"""Units that rounding may move a result by: a quarter of the usual bound of 1e-5, in single precision."""
+GAIN = 0.95
+"""A form is taken when it is predicted to take no more than this part of the plain one's time."""
+TYPICAL = (1, 32, 1024)
+"""Samples that a model is asked for where its file says no number."""
 
 
 @dataclass(frozen=True)
@@ -64,13 +71,23 @@ class Deployed:
 
 
 def deployed(
-    graph: Graph, choices: Choices, unrolling: Unrolling = "auto", samples: int = 1, form: Packed | None = None
+    graph: Graph,
+    choices: Choices,
+    unrolling: Unrolling = "auto",
+    samples: int | None = None,
+    form: Packed | None = None,
+    tolerance: float = TOLERANCE,
 ) -> Deployed:
-    """A bound graph as steps, in a form, or in the one that is predicted to be fastest on so many samples."""
+    """A bound graph as steps, in a form, or in the one that is predicted to be fastest on so many samples.
+
+    Without a number of samples it is one that is fast on few, and not slow on many: the least geometric mean. The
+    `tolerance` is what rounding may do to a result, in units of the precision.
+    """
     ready = optimise(graph)
-    form = form or min(forms(ready, choices, samples), key=lambda item: item.predicted)
+    form = form or min(forms(ready, choices, samples, tolerance), key=lambda item: item.predicted)
+    form = PLAIN if form.name == PLAIN.name else form
     laid = ready if form.layout is None else _laid(ready, form.layout, choices)
-    segmented = with_forms(laid, choices, unrolling, samples)
+    segmented = with_forms(laid, choices, unrolling, samples or 1)
     stepped = optimise(unroll(laid, segmented).graph)
     return Deployed(form.written(stepped), segmented, form)
 
@@ -78,19 +95,31 @@ def deployed(
 PLAIN = Packed(None, "plain", 0.0)
 
 
-def forms(graph: Graph, choices: Choices, samples: int = 1) -> list[Packed]:
+def forms(graph: Graph, choices: Choices, samples: int | None = None, tolerance: float = TOLERANCE) -> list[Packed]:
     """The forms that a graph can take, the plain one first, priced on loops of single steps."""
     single = {name: replace(choice, segment=1) for name, choice in choices.items()}
+    steps = max((steps_of(solve, choices[solve.spec.choice]) for solve in _chosen(graph, choices)), default=0)
     found: list[Packed] = []
     for layout in (None, *LAYOUTS):
         laid = graph if layout is None else _laid(graph, layout, choices)
         if layout is not None and laid is graph:
             continue
         stepped = optimise(unroll(laid, single).graph)
-        for sums, gain in GAIN.items():
-            predicted = microseconds(_with_sums(stepped, sums), samples)
-            found.append(Packed(layout, sums, predicted / (gain if found else 1.0)))
+        for sums, each in ROUNDED.items():
+            if steps * each <= tolerance:
+                predicted = _predicted(_with_sums(stepped, sums), samples)
+                found.append(Packed(layout, sums, predicted / (GAIN if found else 1.0)))
     return found
+
+
+def _chosen(graph: Graph, choices: Choices) -> list[Solve]:
+    return [solve for solve in solves_of(graph) if solve.spec.choice in choices]
+
+
+def _predicted(graph: Graph, samples: int | None) -> float:
+    """Microseconds, or their geometric mean over few and many samples."""
+    counts = TYPICAL if samples is None else (samples,)
+    return prod(microseconds(graph, count) for count in counts) ** (1 / len(counts))
 
 
 def _with_sums(stepped: Graph, sums: Sums) -> Graph:

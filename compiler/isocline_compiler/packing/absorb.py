@@ -28,6 +28,8 @@ from isocline_compiler.passes.rewrite import with_attrs
 
 WIDEST = 32
 """Entries of a sample up to which a number times a value is a product with a multiple of the identity."""
+BLOCK = 128
+"""Terms of a sum that onnxruntime adds up before it adds the result to a value."""
 LARGEST_SHARE = 2.0
 """The most that a stage is multiplied by to read its product off it: rounding grows as much."""
 
@@ -107,8 +109,7 @@ class _Absorbing:
         if product is None or product.of not in self.moved:
             return node.rebuilt(inputs)
         right = side_of(node.type) == "right"
-        moved = self.moved[product.of]
-        further = moved @ product.matrix if right else product.matrix @ moved
+        further = _applied(product.matrix, self.moved[product.of], "right" if right else "left")
         bias = further if product.bias is None else further + product.bias.attrs["value"]
         factors = (self.new[product.of], product.literal)
         if right:
@@ -120,6 +121,8 @@ class _Absorbing:
     def _written(self, node: Node, found: Combination) -> Node | None:
         """The combination as products and at most one sum; None where it is better as it stands."""
         width = self._entries(node, found.side)
+        for value in self.moved.keys() & found.products.keys():
+            found.bias = found.bias + _applied(found.products[value], self.moved[value], found.side)
         base = next((value for value, number in found.values.items() if number == 1), None)
         others = {value: number for value, number in found.values.items() if value is not base and number}
         if not found.products and len(others) < 2 and not (others and base):
@@ -131,18 +134,28 @@ class _Absorbing:
         for value, number in others.items():
             eye = np.eye(width)
             found.add_product(Product(value, eye, None, constant(eye)), number)
-        start = None if base is None else self.new[base]
         bias = self._bias(node, found, width, base)
-        if base is not None and len(found.products) == 1:
+        if base is None:
+            return self._product(found, None if bias is None else constant(bias))
+        if len(found.products) == 1:
             self._note(node, found, base, bias)
-        if bias is not None and start is not None and len(found.products) > 1:
-            ones = self._ones(found.side, start)
-            if ones is not None:
-                row = bias.reshape(1, width) if found.side == "right" else bias
-                return self._product(found, start, (ones, row))
-        if bias is not None:
-            start = constant(bias) if start is None else start + constant(bias)
-        return self._product(found, start)
+        return self._added(node, found, self.new[base], bias)
+
+    def _added(self, node: Node, found: Combination, start: Node, bias: Array | None) -> Node:
+        """A value and what is added to it, in one product where that rounds once.
+
+        Longer sums are added in parts, and each part is rounded at the size of the value: over many steps what is added
+        hardly changes, and neither does the error. So is a literal on its own: it comes first in the product.
+        """
+        contracted = sum(self._entries(value, found.side) for value in found.products)
+        if contracted >= BLOCK and not self._read_by_products(node):
+            return start + self._product(found, None if bias is None else constant(bias))
+        if bias is None:
+            return self._product(found, start)
+        ones = self._ones(found.side, start) if len(found.products) > 1 else None
+        if ones is None:
+            return self._product(found, start + constant(bias))
+        return self._product(found, start, (ones, bias.reshape(1, -1) if found.side == "right" else bias))
 
     def _bias(self, node: Node, found: Combination, width: int, base: Node | None) -> Array | None:
         """The literal to be added here, as a row or a column; None where there is none, or readers add it."""
@@ -157,13 +170,15 @@ class _Absorbing:
 
     def _moves(self, node: Node) -> bool:
         """Whether every reader of a sum is a product that adds a literal, or nothing."""
-        if node in self.roots:
-            return False
-        products = [Product.read(item) for item in self.readers[node]]
-        return all(
-            item is not None and item.of is node and (item.bias is None or item.bias.op is CONSTANT)
-            for item in products
+        return self._read_by_products(node) and all(
+            item is not None and (item.bias is None or item.bias.op is CONSTANT)
+            for item in map(Product.read, self.readers[node])
         )
+
+    def _read_by_products(self, node: Node) -> bool:
+        """Whether a sum is a stage: nothing but products read it."""
+        products = [Product.read(item) for item in self.readers.get(node, ())]
+        return node not in self.roots and all(item is not None and item.of is node for item in products)
 
     def _ones(self, side: Side, like: Node) -> Node | None:
         if side not in self.made:
@@ -219,8 +234,8 @@ class _Absorbing:
             whole, alpha = self._single(found, value, matrix, start)
             of = self.new[value]
         else:
-            pairs = [(self.new[value], matrix) for value, matrix in found.products.items()]
-            pairs += [further] if further is not None else []
+            pairs = [] if further is None else [further]
+            pairs += [(self.new[value], matrix) for value, matrix in found.products.items()]
             of = CONCAT(*(value for value, _ in pairs), axis=1 if right else 0)
             whole, alpha = constant(np.concatenate([matrix for _, matrix in pairs], axis=0 if right else 1)), 1.0
         factors = (of, whole) if right else (whole, of)
@@ -233,6 +248,11 @@ class _Absorbing:
         """The matrix of a lone product and the number before it: the literal that others read, where there is one."""
         alone = found.literals[value]
         return (constant(matrix), 1.0) if alone is None or start is None else alone
+
+
+def _applied(matrix: Array, moved: Array, side: Side) -> Array:
+    found: Array = moved @ matrix if side == "right" else matrix @ moved
+    return found
 
 
 def _ones_like(values: Sequence[Node], side: Side) -> Node | None:

@@ -16,6 +16,7 @@ from isocline_compiler.graph.solve import PICK
 from isocline_compiler.graph.tensor_type import Shape
 from isocline_compiler.ops.activation import RELU, SIGMOID
 from isocline_compiler.ops.elementwise import TANH
+from isocline_compiler.ops.indexing import CONCAT
 from isocline_compiler.ops.linear import GEMM, LINEAR, MATMUL
 
 CALL = 0.28
@@ -24,6 +25,8 @@ ROUND = 1.5
 """Of an iteration of a loop."""
 EACH_ROW = 0.01
 """Of a row that a shorter operand is repeated to."""
+COPIED = 0.1
+"""Nanoseconds of an entry that is only moved."""
 READ, MULTIPLIED = 0.05e-3, 0.02e-3
 """Of an entry of a matrix that is read, and of a product that is added."""
 
@@ -64,7 +67,8 @@ def price(node: Node, samples: int) -> float:
         literal = next((item for item in node.inputs[:2] if item.op is CONSTANT), node.inputs[1])
         contracted = _entries(node.inputs[0].shape[-1:], samples)
         return CALL + READ * _entries(literal.shape, samples) + MULTIPLIED * entries * contracted
-    each = node.op.price(node) if callable(node.op.price) else node.op.price
+    each = COPIED if node.op.moves or node.op is CONCAT else node.op.price
+    each = each(node) if callable(each) else each
     return CALL + 1e-3 * each * entries + EACH_ROW * _short_rows(node, samples)
 
 

@@ -30,6 +30,7 @@ from isocline_compiler.ops.linear import GEMM, MATMUL
 from isocline_compiler.ops.shaping import EXPAND_LIKE, RESHAPE, SPREAD, TRANSPOSE
 from isocline_compiler.packing.layouts import Layout, Unpackable
 from isocline_compiler.packing.terms import Expander, Factors, Sum, common, without
+from isocline_compiler.passes.share import shared
 from isocline_compiler.solvers.grid import Discretisation, Grid
 
 ENTRYWISE: frozenset[Op] = frozenset(
@@ -157,12 +158,16 @@ class Packing:
             total = None
         groups = [(terms, np.array([[item.terms.get(term, 0.0) for term in terms] for item in sums]))
                   for terms in kinds.values()]  # fmt: skip
-        for terms, matrix in sorted(groups, key=lambda group: _diagonal(group[1])):
+        for terms, matrix in sorted(groups, key=lambda group: (self._moves(group[0]), _diagonal(group[1]))):
             if len(terms[0]) == 1 and terms[0][0] in self.place and len(self.place) <= WHOLE:
                 terms, matrix = self._of_all_states(terms, matrix)
             total = _combined(self._terms(terms), matrix, total)
         assert total is not None, "a sum has a term or a number"
         return total
+
+    def _moves(self, terms: list[Factors]) -> bool:
+        """Whether terms depend on a state: others come first, and leave the field together."""
+        return any(factor in self.moving for factor in terms[0])
 
     def _of_all_states(self, terms: list[Factors], matrix: Array) -> tuple[list[Factors], Array]:
         """The same terms among all states, whose rows are there already."""
@@ -219,7 +224,11 @@ def _combined(rows: Node, matrix: Array, total: Node | None) -> Node:
         return rows if (numbers == 1).all() else rows * _numbers(numbers)
     if _diagonal(matrix) and total is not None and abs(numbers[0]) == 1 and (numbers == numbers[0]).all():
         return total + rows if numbers[0] == 1 else total - rows
-    return MATMUL(constant(matrix), rows) if total is None else GEMM(constant(matrix), rows, total, alpha=1.0)
+    if total is None:
+        return MATMUL(constant(matrix), rows)
+    if rows.size(1) == 1 != total.size(1):  # what cancels to a number
+        return total + MATMUL(constant(matrix), rows)
+    return GEMM(constant(matrix), rows, total, alpha=1.0)
 
 
 def _numbers(numbers: Array) -> Node:
@@ -268,7 +277,7 @@ def _initial(solve: Solve) -> Node:
 
 def _slope(solve: Solve, z: Node) -> Node:
     """The slopes as rows, in the way that takes the fewest operations."""
-    slopes = transform(solve.slopes(), lambda node, inputs: _unrepeated(node.rebuilt(inputs)))
+    slopes = shared(transform(solve.slopes(), lambda node, inputs: _unrepeated(node.rebuilt(inputs))))
     found = []
     for distributes, factors in product((False, True), (True, False)):
         packing = Packing(solve.state_arguments, z, slopes, distributes, factors)

@@ -78,7 +78,7 @@ def emitted(model: Model) -> onnx.ModelProto:
     model, plan = ensemble_of(model), model.deployment
     bound = bind(model.graph, initial_weights(model.weights, 0))
     form = PLAIN if plan.stream is not None else None
-    graph = deployed(bound, _chosen(model), plan.unroll, plan.batch or 1, form).graph
+    graph = deployed(bound, _chosen(model), plan.unroll, plan.batch, form).graph
     return to_onnx(graph, {}, opset=plan.opset, dtype=plan.dtype)
 
 
