@@ -214,7 +214,7 @@ def net_by_hand(trial: Trial, activation: str, scheme: str, steps: int) -> np.nd
 
 @QUICK
 @given(
-    widths=st.lists(st.integers(1, 7), min_size=2, max_size=4),
+    widths=st.lists(st.integers(1, 7), min_size=1, max_size=4),
     activation=st.sampled_from(sorted(ACTIVATIONS)),
     scheme=st.sampled_from(sorted(SCHEMES)),
     sums=st.sampled_from(SUMS),
