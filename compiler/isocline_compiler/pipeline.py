@@ -5,6 +5,7 @@ choose      a scheme and a grid for every solve whose scheme is open
 optimise    the passes, on equations once instead of at every step
 unroll      solves to steps, each in its cheapest form
 optimise    the passes again: times and widths are numbers now
+pack        the same steps in fewer and larger operations, where that is predicted to be faster
 emit        ONNX, checked
 explain     the same steps and their derivatives, where the file asks for attributions
 prove       what was emitted, against the reference, float64 and the author's checks
@@ -45,6 +46,7 @@ from isocline_compiler.derivatives.files import SEEDED
 from isocline_compiler.graph import Array, Fault, Graph
 from isocline_compiler.graph.called import Called
 from isocline_compiler.model import FittedParameter, Model
+from isocline_compiler.packing import PLAIN, Deployed, Packed, deployed
 from isocline_compiler.passes import optimise
 from isocline_compiler.passes.bind import bind
 from isocline_compiler.report.whole import report_of
@@ -119,19 +121,13 @@ def compile_model(
     chosen, trials = proving.choose(progress)
     bound = bind(model.graph, weights)
     choices = with_forms(bound, chosen, plan.unroll, plan.batch or 1)
-
-    stepped = unroll(optimise(bound), choices).graph
-    optimised = optimise(stepped)
-    progress(f"emitting {len(optimised.nodes())} operations")
     background = StoredSamples(dataset.train) if dataset else None
     explanations = explain(model, choices, weights, background, trained.covariance)
 
     in_c = NativeFiles(model.name, plan.dtype)
     with write_folder(folder) as staging:
-        write_atomic(staging / MODEL_FILE, emit(model, weights, optimised))
         looped = optimise(unroll(optimise(bound), with_forms(bound, chosen, 1, plan.batch or 1)).graph)
         in_c.write(staging, MODEL_FILE, looped, weights)
-        session = load(staging / MODEL_FILE, allow_nonfinite=True)  # what is not finite misses its bound
         explainer: Session | None = None
         proofs: tuple[AttributionProof, ...] = ()
         if explanations is not None:
@@ -143,11 +139,23 @@ def compile_model(
             proofs = prove_attribution(model, explanations, *trial)
             require(model, missed_attributions(model, proofs))
 
-        progress("certifying")
-        certificate = proving.certificate(
-            session, choices, trials, staging / MODEL_FILE, trained.parameters, proofs, optimised
-        )
+        def certified(form: Packed | None) -> tuple[Deployed, Session, Certificate]:
+            emitted = deployed(bound, chosen, plan.unroll, plan.batch, form, _units(proving))
+            progress(f"emitting {len(emitted.graph.nodes())} operations ({emitted.form.name})")
+            write_atomic(staging / MODEL_FILE, emit(model, weights, emitted.graph))
+            session = load(staging / MODEL_FILE, allow_nonfinite=True)  # what is not finite misses its bound
+            progress("certifying")
+            certificate = proving.certificate(
+                session, emitted.choices, trials, staging / MODEL_FILE, trained.parameters, proofs, emitted.graph
+            )
+            return emitted, session, certificate
+
+        # a stream gives bit for bit what the whole gives
+        emitted, session, certificate = certified(PLAIN if plan.stream is not None else None)
+        if emitted.form is not PLAIN and proving.missed(certificate):
+            emitted, session, certificate = certified(PLAIN)  # which rounds the least
         require(model, proving.missed(certificate))
+        stepped = unroll(optimise(bound), choices).graph if plan.derivatives else bound
         derived = tuple(differentiated(kind, proving, stepped, staging, progress, in_c) for kind in plan.derivatives)
         stream, streamed = streaming(proving, choices, session, certificate, staging, progress)
         native = natively(proving, choices, session, certificate, staging, in_c, progress)
@@ -161,10 +169,16 @@ def compile_model(
         write_atomic(staging / REPORT_FILE, page.encode())
         write_atomic(staging / SAMPLES_FILE, stored_samples(proving, choices, certificate, session))
         columns = dataset.columns if dataset else {}
-        manifest = manifest_of(model, choices, staging, explanations, columns, stream, in_c)
+        manifest = manifest_of(model, emitted.choices, staging, explanations, columns, stream, in_c)
         if key is not None:
             write_atomic(staging / SIGNATURE_FILE, seal((staging / MANIFEST_FILE).read_bytes(), key))
     return Compiled(folder, manifest, json.loads(certificate.to_json()))
+
+
+def _units(proving: Proving) -> float:
+    """What a form may add to rounding: a quarter of the bound, in units of the precision."""
+    unit = 2.0**-53 if proving.model.deployment.dtype == "float64" else 2.0**-24
+    return proving.parity / unit / 4
 
 
 def _with_members(model: Model, dataset: Dataset | None) -> Model:

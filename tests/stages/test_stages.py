@@ -12,12 +12,10 @@ from pathlib import Path
 import onnx
 import pytest
 
-from isocline_compiler.backends.to_onnx import to_onnx
 from isocline_compiler.graph import Graph, everything
 from isocline_compiler.lower.check import check, parsed
 from isocline_compiler.passes import optimise
-from isocline_compiler.show import shown, unrolled
-from isocline_compiler.training.initial import initial_weights
+from isocline_compiler.show import emitted, shown, unrolled
 
 HERE = Path(__file__).parent
 ROOT = HERE.parents[1]
@@ -48,11 +46,8 @@ def _nodes(graph: Graph) -> Counter[str]:
 
 
 def _operators(file: Path) -> Counter[str]:
-    model = check(file)
-    plan = model.deployment
-    proto = to_onnx(optimise(unrolled(model)), initial_weights(model.weights, 0), opset=plan.opset, dtype=plan.dtype)
     found: Counter[str] = Counter()
-    graphs = [proto.graph]
+    graphs = [emitted(check(file)).graph]
     while graphs:
         for node in graphs.pop().node:
             found[node.op_type] += 1

@@ -7,12 +7,13 @@ from typing import Any
 import numpy as np
 
 from isocline_compiler.graph import Example, Fault, Node, Op
+from isocline_compiler.graph.c_form import Rewritten
 from isocline_compiler.graph.emission import Emitter
 from isocline_compiler.graph.interval import Interval, Precision
 from isocline_compiler.graph.tensor_type import Shape, TensorType, broadcast, describe
 from isocline_compiler.ops.broadcasting import sum_to
 from isocline_compiler.ops.c_loops import LINEAR_IN_C, MATMUL_IN_C
-from isocline_compiler.ops.enclosures import bilinear, total
+from isocline_compiler.ops.enclosures import bilinear, product, total
 from isocline_compiler.ops.shapes import misfit, real, require
 from isocline_compiler.ops.shaping import RESHAPE, TRANSPOSE
 from isocline_dsl import messages
@@ -167,4 +168,50 @@ LINEAR: Op = Op(
     enclose=_enclose_linear, price=_price, c=LINEAR_IN_C,
 )  # fmt: skip
 
-LINEAR_MAPS = (MATMUL, LINEAR)
+
+def _gemm_type(x: TensorType, w: TensorType, c: TensorType, *, alpha: float) -> TensorType:
+    require("a sum with a product", ("real",), x, w, c)
+    if x.rank != 2 or w.rank != 2 or x.shape[1] != w.shape[0]:
+        raise _mismatch(x, w)
+    found = x.with_shape((x.shape[0], w.shape[1]))
+    if broadcast(c.shape, found.shape) != found.shape:
+        raise misfit("a sum with a product", f"{describe(found)} and {describe(c)}", "a value that fits the product")
+    return found
+
+
+def _torch_gemm(torch: Any, x: Any, w: Any, c: Any, alpha: float) -> Any:
+    x, w, c = _alike(torch, x, w, c)
+    return torch.addmm(c, x, w, alpha=alpha)
+
+
+def _emit_gemm(emitter: Emitter, node: Node, x: str, w: str, c: str) -> str:
+    alpha = node.attrs["alpha"]
+    return emitter.node("Gemm", x, w, c, **({} if alpha == 1 else {"alpha": alpha}))
+
+
+def _grad_gemm(g: Node, y: Node, x: Node, w: Node, c: Node, alpha: float) -> tuple[Node, ...]:
+    to_x, to_w = _grad_matmul(g, y, x, w)
+    return to_x * alpha, to_w * alpha, sum_to(g, c)
+
+
+def _enclose_gemm(precision: Precision, x: Interval, w: Interval, c: Interval, alpha: float) -> Interval:
+    """alpha may be rounded, and multiply a factor or the product."""
+    number = np.asarray(alpha, dtype=np.float64)
+    scale = precision.rounded(number, number)
+    return total(precision, product(precision, scale, _enclose_matmul(precision, x, w)), c)
+
+
+GEMM: Op = Op(
+    "gemm", _gemm_type, _torch_gemm, _emit_gemm, _grad_gemm,
+    "alpha x w + c for matrices x and w, c repeated where it has to be: a state and what a scheme adds to it.",
+    examples=(
+        Example((real("batch", 3), real(3, 4), real("batch", 4)), {"alpha": 0.5}),
+        Example((real("batch", 3), real(3, 2), real(2)), {"alpha": 1.0}),
+        Example((real(2, 3), real(3, "batch"), real(2, "batch")), {"alpha": -0.25}),
+        Example((real(2, 3), real(3, "batch"), real(2, 1)), {"alpha": 1.0}),
+    ),
+    broadcasts=True, enclose=_enclose_gemm, price=_price,
+    c=Rewritten(lambda x, w, c, alpha: MATMUL(x, w) * alpha + c),
+)  # fmt: skip
+
+LINEAR_MAPS = (MATMUL, LINEAR, GEMM)

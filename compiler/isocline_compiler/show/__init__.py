@@ -16,7 +16,9 @@ from isocline_compiler.graph.solve import Solve
 from isocline_compiler.graph.text_form import to_text
 from isocline_compiler.lower import lower
 from isocline_compiler.model import Model
+from isocline_compiler.packing import PLAIN, deployed
 from isocline_compiler.passes import optimise
+from isocline_compiler.passes.bind import bind
 from isocline_compiler.solvers.grid import Discretisation
 from isocline_compiler.solvers.unroll import unroll
 from isocline_compiler.solvers.unroll.forms import Unrolling, solves_of, with_forms
@@ -40,7 +42,7 @@ def shown(what: Path | tuple[Program, Source], stage: str, svg: bool) -> str:
         return program_text(program)
     model = lower(program, source)
     if stage == "onnx":
-        return _onnx_text(_emitted(model))
+        return _onnx_text(emitted(model))
     if stage == "c":
         return _in_c(model)
     graph = {
@@ -59,19 +61,25 @@ def shown(what: Path | tuple[Program, Source], stage: str, svg: bool) -> str:
 def unrolled(model: Model, unrolling: Unrolling | None = None) -> Graph:
     """Open solves with one step an interval, and an ensemble with its noise; steps as the file says, or as asked."""
     model = ensemble_of(model)
+    choices = with_forms(model.graph, _chosen(model), unrolling or model.deployment.unroll, model.deployment.batch or 1)
+    return unroll(model.graph, choices).graph
 
+
+def _chosen(model: Model) -> dict[str, Discretisation]:
     def choice(solve: Solve) -> Discretisation:
         stated = solve.spec.scheme or model.deployment.solver
         return scheme_steps(solve, stated) if stated is not None else discretisation(solve, SHOWN_SCHEME, 1)
 
-    chosen = {solve.spec.choice: choice(solve) for solve in solves_of(model.graph)}
-    choices = with_forms(model.graph, chosen, unrolling or model.deployment.unroll, model.deployment.batch or 1)
-    return unroll(model.graph, choices).graph
+    return {solve.spec.choice: choice(solve) for solve in solves_of(model.graph)}
 
 
-def _emitted(model: Model) -> onnx.ModelProto:
-    weights = initial_weights(model.weights, 0)
-    return to_onnx(optimise(unrolled(model)), weights, opset=model.deployment.opset, dtype=model.deployment.dtype)
+def emitted(model: Model) -> onnx.ModelProto:
+    """The file that would be emitted with the weights that training starts from, in its cheapest form."""
+    model, plan = ensemble_of(model), model.deployment
+    bound = bind(model.graph, initial_weights(model.weights, 0))
+    form = PLAIN if plan.stream is not None else None
+    graph = deployed(bound, _chosen(model), plan.unroll, plan.batch, form).graph
+    return to_onnx(graph, {}, opset=plan.opset, dtype=plan.dtype)
 
 
 def _in_c(model: Model) -> str:
