@@ -14,7 +14,8 @@ from isocline_compiler.artifact.native import native_info
 from isocline_compiler.backends.to_c import to_c
 from isocline_compiler.backends.to_onnx import to_onnx
 from isocline_compiler.certify.prove import Proving
-from isocline_compiler.graph import Array, Graph
+from isocline_compiler.graph import Array
+from isocline_compiler.packing import deployed as packed
 from isocline_compiler.passes import optimise
 from isocline_compiler.passes.bind import bind
 from isocline_compiler.solvers.grid import Grid
@@ -68,10 +69,8 @@ def deployed(work: Work, solver: str, batch: int = 1) -> Deployed:
     chosen, _ = Proving(model, weights, None, None).choose(lambda _: None)
     bound_graph = bind(model.graph, weights)
 
-    def graph(form: Any) -> Graph:
-        return optimise(unroll(optimise(bound_graph), with_forms(bound_graph, chosen, form, batch)).graph)
-
-    onnx_graph, looped = graph(model.deployment.unroll), graph(1)
+    onnx_graph = packed(bound_graph, chosen, model.deployment.unroll, batch).graph
+    looped = optimise(unroll(optimise(bound_graph), with_forms(bound_graph, chosen, 1, batch)).graph)
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads, options.inter_op_num_threads = 1, 1
     proto = to_onnx(onnx_graph, weights, opset=18).SerializeToString()

@@ -34,6 +34,7 @@ from isocline_compiler.attribution.explain import StoredSamples, explain, sizes_
 from isocline_compiler.backends.to_onnx import to_onnx
 from isocline_compiler.certify.attribution import missed_attributions, prove_attribution
 from isocline_compiler.certify.certificate import AttributionProof, Certificate, NativeProof, StreamProof
+from isocline_compiler.certify.choose import Trial
 from isocline_compiler.certify.derivatives import prove_derivative
 from isocline_compiler.certify.evaluation import Choices
 from isocline_compiler.certify.native import missed_native, native_session, prove_native
@@ -46,7 +47,7 @@ from isocline_compiler.derivatives.files import SEEDED
 from isocline_compiler.graph import Array, Fault, Graph
 from isocline_compiler.graph.called import Called
 from isocline_compiler.model import FittedParameter, Model
-from isocline_compiler.packing import PLAIN, Deployed, Packed, deployed
+from isocline_compiler.packing import PLAIN, Deployed, deployed
 from isocline_compiler.passes import optimise
 from isocline_compiler.passes.bind import bind
 from isocline_compiler.report.whole import report_of
@@ -139,21 +140,13 @@ def compile_model(
             proofs = prove_attribution(model, explanations, *trial)
             require(model, missed_attributions(model, proofs))
 
-        def certified(form: Packed | None) -> tuple[Deployed, Session, Certificate]:
-            emitted = deployed(bound, chosen, plan.unroll, plan.batch, form, _units(proving))
-            progress(f"emitting {len(emitted.graph.nodes())} operations ({emitted.form.name})")
-            write_atomic(staging / MODEL_FILE, emit(model, weights, emitted.graph))
-            session = load(staging / MODEL_FILE, allow_nonfinite=True)  # what is not finite misses its bound
-            progress("certifying")
-            certificate = proving.certificate(
-                session, emitted.choices, trials, staging / MODEL_FILE, trained.parameters, proofs, emitted.graph
-            )
-            return emitted, session, certificate
-
+        found = Found(chosen, trials, trained.parameters, proofs)
         # a stream gives bit for bit what the whole gives
-        emitted, session, certificate = certified(PLAIN if plan.stream is not None else None)
+        emitted, session, certificate = certified(proving, found, bound, staging, progress, plan.stream is not None)
         if emitted.form is not PLAIN and proving.missed(certificate):
-            emitted, session, certificate = certified(PLAIN)  # which rounds the least
+            emitted, session, certificate = certified(
+                proving, found, bound, staging, progress, True
+            )  # rounds the least
         require(model, proving.missed(certificate))
         stepped = unroll(optimise(bound), choices).graph if plan.derivatives else bound
         derived = tuple(differentiated(kind, proving, stepped, staging, progress, in_c) for kind in plan.derivatives)
@@ -179,6 +172,36 @@ def _units(proving: Proving) -> float:
     """What a form may add to rounding: a quarter of the bound, in units of the precision."""
     unit = 2.0**-53 if proving.model.deployment.dtype == "float64" else 2.0**-24
     return proving.parity / unit / 4
+
+
+@dataclass(frozen=True)
+class Found:
+    """What a certificate says besides what it measures: the grids that were chosen, of which trials, the parameters and
+    the proofs of explanations.
+    """
+
+    chosen: Choices
+    trials: tuple[Trial, ...]
+    parameters: tuple[FittedParameter, ...]
+    explained: tuple[AttributionProof, ...]
+
+
+def certified(
+    proving: Proving, found: Found, bound: Graph, staging: Path, progress: Progress, plain: bool
+) -> tuple[Deployed, Session, Certificate]:
+    """Emit the model in a form, or in the `plain` one, and measure it."""
+    model, plan = proving.model, proving.model.deployment
+    form = PLAIN if plain else None
+    emitted = deployed(bound, found.chosen, plan.unroll, plan.batch, form, _units(proving))
+    progress(f"emitting {len(emitted.graph.nodes())} operations ({emitted.form.name})")
+    file = staging / MODEL_FILE
+    write_atomic(file, emit(model, proving.weights, emitted.graph))
+    session = load(file, allow_nonfinite=True)  # what is not finite misses its bound
+    progress("certifying")
+    certificate = proving.certificate(
+        session, emitted.choices, found.trials, file, found.parameters, found.explained, emitted.graph
+    )
+    return emitted, session, certificate
 
 
 def _with_members(model: Model, dataset: Dataset | None) -> Model:
