@@ -141,7 +141,7 @@ def compile_model(
             require(model, missed_attributions(model, proofs))
 
         found = Found(chosen, trials, trained.parameters, proofs)
-        # a stream gives bit for bit what the whole gives
+        # a stream gives bit for bit what the whole gives; and the plain form rounds the least
         emitted, session, certificate = certified(proving, found, bound, staging, progress, plan.stream is not None)
         if emitted.form is not PLAIN and proving.missed(certificate):
             emitted, session, certificate = certified(
