@@ -240,6 +240,7 @@ class TrainingPlan:
     validation: float | None = None
     seed: int = 0
     precision: Literal["float32", "float64", "bf16", "fp16"] = "float32"
+    engine: Literal["auto", "torch", "onnxruntime"] = "auto"
     steer: float | None = None
     likelihood: Likelihood | None = None
     draws: tuple[RandomValue, ...] = ()

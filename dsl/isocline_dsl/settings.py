@@ -30,6 +30,7 @@ SETTINGS = MappingProxyType(
                 "validation",
                 "seed",
                 "precision",
+                "engine",
                 "only",
                 "alternate",
             ]

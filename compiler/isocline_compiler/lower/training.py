@@ -28,6 +28,7 @@ from isocline_compiler.vocabulary.options import (
     ADAPTIVE,
     ADAPTIVE_WITH_NOISE,
     EARLY_STOP,
+    ENGINES,
     GRADIENTS,
     OPTIMIZERS,
     PRECISIONS,
@@ -92,6 +93,7 @@ class TrainLowering:
             "validation": lambda: self._fraction("validation"),
             "seed": lambda: read.count("seed", 0, 0),
             "precision": lambda: read.word("precision", PRECISIONS, "float32"),
+            "engine": lambda: read.word("engine", ENGINES, "auto"),
             "only": self._only,
         }
 

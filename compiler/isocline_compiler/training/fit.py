@@ -22,6 +22,7 @@ from isocline_compiler.training.checkpoint import read_checkpoint, replace_file,
 from isocline_compiler.training.doubts import loss_doubts, prior_doubts, unfelt
 from isocline_compiler.training.early_stop import EarlyStop
 from isocline_compiler.training.fitted import parameter_values
+from isocline_compiler.training.graph_gradient import GraphGradient, NotAGraph
 from isocline_compiler.training.initial import initial_weights
 from isocline_compiler.training.loop import Loop, Player
 from isocline_compiler.training.marginal import members_of, objective_of
@@ -165,6 +166,8 @@ class _Fitting:
         self.state = self._state(plan, weights)
         narrow = torch.float32 if model.deployment.dtype == "float32" else self.working
         self.said: set[str] = set()
+        self.graphs: list[GraphGradient] = []
+        self.engine_notes: list[str] = []
         self.limits = limits_of(model.parameters, self.start, narrow)
 
     def _state(self, plan: TrainingPlan, weights: dict[str, Tensor]) -> RunState:
@@ -232,6 +235,8 @@ class _Fitting:
         kept = state.stop.best_epoch if state.best is not None else None
         weights = {name: tensor.detach().cpu().numpy() for name, tensor in (state.best or state.weights).items()}
         return (
+            *self.engine_notes,
+            *(graph.word for graph in self.graphs if graph.word is not None),
             *prior_doubts(self.objective.prior),
             *loss_doubts(read_history(self.folder / "metrics.csv"), kept),
             *(unfelt(self.model.parameters, state.felt) if state.epoch else ()),
@@ -249,7 +254,8 @@ class _Fitting:
         def stepper(plan: TrainingPlan, objective: Objective) -> Stepper:
             trained = self._trained(plan)
             own = [name for name in trained if name in declared - members]
-            return Stepper(plan, objective, self.accelerator, trained, self.limits, own, source, kept)
+            graph = self._graph(plan, objective, trained)
+            return Stepper(plan, objective, self.accelerator, trained, self.limits, own, source, kept, graph)
 
         turns = [
             Player(stepper(turn.plan, objective_of(self.model, turn.plan, self.dataset.train)), turn.updates, state)
@@ -259,6 +265,19 @@ class _Fitting:
         held = Batches.of(validation, self.working, device) if validation else None
         own = stepper(self.plan, self.objective)
         return Loop(self.plan, own, train, held, self.state, self.save, self.unsaid, turns, every)
+
+    def _graph(self, plan: TrainingPlan, objective: Objective, trained: list[str]) -> GraphGradient | None:
+        """The gradient as one graph, unless torch is asked for or has to; says which where it was asked."""
+        if plan.engine == "torch" or self.accelerator.device.type != "cpu":
+            return None
+        try:
+            graph = GraphGradient.of(objective, plan, trained)
+        except NotAGraph as reason:
+            if plan.engine != "auto":
+                self.engine_notes.append(f"torch trains `{plan.name}`, not onnxruntime: {reason}")
+            return None
+        self.graphs.append(graph)
+        return graph
 
     def _say_end(self, complete: bool, progress: Progress) -> None:
         state = self.state

@@ -82,14 +82,17 @@ class Objective:
             integrator.driven.seed = self.noise.current(training)
         bound = self.filled({**weights, **batch}, training)
         result = self.program.evaluate(bound, training=training, integrator=integrator)
-        outputs = dict(result.outputs)
+        return self.added(dict(result.outputs), result.updates, training)
+
+    def added(self, outputs: dict[str, Tensor], updates: dict[str, Tensor], training: bool) -> Loss:
+        """The mean over samples of what was evaluated; while training, less the weighted log prior."""
         total = outputs["loss"].mean()
         if self.prior is not None:
             count = len(outputs["loss"]) if outputs["loss"].ndim else 1
             factor = self.prior.take(outputs, count)
             total = total - factor * outputs[LOG_PRIOR] if training else total
         means = {name: outputs[name].mean() for name in self.terms}
-        return Loss(total, means, result.updates)
+        return Loss(total, means, updates)
 
     def settle(self, weights: Mapping[str, Tensor], batch: Batch) -> None:
         """Put weights that are functions of all others to their values, after an update: here there are none."""

@@ -17,8 +17,9 @@ from dataclasses import dataclass
 
 from torch import Tensor
 
-from isocline_compiler.graph import Node
+from isocline_compiler.graph import Node, constant
 from isocline_compiler.model import TrainingPlan
+from isocline_compiler.ops.reduction import REDUCE_SUM
 from isocline_compiler.training.least_squares import NotSquares, Squares, sum_of_squares
 from isocline_compiler.training.whole_sample import NoDensity, entries_of, require_no_draws
 
@@ -59,6 +60,18 @@ class PriorWeight:
         residuals = self.samples * sum(term.count for term in self.squares)
         total: Tensor = sum(found[1:], start=found[0])
         return 2 * self.squares[0].weight * total / (count * residuals)
+
+    def node(self, outputs: Mapping[str, Node], share: Node) -> Node:
+        """The same factor in a graph, of a batch of which a sample is the part `share`."""
+        if not self.squares:
+            return constant(1 / (self.samples * self.entries))
+        found = [_total(outputs[name]) for name in self.outputs()]
+        residuals = self.samples * sum(term.count for term in self.squares)
+        return sum(found[1:], start=found[0]) * share * (2 * self.squares[0].weight / residuals)
+
+
+def _total(term: Node) -> Node:
+    return REDUCE_SUM(term, axes=tuple(range(term.type.rank))) if term.type.rank else term
 
 
 def terms_of(outputs: Mapping[str, object]) -> tuple[str, ...]:

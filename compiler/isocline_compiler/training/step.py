@@ -17,6 +17,7 @@ from isocline_compiler.training.batches import Batch
 from isocline_compiler.training.checkpoint import replace_file
 from isocline_compiler.training.diagnose import Culprit, find_culprit
 from isocline_compiler.training.doubts import feel
+from isocline_compiler.training.graph_gradient import GraphGradient
 from isocline_compiler.training.objective import Loss, Objective
 from isocline_compiler.training.run_state import RunState
 from isocline_compiler.training.within_bounds import Limits, keep_within
@@ -43,6 +44,7 @@ class Stepper:
         parameters: list[str],
         source: Source,
         kept: Path,
+        graph: GraphGradient | None = None,
     ) -> None:
         self.plan = plan
         self.objective = objective
@@ -52,6 +54,7 @@ class Stepper:
         self.parameters = parameters
         self.source = source
         self.kept = kept
+        self.graph = graph
         self.finite: dict[str, Tensor] = {}
         self.rate = float(plan.optimizer.get("lr", OPTIMIZERS[plan.optimizer.name].defaults["lr"]))
 
@@ -84,10 +87,14 @@ class Stepper:
         self._draw(state.step)
         state.optimizer.zero_grad()
         try:
-            with self.accelerator.autocast():
-                loss = self.objective(state.weights, batch, training=True)
-            self._require_finite(loss.total, "loss", state, batch)
-            self.accelerator.backward(loss.total)
+            if self.graph is not None and self.graph.word is None:
+                loss = self.graph(state.weights, batch)
+                self._require_finite(loss.total, "loss", state, batch)
+            else:
+                with self.accelerator.autocast():
+                    loss = self.objective(state.weights, batch, training=True)
+                self._require_finite(loss.total, "loss", state, batch)
+                self.accelerator.backward(loss.total)
         except IsoclineError as error:
             raise self._placed(error, state) from None
         if state.epoch == 0:
@@ -100,7 +107,8 @@ class Stepper:
         return loss
 
     def _draw(self, step: int) -> None:
-        torch.manual_seed(int(np.random.SeedSequence([self.plan.seed, step]).generate_state(1)[0]))
+        if self.graph is None:  # a graph has nothing that draws from torch
+            torch.manual_seed(int(np.random.SeedSequence([self.plan.seed, step]).generate_state(1)[0]))
         self.objective.begin(self.plan.seed, step)
 
     def _norm(self, state: RunState) -> Tensor:

@@ -139,4 +139,6 @@ def out_of_range(key: str, default: Any, value: float) -> str | None:
 
 MISSING = ("error", "drop", "hold", "interpolate")
 PRECISIONS = ("float32", "float64", "bf16", "fp16")
+ENGINES = ("auto", "torch", "onnxruntime")
+"""What computes loss and gradient; `auto` is onnxruntime where the gradient is one graph."""
 GRADIENTS = ("backprop", "adjoint", "reversible")
