@@ -136,7 +136,7 @@ def of_diffrax(work: Work, starts: Array, steps: int) -> Iterator[tuple[str, Cal
     """RK4 with constant steps: diffrax has no classic one, so its tableau is given."""
     import diffrax
 
-    class Classic(diffrax.AbstractERK):  # type: ignore[misc,unused-ignore]
+    class Classic(diffrax.AbstractERK):
         tableau = diffrax.ButcherTableau(
             a_lower=(np.array([0.5]), np.array([0.0, 0.5]), np.array([0.0, 0.0, 1.0])),
             b_sol=np.array([1, 2, 2, 1]) / 6, b_error=np.array([1, 2, 2, 1]) / 6 - np.array([1, 0, 0, 0]),
@@ -195,10 +195,12 @@ def adaptive(work: Work, starts: Array) -> Iterator[tuple[str, Callable[[float],
     weights = {name: torch.tensor(x, dtype=torch.float32) for name, x in work.short().items()}
     start, ends = torch.tensor(starts), torch.tensor([0.0, work.until])
 
+    def slope(t: Any, z: Any) -> Any:
+        return work.field(torch, weights, z)
+
     def dopri5(tolerance: float) -> Call:
         def call() -> Array:
             with torch.inference_mode():
-                slope = lambda t, z: work.field(torch, weights, z)  # noqa: E731 - the form of torchdiffeq's examples
                 found: Array = odeint(slope, start, ends, method="dopri5", rtol=tolerance, atol=tolerance)[-1].numpy()
             return found
 

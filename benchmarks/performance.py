@@ -135,7 +135,7 @@ def _largest(work: Work, name: str, held: Array, right: Array, error: float) -> 
     for tolerance in (10.0**-exponent for exponent in np.arange(1.5, 8.1, 0.5)):
         found = [
             dict(peers.adaptive(work, part))[name](tolerance)()
-            for part in ([held] if "SciPy" not in name else np.split(held, len(held)))
+            for part in ([held] if "diffrax" in name else np.split(held, len(held)))
         ]
         if peers.error_of(np.concatenate(found), right) <= error:
             return float(tolerance)

@@ -93,7 +93,7 @@ class GraphGradient:
             feeds[SHARE] = np.asarray(1 / count, working)
         found = dict(zip(self.outputs, self.session.run(self.outputs, feeds), strict=True))
         for name in self.trained:
-            weights[name].grad = torch.from_numpy(np.ascontiguousarray(found[f"gradient {name}"]))
+            weights[name].grad = torch.from_numpy(np.asarray(found[f"gradient {name}"]))
         return self._loss(found)
 
     def _loss(self, found: Mapping[str, Array]) -> Loss:
@@ -107,7 +107,7 @@ class GraphGradient:
         for name in self.trained:
             weights[name].grad = None
         right = self.objective(weights, batch, training=True)
-        right.total.backward()  # type: ignore[no-untyped-call]
+        torch.autograd.backward(right.total)
         bound = APART[right.total.dtype]
         worst = max([_apart(loss.total, right.total), *(_apart(found[n], weights[n].grad) for n in self.trained)])
         if worst <= bound:
