@@ -349,7 +349,8 @@ def test_plain_is_among_the_forms_and_the_least_predicted_is_taken():
     trial = Trial(scalar_model(CHAINS["michaelis"], "rk4", 20))
     found = forms(optimise(trial.bound), trial.choices, 1)
     assert found[0].name == "plain"
-    assert len({item.name for item in found}) == len(found) == 9
+    assert {"rows", "rows, absorbed"} < {item.name for item in found}
+    assert len({item.name for item in found}) == len(found)
     least = min(found, key=lambda item: item.predicted)
     assert deployed(trial.bound, trial.choices, samples=1).form == least
     assert deployed(trial.bound, trial.choices, form=PLAIN).form is PLAIN
