@@ -12,21 +12,20 @@ from dataclasses import dataclass, replace
 from math import prod
 from typing import Literal, TypeAlias
 
-from isocline_compiler.graph import Graph
-from isocline_compiler.graph.solve import Solve
+from isocline_compiler.graph import Graph, everything
+from isocline_compiler.ops.arithmetic import REST, ROUNDED_OFF
 from isocline_compiler.packing.absorb import absorb
 from isocline_compiler.packing.affine import gather_into_products
 from isocline_compiler.packing.columns import COLUMNS
 from isocline_compiler.packing.layouts import Layout, packed
-from isocline_compiler.packing.price import microseconds
+from isocline_compiler.packing.price import CALL, microseconds
 from isocline_compiler.packing.rows import ROWS
 from isocline_compiler.passes import optimise
 from isocline_compiler.solvers.grid import Discretisation
 from isocline_compiler.solvers.unroll import unroll
-from isocline_compiler.solvers.unroll.forms import Unrolling, solves_of, with_forms
+from isocline_compiler.solvers.unroll.forms import Unrolling, operations, solves_of, with_forms
 from isocline_compiler.solvers.unroll.time_span import steps_of
 
-LAYOUTS = (COLUMNS, ROWS)
 Sums: TypeAlias = Literal["plain", "absorbed", "absorbed from stages"]
 Choices: TypeAlias = Mapping[str, Discretisation]
 
@@ -37,6 +36,8 @@ TOLERANCE = 40.0
 """Units that rounding may move a result by: a quarter of the usual bound of 1e-5, in single precision."""
 GAIN = 0.95
 """A form is taken when it is predicted to take no more than this part of the plain one's time."""
+MANY = 4.0
+"""The plain form is not made where calling its operations alone is predicted to take so many times as long."""
 TYPICAL = (1, 32, 1024)
 """Samples that a model is asked for where its file says no number."""
 
@@ -98,22 +99,31 @@ PLAIN = Packed(None, "plain", 0.0)
 def forms(graph: Graph, choices: Choices, samples: int | None = None, tolerance: float = TOLERANCE) -> list[Packed]:
     """The forms that a graph can take, the plain one first, priced on loops of single steps."""
     single = {name: replace(choice, segment=1) for name, choice in choices.items()}
-    steps = max((steps_of(solve, choices[solve.spec.choice]) for solve in _chosen(graph, choices)), default=0)
-    found: list[Packed] = []
-    for layout in (None, *LAYOUTS):
-        laid = graph if layout is None else _laid(graph, layout, choices)
-        if layout is not None and laid is graph:
-            continue
+    solves = [solve for solve in solves_of(graph) if solve.spec.choice in single]
+    steps = max((steps_of(solve, single[solve.spec.choice]) for solve in solves), default=0)
+
+    def priced(layout: Layout | None, laid: Graph) -> list[Packed]:
         stepped = optimise(unroll(laid, single).graph)
-        for sums, each in ROUNDED.items():
-            if steps * each <= tolerance:
-                predicted = _predicted(_with_sums(stepped, sums), samples)
-                found.append(Packed(layout, sums, predicted / (GAIN if found else 1.0)))
-    return found
+        written = {sums: _with_sums(stepped, sums) for sums, each in ROUNDED.items() if steps * each <= tolerance}
+        return [
+            Packed(layout, sums, _predicted(item, samples) / (1.0 if layout is None and sums == "plain" else GAIN))
+            for sums, item in written.items() if sums == "plain" or item is not stepped
+        ]  # fmt: skip
+
+    layout: Layout = ROWS
+    laid = _laid(graph, ROWS, choices)
+    if laid is graph:
+        layout, laid = COLUMNS, _laid(graph, COLUMNS, choices)
+    packed_forms = priced(layout, laid) if laid is not graph else []
+    called = CALL * sum(operations(solve, single[solve.spec.choice]) for solve in solves)
+    if packed_forms and MANY * min(item.predicted for item in packed_forms) < called:
+        return [replace(PLAIN, predicted=called), *packed_forms]
+    return [*priced(None, graph), *packed_forms]
 
 
-def _chosen(graph: Graph, choices: Choices) -> list[Solve]:
-    return [solve for solve in solves_of(graph) if solve.spec.choice in choices]
+def _compensated(graph: Graph) -> bool:
+    """Whether sums are written so that what they lose to rounding is known: then they stay as they are."""
+    return any(node.op in (REST, ROUNDED_OFF) for node in everything(graph.outputs.values()))
 
 
 def _predicted(graph: Graph, samples: int | None) -> float:
@@ -123,7 +133,11 @@ def _predicted(graph: Graph, samples: int | None) -> float:
 
 
 def _with_sums(stepped: Graph, sums: Sums) -> Graph:
-    return stepped if sums == "plain" else optimise(absorb(stepped, from_stages=sums != "absorbed"))
+    """Steps with their sums in a form; the same graph where nothing changes, or sums are kept for their rounding."""
+    if sums == "plain" or _compensated(stepped):
+        return stepped
+    absorbed = absorb(stepped, from_stages=sums != "absorbed")
+    return stepped if absorbed is stepped else optimise(absorbed)
 
 
 def _laid(graph: Graph, layout: Layout, choices: Choices) -> Graph:

@@ -13,7 +13,6 @@ from isocline_compiler.graph.solve import PICK, SOLVE, Solve, State, choice_of
 from isocline_compiler.graph.tensor_type import TensorType
 from isocline_compiler.graph.terms import Term
 from isocline_compiler.solvers.grid import Discretisation
-from isocline_compiler.solvers.schemes.tableau import Tableau
 
 Choices: TypeAlias = "Mapping[str, Discretisation]"
 
@@ -82,15 +81,13 @@ def _packed(solve: Solve, layout: Layout, choice: Discretisation) -> Nodes | Non
 
 
 def _plain(solve: Solve, choice: Discretisation) -> bool:
-    """Several equations that an explicit Runge-Kutta scheme solves, and nothing else that goes by their states."""
+    """Several equations whose scheme does the same to all of them, and nothing else that goes by their states."""
     spec = solve.spec
     special = spec.noises or spec.events or spec.undoes or spec.samples or spec.apart
-    scheme = choice.scheme
     return (
         len(spec.states) > 1
         and not special
-        and isinstance(scheme, Tableau)
-        and scheme.explicit
+        and choice.scheme.entrywise
         and not any(state.role in ("measure", "companion") for state in spec.states)
         and all(term.kind in ("drift", "stiff") for term in spec.terms)
         and not has_order(spec)

@@ -70,6 +70,11 @@ class Adams(Scheme):
         object.__setattr__(self, "order", float(self.steps))
 
     @property
+    def entrywise(self) -> bool:
+        """It adds multiples of slopes."""
+        return True
+
+    @property
     def past(self) -> str:
         """Across a corner of the slopes it is of order 2 at most."""
         return "its slopes of earlier steps reach over the corners that a delay brings back" if self.steps > 2 else ""

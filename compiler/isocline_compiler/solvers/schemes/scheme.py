@@ -84,6 +84,13 @@ class Scheme(ABC):
         return ""
 
     @property
+    def entrywise(self) -> bool:
+        """Whether it does the same to every entry of every state, and asks the field for slopes alone: then it steps
+        several states as one.
+        """
+        return False
+
+    @property
     def title(self) -> str:
         """Its name, with the options that are not as they are by default."""
         said = {key: getattr(self, key, value) for key, value in self.options.items() if key not in COMMON}

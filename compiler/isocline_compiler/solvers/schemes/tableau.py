@@ -107,6 +107,11 @@ class Tableau(Scheme):
         return not np.triu(self.matrix).any()
 
     @property
+    def entrywise(self) -> bool:
+        """An explicit one adds multiples of slopes."""
+        return self.explicit
+
+    @property
     def fsal(self) -> bool:
         """First same as last: the last stage is the slope at the new point, the first of the next step."""
         return self.stages > 1 and self.c[-1] == 1 and bool(np.array_equal(self.matrix[-1], self.weights))
