@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 
-from isocline_compiler.graph import Graph
+from isocline_compiler.graph import Graph, Node
 from isocline_compiler.graph.delay import remembers
 from isocline_compiler.graph.fractional import has_order
 from isocline_compiler.graph.solve import Solve as SolveRecord
@@ -81,7 +81,7 @@ def _require_plain(solve: Solve, declaration: Field) -> None:
         raise LowerError(messages.inner_solve(solve.span, name, "does not say its steps", STEPS))
 
 
-def _stepped(found: Solution, solve: Solve) -> Mapping[str, Value]:
+def _stepped(found: Solution, solve: Solve) -> Mapping[str, Node]:
     """Each state by the steps of the solve's own scheme, laid out or as a loop."""
     node = found.solve
     assert node is not None, "a solve without jumps is one node"
