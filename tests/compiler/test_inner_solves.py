@@ -215,3 +215,52 @@ def test_no_solve_is_left_in_a_field() -> None:
         for node in everything(model_of(text).graph.outputs.values()):
             if node.op is SOLVE:
                 assert not any(inner.op is SOLVE for inner in everything(node.attrs["region"].results))
+
+
+def test_an_inner_field_reads_a_control_and_has_weights_per_step() -> None:
+    """A layer of a residual network in the slope, driven by a path of the file at the inner times."""
+    model = model_of("""dyn 1
+model m
+input x0: real in (0, 1)
+input us: real[3] in (-1, 1)
+control U = linear(us, step=0.5)
+field layers(s, h: real[2]) weights per step { h' = (h |> dense(2)) + [U(s), 1] }
+field slow(t, x: real) {
+  h = solve layers from h = [x, t] at 0..1 step 0.25 with euler(steps=4)
+  x' = h[2, 0] - h[-1, 1]
+}
+path = solve slow from x = x0 over 0..1
+output path
+""")
+    w = {name: x.numpy() for name, x in weights_of(model).items()}
+    weight, bias = w["layers.h.dense.weight"], w["layers.h.dense.bias"]
+    assert weight.shape == (4, 2, 2)
+    us = np.random.default_rng(3).uniform(-1, 1, (3, 3))
+
+    def slope(t: float, x: np.ndarray) -> np.ndarray:
+        h, every = np.stack([x, np.full_like(x, t)], 1), []
+        for i in range(4):
+            driven = [np.interp(i / 4, [0, 0.5, 1], row) for row in us]
+            h = h + (h @ weight[i] + bias[i] + np.stack([driven, np.ones(3)], 1)) / 4
+            every.append(h)
+        return np.asarray(every[1][:, 0] - every[3][:, 1])
+
+    found = run(model, stepped(model.graph), x0=STARTS / 2, us=us)["path"]
+    np.testing.assert_allclose(found, rk4(slope, STARTS / 2, 0.0, 1.0, 5), rtol=1e-11)
+
+
+def test_a_slope_without_a_sample_needs_none() -> None:
+    """Nothing of a batch: one solution for all."""
+    model = model_of("""dyn 1
+model m
+input u: real
+field grow(s, y: real) { y' = y }
+field slow(t, x: real) {
+  y = solve grow from y = 1 over 0..x with rk4(steps=40)
+  x' = y
+}
+path = solve slow from x = 0 over 0..0.5
+output end = path + 0*u
+""")
+    found = run(model, stepped(model.graph, "dopri5", 20), u=np.zeros(2))["end"]
+    np.testing.assert_allclose(found, -np.log(1 - 0.5), rtol=1e-6)
