@@ -16,6 +16,7 @@ from isocline_dsl.expected import accepts, unexpected_token
 from isocline_dsl.layout import arrange, span_of
 from isocline_dsl.messages import syntax
 from isocline_dsl.parse_table import grammar_text, stored_parser
+from isocline_dsl.partly import Partly, partly
 from isocline_dsl.rules import Bare, Beside, Builder, Fault, Model, Version
 from isocline_dsl.tree import Span
 
@@ -44,17 +45,48 @@ def parse(source: Source, *, shared: bool = False) -> tree.Program:
 
     Raises IsoclineError with all syntax errors of the text, in its order.
     """
+    found = parse_partly(source, shared=shared)
+    if found.mistakes:
+        raise IsoclineError(found.mistakes, source)
+    return found.program
+
+
+def parse_partly(source: Source, *, shared: bool = False) -> Partly:
+    """The tree as far as there is one, with all syntax errors of the text. Nothing is readable of a file that is too
+    long, too deep, or of another version.
+    """
     if len(source.text) > LONGEST_FILE:
-        raise IsoclineError([syntax.file_too_long(Span(0, 0), len(source.text), LONGEST_FILE)], source)
+        return _unreadable([syntax.file_too_long(Span(0, 0), len(source.text), LONGEST_FILE)])
     tokens, diagnostics = arrange(list(_lark().lex(source.text)), len(source.text))
-    if not any(d.code == syntax.nested_too_deeply.code for d in diagnostics):
-        items, mistakes = _Reader(tokens, diagnostics, len(source.text), source.text).run()
-        diagnostics = diagnostics + mistakes
-        program, more = _program(items, source.text, complete=not diagnostics, shared=shared)
-        diagnostics += _not_beside(diagnostics, more, source)
-    if diagnostics:
-        raise IsoclineError(_first(sorted(set(diagnostics), key=_place)), source)
-    return program
+    if any(d.code == syntax.nested_too_deeply.code for d in diagnostics):
+        return _unreadable(diagnostics)
+    reader = _Reader(tokens, diagnostics, len(source.text), source.text)
+    items, mistakes = reader.run()
+    diagnostics = diagnostics + mistakes
+    program, more = _program(items, source.text)
+    headless = not diagnostics and (found := list(_header_faults(items, shared)))
+    if headless:
+        return _unreadable([*more, *found])
+    diagnostics += _not_beside(diagnostics, more, source)
+    told = _first(sorted(set(diagnostics), key=_place))
+    return partly(program, told, reader.dropped, _statements(tokens, len(source.text)), source.text)
+
+
+def _statements(tokens: list[Token], length: int) -> Iterator[Span]:
+    """The statements of the file, each with what is in its braces."""
+    begin, depth = 0, 0
+    for token in tokens:
+        depth += {"LBRACE": 1, "RBRACE": -1}.get(token.type, 0)
+        if token.type == "NL" and depth == 0:
+            end = span_of(token).stop
+            yield Span(begin, end)
+            begin = end
+    yield Span(begin, length + 1)
+
+
+def _unreadable(diagnostics: list[Diagnostic]) -> Partly:
+    told = _first(sorted(set(diagnostics), key=_place))
+    return Partly(tree.Program(tree.Number("1"), tree.Identifier(""), None, ()), tuple(told), readable=False)
 
 
 def _not_beside(known: list[Diagnostic], more: list[Diagnostic], source: Source) -> list[Diagnostic]:
@@ -122,6 +154,7 @@ class _Reader:
         self.parser: InteractiveParser = _lark().parse_interactive()
         self.safe = [_copied(self.parser)]
         self.begin = 0
+        self.dropped: list[Span] = []
         self.result: Any = []
 
     def run(self) -> tuple[list[Any], list[Diagnostic]]:
@@ -153,6 +186,7 @@ class _Reader:
     def _recover(self, at: int) -> int:
         end = self._end_of_statement(at)
         self._report(at, end)
+        self.dropped.append(Span(span_of(self.tokens[min(self.begin, at)]).start, span_of(self.tokens[end]).start))
         self.parser = _copied(self.safe[-1])
         return end + 1 if self.tokens[end].type == "$END" and end == at and self._stuck(end) else end
 
@@ -178,10 +212,9 @@ class _Reader:
 # -------------------------------------------------------------------------------------------- the whole file
 
 
-def _program(items: list[Any], text: str, complete: bool, shared: bool) -> tuple[tree.Program, list[Diagnostic]]:
+def _program(items: list[Any], text: str) -> tuple[tree.Program, list[Diagnostic]]:
     """Take the header off the declarations and collect the faults in the tree."""
     found = list(_faults(items, text))
-    found += _header_faults(items, shared) if complete else []
     version = next((i for i in items if isinstance(i, Version)), Version(tree.Number("1")))
     model = next((i for i in items if isinstance(i, Model)), Model(tree.Identifier(""), None))
     rest = tuple(i for i in items if not isinstance(i, (Version, Model, Fault)))

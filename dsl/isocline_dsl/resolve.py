@@ -37,6 +37,7 @@ def resolve(
     valued: Collection[tuple[str, str]] = frozenset(),
     elsewhere: Mapping[str, str] = NOWHERE,
     own: int | None = None,
+    lost: Collection[str] = frozenset(),
 ) -> list[Diagnostic]:
     """Mistakes in the names of a program, in the order of its text.
 
@@ -44,11 +45,13 @@ def resolve(
     as ("logdet_jacobian", "probe"): before others a name that means nothing is a word. `elsewhere` says of
     names that are called in other places what they are. What stands behind `own` in the text, in files that this one
     uses, may be left unused. Declarations may stand in any order; definitions use each other
-    without circles.
+    without circles. Names that are `lost` are of declarations that could not be read.
     """
     file = Scope()
     uses = Uses(functions, valued, elsewhere)
     uses.found += _declare_all(program, file)
+    for name in lost:
+        file.declare(tree.Identifier(name), "lost")
     uses.orders = {d.name.text: orders(d) for d in program.declarations if isinstance(d, tree.Field)}
     uses.solved = _solved(program)
     uses.attributes = frozenset(_read_along(program))

@@ -120,7 +120,8 @@ class Uses:
     def _derivative(self, node: tree.Derivative, place: Place) -> None:
         meaning = place.scope.find(node.name.text)
         if meaning is None:
-            self.found.append(names.unknown_name(node.name.span, node.name.text, place.scope.of_kind("state")))
+            states = place.scope.of_kind("state")
+            self.found += [] if place.words else [names.unknown_name(node.name.span, node.name.text, states)]
         elif meaning.kind == "state" and place.slopes is not None:
             if node.order > place.slopes[node.name.text]:
                 known = place.slopes[node.name.text]

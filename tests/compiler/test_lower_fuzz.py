@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from isocline_compiler.graph.text_form import to_text
 from isocline_compiler.lower import lower
+from isocline_compiler.lower.check import model
 from isocline_compiler.model import Model
 from isocline_dsl import CATALOGUE, IsoclineError, Source, parse, render_error
 
@@ -54,9 +55,8 @@ WORDS = [
 
 
 def survives(text: str) -> None:
-    source = Source(text, "fuzz.dyn")
     try:
-        outcome: Model | IsoclineError = lower(parse(source), source)
+        outcome: Model | IsoclineError = model(text)
     except IsoclineError as error:
         outcome = error
     if isinstance(outcome, Model):

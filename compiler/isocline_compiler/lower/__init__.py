@@ -26,8 +26,9 @@ from isocline_compiler.vocabulary.integral import INTEGRAL
 from isocline_compiler.vocabulary.regularizers import REGULARIZERS
 from isocline_compiler.vocabulary.transition_nll import FIELD_LOSSES
 from isocline_dsl import messages
-from isocline_dsl.diagnostics import IsoclineError, Source
+from isocline_dsl.diagnostics import Diagnostic, IsoclineError, Source
 from isocline_dsl.messages import driven
+from isocline_dsl.partly import Partly
 from isocline_dsl.resolve import resolve
 from isocline_dsl.sharing import linked, used_alone
 from isocline_dsl.tree import Block, Field, Input, Net, Output, Program, Target
@@ -67,6 +68,30 @@ def lower(program: Program, source: Source) -> Model:
         raise IsoclineError(places, source)
     assert model is not None, "a name without a value, and no message that says why"
     return model
+
+
+def mistakes_beside(found: Partly, source: Source) -> list[Diagnostic]:
+    """What else is wrong with a file that has syntax errors, in its declarations that have none: in the names of all of
+    them, and in the types of those that need none that is broken. Nothing that follows from these.
+    """
+    if not found.readable:
+        return []
+    independent = found.independent(source.text)
+    try:
+        whole, joined = linked(found.program, source)
+        part, _ = linked(independent.program, source)
+    except IsoclineError:
+        return []  # a file that this one uses, told once this one can be read
+    resolved = resolve(whole, CALLABLE, VALUED, ELSEWHERE, joined.own, found.lost)
+    named = list(found.without_consequences(resolved, source.text))
+    lowering = ProgramLowering(used_alone(part, joined), joined)
+    lowering.values.mistakes.poisoned = True
+    with room_to_nest():
+        lowering.model()
+    told = {item.span for item in named}
+    typed = independent.without_consequences(lowering.values.mistakes.found, source.text)
+    own = [*named, *(item for item in typed if item.span not in told)]
+    return [item for item in dict.fromkeys(own) if item.span is None or item.span.start < len(source.text)]
 
 
 class ProgramLowering:
