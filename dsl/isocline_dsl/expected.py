@@ -32,6 +32,9 @@ _WORDS = {word.upper() for word in RESERVED | DECLARING} | {
     "PER",
 }
 
+_ELSEWHERE = frozenset({"let", "var", "val", "def", "double", "float", "local", "auto"})
+"""Words that begin an assignment in other languages."""
+
 
 def unexpected_token(tokens: Sequence[Token], at: int, parser: InteractiveParser, text: str) -> Diagnostic:
     """The message for the token that the parser does not accept."""
@@ -58,6 +61,10 @@ def unexpected_token(tokens: Sequence[Token], at: int, parser: InteractiveParser
     hint = "powers are written with `^`: `x^2`" if doubled else None
     if token.type == "EQUAL" and at > 1 and tokens[at - 2].type == "PARAM":
         hint = f"say what it is: `param {tokens[at - 1].value}: real = ...`"
+    if token.value == "unit" and at + 1 < len(tokens) and tokens[at + 1].type == "NAME":
+        hint = f'a unit is a text: `unit "{tokens[at + 1].value}"`'
+    if previous is not None and previous.value in _ELSEWHERE and token.type == "NAME" and _begins(tokens, at - 1):
+        hint = f"a value needs no word before it: `{token.value} = ...`"
     if token.type in _BETWEEN and _begins(tokens, at) and at:
         hint = f"end the line above in `{token.value}`, so that it goes on here"
     return syntax.unexpected(span, _found(token), _expected(accepted), hint)
