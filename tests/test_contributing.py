@@ -116,7 +116,7 @@ LASSO = Regularizer(lasso)
 
 TOO_SQUARE = '''
 
-@message("E299")
+@message("E499")
 def too_square(span: Span | None, name: str) -> Draft:
     """A matrix is square where it must not be.
 
@@ -220,7 +220,7 @@ RECIPES = {
     ),
     "a message": Recipe(
         edits=(Edit(MESSAGES, '\n\n@message("E233")\n', TOO_SQUARE),),
-        explained=("E299", "Nobody knows why"),
+        explained=("E499", "Nobody knows why"),
     ),
 }
 

@@ -21,8 +21,8 @@ from isocline_compiler.backends.to_torch import FieldProgram, Integrator, TorchF
 from isocline_compiler.certify.delayed import DelayedField, Recorded
 from isocline_compiler.certify.rows import Rows
 from isocline_compiler.certify.second_events import cut_steps
+from isocline_compiler.certify.second_fractional import EVEN, second_fractional
 from isocline_compiler.certify.second_fractional import STEPS as FRACTIONAL_STEPS
-from isocline_compiler.certify.second_fractional import second_fractional
 from isocline_compiler.certify.second_implicit import STEPS
 from isocline_compiler.certify.second_steps import Equations, Slopes
 from isocline_compiler.graph import Node, Region, topological
@@ -36,8 +36,10 @@ from isocline_compiler.solvers.schemes.tableau import Tableau
 
 THEIRS = {"euler": "euler", "midpoint": "midpoint", "rk38": "rk4", "heun": "heun2"}
 """Our name and torchdiffeq's; its `rk4` is the 3/8 rule."""
-MOST_SUMMED = 2000
-"""Steps of fractional order that are walked again: each sums over all before it."""
+MOST_SUMMED, MOST_UNEVEN = 10_000, 2000
+"""Steps of fractional order that are walked again, on even grids and on others: each sums over all before it, and where
+steps differ with weights of its own.
+"""
 SAME = 1e-9
 """The largest relative difference between two walks of the same steps in float64."""
 
@@ -53,13 +55,22 @@ def steppable(solve: Solve) -> bool:
         return False
     known = SCHEMES[spec.scheme.name]
     if has_order(spec):
-        return spec.scheme.name in FRACTIONAL_STEPS and int(spec.scheme.options["steps"]) <= MOST_SUMMED
+        most = MOST_SUMMED if _is_even(spec) else MOST_UNEVEN
+        return spec.scheme.name in FRACTIONAL_STEPS and int(spec.scheme.options["steps"]) <= most
     if delays_of(solve):
         return isinstance(known, Tableau) and known.explicit
     plain = all(state.role == "own" for state in spec.states) and spec.interval.times is not None
     if isinstance(known, Tableau) and known.explicit:
         return True
     return plain and spec.scheme.name in STEPS and not spec.events
+
+
+def _is_even(spec: SolveSpec) -> bool:
+    """Whether the times that are kept are known and equally far apart."""
+    if spec.interval.times is None:
+        return False
+    gaps = np.diff(spec.interval.times)
+    return bool(np.allclose(gaps, gaps.mean(), rtol=EVEN, atol=0))
 
 
 @dataclass(frozen=True)

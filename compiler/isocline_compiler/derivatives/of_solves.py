@@ -24,8 +24,7 @@ from isocline_compiler.graph.solve import Row, Solve, SolveSpec, State
 from isocline_compiler.graph.terms import Term
 from isocline_compiler.ops.broadcasting import broadcast_like
 from isocline_dsl import messages
-from isocline_dsl.diagnostics import Diagnostic
-from isocline_dsl.tree import Span
+from isocline_dsl.messages import fractional
 
 Tangents: TypeAlias = "tuple[Node | None, ...]"
 Push: TypeAlias = "Callable[[Sequence[Node], Sequence[Node], Sequence[Tangents]], list[Tangents]]"
@@ -155,12 +154,7 @@ def _slopes(
     for pushed in push(results, of, along):
         for i, (slope, moved) in enumerate(zip(results, pushed, strict=True)):
             if i in orders and moved is not None:
-                raise Fault(_of_order)
+                raise Fault(fractional.order_varied)
             rest = slope if i in orders else broadcast_like(constant(0.0), slope)
             found.append(rest if moved is None else moved)
     return found
-
-
-def _of_order(span: Span | None) -> Diagnostic:
-    what = "a derivative with respect to the order of a fractional derivative, along its solve"
-    return messages.not_available_yet(span, what)

@@ -76,3 +76,16 @@ def grid_not_even(span: Span | None, scheme: str, field: str) -> Draft:
     return Draft(
         span, f"`{scheme}` steps `{field}` on equal steps alone, and these differ", "take `l1`, or times that are even"
     )
+
+
+@message("E476")
+def order_varied(span: Span | None) -> Draft:
+    """A derivative in the file with respect to the order of `D(x, a)`.
+
+    Derivatives along a solve are states of a solve: v = dx/dx0 moves by D(v, a) = f_x v. By the order itself there is
+    no such equation: x = x0 + I^a f, and dI^a/da has the kernel (t - s)^(a-1) (ln(t - s) - digamma(a))/gamma(a), whose
+    logarithm no scheme of fractional order steps. Training differentiates the steps that are taken, by their weights,
+    which depend on the order: an order is learned so. In a file two solves say it, of orders a little apart.
+    """
+    hint = "train the order, or take the difference of two solves, of the orders `a + 0.001` and `a - 0.001`"
+    return Draft(span, "the derivative of a solution by its fractional order is no solution of such an equation", hint)
