@@ -29,6 +29,7 @@ from isocline_compiler.packing.recovered import RECOVERED
 from isocline_compiler.packing.rows import ROWS
 from isocline_compiler.passes import bind, optimise
 from isocline_compiler.solvers.schemes.explicit import EXPLICIT
+from isocline_compiler.solvers.schemes.tableau import Tableau
 from isocline_compiler.training.initial import initial_weights
 from tests.stated import stated
 from tests.steppers import adams_bashforth_2, runge_kutta
@@ -284,6 +285,27 @@ def test_what_is_proved_of_plain_steps_is_proved_of_others(sums, scheme):
     trial.inputs["start"] = np.array([(x, y) for x in (-1, 0, 1) for y in (-1, 0.3, 1)], dtype=np.float64)
     found = trial.single(trial.graph(None, sums, 1))["y"]
     assert lowest <= found.min() <= found.max() <= highest
+
+
+OWN = {
+    "read": ((0.5, 0.0), (0.25, 0.375, 0.375), True),
+    "numbers that do not cancel in single precision": ((0.3, 0.7), (0.1, 0.37, 0.53), False),
+    "a stage that would be taken four times": ((0.1, 0.0), (0.4, 0.0, 0.6), False),
+}
+"""Schemes of three stages: a_21 and a_32 (0: a third stage of both others), the weights, whether products are read."""
+
+
+@pytest.mark.parametrize("name", OWN)
+def test_products_are_read_only_where_that_rounds_little(name):
+    (first, second), weights, read = OWN[name]
+    last = (0.0, second) if second else (0.25, 0.25)
+    nodes_ = (0.0, first, sum(last))
+    scheme = Tableau(name="own", order=1, a=((), (first,), last), b=weights, c=nodes_, reference="made for this test")
+    trial = Trial(net_model([2, 9], "tanh", "rk4", 4))
+    trial.choices = {key: replace(choice, scheme=scheme) for key, choice in trial.choices.items()}
+    graph = trial.graph(None, "absorbed from stages")
+    assert any(node.op is RECOVERED for node in graph.nodes()) == read
+    close(trial.exact(graph), trial.exact(trial.graph(None, "plain")), 1e-12)
 
 
 def test_a_recovered_sum_lies_in_its_enclosure():
