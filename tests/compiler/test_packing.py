@@ -16,16 +16,20 @@ from hypothesis import strategies as st
 
 from isocline_compiler.backends.to_onnx import to_onnx
 from isocline_compiler.backends.to_torch import evaluate
+from isocline_compiler.certify.enclosure import finite
 from isocline_compiler.graph import Graph, Node, everything
+from isocline_compiler.graph.interval import Interval, precision_of
 from isocline_compiler.graph.solve import SOLVE, Solve
 from isocline_compiler.graph.verify import verify
 from isocline_compiler.lower.check import model
 from isocline_compiler.packing import PLAIN, ROUNDED, Packed, deployed, forms
 from isocline_compiler.packing.columns import COLUMNS
 from isocline_compiler.packing.layouts import Layout, packed
+from isocline_compiler.packing.recovered import RECOVERED
 from isocline_compiler.packing.rows import ROWS
 from isocline_compiler.passes import bind, optimise
 from isocline_compiler.solvers.schemes.explicit import EXPLICIT
+from isocline_compiler.solvers.schemes.tableau import Tableau
 from isocline_compiler.training.initial import initial_weights
 from tests.stated import stated
 from tests.steppers import adams_bashforth_2, runge_kutta
@@ -46,7 +50,7 @@ class Trial:
 
     def __init__(self, text: str, seed: int = 0) -> None:
         rng = np.random.default_rng(seed)
-        lowered = model(text)
+        self.lowered = lowered = model(text)
         drawn = initial_weights(lowered.weights, seed)
         self.weights = {name: value + 0.3 * rng.normal(size=value.shape) for name, value in drawn.items()}
         self.bound = bind(lowered.graph, self.weights)
@@ -259,7 +263,7 @@ def test_a_step_of_the_classic_scheme_is_thirteen_operations():
 def test_products_are_read_off_stages_only_where_rounding_leaves_the_state_as_it_is():
     """The numbers before y, Y_2, Y_3, Y_4 add up to 1 in float32: else a long solve would grow by 1 + 3e-8 a step."""
     graph = Trial(net_model([2, 9], "tanh", "rk4", 2)).graph(None, "absorbed from stages")
-    ends = [node for node in graph.nodes() if node.op.name == "gemm" and node.inputs[0].op.name == "concat"]
+    ends = [node for node in graph.nodes() if node.op is RECOVERED]
     assert len(ends) == 2
     for node in ends:
         ones, layer, *_ = node.inputs[0].inputs
@@ -267,6 +271,61 @@ def test_products_are_read_off_stages_only_where_rounding_leaves_the_state_as_it
         rows = node.inputs[1].attrs["value"].astype(np.float32).astype(np.float64)
         states = [rows[10 + 2 * i : 12 + 2 * i] for i in range(4)]
         assert np.array_equal(sum(states), np.zeros((2, 2)))
+
+
+@pytest.mark.parametrize("sums", SUMS)
+@pytest.mark.parametrize("scheme", ["rk4", "heun", "ralston2"])
+def test_what_is_proved_of_plain_steps_is_proved_of_others(sums, scheme):
+    """Between which numbers an output lies: in single precision, from corners of the box on, and hardly wider."""
+    trial = Trial(net_model([2, 16], "tanh", scheme, 40))
+    bounds = [finite(trial.graph(None, item, 1), trial.lowered.inputs, "float32", trial.lowered.source)
+              for item in ("plain", sums)]  # fmt: skip
+    (low, high), (lowest, highest) = (item.ranges["y"] for item in bounds)
+    assert low - 0.01 < lowest < highest < high + 0.01
+    trial.inputs["start"] = np.array([(x, y) for x in (-1, 0, 1) for y in (-1, 0.3, 1)], dtype=np.float64)
+    found = trial.single(trial.graph(None, sums, 1))["y"]
+    assert lowest <= found.min() <= found.max() <= highest
+
+
+OWN = {
+    "read": ((0.5, 0.0), (0.25, 0.375, 0.375), True),
+    "numbers that do not cancel in single precision": ((0.3, 0.7), (0.1, 0.37, 0.53), False),
+    "a stage that would be taken four times": ((0.1, 0.0), (0.4, 0.0, 0.6), False),
+}
+"""Schemes of three stages: a_21 and a_32 (0: a third stage of both others), the weights, whether products are read."""
+
+
+@pytest.mark.parametrize("name", OWN)
+def test_products_are_read_only_where_that_rounds_little(name):
+    (first, second), weights, read = OWN[name]
+    last = (0.0, second) if second else (0.25, 0.25)
+    nodes_ = (0.0, first, sum(last))
+    scheme = Tableau(name="own", order=1, a=((), (first,), last), b=weights, c=nodes_, reference="made for this test")
+    trial = Trial(net_model([2, 9], "tanh", "rk4", 4))
+    trial.choices = {key: replace(choice, scheme=scheme) for key, choice in trial.choices.items()}
+    graph = trial.graph(None, "absorbed from stages")
+    assert any(node.op is RECOVERED for node in graph.nodes()) == read
+    close(trial.exact(graph), trial.exact(trial.graph(None, "plain")), 1e-12)
+
+
+def test_a_recovered_sum_lies_in_its_enclosure():
+    """Of single samples, whose box is a point: what float32 makes of it is as far away as rounding may take it."""
+    trial = Trial(net_model([2, 9], "tanh", "rk4", 1))
+    (node,) = [item for item in trial.graph(None, "absorbed from stages").nodes() if item.op is RECOVERED]
+    precision = precision_of("float32")
+    for seed in range(20):
+        rng = np.random.default_rng(seed)
+        y, ts = rng.normal(size=(1, 2)), [np.tanh(rng.normal(size=(1, 9))) for _ in range(4)]
+        reads = node.attrs["reads"]
+        stages = [y + t @ read.matrix for t, read in zip(ts, reads, strict=False)]
+        x = np.concatenate([np.ones((1, 1)), ts[3], y, *stages], axis=1).astype(np.float32)
+        w = node.inputs[1].attrs["value"]
+        points = [Interval(item, item) for item in (x.astype(float), w, y.astype(np.float32).astype(float), *ts[:3])]
+        box = RECOVERED.enclose(precision, *points, **node.attrs)
+        found = x @ w.astype(np.float32) + y.astype(np.float32)
+        assert (box.low <= found).all()
+        assert (found <= box.high).all()
+        assert (box.high - box.low < 3e-4).all()
 
 
 @pytest.mark.parametrize("width", [16, 64])

@@ -11,9 +11,10 @@ less where W is large, and rounds a few times at the size of y.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
+from types import MappingProxyType
 
 import numpy as np
 
@@ -24,6 +25,7 @@ from isocline_compiler.ops.indexing import CONCAT, SLICE
 from isocline_compiler.ops.linear import GEMM, LINEAR, MATMUL
 from isocline_compiler.ops.shaping import EXPAND_LIKE
 from isocline_compiler.packing.combinations import Combination, Product, Side, combination, ends_of, side_of
+from isocline_compiler.packing.recovered import RECOVERED, Read
 from isocline_compiler.passes.rewrite import with_attrs
 
 WIDEST = 32
@@ -33,6 +35,7 @@ BLOCK = 128
 LARGEST_SHARE = 2.0
 """The most that a stage is multiplied by to read its product off it: rounding grows as much."""
 
+NOTHING_READ: Mapping[Node, Read] = MappingProxyType({})
 Ones = Callable[[Side], "Node | None"]
 """A one for each sample, (batch, 1) or (1, batch), where there is one to be had."""
 
@@ -129,8 +132,9 @@ class _Absorbing:
             return None
         if others and width > WIDEST:
             return None
-        if self.from_stages and base is not None and len(found.products) > 1:
-            others |= self._read_off(found, base, width)
+        reads: dict[Node, Read] = {}
+        if self.from_stages and not others and base is not None and len(found.products) > 1:
+            others, reads = self._read_off(found, base, width)
         for value, number in others.items():
             eye = np.eye(width)
             found.add_product(Product(value, eye, None, constant(eye)), number)
@@ -139,23 +143,26 @@ class _Absorbing:
             return self._product(found, None if bias is None else constant(bias))
         if len(found.products) == 1:
             self._note(node, found, base, bias)
-        return self._added(node, found, self.new[base], bias)
+        return self._added(node, found, self.new[base], bias, reads)
 
-    def _added(self, node: Node, found: Combination, start: Node, bias: Array | None) -> Node:
+    def _added(
+        self, node: Node, found: Combination, start: Node, bias: Array | None, reads: Mapping[Node, Read]
+    ) -> Node:
         """A value and what is added to it, in one product where that rounds once.
 
         Longer sums are added in parts, and each part is rounded at the size of the value: over many steps what is added
         hardly changes, and neither does the error. So is a literal on its own: it comes first in the product.
         """
         contracted = sum(self._entries(value, found.side) for value in found.products)
-        if contracted >= BLOCK and not self._read_by_products(node):
+        if contracted >= BLOCK and not reads and not self._read_by_products(node):
             return start + self._product(found, None if bias is None else constant(bias))
         if bias is None:
-            return self._product(found, start)
+            return self._product(found, start, reads=reads)
         ones = self._ones(found.side, start) if len(found.products) > 1 else None
         if ones is None:
             return self._product(found, start + constant(bias))
-        return self._product(found, start, (ones, bias.reshape(1, -1) if found.side == "right" else bias))
+        row = bias.reshape(1, -1) if found.side == "right" else bias
+        return self._product(found, start, (ones, row), reads)
 
     def _bias(self, node: Node, found: Combination, width: int, base: Node | None) -> Array | None:
         """The literal to be added here, as a row or a column; None where there is none, or readers add it."""
@@ -197,7 +204,7 @@ class _Absorbing:
         if alone is not None:
             self.stages.setdefault(value, []).append(_Stage(node, base, alone[0], alone[1], bias))
 
-    def _read_off(self, found: Combination, base: Node, width: int) -> dict[Node, float]:
+    def _read_off(self, found: Combination, base: Node, width: int) -> tuple[dict[Node, float], dict[Node, Read]]:
         """Take products out that stages hold: a_j t_j W = r (Y_j - y), r the ratio of the numbers.
 
         Only where the numbers still add up to nothing when they are rounded to float32: else each step would scale y.
@@ -211,14 +218,18 @@ class _Absorbing:
             ratio = alone[1] / stage.number
             if abs(ratio) <= LARGEST_SHARE:
                 ratios[value] = (stage.itself, ratio, stage.bias)
+        if found.products.keys() & {base, *(stage for stage, _, _ in ratios.values())}:
+            return {}, {}
         numbers = [ratio for _, ratio, _ in ratios.values()]
         if not numbers or sum(map(np.float64, map(np.float32, numbers))) != np.float64(np.float32(sum(numbers))):
-            return {}
+            return {}, {}
+        reads = {}
         for value, (_, ratio, bias) in ratios.items():
+            reads[value] = Read(found.products[value] / ratio, bias, ratio)
             del found.products[value], found.literals[value]
             if bias is not None:
                 found.bias = found.bias - ratio * bias
-        return {base: -sum(numbers), **{stage: ratio for stage, ratio, _ in ratios.values()}}
+        return {base: -sum(numbers), **{stage: ratio for stage, ratio, _ in ratios.values()}}, reads
 
     @staticmethod
     def _entries(value: Node, side: Side) -> int:
@@ -226,7 +237,13 @@ class _Absorbing:
 
     # ------------------------------------------------------------------------------------------------ products
 
-    def _product(self, found: Combination, start: Node | None, further: tuple[Node, Array] | None = None) -> Node:
+    def _product(
+        self,
+        found: Combination,
+        start: Node | None,
+        further: tuple[Node, Array] | None = None,
+        reads: Mapping[Node, Read] = NOTHING_READ,
+    ) -> Node:
         """Values side by side times their matrices below each other, and what they start from."""
         right = found.side == "right"
         if len(found.products) == 1:
@@ -239,6 +256,11 @@ class _Absorbing:
             of = CONCAT(*(value for value, _ in pairs), axis=1 if right else 0)
             whole, alpha = constant(np.concatenate([matrix for _, matrix in pairs], axis=0 if right else 1)), 1.0
         factors = (of, whole) if right else (whole, of)
+        if start is not None and reads:
+            stages = len(reads) + 1
+            kept = int(of.size(1 if right else 0)) - stages * self._entries(start, found.side)
+            ts = [self.new[value] for value in reads]
+            return RECOVERED(*factors, start, *ts, reads=tuple(reads.values()), kept=kept, right=right)
         if start is not None:
             return GEMM(*factors, start, alpha=alpha)
         return LINEAR(*factors) if right else MATMUL(*factors)

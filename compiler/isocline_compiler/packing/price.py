@@ -18,6 +18,7 @@ from isocline_compiler.ops.activation import RELU, SIGMOID
 from isocline_compiler.ops.elementwise import TANH
 from isocline_compiler.ops.indexing import CONCAT
 from isocline_compiler.ops.linear import GEMM, LINEAR, MATMUL
+from isocline_compiler.packing.recovered import RECOVERED
 
 CALL = 0.28
 """Microseconds of a call."""
@@ -63,7 +64,7 @@ def price(node: Node, samples: int) -> float:
         region, length = node.attrs["region"], node.attrs["length"]
         return (length if isinstance(length, int) else 1) * (ROUND + _of(region.results, samples, region.arguments))
     entries = _entries(node.shape, samples)
-    if node.op in (LINEAR, MATMUL, GEMM) and all(item.type.rank == 2 for item in node.inputs[:2]):
+    if node.op in (LINEAR, MATMUL, GEMM, RECOVERED) and all(item.type.rank == 2 for item in node.inputs[:2]):
         literal = next((item for item in node.inputs[:2] if item.op is CONSTANT), node.inputs[1])
         contracted = _entries(node.inputs[0].shape[-1:], samples)
         return CALL + READ * _entries(literal.shape, samples) + MULTIPLIED * entries * contracted
