@@ -9,8 +9,9 @@ exponentials are taken from the scheme, whose error of the kernel is measured in
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import cached_property
 from itertools import pairwise
 from math import gamma
@@ -45,7 +46,7 @@ class _Way:
     begin: Array
     end: Array
     even: bool
-    known: dict[tuple[str, float], Array] = field(default_factory=dict)
+    known: dict[tuple[str, float], Array] = dataclasses.field(default_factory=dict)
 
     @property
     def orders(self) -> Array:
@@ -53,7 +54,7 @@ class _Way:
 
     def summed(self, name: str, weights: Weights, n: int, values: Array) -> Array:
         """sum_k w_k(a) values_k over the steps before step n, entry by entry."""
-        found = np.zeros_like(self.x[0])
+        found: Array = np.zeros_like(self.x[0])
         for a, places in self._places:
             found[places] = self._weights(name, weights, a, n) @ values[:, places]
         return found
@@ -108,7 +109,7 @@ def _implicit(way: _Way, n: int, known: Array, own: Array, iterations: int) -> A
     field, x = way.field, way.x[n - 1]
     rows = field.flat.rows if all(field.flat.batched) else 1
     jacobian = field.jacobian(float(way.t[n - 1]), x, rows)
-    y = x.copy()
+    y: Array = x.copy()
     for _ in range(iterations):
         rest = (field(float(way.t[n]), y) - (y - known) / own).reshape(rows, -1)
         shift = np.stack([np.diag(row) for row in (1 / own).reshape(rows, -1)])
@@ -170,8 +171,8 @@ def second_fractional(node: Node, bound: TorchField, initial: States, times: lis
     t, flat = np.append(whole, times[-1]), FlatStates.of(node, initial)
     field = FractionalField(node, bound, flat, initial)
     h, start = np.diff(t), flat.joined(initial)
-    rows = np.zeros((3, len(t), len(start)))
-    way = _Way(field, t, *rows, even=bool(np.allclose(h, h.mean(), rtol=EVEN, atol=0)))
+    x, begin, end = np.zeros((3, len(t), len(start)))
+    way = _Way(field, t, x, begin, end, bool(np.allclose(h, h.mean(), rtol=EVEN, atol=0)))
     way.x[0] = start
     for n in range(1, len(t)):
         way.begin[n - 1] = way.end[n - 2] if n > 1 else field(float(t[0]), start)
