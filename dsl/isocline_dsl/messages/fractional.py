@@ -78,7 +78,7 @@ def grid_not_even(span: Span | None, scheme: str, field: str) -> Draft:
     )
 
 
-@message("E299")
+@message("E200")
 def order_varied(span: Span | None) -> Draft:
     """A derivative in the file with respect to the order of `D(x, a)`.
 
