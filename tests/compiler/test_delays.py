@@ -270,9 +270,6 @@ deploy {
 
 def test_a_solver_that_remembers_nothing_is_refused_in_training() -> None:
     text = PURE + "target s: real[13]\ntrain {\n  solver dopri5(rtol=1e-6)\n  loss mse(y, s)\n  epochs 1\n}\n"
-    from isocline_compiler.training.solvers import training_solver
-
-    (plan,) = [item for item in [model(text).training] if item is not None]
     with pytest.raises(IsoclineError) as caught:
-        training_solver(plan)
+        model(text)
     assert caught.value.diagnostics[0].code == "E278"

@@ -34,7 +34,6 @@ from isocline_compiler.solvers.schemes.fractional_weights import (
     reciprocal_gamma,
 )
 from isocline_compiler.solvers.unroll import unroll
-from isocline_compiler.training.solvers import training_solver
 from isocline_dsl.diagnostics import IsoclineError
 from tests.fractional_steppers import by_sums
 
@@ -376,9 +375,8 @@ output y = h
 def test_an_adaptive_solver_is_refused_in_training() -> None:
     text = DECAY.replace("-1.3*x", "-k*x").replace("input x0", "param k: positive = 1\ninput x0")
     text += "target s: real[5]\ntrain {\n  solver dopri5(rtol=1e-6)\n  loss mse(y, s)\n  epochs 1\n}\n"
-    (plan,) = [item for item in [model(text).training] if item is not None]
     with pytest.raises(IsoclineError) as caught:
-        training_solver(plan)
+        model(text)
     assert caught.value.diagnostics[0].code == "E247"
 
 
