@@ -167,13 +167,14 @@ CHAINS = {
     "lotka_volterra": ["1.1 * x0 - 0.4 * x0 * x1", "0.1 * x0 * x1 - 0.4 * x1"],
     "lorenz": ["10.0 * (x1 - x0)", "x0 * (28.0 - x2) - x1", "x0 * x1 - 2.6 * x2"],
     "sir": ["-p * x0 * x1", "p * x0 * x1 - 0.3 * x1", "0.3 * x1"],
+    "decays": ["1.0 - tanh(x0)", "0.5 - tanh(x1)"],
     "michaelis": [
         f"{1 + 0.1 * i} * x{(i - 1) % 6} / ({0.5 + 0.1 * i} + x{(i - 1) % 6}) - 1.2 * x{i} / (0.7 + x{i})"
         for i in range(6)
     ],
 }
 """Equations of a kind, and how many operations a step of the classic scheme may have."""
-MOST = {"lotka_volterra": 13, "lorenz": 20, "sir": 25, "michaelis": 17}
+MOST = {"lotka_volterra": 13, "lorenz": 20, "sir": 25, "decays": 13, "michaelis": 17}
 
 
 @pytest.mark.parametrize("name", CHAINS)
@@ -253,7 +254,7 @@ def test_networks_with_absorbed_sums_are_those_by_hand(widths, activation, schem
 ENTRYWISE_FIRST = """dyn 1
 model first
 input start: real[3] in (-1, 1)
-field f(t, x: real[3]) { x' = (x |> tanh |> dense(3)) - x / 4.0 }
+field f(t, x: real[3]) { x' = (x |> tanh |> dense(3)) - x / 3.0 }
 s = solve f from x = start over 0..1 with rk4(steps=4)
 output y = s.x
 """
@@ -263,11 +264,11 @@ output y = s.x
 @pytest.mark.parametrize("damped", [True, False])
 def test_a_bias_that_no_layer_takes_is_added(sums, damped):
     """Stages are read by an activation, and slopes are differences."""
-    trial = Trial(ENTRYWISE_FIRST if damped else ENTRYWISE_FIRST.replace(" - x / 4.0", ""))
+    trial = Trial(ENTRYWISE_FIRST if damped else ENTRYWISE_FIRST.replace(" - x / 3.0", ""))
     w, b = trial.weights.values()
 
     def slopes(t: float, x: np.ndarray) -> np.ndarray:
-        return np.tanh(x) @ w + b - (x / 4 if damped else 0.0)
+        return np.tanh(x) @ w + b - (x / 3 if damped else 0.0)
 
     rk4 = SCHEMES["rk4"]
     path = runge_kutta(rk4.matrix, rk4.weights, rk4.nodes, slopes, trial.inputs["start"], np.linspace(0, 1, 5))
