@@ -167,13 +167,14 @@ CHAINS = {
     "lotka_volterra": ["1.1 * x0 - 0.4 * x0 * x1", "0.1 * x0 * x1 - 0.4 * x1"],
     "lorenz": ["10.0 * (x1 - x0)", "x0 * (28.0 - x2) - x1", "x0 * x1 - 2.6 * x2"],
     "sir": ["-p * x0 * x1", "p * x0 * x1 - 0.3 * x1", "0.3 * x1"],
+    "decays": ["1.0 - tanh(x0)", "0.5 - tanh(x1)"],
     "michaelis": [
         f"{1 + 0.1 * i} * x{(i - 1) % 6} / ({0.5 + 0.1 * i} + x{(i - 1) % 6}) - 1.2 * x{i} / (0.7 + x{i})"
         for i in range(6)
     ],
 }
 """Equations of a kind, and how many operations a step of the classic scheme may have."""
-MOST = {"lotka_volterra": 13, "lorenz": 20, "sir": 25, "michaelis": 17}
+MOST = {"lotka_volterra": 13, "lorenz": 20, "sir": 25, "decays": 13, "michaelis": 17}
 
 
 @pytest.mark.parametrize("name", CHAINS)
@@ -248,6 +249,63 @@ def test_networks_with_absorbed_sums_are_those_by_hand(widths, activation, schem
     found = trial.graph(None, sums, unrolling)
     close(trial.exact(found), expected, 1e-12)
     close(trial.single(found), expected, 2e-5)
+
+
+ENTRYWISE_FIRST = """dyn 1
+model first
+input start: real[3] in (-1, 1)
+field f(t, x: real[3]) { x' = (x |> tanh |> dense(3)) - x / 3.0 }
+s = solve f from x = start over 0..1 with rk4(steps=4)
+output y = s.x
+"""
+
+
+@pytest.mark.parametrize("sums", SUMS)
+@pytest.mark.parametrize("damped", [True, False])
+def test_a_bias_that_no_layer_takes_is_added(sums, damped):
+    """Stages are read by an activation, and slopes are differences."""
+    trial = Trial(ENTRYWISE_FIRST if damped else ENTRYWISE_FIRST.replace(" - x / 3.0", ""))
+    w, b = trial.weights.values()
+
+    def slopes(t: float, x: np.ndarray) -> np.ndarray:
+        return np.tanh(x) @ w + b - (x / 3 if damped else 0.0)
+
+    rk4 = SCHEMES["rk4"]
+    path = runge_kutta(rk4.matrix, rk4.weights, rk4.nodes, slopes, trial.inputs["start"], np.linspace(0, 1, 5))
+    close(trial.exact(trial.graph(None, sums)), {"y": path[-1]}, 1e-12)
+
+
+SCALED = """dyn 1
+model scaled
+input q0: real[2] in (-1, 1)
+input p0: real[2] in (-1, 1)
+field f(t, q, p: real[2]) {
+  h = 2.0 * (concat(q, p) |> dense(5) |> tanh) + 0.5
+  u = h |> dense(4)
+  q' = u[2:]
+  p' = -u[:2]
+}
+s = solve f from q = q0, p = p0 over 0..1 with rk4(steps=4)
+output q = s.q
+output p = s.p
+"""
+
+
+@pytest.mark.parametrize("sums", SUMS)
+def test_what_scales_and_turns_a_layer_moves_into_its_matrix(sums):
+    trial = Trial(SCALED)
+    first, bias, last, end = trial.weights.values()
+
+    def slopes(t: float, z: np.ndarray) -> np.ndarray:
+        s = (2 * np.tanh(z @ first + bias) + 0.5) @ last + end
+        return np.concatenate([s[:, 2:], -s[:, :2]], axis=1)
+
+    rk4 = SCHEMES["rk4"]
+    start = np.concatenate([trial.inputs["q0"], trial.inputs["p0"]], axis=1)
+    path = runge_kutta(rk4.matrix, rk4.weights, rk4.nodes, slopes, start, np.linspace(0, 1, 5))[-1]
+    close(trial.exact(trial.graph(COLUMNS, sums)), {"q": path[:, :2], "p": path[:, 2:]}, 1e-12)
+    (field,) = _fields(trial, COLUMNS)
+    assert sorted(node.op.name for node in field if node.inputs) == ["linear", "linear", "tanh"]
 
 
 def test_a_step_of_the_classic_scheme_is_thirteen_operations():
