@@ -59,6 +59,8 @@ class Report:
     packages: tuple[Package, ...]
     providers: tuple[Provider, ...]
     advice: tuple[str, ...]
+    compiler: str | None = None
+    """The C compiler that the native engine builds with, as it names itself."""
 
     @property
     def can_run(self) -> bool:
@@ -77,7 +79,18 @@ def doctor() -> Report:
         packages=packages,
         providers=providers,
         advice=_advice(packages),
+        compiler=_compiler(),
     )
+
+
+def _compiler() -> str | None:
+    from isocline_runtime.errors import ProviderError
+    from isocline_runtime.native.compilers import find_compiler
+
+    try:
+        return find_compiler().version
+    except ProviderError:
+        return None
 
 
 def _version(package: str) -> str | None:

@@ -44,6 +44,8 @@ def system_lines(report: Report) -> Iterator[str]:
     )
     tried = [(item.name, "works" if item.works else "does not work", item.reason or "") for item in report.providers]
     yield from table("onnxruntime providers", tried)
+    found = report.compiler or "no C compiler: install one, or pip install 'isocline[native]'"
+    yield from table("native engine", [("compiler", found)])
     yield from report.advice
 
 

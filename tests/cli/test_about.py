@@ -51,6 +51,12 @@ def test_doctor_finds_the_cpu() -> None:
     assert works["CPUExecutionProvider"] is True
 
 
+def test_doctor_names_the_compiler_of_the_native_engine(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("ISOCLINE_CC", "/nowhere/cc")
+    assert isocline.doctor().compiler is None
+    assert "isocline[native]" in runner.invoke(app, ["doctor"]).output
+
+
 def test_doctor_says_what_is_missing(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("isocline.system._version", lambda name: None if name in ("torch", "onnx") else "1")
     assert isocline.doctor().advice == ("missing: onnx, torch; install with: pip install 'isocline[compiler]'",)
