@@ -38,7 +38,7 @@ def agreed(graph: Graph, folder: Path) -> None:
 def test_sums_of_sizes_that_no_chunk_divides(inside: int, tmp_path: Path) -> None:
     x = leaf(INPUT, "x", real("batch", inside))
     outputs = {"sum": OPS["reduce_sum"](x, axes=(1,)), "max": OPS["reduce_max"](x, axes=(1,))}
-    for outside in (1, 3, 9, 12, 13, 16, 33, 45, 64, 147, 160):
+    for outside in (9, 16, 64, 147, 160) if inside > 40 else (1, 3, 12, 13, 33, 45):
         w, b = constant(RNG.normal(size=(inside, outside))), constant(RNG.normal(size=outside))
         outputs[f"y{outside}"] = OPS["linear"](x, w, b)
         outputs[f"t{outside}"] = OPS["linear"](x, constant(RNG.normal(size=(outside, inside))), transposed=True)
