@@ -132,7 +132,7 @@ def scalar_model(equations: list[str], scheme: str, steps: int) -> str:
 
 def by_hand(equations: list[str], scheme: str, steps: int, inputs: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
     tableau = SCHEMES[scheme]
-    compiled = [compile(item, "equation", "eval") for item in equations]
+    compiled = [compile(item.replace("^", "**"), "equation", "eval") for item in equations]
 
     def slopes(t: float, x: np.ndarray) -> np.ndarray:
         known = {f"x{i}": row for i, row in enumerate(x)} | {"t": t, "p": inputs.get("p"), **FUNCTIONS}
@@ -167,6 +167,8 @@ CHAINS = {
     "lotka_volterra": ["1.1 * x0 - 0.4 * x0 * x1", "0.1 * x0 * x1 - 0.4 * x1"],
     "lorenz": ["10.0 * (x1 - x0)", "x0 * (28.0 - x2) - x1", "x0 * x1 - 2.6 * x2"],
     "sir": ["-p * x0 * x1", "p * x0 * x1 - 0.3 * x1", "0.3 * x1"],
+    "squares": ["0.3 * x1^2 - x0", "x0 - 0.2 * x1^2"],
+    "logistic": ["x0 * (1.5 - x1) - 0.2 * x0 * x0", "x1 * (0.7 - x0) - 0.1 * x1 * x1"],
     "decays": ["1.0 - tanh(x0)", "0.5 - tanh(x1)"],
     "michaelis": [
         f"{1 + 0.1 * i} * x{(i - 1) % 6} / ({0.5 + 0.1 * i} + x{(i - 1) % 6}) - 1.2 * x{i} / (0.7 + x{i})"
@@ -174,7 +176,7 @@ CHAINS = {
     ],
 }
 """Equations of a kind, and how many operations a step of the classic scheme may have."""
-MOST = {"lotka_volterra": 13, "lorenz": 20, "sir": 25, "decays": 13, "michaelis": 17}
+MOST = {"lotka_volterra": 13, "lorenz": 20, "sir": 25, "decays": 13, "squares": 22, "logistic": 14, "michaelis": 17}
 
 
 @pytest.mark.parametrize("name", CHAINS)
