@@ -144,3 +144,13 @@ def test_a_gradient_that_differs_is_given_up_with_a_word(tmp_path: Path, monkeyp
 def test_an_engine_has_a_name() -> None:
     with pytest.raises(isocline.IsoclineError, match="E4"):
         isocline.model(LOSSES["squares"].replace("epochs 2", "epochs 2; engine jax"))
+
+
+def test_what_onnxruntime_stops_at_is_trained_by_torch(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def stopped(*_: object) -> None:
+        raise ValueError("no such kernel")
+
+    monkeypatch.setattr(GraphGradient, "_loss", stopped)
+    result = isocline.train(isocline.model(LOSSES["squares"]), tmp_path / "run", data=samples())
+    assert any("onnxruntime stopped in update 1 (no such kernel)" in doubt for doubt in result.doubts)
+    assert result.complete

@@ -28,6 +28,7 @@ from isocline_compiler.training.batches import Batch
 from isocline_compiler.training.objective import Loss, Objective
 from isocline_compiler.training.priors import PriorWeight
 from isocline_dsl.diagnostics import IsoclineError
+from isocline_runtime.provider import plain_reason
 
 SHARE = "share of a sample"
 """The input that is one over the samples of a batch."""
@@ -71,13 +72,22 @@ class GraphGradient:
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads, options.log_severity_level = torch.get_num_threads(), 4
         options.add_session_config_entry("session.intra_op.allow_spinning", "0")
-        session = onnxruntime.InferenceSession(content, options, providers=["CPUExecutionProvider"])
+        try:
+            session = onnxruntime.InferenceSession(content, options, providers=["CPUExecutionProvider"])
+        except Exception as error:  # onnxruntime's exceptions have no base of their own
+            raise NotAGraph(f"onnxruntime refuses it: {plain_reason(error)}") from None
         given, outputs = ([item.name for item in items] for items in (session.get_inputs(), session.get_outputs()))
         return cls(objective, [name for name in trained if name in places], session, places, given, outputs)
 
     def __call__(self, weights: Mapping[str, Tensor], batch: Batch) -> Loss:
         """The loss of a batch, and its gradient in the weights' `grad`."""
-        loss = self._evaluated(weights, batch)
+        try:
+            loss = self._evaluated(weights, batch)
+        except Exception as error:  # onnxruntime's exceptions have no base of their own
+            self.word = f"onnxruntime stopped in update {self.updates + 1} ({plain_reason(error)}): torch trains on"
+            loss = self.objective(weights, batch, training=True)
+            torch.autograd.backward(loss.total)
+            return loss
         if self.updates % AGAIN == 0:
             self._compare(weights, batch, loss)
         self.updates += 1
