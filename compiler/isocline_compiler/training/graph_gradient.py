@@ -28,7 +28,6 @@ from isocline_compiler.training.batches import Batch
 from isocline_compiler.training.objective import Loss, Objective
 from isocline_compiler.training.priors import PriorWeight
 from isocline_dsl.diagnostics import IsoclineError
-from isocline_runtime.provider import plain_reason
 
 SHARE = "share of a sample"
 """The input that is one over the samples of a batch."""
@@ -75,7 +74,7 @@ class GraphGradient:
         try:
             session = onnxruntime.InferenceSession(content, options, providers=["CPUExecutionProvider"])
         except Exception as error:  # onnxruntime's exceptions have no base of their own
-            raise NotAGraph(f"onnxruntime refuses it: {plain_reason(error)}") from None
+            raise NotAGraph(f"onnxruntime refuses it: {_said(error)}") from None
         given, outputs = ([item.name for item in items] for items in (session.get_inputs(), session.get_outputs()))
         return cls(objective, [name for name in trained if name in places], session, places, given, outputs)
 
@@ -84,7 +83,7 @@ class GraphGradient:
         try:
             loss = self._evaluated(weights, batch)
         except Exception as error:  # onnxruntime's exceptions have no base of their own
-            self.word = f"onnxruntime stopped in update {self.updates + 1} ({plain_reason(error)}): torch trains on"
+            self.word = f"onnxruntime stopped in update {self.updates + 1} ({_said(error)}): torch trains on"
             loss = self.objective(weights, batch, training=True)
             torch.autograd.backward(loss.total)
             return loss
@@ -128,6 +127,11 @@ class GraphGradient:
             f"the gradient by onnxruntime was {worst:.1e} from torch's in update {self.updates + 1} "
             f"(at most {bound:.0e}): torch trains from there on"
         )
+
+
+def _said(error: Exception) -> str:
+    """The first line of what a foreign exception says."""
+    return (str(error).splitlines() or [type(error).__name__])[0][:200]
 
 
 def _apart(found: Tensor | None, right: Tensor | None) -> float:
