@@ -122,13 +122,11 @@ def compile_model(
     chosen, trials = proving.choose(progress)
     bound = bind(model.graph, weights)
     choices = with_forms(bound, chosen, plan.unroll, plan.batch or 1)
-    background = StoredSamples(dataset.train) if dataset else None
-    explanations = explain(model, choices, weights, background, trained.covariance)
+    explanations = explain(model, choices, weights, _background(dataset), trained.covariance)
 
     in_c = NativeFiles(model.name, plan.dtype)
     with write_folder(folder) as staging:
-        looped = optimise(unroll(optimise(bound), with_forms(bound, chosen, 1, plan.batch or 1)).graph)
-        in_c.write(staging, MODEL_FILE, looped, weights)
+        in_c.write(staging, MODEL_FILE, looped(bound, chosen, plan.batch), weights)
         explainer: Session | None = None
         proofs: tuple[AttributionProof, ...] = ()
         if explanations is not None:
@@ -172,6 +170,15 @@ def _units(proving: Proving) -> float:
     """What a form may add to rounding: a quarter of the bound, in units of the precision."""
     unit = 2.0**-53 if proving.model.deployment.dtype == "float64" else 2.0**-24
     return proving.parity / unit / 4
+
+
+def looped(bound: Graph, chosen: Choices, batch: int | None) -> Graph:
+    """The graph with single steps in loops, as C has them."""
+    return optimise(unroll(optimise(bound), with_forms(bound, chosen, 1, batch or 1)).graph)
+
+
+def _background(dataset: Dataset | None) -> StoredSamples | None:
+    return StoredSamples(dataset.train) if dataset else None
 
 
 @dataclass(frozen=True)
