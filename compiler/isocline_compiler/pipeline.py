@@ -127,8 +127,7 @@ def compile_model(
     in_c = NativeFiles(model.name, plan.dtype)
     with write_folder(folder) as staging:
         in_c.write(staging, MODEL_FILE, looped(bound, chosen, plan.batch), weights)
-        explainer: Session | None = None
-        proofs: tuple[AttributionProof, ...] = ()
+        explainer, proofs = None, tuple[AttributionProof, ...]()
         if explanations is not None:
             progress(f"explaining with {len(explanations.graph.nodes())} operations")
             write_atomic(staging / ATTRIBUTION_FILE, emit(model, weights, explanations.graph))

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import io
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -50,7 +51,8 @@ def main() -> None:
     rates = np.random.default_rng(0).choice(RATES, len(whole["past"]))
     found = with_gaps(whole, rates, seed=1)
     sink = io.BytesIO()
-    np.savez_compressed(sink, **found)  # type: ignore[arg-type]
+    arrays: dict[str, Any] = dict(found)
+    np.savez_compressed(sink, **arrays)
     path = Path(__file__).parent / "latent_ode.npz"
     write_whole(path, sink.getvalue())
     print(f"{path}: {(found['part'] == 'train').sum()} windows to train on, {(found['part'] == 'test').sum()} to test")
