@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from isocline.explanations import explain as explain
     from isocline.layouts import Layout as Layout
     from isocline.layouts import format as format  # noqa: A004 - the command's name
-    from isocline.packing import pack as pack
+    from isocline.packages import pack as pack
     from isocline.pictures import plot as plot
     from isocline.system import doctor as doctor
     from isocline.verification import Claim as Claim
@@ -56,7 +56,7 @@ _PUBLIC = {
     "isocline.benchmark": ("Benchmark", "bench"),
     "isocline.explanations": ("explain",),
     "isocline.layouts": ("Layout", "format"),
-    "isocline.packing": ("pack",),
+    "isocline.packages": ("pack",),
     "isocline.pictures": ("plot",),
     "isocline.system": ("doctor",),
     "isocline.verification": ("Claim", "Verification", "verify"),

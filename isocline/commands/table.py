@@ -13,7 +13,7 @@ from isocline.commands.artifacts import bench, plot, run, show
 from isocline.commands.attributing import attribute
 from isocline.commands.boundary import Front
 from isocline.commands.making import build, compile_, train
-from isocline.commands.packing import pack
+from isocline.commands.packages import pack
 from isocline.commands.sources import check, fmt
 from isocline.commands.streaming import stream
 from isocline.commands.verifying import verify

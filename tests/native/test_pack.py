@@ -46,6 +46,13 @@ s = solve f from x = x0 over 0..1
 output x = s.x
 deploy { solver euler_maruyama(steps=20) }
 """,
+    "no inputs": """dyn 1
+model alone
+field f(t, x: real) { x' = -x }
+s = solve f from x = 2.0 over 0..1
+output x = s.x
+deploy { solver rk4(steps=8) }
+""",
     "double precision": """dyn 1
 model decay
 input x0: real in (1, 2)
@@ -81,6 +88,13 @@ def test_the_program_answers_a_line_a_sample(tmp_path: Path) -> None:
     np.testing.assert_allclose(found, isocline.load(artifact).run(q0=given)["q"], rtol=1e-5)
     done = subprocess.run([folder / "orbit"], input="0.6 0.7\n0.9 apple\n", capture_output=True, text=True)
     assert (done.returncode, done.stderr) == (1, "line 2: number 2 of 2 is missing or none\n")
+
+
+def test_a_model_without_inputs_answers_once(tmp_path: Path) -> None:
+    _, folder = packed(MODELS["no inputs"], tmp_path)
+    subprocess.run(["make", "CFLAGS=-O2 -Werror"], cwd=folder, check=True, capture_output=True)
+    done = subprocess.run([folder / "alone"], capture_output=True, text=True, timeout=10, check=True)
+    assert float(done.stdout) == pytest.approx(2 * np.exp(-1), rel=1e-4)
 
 
 def test_the_check_fails_where_the_model_is_another(tmp_path: Path) -> None:

@@ -193,7 +193,7 @@ class _Lanes(_Accumulated):
         with out.lane(True):
             for number, row in enumerate(rows):
                 target = kernel.targets[first + number] if kernel.targets[0].scalar else kernel.targets[0]
-                index = "0" if target.scalar else _row(kernel.out, row)
+                index = "0" if target.scalar else row_of(kernel.out, row)
                 place = f"{target.name}[l]" if index == "0" else f"{target.name}[({index}) * {out.lanes} + l]"
                 item, counters = self.bias(first + number, row)
                 out.line(f"{place} = {self.finish(out, kernel, f'r{number}[l]', item, counters)};")
@@ -224,7 +224,7 @@ class _Few(_Accumulated):
                 self._rest(last - rest, rest, entries)
             for number, name in enumerate(targets):
                 item, counters = self.bias(number, ())
-                total = _halved([f"r{number}[{i}]" for i in range(VECTOR)])
+                total = halved([f"r{number}[{i}]" for i in range(VECTOR)])
                 out.line(f"{name} = {self.finish(out, kernel, total, item, counters)};")
 
     def _over(
@@ -289,7 +289,7 @@ class _Many(_Accumulated):
         here = (*outer, "(j + q)")
         item, counters = self.bias(0, here)
         value = self.finish(out, kernel, "r[q]", item, counters)
-        place = f"{kernel.targets[0].name}[{_row(kernel.out, here)}]"
+        place = f"{kernel.targets[0].name}[{row_of(kernel.out, here)}]"
         out.line(f"{SIDE_BY_SIDE} for (int q = 0; q < {VECTOR * group}; ++q) {{ {place} = {value}; }}")
 
     def _single(self, here: tuple[str, ...]) -> None:
@@ -299,10 +299,10 @@ class _Many(_Accumulated):
             out.line(f"s += {' * '.join(out.read(item, (*here, *over)) for item in kernel.factors)};")
         item, counters = self.bias(0, here)
         value = self.finish(out, kernel, "s", item, counters)
-        out.line(f"{kernel.targets[0].name}[{_row(kernel.out, here)}] = {value};")
+        out.line(f"{kernel.targets[0].name}[{row_of(kernel.out, here)}] = {value};")
 
 
-def _row(sizes: Sequence[int], counters: Sequence[str]) -> str:
+def row_of(sizes: Sequence[int], counters: Sequence[str]) -> str:
     """Where a result lies in its array."""
     terms = []
     for axis, counter in enumerate(counters):
@@ -312,7 +312,7 @@ def _row(sizes: Sequence[int], counters: Sequence[str]) -> str:
     return " + ".join(terms) or "0"
 
 
-def _halved(terms: Sequence[str]) -> str:
+def halved(terms: Sequence[str]) -> str:
     """The sum of partial sums, in pairs."""
     while len(terms) > 1:
         half = len(terms) // 2

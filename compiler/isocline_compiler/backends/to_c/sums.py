@@ -6,9 +6,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from itertools import product
-from math import prod
 
-from isocline_compiler.backends.to_c.accumulators import fits, print_accumulated
+from isocline_compiler.backends.to_c.accumulators import fits, halved, print_accumulated, row_of
 from isocline_compiler.backends.to_c.kernels import Access, Contraction, Operand
 from isocline_compiler.backends.to_c.printing import SIDE_BY_SIDE, Printer
 
@@ -89,7 +88,7 @@ def _partial_sums(out: Printer, kernel: Contraction) -> None:
                 with out.block(f"for (int k = {count}; k < {last}; ++k)"):
                     _terms(out, kernel, entries, names, (*outer, "k"), "0")
         for number, name in enumerate(names):
-            total = _halved(name, width)
+            total = halved([f"s_{name}[{i}]" for i in range(width)])
             out.line(f"{name} = {_finished(out, kernel, total, _bias(out, kernel, number, ()))};")
 
 
@@ -108,15 +107,6 @@ def _fixed(out: Printer, item: Access, counters: Sequence[str], known: int) -> s
     """An entry whose first counters are numbers."""
     base = item.base + sum(int(c) * s for c, s in zip(counters[:known], item.strides[:known], strict=True))
     return out.read(Access(item.buffer, base, item.strides[known:]), counters[known:])
-
-
-def _halved(name: str, width: int) -> str:
-    """The sum of the partial sums, in pairs."""
-    terms = [f"s_{name}[{i}]" for i in range(width)]
-    while len(terms) > 1:
-        half = len(terms) // 2
-        terms = [f"({a} + {b})" for a, b in zip(terms[:half], terms[half:], strict=True)]
-    return terms[0]
 
 
 def _side_by_side(out: Printer, kernel: Contraction) -> None:
@@ -140,7 +130,7 @@ def _side_by_side(out: Printer, kernel: Contraction) -> None:
                     out.line(
                         f"{SIDE_BY_SIDE} for (int q = 0; q < {width}; ++q) {{ {_combined(kernel, 's[q]', factors)} }}"
                     )
-                place = _row(kernel.out, here)
+                place = row_of(kernel.out, here)
                 value = _finished(out, kernel, "s[q]", _bias(out, kernel, 0, here))
                 out.line(f"{SIDE_BY_SIDE} for (int q = 0; q < {width}; ++q) {{ {target.name}[{place}] = {value}; }}")
             first = end
@@ -150,15 +140,6 @@ def _chunks(size: int, width: int) -> list[tuple[int, int]]:
     """(width, how many): full chunks, then the rest."""
     found = [(width, size // width)] if size >= width else []
     return [*found, (size % width, 1)] if size % width else found
-
-
-def _row(sizes: Sequence[int], counters: Sequence[str]) -> str:
-    terms = []
-    for axis, counter in enumerate(counters):
-        step = prod(sizes[axis + 1 :])
-        if counter != "0":
-            terms.append(counter if step == 1 else f"{counter} * {step}")
-    return " + ".join(terms) or "0"
 
 
 # ---------------------------------------------------------------------------------------------------- a block
@@ -183,7 +164,7 @@ def _in_lanes(out: Printer, kernel: Contraction) -> None:
                     out,
                     kernel,
                     rows,
-                    [f"{kernel.targets[0].name}[({_row(kernel.out, r)}) * {out.lanes} + l]" for r in rows],
+                    [f"{kernel.targets[0].name}[({row_of(kernel.out, r)}) * {out.lanes} + l]" for r in rows],
                 )
             first = end
 

@@ -47,7 +47,6 @@ clean:
 MAIN = """/* Reads a sample a line: @said_in. Writes one a line: @said_out. */
 #include <stdio.h>
 #include <stdlib.h>
-#include <string.h>
 #include "model.h"
 
 static @name_workspace workspace;
@@ -72,6 +71,19 @@ int main(void) {
         fputs("\\n", stdout);
         fflush(stdout);
     }
+}
+"""
+ALONE = """/* Reads nothing. Writes a line: @said_out. */
+#include <stdio.h>
+#include "model.h"
+
+static @name_workspace workspace;
+@declared
+int main(void) {
+    @name_run(1, @arguments, &workspace);
+@printed
+    fputs("\\n", stdout);
+    return 0;
 }
 """
 TEST = """/* @samples samples of the certificate, and what the model must answer, within @bound of the largest entry. */
@@ -138,7 +150,8 @@ def _main(info: NativeInfo) -> str:
     declared = [f"static {TYPES[item.dtype]} in_{item.name}[{item.count}];" for item in info.inputs]
     declared += [f"static {TYPES[item.dtype]} {_out(item)}[{item.count}];" for item in info.outputs]
     return _filled(
-        MAIN, info, declared=_lines(declared), count=str(first), placed="\n".join(placed), printed="\n".join(printed),
+        MAIN if first else ALONE, info, declared=_lines(declared), count=str(first), placed="\n".join(placed),
+        printed="\n".join(printed),
         said_in=", ".join(f"{item.name} ({item.count})" for item in info.inputs),
         said_out=", ".join(f"{item.name} ({item.count})" for item in info.outputs),
     )  # fmt: skip
@@ -187,7 +200,8 @@ def _test(artifact: Artifact, info: NativeInfo) -> Files:
 
 def _tables(kind: str, items: Sequence[NativeArray], arrays: Mapping[str, Array], count: int) -> Iterator[str]:
     for item in items:
-        numbers = arrays[item.name][: count if item.batched else None].astype(item.dtype).ravel()
+        array = arrays[item.name][:count] if item.batched else arrays[item.name]
+        numbers = array.astype(item.dtype).ravel()
         digits = {"float32": "{:.9g}f", "float64": "{:.17g}"}.get(item.dtype, "{:d}")
         texts = [_literal(digits.format(x)) for x in numbers.tolist()]
         lines = [", ".join(texts[i : i + 8]) for i in range(0, len(texts), 8)]

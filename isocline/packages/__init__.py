@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from types import MappingProxyType
 
-from isocline.packing.in_c import Files, files_in_c
+from isocline.packages.in_c import Files, files_in_c
 from isocline_runtime.artifact import write_atomic
 from isocline_runtime.messages_native import folder_not_ours, not_written, unknown_package
 
