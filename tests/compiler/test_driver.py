@@ -65,7 +65,8 @@ def test_the_manifest_names_every_file_by_its_hash(write: Write, tmp_path: Path)
     present = {path.name: hashlib.sha256(path.read_bytes()).hexdigest() for path in folder.iterdir()}
     del present["manifest.json"]
     assert {name: entry["sha256"] for name, entry in manifest["files"].items()} == present
-    assert set(present) == {"model.onnx", "certificate.json", "report.html", "samples.npz"}
+    written = {"model.onnx", "model.c", "model.h", "certificate.json", "report.html", "samples.npz"}
+    assert set(present) == written
     assert manifest["source_sha256"] == hashlib.sha256(file.read_bytes()).hexdigest()
     assert json.loads((folder / "certificate.json").read_text())["solves"][0]["steps"] == 20
 
