@@ -16,7 +16,7 @@ CORPUS = sorted((Path(__file__).parent / "corpus").glob("*.dyn"))
 
 
 @pytest.mark.parametrize("path", CORPUS, ids=lambda path: path.stem)
-def test_a_find_is_a_message_or_a_model_within_a_second(path: Path) -> None:
+def test_a_find_is_a_message_or_a_model_in_no_time(path: Path) -> None:
     first, _, text = path.read_text(encoding="utf-8").partition("\n")
     sign, _, expected = first.partition(" expects ")
     assert sign == "#"

@@ -29,7 +29,7 @@ from isocline_dsl import messages
 MOST_PASSES = 256
 """More rows or columns than this are refused: each is a pass over the whole expression."""
 
-MOST_OPERATIONS = 3_000
+MOST_OPERATIONS = 2_000
 """More than these are not differentiated: each derivative of a derivative is two to three times as large."""
 
 MOST_PASSED = 12_000
