@@ -9,7 +9,8 @@ import pytest
 
 from isocline_compiler.certify import prove
 from isocline_compiler.certify.evaluation import Evaluator, scheme_steps
-from isocline_compiler.certify.reference import AdaptiveExplicit, Remembered
+from isocline_compiler.certify.reference import AdaptiveExplicit
+from isocline_compiler.certify.remembered import Remembered
 from isocline_compiler.certify.samples import Samples
 from isocline_compiler.graph.called import Called
 from isocline_compiler.lower.check import check

@@ -18,7 +18,8 @@ from isocline_compiler.backends.to_onnx import to_onnx
 from isocline_compiler.backends.to_torch import TorchProgram, evaluate
 from isocline_compiler.certify.choose import discretisation
 from isocline_compiler.certify.enclosure import finite
-from isocline_compiler.certify.reference import AdaptiveExplicit, Remembered
+from isocline_compiler.certify.reference import AdaptiveExplicit
+from isocline_compiler.certify.remembered import Remembered
 from isocline_compiler.derivatives.reverse_forward import gradient
 from isocline_compiler.graph import Graph
 from isocline_compiler.graph.verify import verify

@@ -20,9 +20,9 @@ from isocline_compiler.certify.reference import (
     AdaptiveExplicit,
     Multistep,
     Reference,
-    Remembered,
     reference_tolerance,
 )
+from isocline_compiler.certify.remembered import Remembered
 from isocline_compiler.certify.samples import Samples
 from isocline_compiler.certify.stiff_reference import AdaptiveImplicit
 from isocline_compiler.graph import Node

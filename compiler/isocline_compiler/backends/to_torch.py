@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
+from math import prod
 from operator import itemgetter
 from typing import Any, Literal, NamedTuple, Protocol, TypeAlias
 
@@ -99,6 +100,7 @@ class Run:
     """One evaluation: the named values, the precision, whether it trains, who solves, and the updates it asks for.
 
     `iteration` numbers those of the loops that are being run, from the outermost: one solve in their bodies is many.
+    `lengths` are how many iterations each of them has.
     """
 
     bound: Mapping[str, Tensor]
@@ -107,12 +109,18 @@ class Run:
     integrator: Integrator = no_integrator
     updates: dict[str, Tensor] = field(default_factory=dict)
     iteration: tuple[int, ...] = ()
+    lengths: tuple[int, ...] = ()
 
 
 def solution_of(node: Node, field: TorchField) -> str:
     """The name of the solution that is being computed: that of the solve, with the iterations where loops solve it."""
     name, iteration = spec_of(node).name, field.bound.run.iteration
     return f"{name}[{','.join(map(str, iteration))}]" if iteration else name
+
+
+def stretches_of(field: TorchField) -> int:
+    """How many solves the loops around make of one: the stretches of a way that is cut at its jumps or observations."""
+    return prod(field.bound.run.lengths)
 
 
 # ---------------------------------------------------------------------------------------------------- calls
@@ -177,13 +185,15 @@ def _scan(node: Node) -> Call:
     def call(run: Run, *xs: Tensor) -> tuple[Tensor, ...]:
         now, held, stacked = xs[:states], xs[states:last], xs[last:]
         rows: list[tuple[Tensor, ...]] = []
-        around = run.iteration
-        for i in range(len(stacked[0]) if stacked else node.attrs["length"]):
+        around, outside = run.iteration, run.lengths
+        length = len(stacked[0]) if stacked else node.attrs["length"]
+        run.lengths = (*outside, length)
+        for i in range(length):
             run.iteration = (*around, i)
             found = program(run, (*now, *held, *(item[i] for item in stacked)))
             now = found[:states]
             rows.append(found[states:])
-        run.iteration = around
+        run.iteration, run.lengths = around, outside
         return (*now, *(torch.stack(values) for values in zip(*rows, strict=True)))
 
     return Call(call, "run")

@@ -19,6 +19,7 @@ from isocline_compiler.backends.to_torch import Integrator, Run, TorchProgram, n
 from isocline_compiler.certify.agreed import Agreed, is_cheaper
 from isocline_compiler.certify.cause import Unsolved, cause_of
 from isocline_compiler.certify.culprit import find_culprit, shown, values_of
+from isocline_compiler.certify.event_walk import Accumulated
 from isocline_compiler.certify.measures import relative_errors
 from isocline_compiler.certify.reference import (
     FLOOR,
@@ -26,9 +27,9 @@ from isocline_compiler.certify.reference import (
     MULTISTEP,
     AdaptiveExplicit,
     Multistep,
-    Remembered,
     goes_on,
 )
+from isocline_compiler.certify.remembered import Remembered
 from isocline_compiler.certify.samples import Samples
 from isocline_compiler.certify.stiff_reference import AdaptiveImplicit
 from isocline_compiler.graph import Array, Graph, Region
@@ -291,6 +292,8 @@ class Evaluator:
             outputs = self.run({})
         except Unsolved as unsolved:
             raise IsoclineError([cause_of(unsolved.stuck, goes_on)], self.model.source) from None
+        except Accumulated as found:
+            raise IsoclineError([found.told(self._given(found.row))], self.model.source) from None
         for name, array in outputs.items():
             if not np.isfinite(array).all():
                 raise IsoclineError([self._not_finite(name)], self.model.source)
@@ -306,13 +309,14 @@ class Evaluator:
         span = next(port.span for port in self.model.outputs if port.name == name)
         if found is None:
             return messages.not_finite(span, "solve", "a solution without an end", name, "")
-        given = [
-            shown(port.name, self.bound[port.name], found.row, True)
-            for port in self.model.inputs
-            if port.name in self.samples.inputs
-        ]
-        where = f", for {', '.join(given)}" if given else ""
+        given = self._given(found.row)
+        where = f", for {given}" if given else ""
         return messages.not_finite(found.node.span or span, found.operation, found.met, name, where)
+
+    def _given(self, row: int) -> str:
+        """The inputs of a sample: `x = 0.3, u = [0, 1]`."""
+        inputs = [port.name for port in self.model.inputs if port.name in self.samples.inputs]
+        return ", ".join(shown(name, self.bound[name], row, True) for name in inputs)
 
     def alike(self) -> AdaptiveExplicit | AdaptiveImplicit:
         """A reference for other samples, like that of these: explicit, with the sizes it found, or implicit."""

@@ -10,7 +10,7 @@ from scipy.integrate import solve_ivp
 from torch import Tensor
 
 from isocline_compiler.backends.to_torch import FieldProgram, TorchField
-from isocline_compiler.certify.event_walk import MOST_EVENTS, EventField, along, stops_of
+from isocline_compiler.certify.event_walk import MOST_EVENTS, Accumulated, EventField, along, stops_of
 from isocline_compiler.graph import Array, Node, Region
 from isocline_compiler.graph.solve import Solve, spec_of
 from isocline_dsl import messages
@@ -63,7 +63,9 @@ class EventSamples:
         whole = EventField.of(self.node, self.slopes, self.initial, self.captured)
         start = whole.rows(self.initial)
         stops = np.broadcast_to(stops, (len(start), stops.shape[-1]))
-        every = [self._walked(self._alone(row, whole.batched), start[row], stops[row]) for row in range(len(start))]
+        every = [
+            self._walked(row, self._alone(row, whole.batched), start[row], stops[row]) for row in range(len(start))
+        ]
         return np.stack(every, axis=1)
 
     def _alone(self, row: int, batched: bool) -> EventField:
@@ -77,7 +79,7 @@ class EventSamples:
         initial = tuple(x[row : row + 1] if batched else x for x in self.initial)
         return EventField.of(self.node, slopes, initial, held)
 
-    def _walked(self, field: EventField, x: Array, stops: Array) -> Array:
+    def _walked(self, row: int, field: EventField, x: Array, stops: Array) -> Array:
         """(stops, numbers) of one sample."""
         t, end, horizon = stops[0], stops[-1], stops[-1] - stops[0]
         forwards = 1.0 if end >= t else -1.0
@@ -109,8 +111,7 @@ class EventSamples:
             over = {i: when for i, when in over.items() if abs(t - when) <= LEAVES * abs(horizon)} | {event: t}
             x = field.jumped(event, np.array([t]), x[None])[0]
             path[(stops - t) * forwards >= 0] = x
-        fault = messages.events_accumulate(self.node.span, spec_of(self.node).field, MOST_EVENTS, f"{t:.6g}")
-        raise IsoclineError([fault])
+        raise Accumulated(self.node, row, MOST_EVENTS, t, False)
 
     def _signs(self, field: EventField, t: float, x: Array, near: float, over: Mapping[int, float]) -> list[float]:
         """The sign of each switch that falls from zero just behind an event: that one's own is over, of others it is

@@ -19,7 +19,7 @@ from isocline_compiler.backends.to_torch import FieldProgram, TorchField
 from isocline_compiler.graph import Array, Node, Region
 from isocline_compiler.graph.solve import Solve, SolveSpec, spec_of
 from isocline_dsl import messages
-from isocline_dsl.diagnostics import IsoclineError
+from isocline_dsl.diagnostics import Diagnostic, IsoclineError
 
 Tensors = tuple[Tensor, ...]
 LONGEST = 1 / 64
@@ -40,6 +40,18 @@ class Happened:
     t: float
     event: int
     rate: float
+
+
+class Accumulated(IsoclineError):
+    """More events on the way of a sample than are followed, or without end at one time."""
+
+    def __init__(self, node: Node, row: int, count: int, t: float, faster: bool) -> None:
+        self.node, self.row, self.facts = node, row, (count, f"{t:.6g}", faster)
+        super().__init__([self.told("")])
+
+    def told(self, given: str) -> Diagnostic:
+        """The message with the inputs of the sample."""
+        return messages.events_accumulate(self.node.span, spec_of(self.node).field, *self.facts, given)
 
 
 @dataclass(frozen=True)
@@ -204,7 +216,7 @@ class EventWalk:
         for row in np.flatnonzero(fired).tolist():
             rate = falls[row, event[row]] / max(theta[row] * 1e-4 * abs(h[row]), 1e-300) * horizon[row]
             self.happened[row].append(Happened(float(when[row]), int(event[row]), float(rate)))
-            self._require_apart(self.happened[row], float(horizon[row]))
+            self._require_apart(row, float(horizon[row]))
         found = np.where(good[:, None], self.of.switches(t_new, x_new), g)
         others = crossed & (np.arange(g.shape[1]) != event[:, None])
         waits = others & (found >= self.of.switches(when, place))  # at the same time, and rounding is below zero
@@ -231,14 +243,13 @@ class EventWalk:
             before = side
         return high
 
-    def _require_apart(self, events: list[Happened], horizon: float) -> None:
+    def _require_apart(self, row: int, horizon: float) -> None:
         """Raises E636 where the events of a sample follow one another without end."""
+        events = self.happened[row]
         near = len(events) > 1 and abs(events[-1].t - events[-2].t) < NEAREST * horizon
         same = near and events[-1].event == events[-2].event
         if same or len(events) > MOST_EVENTS:
-            spec = spec_of(self.of.node)
-            fault = messages.events_accumulate(self.of.node.span, spec.field, len(events), f"{events[-1].t:.6g}")
-            raise IsoclineError([fault])
+            raise Accumulated(self.of.node, row, len(events), events[-1].t, same)
 
     def _stopped(self, t: float) -> IsoclineError:
         span, name = self.of.node.span, spec_of(self.of.node).field

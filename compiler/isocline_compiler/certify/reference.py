@@ -17,7 +17,7 @@ import torch
 from scipy.integrate import solve_ivp
 from torch import Tensor
 
-from isocline_compiler.backends.to_torch import Integrator, TorchField, solution_of
+from isocline_compiler.backends.to_torch import Integrator, TorchField, solution_of, stretches_of
 from isocline_compiler.certify.cause import Stuck, Unsolved, is_hopeless
 from isocline_compiler.certify.compiled_field import CompiledField, Differentiated, quick
 from isocline_compiler.certify.delayed import DelayedWalk
@@ -47,6 +47,8 @@ WINDOWS, FIRST = 16, 1e-6
 """Windows in which sizes are found; the first step, as a part of a leg."""
 LONGEST = 1 / 64
 """The longest step, as a part of the horizon, of the first, and of the second where only sizes are wanted."""
+OF_ONE, OF_ONE_MULTISTEP = 1 / 8, 1 / 64
+"""The same of a horizon that loops cut into stretches, as a part of a stretch at most: they may be of any lengths."""
 EXPLICIT, MULTISTEP, TRIED = 1_000_000, 400_000, 20_000
 """Evaluations of the field that each of the two may take, and the second where it is only asked whether it goes on."""
 
@@ -134,7 +136,8 @@ class AdaptiveExplicit:
         times: Tensor | None,
         look: Callable[[Halt], None],
     ) -> Tensors:
-        loose = AdaptiveIntegrator("dopri8", LOOSE, 0.0, EXPLICIT, longest=LONGEST, look=look)
+        longest = of_stretches(LONGEST, OF_ONE, field)
+        loose = AdaptiveIntegrator("dopri8", LOOSE, 0.0, EXPLICIT, longest=longest, look=look)
         clock = loose.clock(node, times)
         if is_fractional(node):
             name = solution_of(node, field)
@@ -147,7 +150,7 @@ class AdaptiveExplicit:
         if len(clock.stops) > 1:
             self.breaks[solution_of(node, field)] = loose.breaks(node, field, clock)
         exact = AdaptiveIntegrator(
-            "dopri8", self.tolerance, 0.0, EXPLICIT, longest=LONGEST, known=loose.known, look=look
+            "dopri8", self.tolerance, 0.0, EXPLICIT, longest=longest, known=loose.known, look=look
         )
         solve = Passes(node, field, initial, stacked, times)
         name = solution_of(node, field)
@@ -173,6 +176,12 @@ class AdaptiveExplicit:
     def _known_sizes(self, name: str, initial: Tensors) -> Tensors | None:
         known = self.sizes.get(name)
         return None if known is None else tuple(torch.full_like(x, s) for x, s in zip(initial, known, strict=True))
+
+
+def of_stretches(longest: float, most: float, field: TorchField) -> float:
+    """The longest step as a part of what is solved: where loops cut the way into n stretches, n times as large."""
+    stretches = stretches_of(field)
+    return longest if stretches == 1 else max(longest, min(longest * stretches, most))
 
 
 def kept(node: Node, path: Tensors) -> Tensors:
@@ -257,7 +266,8 @@ class Multistep:
         windows = np.linspace(clock.stops[0], clock.stops[-1], 4 * WINDOWS + 1)
         for _ in range(2):
             size = walk.sizes(walk.through(start, windows, LOOSE, size, LONGEST))
-        path = walk.through(start, np.asarray(clock.stops[1:]), self.tolerance, size, self.longest)
+        longest = of_stretches(self.longest, OF_ONE_MULTISTEP, field)
+        path = walk.through(start, np.asarray(clock.stops[1:]), self.tolerance, size, longest)
         self.taken[solution_of(node, field)] = self.allowed - evaluations[0]
         return kept(node, flat.apart(np.stack([start, *path])))
 
@@ -356,40 +366,10 @@ class Walk:
         return self.stop(*before[-1], before, False)
 
 
-# ---------------------------------------------------------------------------------------------------- remembering
-
-
-@dataclass
-class Remembered:
-    """An integrator that is asked again only when what a solve reads has changed, weights too."""
-
-    integrator: Integrator
-    solved: dict[str, tuple[tuple[Tensor | None, ...], Tensors]] = field(default_factory=dict)
-
-    def __call__(
-        self, node: Node, field: TorchField, initial: Tensors, captured: Tensors, stacked: Tensors, times: Tensor | None
-    ) -> Tensors:
-        decided = tuple(item for item in field.fixed if isinstance(item, Tensor))
-        name, inputs = solution_of(node, field), (*initial, *decided, *stacked, times)
-        known = self.solved.get(name)
-        if known is None or not _same(known[0], inputs):
-            known = inputs, self.integrator(node, field, initial, captured, stacked, times)
-            self.solved[name] = known
-        return known[1]
-
-
-def _same(left: tuple[Tensor | None, ...], right: tuple[Tensor | None, ...]) -> bool:
-    return len(left) == len(right) and all(
-        a is b or (a is not None and b is not None and a.shape == b.shape and torch.equal(a, b))
-        for a, b in zip(left, right, strict=True)
-    )
-
-
 __all__ = [
     "AdaptiveExplicit",
     "Multistep",
     "Reference",
-    "Remembered",
     "Walk",
     "goes_on",
     "reference_tolerance",

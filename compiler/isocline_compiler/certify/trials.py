@@ -17,7 +17,7 @@ from isocline_compiler.graph import Array, Graph, topological
 from isocline_compiler.graph.scan import SCAN
 from isocline_compiler.passes.prune import prune
 from isocline_compiler.solvers.unroll import unroll
-from isocline_compiler.solvers.unroll.forms import BODY, operations
+from isocline_compiler.solvers.unroll.forms import BODY, operations, times_solved
 
 WORTH = 20_000
 """Operations of all steps from which on it pays to emit a graph and to load it."""
@@ -27,7 +27,8 @@ def trial(evaluator: Evaluator, choices: Choices, dtype: torch.dtype = torch.flo
     """The outputs with these solves on their grids: by onnxruntime where that is quicker, else as `Evaluator.run`."""
     every = {**evaluator.stated, **choices}
     solves = [solve for solve in evaluator.solves if solve.spec.choice in every]
-    count = sum(operations(solve, every[solve.spec.choice]) for solve in solves)
+    times = times_solved(evaluator.graph)
+    count = sum(operations(solve, every[solve.spec.choice]) * times[solve.spec.choice] for solve in solves)
     if count < WORTH or any(solve.spec.choice not in every for solve in evaluator.solves):
         return evaluator.run(choices, dtype)
     precision: Precision = "float64" if dtype == torch.float64 else "float32"

@@ -23,7 +23,7 @@ from isocline_compiler.packing.rows import ROWS
 from isocline_compiler.passes import optimise
 from isocline_compiler.solvers.grid import Discretisation
 from isocline_compiler.solvers.unroll import unroll
-from isocline_compiler.solvers.unroll.forms import Unrolling, operations, solves_of, with_forms
+from isocline_compiler.solvers.unroll.forms import Unrolling, operations, solves_of, times_solved, with_forms
 from isocline_compiler.solvers.unroll.time_span import steps_of
 
 Sums: TypeAlias = Literal["plain", "absorbed", "absorbed from stages"]
@@ -115,7 +115,8 @@ def forms(graph: Graph, choices: Choices, samples: int | None = None, tolerance:
     if laid is graph:
         layout, laid = COLUMNS, _laid(graph, COLUMNS, choices)
     packed_forms = priced(layout, laid) if laid is not graph else []
-    called = CALL * sum(operations(solve, single[solve.spec.choice]) for solve in solves)
+    times = times_solved(graph)
+    called = CALL * sum(operations(solve, single[solve.spec.choice]) * times[solve.spec.choice] for solve in solves)
     if packed_forms and MANY * min(item.predicted for item in packed_forms) < called:
         return [replace(PLAIN, predicted=called), *packed_forms]
     return [*priced(None, graph), *packed_forms]

@@ -112,16 +112,18 @@ def events_in_one_step(span: Span | None, field: str, count: int, first: str, se
 
 
 @message("E636")
-def events_accumulate(span: Span | None, field: str, count: int, t: str) -> Draft:
-    """The jumps of a solution follow one another ever faster, or without end at one time: a Zeno solution.
+def events_accumulate(span: Span | None, field: str, count: int, t: str, faster: bool, given: str = "") -> Draft:
+    """The jumps of a solution follow one another ever faster, or without end at one time: a Zeno solution. Or there are
+    more than a certificate follows.
 
     A ball that loses a part of its speed at each bounce comes to rest after infinitely many. No number of steps holds
     them: end the solve before, or say in the equations what happens when it is slow.
 
     when height < 0 and speed < -0.01 { speed = -0.9*speed }
     """
-    fact = f"the states of `{field}` jump {count} times up to t = {t}, ever faster"
-    return Draft(span, fact, "end the solve before they accumulate, or make the last of them a different one")
+    fact = f"the states of `{field}` jump {count} times up to t = {t}{', ever faster' if faster else ''}"
+    cure = "make the last of them a different one" if faster else "narrow the bounds of the inputs"
+    return Draft(span, f"{fact}{given and f', for {given}'}", f"end the solve before they accumulate, or {cure}")
 
 
 @message("E637")

@@ -94,7 +94,8 @@ def _prune(kernels: list[Kernel], outputs: set[Buffer]) -> None:
     while True:
         read = {buffer for kernel in walk(kernels) for buffer in read_by(kernel)}
         rows = {whole: row for kernel in walk(kernels) if isinstance(kernel, Repeat) for row, whole, _ in kernel.rows}
-        kept = read | outputs | {row for whole, row in rows.items() if whole in _read_outside(kernels) | outputs}
+        outside = _read_outside(kernels) | outputs
+        kept = read | outputs | {row for whole, row in rows.items() if whole in outside}
         if not _dropped(kernels, kept):
             return
 
@@ -106,12 +107,9 @@ def _read_outside(kernels: Sequence[Kernel]) -> set[Buffer]:
         if not isinstance(kernel, Repeat):
             found.update(read_by(kernel))
         else:
-            found.update(whole for row, whole, _ in kernel.rows if not _fills(kernel, row))
+            filled = {buffer for inner in walk(kernel.body) for buffer in written_by(inner)}
+            found.update(whole for row, whole, _ in kernel.rows if row not in filled)
     return found
-
-
-def _fills(loop: Repeat, row: Buffer) -> bool:
-    return any(row in written_by(kernel) for kernel in walk(loop.body))
 
 
 def _dropped(kernels: list[Kernel], kept: set[Buffer]) -> bool:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 from typing import Literal, TypeAlias
 
-from isocline_compiler.graph import Graph, Nodes, everything
-from isocline_compiler.graph.solve import SOLVE, Solve
+from isocline_compiler.graph import Graph, Node, Nodes, everything, regions_of, topological
+from isocline_compiler.graph.scan import SCAN
+from isocline_compiler.graph.solve import SOLVE, Solve, spec_of
 from isocline_compiler.solvers.delays import recalled
 from isocline_compiler.solvers.grid import Discretisation
 from isocline_compiler.solvers.trajectory import Trajectory
@@ -96,6 +97,22 @@ def with_forms(
 def solves_of(graph: Graph) -> list[Solve]:
     """The solves of a graph, those inside regions included, in the order they are computed."""
     return [Solve.of(node) for node in everything(graph.outputs.values()) if node.op is SOLVE]
+
+
+def times_solved(graph: Graph) -> dict[str, int]:
+    """How often the solves of each choice are solved in one run: once for each iteration of the loops around them."""
+    found: dict[str, int] = {}
+
+    def count(roots: Iterable[Node], times: int) -> None:
+        for node in topological(roots):
+            if node.op is SOLVE:
+                found[spec_of(node).choice] = found.get(spec_of(node).choice, 0) + times
+            length = node.attrs["length"] if node.op is SCAN else 1
+            for region in regions_of(node):
+                count(region.results, times * (length if isinstance(length, int) else 1))
+
+    count(graph.outputs.values(), 1)
+    return found
 
 
 def _with_form(solve: Solve, choice: Discretisation, unrolling: Unrolling, samples: int) -> Discretisation:
