@@ -92,7 +92,8 @@ def _filled_after(kernels: Sequence[Kernel], filled: set[Buffer]) -> set[Buffer]
             continue
         for read, written in _in_order(kernel):
             missing = sorted({item.name for item in read if item not in filled and item.data is None})
-            assert not missing, f"C reads {', '.join(missing)}, which nothing has filled"
+            if missing:
+                raise AssertionError(f"C reads {', '.join(missing)}, which nothing has filled")
             filled |= written
     return filled
 
