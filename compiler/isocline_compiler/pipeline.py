@@ -34,7 +34,6 @@ from isocline_compiler.attribution.explain import StoredSamples, explain, sizes_
 from isocline_compiler.backends.to_onnx import to_onnx
 from isocline_compiler.certify.attribution import missed_attributions, prove_attribution
 from isocline_compiler.certify.certificate import AttributionProof, Certificate, NativeProof, StreamProof
-from isocline_compiler.certify.choose import Trial
 from isocline_compiler.certify.derivatives import prove_derivative
 from isocline_compiler.certify.evaluation import Choices
 from isocline_compiler.certify.native import missed_native, native_session, prove_native
@@ -42,6 +41,7 @@ from isocline_compiler.certify.prove import Proving
 from isocline_compiler.certify.stochastic.kept import EnsembleProving, ensemble_of
 from isocline_compiler.certify.stochastic.prove import StochasticProving
 from isocline_compiler.certify.streamed import missed_steps, prove_stream
+from isocline_compiler.certify.work_precision import Trial
 from isocline_compiler.data import Dataset
 from isocline_compiler.derivatives.files import SEEDED
 from isocline_compiler.graph import Array, Fault, Graph

@@ -8,9 +8,10 @@ import numpy as np
 import pytest
 import torch
 
-from isocline_compiler.certify.choose import MARGIN, ROUNDING, Sweep, Trial, choose, discretisation, worst_error
+from isocline_compiler.certify.choose import MARGIN, ROUNDING, Sweep, choose, discretisation, worst_error
 from isocline_compiler.certify.evaluation import Evaluator
 from isocline_compiler.certify.samples import drawn
+from isocline_compiler.certify.work_precision import Trial
 from isocline_compiler.lower.check import check
 from isocline_compiler.solvers.grid import evenly
 from isocline_compiler.solvers.schemes import SCHEMES

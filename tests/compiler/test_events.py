@@ -13,7 +13,8 @@ import torch
 from scipy.integrate import solve_ivp
 
 from isocline_compiler.backends.to_torch import TorchProgram
-from isocline_compiler.certify.reference import AdaptiveExplicit, Multistep
+from isocline_compiler.certify.multistep import Multistep
+from isocline_compiler.certify.reference import AdaptiveExplicit
 from isocline_compiler.certify.stiff_reference import AdaptiveImplicit
 from isocline_compiler.derivatives.files import adjoint
 from isocline_compiler.graph import Array

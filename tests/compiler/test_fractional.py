@@ -16,8 +16,9 @@ from torch import Tensor
 import isocline
 import isocline_runtime
 from isocline_compiler.backends.to_torch import TorchProgram
+from isocline_compiler.certify.multistep import Multistep
 from isocline_compiler.certify.order import observed_orders
-from isocline_compiler.certify.reference import AdaptiveExplicit, Multistep
+from isocline_compiler.certify.reference import AdaptiveExplicit
 from isocline_compiler.graph import ARGUMENT, Array, Graph, constant, leaf, value_of
 from isocline_compiler.graph.tensor_type import TensorType
 from isocline_compiler.graph.verify import verify

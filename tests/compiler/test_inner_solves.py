@@ -17,7 +17,8 @@ from isocline_compiler.backends.to_c import to_c
 from isocline_compiler.backends.to_onnx import to_onnx
 from isocline_compiler.backends.to_torch import TorchProgram, evaluate
 from isocline_compiler.certify.evaluation import scheme_steps
-from isocline_compiler.certify.reference import AdaptiveExplicit, Multistep
+from isocline_compiler.certify.multistep import Multistep
+from isocline_compiler.certify.reference import AdaptiveExplicit
 from isocline_compiler.certify.stiff_reference import AdaptiveImplicit
 from isocline_compiler.derivatives.reverse_forward import gradient
 from isocline_compiler.graph import Graph, everything

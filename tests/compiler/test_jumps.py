@@ -10,7 +10,8 @@ import torch
 
 import isocline
 from isocline_compiler.backends.to_torch import TorchProgram
-from isocline_compiler.certify.reference import AdaptiveExplicit, Multistep
+from isocline_compiler.certify.multistep import Multistep
+from isocline_compiler.certify.reference import AdaptiveExplicit
 from isocline_compiler.certify.stiff_reference import AdaptiveImplicit
 from isocline_compiler.data import Dataset, Split
 from isocline_compiler.derivatives.files import adjoint

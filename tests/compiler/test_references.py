@@ -16,12 +16,8 @@ from isocline_compiler.certify import evaluation
 from isocline_compiler.certify.agreed import Agreed
 from isocline_compiler.certify.cause import Stuck, cause_of
 from isocline_compiler.certify.evaluation import Evaluator
-from isocline_compiler.certify.reference import (
-    AdaptiveExplicit,
-    Multistep,
-    Reference,
-    reference_tolerance,
-)
+from isocline_compiler.certify.multistep import Multistep
+from isocline_compiler.certify.reference import AdaptiveExplicit, Reference, reference_tolerance
 from isocline_compiler.certify.remembered import Remembered
 from isocline_compiler.certify.samples import Samples
 from isocline_compiler.certify.stiff_reference import AdaptiveImplicit

@@ -12,10 +12,10 @@ import numpy as np
 import pytest
 
 from isocline_compiler.certify.certificate import Certificate, CheckResult, DeployedSolve
-from isocline_compiler.certify.choose import Trial
 from isocline_compiler.certify.measures import Spread
 from isocline_compiler.certify.samples import Samples
 from isocline_compiler.certify.stability import Stability
+from isocline_compiler.certify.work_precision import Trial
 from isocline_compiler.lower import lower
 from isocline_compiler.model import FittedParameter, Model
 from isocline_compiler.report import ReportMaterial, write_report

@@ -12,8 +12,8 @@ import pytest
 
 import isocline
 from isocline_compiler.certify.certificate import DeployedSolve
-from isocline_compiler.certify.choose import Trial
 from isocline_compiler.certify.stability import Stability
+from isocline_compiler.certify.work_precision import Trial
 from isocline_compiler.model import FittedParameter
 from isocline_compiler.report import drawings, sample_drawings
 from isocline_compiler.report.ink import COLOURS, LIGHT, PAPER, power, short, to_inline, to_svg

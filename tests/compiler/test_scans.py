@@ -11,7 +11,8 @@ from torch import Tensor
 
 from isocline_compiler.backends.to_torch import evaluate
 from isocline_compiler.certify.choose import discretisation
-from isocline_compiler.certify.reference import AdaptiveExplicit, Multistep
+from isocline_compiler.certify.multistep import Multistep
+from isocline_compiler.certify.reference import AdaptiveExplicit
 from isocline_compiler.certify.remembered import Remembered
 from isocline_compiler.certify.stiff_reference import AdaptiveImplicit
 from isocline_compiler.derivatives.reverse_forward import gradient

@@ -6,7 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from isocline_compiler.certify.event_walk import Events
-from isocline_compiler.certify.reference import AdaptiveExplicit, Multistep
+from isocline_compiler.certify.multistep import Multistep
+from isocline_compiler.certify.reference import AdaptiveExplicit
 from isocline_compiler.certify.stiff_reference import AdaptiveImplicit
 from isocline_compiler.graph import Array
 from isocline_compiler.training.breaks import Breaks

@@ -41,6 +41,8 @@ LOOKED_AT = 8
 """States at which the Jacobian is taken."""
 NEAR = tuple(10.0**-k for k in range(12, 0, -1))
 """How far beyond the last state is looked, as a part of its size and of the horizon."""
+HALVINGS, BENDS = 50, 1e-6
+"""How closely a switch is looked at from both sides, and the part of the slope that a mere bend changes it by there."""
 ABRUPT = 1e-6
 """The part of the horizon in which a solution that runs away changes by its own size."""
 
@@ -210,7 +212,7 @@ def _decay(eigenvalues: Array) -> float:
 
 
 def _switch(stuck: Stuck) -> Diagnostic | None:
-    """E673 where an operation made of pieces is on two of them on both sides of the last state."""
+    """E673 where the field jumps, as an operation made of pieces goes to another one beside the last state."""
     t, x = stuck.halt.t, stuck.halt.states
     here = _pieces(stuck, t, x)
     sizes = [max(float(state.abs().max()), 1e-6) for state in _largest(stuck)]
@@ -218,12 +220,34 @@ def _switch(stuck: Stuck) -> Diagnostic | None:
         for side in (-1.0, 1.0):
             moved = tuple(a + side * part * size for a, size in zip(x, sizes, strict=True))
             for node, piece in _pieces(stuck, t, moved).items():
-                rows = torch.nonzero((piece != here[node]).reshape(len(piece) if piece.ndim else 1, -1).any(dim=1))
-                if len(rows):
-                    row = int(rows[0])
+                for row in _differing(piece, here[node])[:LOOKED_AT]:
+                    if not _jumps(stuck, t, x, moved, node, row):
+                        continue
                     where = f" at t = {stuck.time(t, row)}, at {stuck.state(x, row)}"
                     return messages.switches(node.span, node.op.name, stuck.name, where)
     return None
+
+
+def _differing(piece: Tensor, other: Tensor) -> list[int]:
+    """The samples that are on another piece."""
+    found = torch.nonzero((piece != other).reshape(len(piece) if piece.ndim else 1, -1).any(dim=1))
+    return [int(row) for row in found.reshape(-1)]
+
+
+def _jumps(stuck: Stuck, t: float, x: States, beyond: States, node: Node, row: int) -> bool:
+    """Whether x' of a sample differs on both sides of where the node goes to another piece, and does not only bend."""
+    here = _pieces(stuck, t, x)[node]
+    for _ in range(HALVINGS):
+        middle = tuple((a + b) / 2 for a, b in zip(x, beyond, strict=True))
+        if row in _differing(_pieces(stuck, t, middle)[node], here):
+            beyond = middle
+        else:
+            x = middle
+    for a, b, batched in zip(stuck.at(t, x), stuck.at(t, beyond), stuck.batched, strict=True):
+        own = (a[row], b[row]) if batched and a.ndim and b.ndim else (a, b)
+        if not torch.allclose(*own, rtol=BENDS, atol=BENDS * float(a.abs().max())):
+            return True
+    return False
 
 
 def _largest(stuck: Stuck) -> States:

@@ -7,7 +7,6 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
-from isocline_compiler.certify.choose import Trial
 from isocline_compiler.certify.enclosure import Finite
 from isocline_compiler.certify.event_facts import EventFacts
 from isocline_compiler.certify.measures import DEFINITION, Spread
@@ -17,6 +16,7 @@ from isocline_compiler.certify.posterior import Posterior
 from isocline_compiler.certify.proofs import Proof
 from isocline_compiler.certify.stability import Stability
 from isocline_compiler.certify.stochastic.record import Stochastic
+from isocline_compiler.certify.work_precision import Trial
 from isocline_compiler.model import FittedParameter
 
 

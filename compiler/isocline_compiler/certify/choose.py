@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from math import ceil, log
 from time import monotonic
@@ -16,6 +16,7 @@ from isocline_compiler.certify.measures import figures, relative_errors
 from isocline_compiler.certify.newton import SHARE, keeps_order, newton_residual
 from isocline_compiler.certify.stiffness import pace, stiffness
 from isocline_compiler.certify.trials import trial as run_trial
+from isocline_compiler.certify.work_precision import Before, Trial
 from isocline_compiler.graph.solve import Solve
 from isocline_compiler.solvers.grid import NO_JUMPS, Discretisation, Jumps, at_pace, discretise, evenly
 from isocline_compiler.solvers.schemes import SCHEMES
@@ -53,22 +54,6 @@ QUIET = 2.0
 """Seconds without a word of a search."""
 
 
-@dataclass(frozen=True)
-class Trial:
-    """One row of the work-precision table: what it costs, what error it has. `nodes`, and the `seconds` of a call with
-    the declared batch, are predictions for the solve.
-    """
-
-    solve: str
-    scheme: str
-    order: float
-    steps: int
-    evaluations: int
-    nodes: int
-    error: float
-    seconds: float = 0.0
-
-
 Progress = Callable[[str], None]
 
 
@@ -83,6 +68,7 @@ class Sweep:
     outputs: tuple[str, ...]
     progress: Progress
     rounding: float = float("inf")
+    before: Before = field(default_factory=Before)
 
     def __post_init__(self) -> None:
         self.trials: dict[tuple[str, int], Trial] = {}
@@ -99,7 +85,9 @@ class Sweep:
     @cached_property
     def stiffness(self) -> float:
         """The fastest decay times the horizon."""
-        return stiffness(self.evaluator, self.solve)
+        if self.name not in self.before.stiffness:
+            self.before.stiffness[self.name] = stiffness(self.evaluator, self.solve)
+        return self.before.stiffness[self.name]
 
     @cached_property
     def batch(self) -> int:
@@ -303,17 +291,24 @@ class Sweep:
     def _try(self, scheme: Scheme, steps: int) -> Trial:
         key = (scheme.title, steps)
         if key not in self.trials:
-            if monotonic() - self.told > QUIET:
-                self._tell(f"{self.name}: trying {scheme.title} with {steps * self.slots} steps")
-            choice = self._grid(scheme, steps)
-            error = worst_error(self.evaluator, {**self.chosen, self.name: choice}, self.outputs)
-            total = steps_of(self.solve, choice)
-            trial = Trial(
-                self.name, scheme.title, scheme.order, total, total * scheme.evaluations,
-                total * self._step_cost(scheme).nodes, error, total * self._step_cost(scheme).seconds(self.batch),
-            )  # fmt: skip
+            choice, place = self._grid(scheme, steps), (self.name, *key, self.pace is not None)
+            trial = self.before.missed.get(place)
+            if self.chosen or trial is None or not trial.error > self.bound:
+                trial = self._tried(scheme, steps, choice)
+                if not self.chosen:
+                    self.before.missed[place] = trial
             self.trials[key], self.grids[trial] = trial, choice
         return self.trials[key]
+
+    def _tried(self, scheme: Scheme, steps: int, choice: Discretisation) -> Trial:
+        if monotonic() - self.told > QUIET:
+            self._tell(f"{self.name}: trying {scheme.title} with {steps * self.slots} steps")
+        error = worst_error(self.evaluator, {**self.chosen, self.name: choice}, self.outputs)
+        total, cost = steps_of(self.solve, choice), self._step_cost(scheme)
+        return Trial(
+            self.name, scheme.title, scheme.order, total, total * scheme.evaluations,
+            total * cost.nodes, error, total * cost.seconds(self.batch),
+        )  # fmt: skip
 
     def _grid(self, scheme: Scheme, steps: int) -> Discretisation:
         """So many steps an interval, equal ones unless the pace of an implicit method is known."""
@@ -329,20 +324,22 @@ def choose(
     of: tuple[str, ...] | None,
     progress: Progress,
     rounding: float = float("inf"),
+    before: Before | None = None,
 ) -> tuple[dict[str, Discretisation], tuple[Trial, ...]]:
     """A discretisation for every open solve, so that together they meet `error`, and every trial that was made.
 
     Each solve may use an equal share of the error; when the shares do not add up, they are halved. Of those that meet
-    it, one that float32 keeps within `rounding` is taken. Raises E611 when no scheme reaches the error within the limit
-    on operations, E632 when float32 rounds every one that does too much.
+    it, one that float32 keeps within `rounding` is taken. `before` holds what searches on some of the samples found.
+    Raises E611 when no scheme reaches the error within the limit on operations, E632 when float32 rounds every one that
+    does too much.
     """
-    outputs = of or tuple(evaluator.reference)
+    outputs, before = of or tuple(evaluator.reference), before or Before()
     trials: dict[tuple[str, str, int], Trial] = {}
     share = error * MARGIN / max(len(evaluator.open), 1)
     for _ in range(SHARES):
         chosen: dict[str, Discretisation] = {}
         for solve in evaluator.open:
-            sweep = Sweep(evaluator, solve, chosen, share, outputs, progress, rounding * ROUNDING)
+            sweep = Sweep(evaluator, solve, chosen, share, outputs, progress, rounding * ROUNDING, before)
             best = sweep.best()
             trials.update({(item.solve, item.scheme, item.steps): item for item in sweep.trials.values()})
             if best is None:

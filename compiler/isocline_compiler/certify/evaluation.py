@@ -21,14 +21,8 @@ from isocline_compiler.certify.cause import Unsolved, cause_of
 from isocline_compiler.certify.culprit import find_culprit, shown, values_of
 from isocline_compiler.certify.event_walk import Accumulated
 from isocline_compiler.certify.measures import relative_errors
-from isocline_compiler.certify.reference import (
-    FLOOR,
-    LOOSE,
-    MULTISTEP,
-    AdaptiveExplicit,
-    Multistep,
-    goes_on,
-)
+from isocline_compiler.certify.multistep import MULTISTEP, Multistep, goes_on
+from isocline_compiler.certify.reference import FLOOR, LOOSE, AdaptiveExplicit
 from isocline_compiler.certify.remembered import Remembered
 from isocline_compiler.certify.samples import Samples
 from isocline_compiler.certify.stiff_reference import AdaptiveImplicit

@@ -12,10 +12,10 @@ from dataclasses import dataclass, field
 
 import numpy as np
 import torch
-from scipy.integrate._ivp import dop853_coefficients as dop
 from torch import Tensor
 
 from isocline_compiler.backends.to_torch import FieldProgram, TorchField
+from isocline_compiler.certify import dop853
 from isocline_compiler.graph import Array, Node, Region
 from isocline_compiler.graph.solve import Solve, SolveSpec, spec_of
 from isocline_dsl import messages
@@ -154,8 +154,7 @@ class EventWalk:
                 step = np.where(active, np.minimum(h, ahead), 0.0)
                 y, error = self._step(t, x, way * step, size)
                 good, wanted = active & (error <= 1), h
-                factor = np.clip(0.9 * np.maximum(error, 1e-30) ** -0.125, 0.2, 5.0)
-                h = np.where(active, np.minimum(step * np.where(np.isfinite(error), factor, 0.2), LONGEST * horizon), h)
+                h = np.where(active, np.minimum(step * dop853.factors(error), LONGEST * horizon), h)
                 if (active & (h <= 1e-16 * horizon) & (ahead > 1e-14 * horizon)).any():
                     row = int(np.flatnonzero(active & (h <= 1e-16 * horizon))[0])
                     raise self._stopped(t[row])
@@ -176,17 +175,7 @@ class EventWalk:
 
     def _step(self, t: Array, x: Array, h: Array, size: Array) -> tuple[Array, Array]:
         """One step of each sample, and its error in that allowed; not a number counts as too large."""
-        k = np.zeros((dop.N_STAGES + 1, *x.shape))
-        k[0] = self.of.f(t, x)
-        for i in range(1, dop.N_STAGES):
-            k[i] = self.of.f(t + dop.C[i] * h, x + h[:, None] * np.tensordot(dop.A[i, :i], k[:i], 1))
-        y = x + h[:, None] * np.tensordot(dop.B, k[: dop.N_STAGES], 1)
-        k[-1] = self.of.f(t + h, y)
-        scale = self.tolerance * np.maximum(size, np.abs(y))
-        five, three = (np.mean((np.tensordot(e, k, 1) / scale) ** 2, axis=1) for e in (dop.E5, dop.E3))
-        error = np.abs(h) * five / np.sqrt(np.maximum(five + 0.01 * three, 1e-300))
-        error = np.where(np.isfinite(error) & np.isfinite(y).all(axis=1), error, np.inf)
-        return np.where(h[:, None] == 0, x, y), np.where(h == 0, 0.0, error)
+        return dop853.step(self.of.f, t, x, h, lambda y: self.tolerance * np.maximum(size, np.abs(y)))
 
     def _arrived(
         self, t: Array, x: Array, g: Array, y: Array, behind: Array, h: Array, good: Array, crossed: Array,

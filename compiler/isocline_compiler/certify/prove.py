@@ -8,7 +8,7 @@ from functools import cached_property
 from pathlib import Path
 
 from isocline_compiler.certify.certificate import AttributionProof, Certificate
-from isocline_compiler.certify.choose import MARGIN, Trial, choose
+from isocline_compiler.certify.choose import MARGIN, choose
 from isocline_compiler.certify.deployed import (
     compare,
     deployed_solve,
@@ -34,6 +34,7 @@ from isocline_compiler.certify.steppers import SAME, SecondWalk, steppable
 from isocline_compiler.certify.trials import trial
 from isocline_compiler.certify.undone import restored
 from isocline_compiler.certify.versions import versions
+from isocline_compiler.certify.work_precision import Before, Trial
 from isocline_compiler.certify.worst import search_worst
 from isocline_compiler.data import Dataset
 from isocline_compiler.graph import Array, Graph
@@ -175,9 +176,9 @@ class Proving:
             return {**evaluator.stated, **chosen}, ()
         progress("solving the equations by two references")
         rounding = self.parity if plan.dtype == "float32" else float("inf")
-        trials: tuple[Trial, ...] = ()
+        trials, before = tuple[Trial, ...](), Before()
         for _ in range(REFINED):
-            found, tried = choose(self.measuring, plan.error, plan.of, progress, rounding)
+            found, tried = choose(self.measuring, plan.error, plan.of, progress, rounding, before)
             chosen, trials = {**evaluator.stated, **found}, (*trials, *tried)
             if self._search(chosen, progress) <= plan.error * (1 + MARGIN) / 2:
                 break

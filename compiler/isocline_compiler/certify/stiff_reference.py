@@ -15,7 +15,8 @@ from isocline_compiler.backends.to_torch import Integrator, TorchField
 from isocline_compiler.certify.compiled_field import CompiledField, Differentiated, quick
 from isocline_compiler.certify.event_samples import EventSamples
 from isocline_compiler.certify.flat_states import FlatField, FlatStates
-from isocline_compiler.certify.reference import FIRST, LOOSE, WINDOWS, Multistep, Walk, kept
+from isocline_compiler.certify.multistep import FIRST, WINDOWS, Multistep, Walk
+from isocline_compiler.certify.reference import LOOSE, kept
 from isocline_compiler.certify.spectrum import jacobians
 from isocline_compiler.graph import Array, Node
 from isocline_compiler.graph.solve import spec_of

@@ -11,7 +11,8 @@ from torch import Tensor
 
 from isocline_compiler.backends.to_torch import FieldProgram, Run, TorchField, namespace_of
 from isocline_compiler.certify.evaluation import Evaluator
-from isocline_compiler.certify.reference import LONGEST, LOOSE, Multistep
+from isocline_compiler.certify.multistep import Multistep
+from isocline_compiler.certify.reference import LONGEST, LOOSE
 from isocline_compiler.certify.spectrum import clock_time, spectra
 from isocline_compiler.certify.stiff_reference import AdaptiveImplicit
 from isocline_compiler.graph import Array, Graph, Region

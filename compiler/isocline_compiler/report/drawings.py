@@ -27,8 +27,8 @@ from isocline_compiler.report.scalars import Scalar
 
 if TYPE_CHECKING:
     from isocline_compiler.certify.certificate import DeployedSolve
-    from isocline_compiler.certify.choose import Trial
     from isocline_compiler.certify.stability import Stability
+    from isocline_compiler.certify.work_precision import Trial
     from isocline_compiler.solvers.schemes.tableau import Tableau
 
 Column = Sequence[float | None]

@@ -167,13 +167,27 @@ def _bisected(read: Callable[[Array], Array], points: Array, places: Array) -> A
     low, high = points[places], points[places + 1]
     start = read(low)
     while True:
-        middle = low + (high - low) / 2
+        middle = _between(low, high)
         open_ = (middle > low) & (middle < high)
         if not open_.any():
             return np.concatenate([low, high])
         same = (read(middle) == start).all(axis=1)
         low = np.where(open_ & same, middle, low)
         high = np.where(open_ & ~same, middle, high)
+
+
+def _between(low: Array, high: Array) -> Array:
+    """The float with as many others below it in the bracket as above: 64 halvings end any, also one around zero."""
+    a, b = _number(low), _number(high)
+    number = (a >> 1) + (b >> 1) + (a & b & 1)
+    found: Array = np.copysign(np.abs(number).view(np.float64), number.astype(np.float64))
+    return found
+
+
+def _number(x: Array) -> Array:
+    """The floats counted from zero."""
+    magnitude = np.abs(x).view(np.int64)
+    return np.where(x < 0, -magnitude, magnitude)
 
 
 def _graded(centres: Array, length: float) -> Array:

@@ -33,6 +33,10 @@ class Leg:
     stops: tuple[float, ...]
     features: tuple[float, ...]
 
+    @property
+    def middle(self) -> float:
+        return (self.start + self.end) / 2
+
 
 @dataclass(frozen=True)
 class Clock:
@@ -113,22 +117,27 @@ class Clock:
         depths = {len(value) for row, value in rows if row.read_by_field}
         return {begin + length * k / depth for depth in depths for k in range(1, depth)}
 
+    def slices(self, node: Node, stacked: States, leg: Leg) -> States:
+        """What the field reads of its rows on a leg."""
+        if self.given is not None:
+            return _slices(node, stacked, (int(leg.middle) + 0.5) / (len(self.stops) - 1))
+        return _slices(node, stacked, (leg.middle - self.stops[0]) / (self.stops[-1] - self.stops[0]))
+
     def slopes(
         self, node: Node, field: TorchField, stacked: States, leg: Leg, *, clamped: bool = True
     ) -> FieldFunction:
         """x' on one leg, by this clock: never evaluated beyond its ends, where another piece of the field begins."""
         ends = sorted((leg.start, leg.end))
-        middle = sum(ends) / 2
 
         def inside(s: Tensor) -> Tensor:
             return s.clamp(*_rounded_inwards(ends, s.dtype)) if clamped else s
 
         if self.given is None:
-            slices = _slices(node, stacked, (middle - self.stops[0]) / (self.stops[-1] - self.stops[0]))
+            slices = self.slices(node, stacked, leg)
             return lambda s, states: field(inside(s), states, slices)
-        place, count = int(middle), len(self.stops) - 1
+        place = int(leg.middle)
         width = self.given[..., place + 1] - self.given[..., place]
-        slices = _slices(node, stacked, (place + 0.5) / count)
+        slices = self.slices(node, stacked, leg)
 
         def scaled(s: Tensor, states: States) -> States:
             values = field(self.time(inside(s)), states, slices)

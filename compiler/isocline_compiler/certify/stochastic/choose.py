@@ -6,9 +6,9 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from time import monotonic
 
-from isocline_compiler.certify.choose import Trial
 from isocline_compiler.certify.evaluation import Choices, Evaluator, intervals
 from isocline_compiler.certify.stochastic.errors import Nested, difference
+from isocline_compiler.certify.work_precision import Trial
 from isocline_compiler.graph import Array
 from isocline_compiler.graph.solve import Solve
 from isocline_compiler.solvers.grid import Discretisation, discretise

@@ -11,7 +11,6 @@ from pathlib import Path
 import numpy as np
 
 from isocline_compiler.certify.certificate import AttributionProof, Certificate
-from isocline_compiler.certify.choose import Trial
 from isocline_compiler.certify.deployed import deployed_solve
 from isocline_compiler.certify.evaluation import Choices, Evaluator, scheme_steps
 from isocline_compiler.certify.measures import Spread
@@ -25,6 +24,7 @@ from isocline_compiler.certify.stochastic.moments import noise_moments
 from isocline_compiler.certify.stochastic.prove import ALONE, LARGEST, SEED, noise_ports, noises_that_differ
 from isocline_compiler.certify.stochastic.record import KeptDraws, Stochastic
 from isocline_compiler.certify.stochastic.seeded import SeededNoise, kept_noises
+from isocline_compiler.certify.work_precision import Trial
 from isocline_compiler.graph import Array, Graph
 from isocline_compiler.graph.called import Called
 from isocline_compiler.graph.noise import Noise

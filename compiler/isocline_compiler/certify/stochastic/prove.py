@@ -11,7 +11,6 @@ from pathlib import Path
 import numpy as np
 
 from isocline_compiler.certify.certificate import AttributionProof, Certificate
-from isocline_compiler.certify.choose import Trial
 from isocline_compiler.certify.deployed import (
     compare,
     deployed_solve,
@@ -39,6 +38,7 @@ from isocline_compiler.certify.stochastic.record import DrivenSolve, PathErrors,
 from isocline_compiler.certify.stochastic.seeded import SeededNoise, seeded_noises
 from isocline_compiler.certify.undone import restored
 from isocline_compiler.certify.versions import versions
+from isocline_compiler.certify.work_precision import Trial
 from isocline_compiler.graph import Array, Graph
 from isocline_compiler.graph.noise import Noise
 from isocline_compiler.graph.solve import Solve
