@@ -56,7 +56,7 @@ def unexpected_token(tokens: Sequence[Token], at: int, parser: InteractiveParser
         before = tokens[at - 2]
         return syntax.side_by_side(span_of(before).to(span_of(tokens[at - 1])), before.value, tokens[at - 1].value)
     if previous is not None and _side_by_side(tokens, at, accepted):
-        return syntax.side_by_side(span_of(previous).to(span), previous.value, token.value)
+        return syntax.side_by_side(span_of(previous).to(span), previous.value, token.value, _in_list(tokens, at))
     doubled = previous is not None and token.type == previous.type == "STAR"
     hint = "powers are written with `^`: `x^2`" if doubled else None
     if token.type == "EQUAL" and at > 1 and tokens[at - 2].type == "PARAM":
@@ -102,6 +102,19 @@ def _side_by_side(tokens: Sequence[Token], at: int, accepted: set[str]) -> bool:
     """An operand stands directly after another, where an operator could stand."""
     operands = tokens[at].type in ("NAME", "NUMBER", "LPAR", "LSQB") and {"MINUS", "STAR"} <= accepted
     return operands and tokens[at - 1].type in ("NAME", "NUMBER", "RPAR", "RSQB") and not _begins(tokens, at - 1)
+
+
+def _in_list(tokens: Sequence[Token], at: int) -> bool:
+    """Whether the nearest bracket that is still open lists values, or the arguments of a call."""
+    depth = 0
+    for i in range(at - 1, -1, -1):
+        kind = tokens[i].type
+        depth += (kind in ("RPAR", "RSQB")) - (kind in ("LPAR", "LSQB"))
+        if depth < 0:
+            return kind == "LSQB" or (i > 0 and tokens[i - 1].type == "NAME")
+        if kind in ("NL", "LBRACE"):
+            return False
+    return False
 
 
 def _after_side_by_side(tokens: Sequence[Token], at: int, accepted: set[str]) -> bool:

@@ -190,7 +190,10 @@ def _read_existing(output: tree.Output, file: Scope, uses: Uses) -> None:
 
 def _read_values(declaration: tree.Declaration, file: Scope, uses: Uses) -> None:
     for child in declaration.children():
-        if isinstance(child, tree.Call) and isinstance(declaration, (tree.Param, tree.Control)):
+        if isinstance(child, tree.Call) and isinstance(declaration, tree.Control):
+            for given in (*child.arguments, *(item.value for item in child.keywords)):
+                uses.read(given, Place(file))
+        elif isinstance(child, tree.Call) and isinstance(declaration, tree.Param):
             uses.read(child, Place(file, any_call=True))
         elif isinstance(child, tree.Name) and isinstance(declaration, tree.Param):
             uses.read(child, Place(file, words=True))  # a first value such as `ones`

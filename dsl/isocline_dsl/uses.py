@@ -65,6 +65,9 @@ class Uses:
                 self._integral(replace(stage, arguments=(value, *stage.arguments)), place)
             case tree.Keyword(value=value):
                 self.read(value, replace(place, words=True))
+            case tree.Attribute(value=tree.Name(text=solution)) if solution in self.solved:
+                self.read(node.value, place)
+                self._read_of_solution(node, self.solved[solution])
             case tree.Solve():
                 self._solve(node, place)
             case tree.Scan():
@@ -116,6 +119,13 @@ class Uses:
             )
         elif meaning.kind in ("net", "function", "field", "noise") and not (place.training or place.words):
             self.found.append(names.not_a_value(node.span, node.text, meaning.kind))
+
+    def _read_of_solution(self, node: tree.Attribute, solved: tree.Field) -> None:
+        """`path.x`: a state of the field, or what it defines."""
+        known = {state.name.text for state in solved.states}
+        known |= {line.name.text for line in solved.body if isinstance(line, tree.Assign)}
+        if node.name.text not in known:
+            self.found.append(dynamics.unknown_state(node.name.span, node.name.text, sorted(known)))
 
     def _derivative(self, node: tree.Derivative, place: Place) -> None:
         meaning = place.scope.find(node.name.text)

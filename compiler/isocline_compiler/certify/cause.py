@@ -9,7 +9,7 @@ running away     |x| / |x'| is nothing beside the horizon
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property, partial
 from typing import Any
 
@@ -57,6 +57,8 @@ class Stuck:
     stacked: States
     times: Tensor | None
     halt: Halt
+    given: Callable[[int], str] = lambda row: ""
+    """The inputs of a sample, in words; nothing where the samples of the solve are others."""
 
     @cached_property
     def clock(self) -> Clock:
@@ -100,7 +102,9 @@ class Stuck:
     def state(self, states: States, row: int) -> str:
         """The states of a sample, in words."""
         kept = zip(spec_of(self.node).states, states, self.batched, strict=True)
-        return ", ".join(shown(state.name, value, row, batched) for state, value, batched in kept)
+        found = ", ".join(shown(state.name, value, row, batched) for state, value, batched in kept)
+        inputs = self.given(row)
+        return f"{found}, of the inputs {inputs}" if inputs else found
 
 
 class Unsolved(IsoclineError):
@@ -111,8 +115,13 @@ class Unsolved(IsoclineError):
         self.stuck = stuck
 
 
-def cause_of(stuck: Stuck, goes_on: Callable[[Stuck], bool]) -> Diagnostic:
-    """The cause in words. `goes_on` tells whether an implicit method gets past the place."""
+def cause_of(
+    stuck: Stuck, goes_on: Callable[[Stuck], bool], given: Callable[[int], str] = lambda row: ""
+) -> Diagnostic:
+    """The cause in words. `goes_on` tells whether an implicit method gets past the place, `given` the inputs of a
+    sample.
+    """
+    stuck = replace(stuck, given=given)
     found = _not_a_number(stuck)
     if found is None and (stuck.halt.spent or goes_on(stuck)):
         found = _stiff(stuck)
@@ -272,7 +281,9 @@ def _running_away(stuck: Stuck) -> Diagnostic | None:
         if float(speed.max()) * stuck.clock.horizon * ABRUPT > 1:
             name, batched = spec_of(stuck.node).states[place].name, stuck.batched[place]
             moving = shown("", slope, worst, batched).removeprefix(" = ")
-            facts = (stuck.time(t, worst), shown(name, state, worst, batched), moving)
+            inputs = stuck.given(worst)
+            of = f", of the inputs {inputs}," if inputs else ""
+            facts = (stuck.time(t, worst), f"{shown(name, state, worst, batched)}{of}", moving)
             return messages.runs_away(stuck.node.span, stuck.name, *facts)
     return None
 

@@ -29,6 +29,7 @@ from isocline_compiler.certify.stiff_reference import AdaptiveImplicit
 from isocline_compiler.graph import Array, Graph, Region
 from isocline_compiler.graph.called import Called
 from isocline_compiler.graph.solve import SOLVE, Solve, spec_of
+from isocline_compiler.graph.tensor_type import BATCH
 from isocline_compiler.model import Model
 from isocline_compiler.passes.prune import prune
 from isocline_compiler.solvers.grid import NO_JUMPS, Discretisation, Jumps, discretise
@@ -285,7 +286,10 @@ class Evaluator:
         try:
             outputs = self.run({})
         except Unsolved as unsolved:
-            raise IsoclineError([cause_of(unsolved.stuck, goes_on)], self.model.source) from None
+            stuck = unsolved.stuck
+            mine = any(type_.shape[:1] == (BATCH,) for type_ in stuck.node.types)
+            cause = cause_of(stuck, goes_on, self._given) if mine else cause_of(stuck, goes_on)
+            raise IsoclineError([cause], self.model.source) from None
         except Accumulated as found:
             raise IsoclineError([found.told(self._given(found.row))], self.model.source) from None
         for name, array in outputs.items():

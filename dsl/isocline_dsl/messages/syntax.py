@@ -128,7 +128,7 @@ def ends_too_soon(span: Span, after: str, expected: str) -> Draft:
 
 
 @message("E109")
-def side_by_side(span: Span, left: str, right: str) -> Draft:
+def side_by_side(span: Span, left: str, right: str, listed: bool = False) -> Draft:
     """Two expressions stand side by side without an operator.
 
     Multiplication is written with `*`. Only a differential stands directly after its factor, as in `mu*s dt`, and only
@@ -138,6 +138,8 @@ def side_by_side(span: Span, left: str, right: str) -> Draft:
     """
     product = "`*` between them" if right in ("(", "[") else f"`{left}*{right}`"
     hint = f"write {product}, or the operator that is missing"
+    if listed and right not in ("(", "["):
+        hint = f"write `{left}, {right}` where they are two values, {product} where they are one"
     if right.startswith("d") and right.isidentifier() and len(right) > 1:  # meant as a differential, most likely
         hint = (
             f"a differential ends a term of a sum, `dx = a dt + b {right}`; `x' = a` has none. A product is {product}"
