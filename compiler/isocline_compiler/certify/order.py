@@ -128,8 +128,8 @@ def trajectory_error(
 
 # ---------------------------------------------------------------------------------------------------- on the model
 
-HALVINGS = 4
-"""How often the steps of a model are halved before its order is said to differ."""
+HALVINGS, RISING = 4, 8
+"""How often the steps of a model are halved before its order is said to differ, and while what shows still rises."""
 FIRST = 64
 """Samples on which the order of a model is measured."""
 KINKED = 2
@@ -141,7 +141,8 @@ HIDDEN = 1e-11
 def model_order(evaluator: Evaluator, choices: Choices) -> tuple[ObservedOrder, ...]:
     """log2 of the factor by which the change of the outputs shrinks when all steps are halved once more.
 
-    The steps are halved until the order shows, or until rounding hides it: then nothing is said. No reference has
+    The steps are halved until the order shows, or until rounding hides it: then nothing is said. Steps as long as the
+    stated error allows may be far from where the order rules, and what shows rises as they are halved. No reference has
     a part in it, so that one which is wrong is not taken for a scheme that is. Where the field has corners (a
     comparison, a rectifier) no order is expected beyond the first, and beyond the second where each sample has delays
     of its own: its second derivative jumps within a step.
@@ -155,19 +156,20 @@ def model_order(evaluator: Evaluator, choices: Choices) -> tuple[ObservedOrder, 
     expected = min(declared, 1) if begun or _has_corners(evaluator.graph) else smooth
     names = "+".join(dict.fromkeys(choice.scheme.name for choice in own.values()))
     outputs, before, found = trial(few, own), None, None
-    for _ in range(HALVINGS):
+    for count in range(1, RISING + 1):
         own = {name: halved(choice) for name, choice in own.items()}
         finer = trial(few, own)
         after = _change(evaluator.graph, outputs, finer)
         if not isfinite(after) or after <= HIDDEN:
             break
         if before is not None:
-            found = log2(before / after)
+            earlier, found = found, log2(before / after)
             if found >= expected - NEAR:
                 break
+            rises = earlier is not None and found > earlier and count < RISING
+            if count >= HALVINGS and not rises:
+                return (ObservedOrder(names, "the model", expected, found),)
         outputs, before = finer, after
-    else:
-        return (ObservedOrder(names, "the model", expected, found),)
     shown = found if found is not None and found >= expected - NEAR else None
     return (ObservedOrder(names, "the model", expected, shown),)
 
