@@ -225,7 +225,24 @@ def test_a_tenth_of_the_error_is_how_far_references_may_differ(
         return
     with pytest.raises(IsoclineError) as caught:
         _ = evaluator.reference
-    assert {fault.code for fault in caught.value.diagnostics} == {"E630"}
+    (fault,) = caught.value.diagnostics
+    assert fault.code == "E630"
+    assert ", for x0 = 9:" in fault.message
+
+
+def test_an_answer_that_is_rounding_is_told_as_such(tmp_path: Path) -> None:
+    """(sqrt(x0) - t/2)^2 until it is zero, and zero from then on; what solvers leave of it is nothing."""
+    empty = f"{X0}\nfield f(t, x: real) {{ x' = -sqrt(max(x, 0)) }}\nx = solve f from x = x0 over 0..10\noutput x"
+    evaluator = asked(tmp_path, empty, ERROR, x0=[1.0, 4.0])
+    with pytest.raises(IsoclineError) as caught:
+        _ = evaluator.reference
+    (fault,) = caught.value.diagnostics
+    assert fault.code == "E644"
+    assert "for x0 = " in fault.message
+    kept = asked(tmp_path, empty.replace("over 0..10", "at 0..10 step 0.5"), ERROR, x0=[1.0, 4.0])
+    times = np.arange(0, 10.5, 0.5)
+    exact = np.maximum(np.sqrt([[1.0], [4.0]]) - times / 2, 0) ** 2
+    np.testing.assert_allclose(kept.reference["x"], exact, atol=1e-8)
 
 
 def test_the_worst_inputs_bring_their_own_answers(tmp_path: Path) -> None:
@@ -269,7 +286,7 @@ field f(t, a, b, c: real) {{
 p = solve f from a = x0, b = 0, c = 0.1 at [0, 0.001, 0.01, 0.1, 1, 10, 100, 1000, 10000]
 output x = stack(p.a, p.b, p.c, axis=-1)"""
 
-    def said(stuck: Stuck, goes_on: object) -> Diagnostic:
+    def said(stuck: Stuck, goes_on: object, given: object) -> Diagnostic:
         return replace(cause_of(stuck, goes_on), code="E671")
 
     monkeypatch.setattr(evaluation, "cause_of", said)

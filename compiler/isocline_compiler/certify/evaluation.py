@@ -5,7 +5,7 @@ There is one walk of a grid, that of the unrolled graph; the torch back end runs
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from itertools import pairwise
@@ -43,6 +43,8 @@ AGREED = 0.1
 STIFF, RUNS_AWAY = "E672", "E671"
 ASTRAY = (STIFF, RUNS_AWAY)
 """What the explicit reference says of stiff equations: it may leave their solution by its own error, and run away."""
+NOTHING = 1e-15
+"""An output that is this part of what its states began with is made of rounding, where two references differ."""
 ATTEMPTS, HOPELESS = 3, 0.5
 """How often both are tightened, and by how much they have to come nearer each time."""
 SEVERAL, EVALUATIONS = 4, 8
@@ -72,6 +74,11 @@ def intervals(solve: Solve) -> int:
     count = solve.times.size(-1)
     assert isinstance(count, int), "the number of times is known when compiling"
     return count - 1
+
+
+def _begun(read: Sequence[Tensor | None], kept: Sequence[Tensor]) -> Iterator[Tensor]:
+    """The states that a solve began with, of what it read and what it gave."""
+    return (item for item, _ in zip(read, kept, strict=False) if item is not None and item.numel())
 
 
 @dataclass
@@ -211,7 +218,8 @@ class Evaluator:
             multistep = Multistep(tolerance, longest, first.breaks)
             few._solve_by(multistep)
             try:
-                apart = self._apart(outputs, few.referred())
+                second = few.referred()
+                apart = self._apart(outputs, second)
             except IsoclineError:
                 if before == inf:
                     raise
@@ -228,10 +236,24 @@ class Evaluator:
             if found.largest > before * HOPELESS:
                 break
             before, tolerance, longest = found.largest, max(tolerance * 1e-3, FLOOR), longest / 4
-        span = next(port.span for port in self.model.outputs if port.name == found.worst)
-        bound = f"{self.error * AGREED:.0e}"
-        fault = messages.references_differ(span, found.worst, f"{found.largest:.1e}", bound, found.first, found.second)
-        raise IsoclineError([fault], self.model.source)
+        raise IsoclineError([self._disagreement(found, second)], self.model.source)
+
+    def _disagreement(self, found: Agreed, second: Mapping[str, Array]) -> Diagnostic:
+        """E644 where an output is next to nothing beside the states that it began with, else E630; of which inputs."""
+        name = found.worst
+        span = next(port.span for port in self.model.outputs if port.name == name)
+        rows, row, where = self.samples.spread(self._checked), 0, ""
+        first = found.outputs[name]
+        if self.graph.outputs[name].type.batched:
+            first = first[rows]
+            place = int(relative_errors(second[name], first, True).argmax())
+            row, first = int(rows[place]), first[place]
+            where = f", for {self._given(row)}"
+        begun = max(float(x.abs().max()) for read, kept in self.known.solved.values() for x in _begun(read, kept))
+        if float(np.abs(first).max()) <= NOTHING * begun:
+            return messages.next_to_nothing(span, name, f"{np.abs(first).max():.1e}", where, f"{begun:.3g}")
+        facts = (f"{found.largest:.1e}", f"{self.error * AGREED:.0e}", found.first, found.second, where)
+        return messages.references_differ(span, name, *facts)
 
     def _require_common_pace(self, tolerance: float) -> None:
         """Raises E675 where an implicit reference would spend its evaluations on steps that each input needs elsewhere.

@@ -152,7 +152,9 @@ def steps_differ(span: Span | None, output: str, difference: str, bound: str) ->
 
 
 @message("E630")
-def references_differ(span: Span | None, output: str, found: str, bound: str, first: str, second: str) -> Draft:
+def references_differ(
+    span: Span | None, output: str, found: str, bound: str, first: str, second: str, where: str = ""
+) -> Draft:
     """Two reference solutions do not agree, so that no error can be measured.
 
     One is an explicit Runge-Kutta method, the other a multistep method; both were tightened as far as double precision
@@ -163,8 +165,24 @@ def references_differ(span: Span | None, output: str, found: str, bound: str, fi
     """
     return Draft(
         span,
-        f"two reference solutions of `{output}` differ by {found}, and may by {bound}: {first}; {second}",
+        f"two reference solutions of `{output}` differ by {found}, and may by {bound}{where}: {first}; {second}",
         "shorten the time of the solve, or state a larger error",
+    )
+
+
+@message("E644")
+def next_to_nothing(span: Span | None, output: str, size: str, where: str, begun: str) -> Draft:
+    """An output is so near zero that what is left of it is rounding, and an error relative to it says nothing.
+
+    A tank runs empty, a population dies out: what two solvers leave of it differs in the first digit. An error is
+    relative to the largest entry of the output: with more of the way in it, the end is measured beside the beginning.
+
+        tank = solve drain from depth = depth0 at 0..24 step 1
+    """
+    return Draft(
+        span,
+        f"`{output}` ends as {size}{where}, where the states begin with {begun}: an error relative to it says nothing",
+        "keep more of the way, `at a..b step h`: errors are relative to the largest entry of an output",
     )
 
 
