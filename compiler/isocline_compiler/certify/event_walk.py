@@ -9,6 +9,9 @@ the last digit: no interpolant has a part in it.
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from functools import cached_property
+from itertools import accumulate, pairwise
+from math import prod
 
 import numpy as np
 import torch
@@ -78,18 +81,23 @@ class EventField:
 
     def rows(self, states: Tensors) -> Array:
         """States side by side: (samples, numbers)."""
-        lead = len(states[0]) if self.batched else 1
-        return np.concatenate([x.detach().double().cpu().numpy().reshape(lead, -1) for x in states], axis=1)
+        found = np.empty((len(states[0]) if self.batched else 1, self._places[-1][1]))
+        for x, (start, end) in zip(states, self._places, strict=True):
+            found[:, start:end] = x.detach().cpu().numpy().reshape(len(found), -1)
+        return found
 
     def states(self, x: Array) -> Tensors:
         """Rows as states."""
-        ends = np.cumsum([int(np.prod(shape)) for shape in self.shapes])[:-1]
-        lead = (len(x),) if self.batched else ()
-        parts = np.split(x, ends, axis=1)
+        whole, lead = torch.from_numpy(np.ascontiguousarray(x)), (len(x),) if self.batched else ()
         return tuple(
-            torch.from_numpy(np.ascontiguousarray(part)).reshape((*lead, *shape))
-            for part, shape in zip(parts, self.shapes, strict=True)
+            whole[:, start:end].reshape((*lead, *shape))
+            for (start, end), shape in zip(self._places, self.shapes, strict=True)
         )
+
+    @cached_property
+    def _places(self) -> tuple[tuple[int, int], ...]:
+        """Where each state begins and ends in a row."""
+        return tuple(pairwise((0, *accumulate(prod(shape) for shape in self.shapes))))
 
     def f(self, t: Array, x: Array) -> Array:
         """x' at (t, x), each sample at its own time."""
