@@ -14,6 +14,7 @@ from isocline_runtime.feeds import Feed, prepare_feed
 from isocline_runtime.limits import Limits
 from isocline_runtime.manifest import ATTRIBUTION_FILE, AttributionInfo, ExplainedOutput, Port
 from isocline_runtime.model_facts import check_operations, inspect_model
+from isocline_runtime.native.building import Library
 from isocline_runtime.native.opening import open_native
 from isocline_runtime.provider import open_session
 from isocline_runtime.signature import check_signature, read_ports
@@ -36,8 +37,10 @@ class Attributor:
         self.info: AttributionInfo = info
         self._noises = frozenset(noise.name for noise in artifact.manifest.noises)
         self.backend: Any
+        self.library: Library | None = None
         if native and any(item.model == ATTRIBUTION_FILE for item in artifact.manifest.native):
-            self.backend = open_native(artifact, ATTRIBUTION_FILE, info.outputs, limits.threads).model
+            opened = open_native(artifact, ATTRIBUTION_FILE, info.outputs, limits.threads)
+            self.backend, self.library = opened.model, opened.library
             return
         self.backend = open_session(content, file, providers, limits.threads, limits.memory)
         check_signature(file, read_ports(self.backend.get_inputs(), file), info.inputs)

@@ -41,8 +41,9 @@ def answers_differ(model: str, output: str, found: str, bound: str) -> ArtifactE
     """The library that was built answers the samples of the certificate differently.
 
     After it is built, a library is run on the samples that the artifact carries; what it says must be within twice the
-    bound on rounding of what the ONNX file said when it was compiled. A compiler that takes liberties with sums
-    (-ffast-math) fails here, and so does a source that is not that of the model.
+    bound on rounding of what the ONNX file said when it was compiled, and what it explains within a thousandth of what
+    the ONNX file explains now. A compiler that takes liberties with sums (-ffast-math) fails here, and so does a source
+    that is not that of the model.
     """
     message = f"{model} in C is {found} from what the artifact says of `{output}`, the bound is {bound}"
     return ArtifactError("E763", message, 'name another compiler in ISOCLINE_CC, or load with engine="onnxruntime"')

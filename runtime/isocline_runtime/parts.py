@@ -40,10 +40,12 @@ def kept(kind: str, stored: Arrays) -> dict[str, Array]:
     return {name.removeprefix(f"{kind}/"): a for name, a in stored.items() if name.startswith(f"{kind}/")}
 
 
-def largest_error(found: Array, expected: Array) -> float:
-    """As the certificate defines it: of each sample, the largest difference relative to the largest magnitude."""
+def largest_error(found: Array, expected: Array, least: Array | float = 0.0) -> float:
+    """As the certificate defines it: of each sample, the largest difference relative to the largest magnitude, or to
+    the `least` that is given.
+    """
     rows = len(expected) if expected.ndim else 1
     a, b = (np.asarray(array, np.float64).reshape(rows, -1) for array in (found, expected))
-    scale = np.abs(b).max(axis=1)
+    scale = np.maximum(np.abs(b).max(axis=1), least)
     errors = np.abs(a - b).max(axis=1) / np.where(scale > 0, scale, 1.0)
     return float(errors.max()) if np.isfinite(a).all() else float("inf")

@@ -21,9 +21,12 @@ from isocline_runtime.limits import WATCHDOG, Limits, memory_limit
 from isocline_runtime.manifest import Manifest, NoiseInfo, Port
 from isocline_runtime.model_facts import ModelFacts
 from isocline_runtime.narrowed import bound_of, measured_of, moved_most
+from isocline_runtime.native.building import Library, discard
 from isocline_runtime.native.calling import ENGINE, Ending, NativeModel
+from isocline_runtime.native.checking import compare_explanations
 from isocline_runtime.native.opening import Asking
 from isocline_runtime.noises import Asked, Noises, Rows, check_seed, is_one
+from isocline_runtime.parts import Arrays, Run
 from isocline_runtime.provider import CPU, failing_node, plain_reason, run_options
 from isocline_runtime.stream import Stepper, Stream
 
@@ -196,14 +199,18 @@ class Session:
         `run` for the same seed, rows and noise. Raises E782 when the artifact has no attribution, InputError (E740 for
         an index), RunError.
         """
-        attributor, asked = self.attributor(), Asked(check_seed(seed) if self.noises else None, rows, noise)
+        asked = Asked(check_seed(seed) if self.noises else None, rows, noise)
         given = self.complete(self.named(inputs), rows=rows, noise=noise)
         feed = self._feed(given, asked)
-        explained = attributor.feed(given, index, check_seed(seed), feed)
-        found = self._run(attributor.backend, attributor.info.outputs, explained)
+        found = self._explained(self.attributor(), given, index, check_seed(seed), feed)
         if feed.narrowed is not None:
             self._require_held(feed, self._values(self._backend, self.outputs, feed))
         return found
+
+    def _explained(
+        self, by: Attributor, given: Mapping[str, ArrayLike], index: Index, seed: int, feed: Feed
+    ) -> dict[str, NDArray[Any]]:
+        return self._run(by.backend, by.info.outputs, by.feed(given, index, seed, feed))
 
     def _require_held(self, feed: Feed, outputs: Mapping[str, NDArray[Any]]) -> None:
         """Raises E742 where rounding an input, as no sample of the certificate was, changes the answer."""
@@ -223,8 +230,27 @@ class Session:
         """`attribute.onnx`, opened on first use. Raises E782 when the artifact has none, ArtifactError."""
         if self._attributor is None:
             limits = self._limits
-            self._attributor = Attributor(self._artifact, self._onnx_providers, limits, self.engine == ENGINE)
+            found = Attributor(self._artifact, self._onnx_providers, limits, self.engine == ENGINE)
+            if found.library is not None and found.library.built:
+                self._check_explanations(found, found.library)
+            self._attributor = found
         return self._attributor
+
+    def _check_explanations(self, native: Attributor, library: Library) -> None:
+        """A library that is new explains the certificate's samples as the ONNX file does. Raises ArtifactError E763."""
+        plain = Attributor(self._artifact, self._onnx_providers, self._limits)
+
+        def run(by: Attributor) -> Run:
+            def explained(given: Arrays, rows: NDArray[Any] | None) -> dict[str, NDArray[Any]]:
+                return self._explained(by, given, None, 0, self._feed(given, Asked(None, rows, None)))
+
+            return explained
+
+        try:
+            compare_explanations(self, plain.info, run(native), run(plain))
+        except BaseException:
+            discard(library)
+            raise
 
     @property
     def _onnx_providers(self) -> tuple[str, ...]:

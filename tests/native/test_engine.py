@@ -145,6 +145,25 @@ def test_a_source_that_answers_otherwise_is_not_kept(folder: Path, cache: Path, 
     assert isocline.load(altered, engine="auto").engine == "onnxruntime"
 
 
+def test_a_source_that_explains_otherwise_is_not_kept(folder: Path, cache: Path, tmp_path: Path) -> None:
+    """The model is as it was; the first number of its explanation that is written as one is a quarter of a per cent
+    larger."""
+    altered = tmp_path / "altered"
+    shutil.copytree(folder, altered)
+    source = altered / "attribute.c"
+    text = source.read_text()
+    assert "0.04f" in text or "0.0399999991f" in text
+    source.write_text(text.replace("0.04f", "0.0401f").replace("0.0399999991f", "0.0401f"))
+    manifest = json.loads((altered / "manifest.json").read_text())
+    info = describe_file(source.read_bytes())
+    manifest["files"]["attribute.c"] = {"sha256": info.sha256, "bytes": info.bytes}
+    (altered / "manifest.json").write_text(json.dumps(manifest))
+    session = isocline.load(altered, engine="native")
+    with pytest.raises(ArtifactError, match=r"(?s)E763.*(score|saliency)"):
+        session.attribute(inputs(1))
+    assert len(list(cache.glob("*"))) == 1  # that of the model
+
+
 def test_a_cache_that_others_can_write_to_is_not_trusted(folder: Path, cache: Path) -> None:
     isocline.load(folder, engine="native")
     (place,) = cache.iterdir()

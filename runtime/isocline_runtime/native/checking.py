@@ -4,28 +4,31 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 from numpy.typing import NDArray
 
 from isocline_runtime import messages_native as messages
 from isocline_runtime.artifact import read_listed
-from isocline_runtime.manifest import SAMPLES_FILE
+from isocline_runtime.manifest import SAMPLES_FILE, AttributionInfo
 from isocline_runtime.named_arrays import read_npz
-from isocline_runtime.parts import Arrays, in_parts, kept, largest_error
+from isocline_runtime.parts import Arrays, Run, in_parts, kept, largest_error
 
 if TYPE_CHECKING:
     from isocline_runtime.session import Session
 
 APART = 2.0
 """How many times the bound on rounding two answers may be apart: each may be as far from the exact one as that."""
+EXPLAINED = {"float32": 1e-3, "float64": 1e-6}
+"""How far two explanations may be apart, by precision: the certificate holds them to as much."""
+LEAST_SHARE = 1e-2
+"""Explanations smaller than this part of the score are measured against that part: they are differences of scores."""
 
 
 def compare(session: Session) -> None:
     """Raises ArtifactError E763 where an answer differs; an artifact without samples has nothing to compare with."""
-    manifest, certificate = session.manifest, session.certificate
-    if manifest is None or certificate is None or SAMPLES_FILE not in manifest.files:
+    stored, certificate = _stored(session), session.certificate
+    if certificate is None or not stored:
         return
-    path = session.path / SAMPLES_FILE
-    stored = read_npz(path, read_listed(session.path, SAMPLES_FILE, manifest.files[SAMPLES_FILE]))
 
     def run(given: Arrays, rows: NDArray[Any] | None) -> dict[str, NDArray[Any]]:
         return session.run(given, rows=rows)
@@ -36,3 +39,30 @@ def compare(session: Session) -> None:
         apart = largest_error(found[name], expected)
         if not apart <= bound:
             raise messages.answers_differ(session.name, name, f"{apart:.1e}", f"{bound:.1e}")
+
+
+def compare_explanations(session: Session, info: AttributionInfo, native: Run, plain: Run) -> None:
+    """Raises ArtifactError E763 where C explains a sample of the certificate otherwise than onnxruntime does now."""
+    stored = _stored(session)
+    if not stored:
+        return
+    inputs, rows, noisy = kept("input", stored), stored.get("rows"), bool(session.noises)
+    found, expected = (in_parts(run, session.batch, inputs, rows, noisy) for run in (native, plain))
+    kinds = {item.name: item for item in info.results}
+    scores = {item.explains: expected[item.name] for item in info.results if item.kind == "score"}
+    for port in info.outputs:
+        told = kinds.get(port.name)
+        score = scores.get(told.explains) if told is not None and port.batched else None
+        least = 0.0 if score is None else LEAST_SHARE * np.abs(np.asarray(score, np.float64)).reshape(-1)
+        apart, bound = largest_error(found[port.name], expected[port.name], least), EXPLAINED.get(port.dtype, 0.0)
+        if not apart <= bound:
+            raise messages.answers_differ(session.name, port.name, f"{apart:.1e}", f"{bound:.1e}")
+
+
+def _stored(session: Session) -> dict[str, NDArray[Any]]:
+    """The samples of an artifact; none where it has none."""
+    manifest = session.manifest
+    if manifest is None or SAMPLES_FILE not in manifest.files:
+        return {}
+    path = session.path / SAMPLES_FILE
+    return read_npz(path, read_listed(session.path, SAMPLES_FILE, manifest.files[SAMPLES_FILE]))
