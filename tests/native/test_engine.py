@@ -202,10 +202,14 @@ def test_engines_have_names(folder: Path) -> None:
         isocline.load(folder / "model.onnx", engine="native")
 
 
-def test_what_has_no_c_says_why(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(native_files, "MOST_OPERATIONS", 1)
+@pytest.mark.parametrize(
+    ("bound", "reason"),
+    [("MOST_OPERATIONS", "one after another, more than 1"), ("MOST_STATEMENTS", "statements, more than 1: a compiler")],
+)
+def test_what_has_no_c_says_why(bound: str, reason: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(native_files, bound, 1)
     isocline.compile(isocline.model(MODEL.replace("native\n", "\n")), tmp_path / "prey")
-    with pytest.raises(RunError, match=r"E760.*one after another, more than 1"):
+    with pytest.raises(RunError, match=f"E760.*{reason}"):
         isocline.load(tmp_path / "prey", engine="native")
     with pytest.raises(isocline.IsoclineError, match="E653"):
         isocline.compile(isocline.model(MODEL), tmp_path / "other")

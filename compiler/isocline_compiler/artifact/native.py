@@ -18,6 +18,10 @@ MOST_OPERATIONS = 20_000
 """Operations that are written one after another: what is laid out is no loop in C either."""
 
 
+MOST_STATEMENTS = 20_000
+"""Statements of a source: gcc 12 takes 2 to 5 ms of each with -O3, so that of more it takes minutes."""
+
+
 @dataclass
 class NativeFiles:
     """What was written, and of other ONNX files why nothing was."""
@@ -35,6 +39,9 @@ class NativeFiles:
             if len(graph.nodes()) > MOST_OPERATIONS:
                 raise NotInC(f"{len(graph.nodes())} operations one after another, more than {MOST_OPERATIONS}")
             program = to_c(graph, weights, dtype=self.dtype, name=name, header=f"{stem}.h")
+            statements = program.source.count(";\n")
+            if statements > MOST_STATEMENTS:
+                raise NotInC(f"{statements} statements, more than {MOST_STATEMENTS}: a compiler would take minutes")
             if len(program.source) > LARGEST:
                 raise NotInC(f"a source of {len(program.source) >> 20} MiB, more than {LARGEST >> 20}")
         except NotInC as reason:
