@@ -29,7 +29,7 @@ SCHEMES = area(
         ("milstein.py", "half, width = 0.5 / beside(root(step.h))", "half, width = 1.0 / beside(root(step.h))", "a difference of twice the size"),
         ("stratonovich.py", "there = total([scaled(step.widths, field(step.end, y)), field.stir(step.end, y, dw)])\n        return memory, moved(x, scaled(0.5, total([here, there])))\n\n\nclass StratonovichMidpoint", "there = total([scaled(step.widths, field(step.end, y)), field.stir(step.end, x, dw)])\n        return memory, moved(x, scaled(0.5, total([here, there])))\n\n\nclass StratonovichMidpoint", "Heun's noise that is not corrected"),
         ("stratonovich.py", "y = moved(x, scaled(0.5, here))", "y = moved(x, here)", "a midpoint at the end"),
-        ("stratonovich.py", "2.0 * a - b for a, b in zip(x, z, strict=True)", "1.0 * a for a, b in zip(x, z, strict=True)", "a second solution that forgets itself"),
+        ("stratonovich.py", "2.0 * x[whose.get(i, i)] - b for", "1.0 * x[whose.get(i, i)] for", "a second solution that forgets itself"),
         ("stratonovich.py", "there = field.stir(step.end, moved(x, here), dw)", "there = field.stir(step.end, moved(x, scaled(0.5, here)), dw)", "half of a prediction"),
         ("rossler.py", "thrice = {name: (1 / (6.0 * h)) * (w * (w * w - 3.0 * h))", "thrice = {name: (1 / (6.0 * h)) * (w * (w * w - h))", "a wrong triple integral"),
         ("rossler.py", "twice = {name: (0.5 / width) * (w * w - h)", "twice = {name: (0.5 / width) * (w * w)", "a double integral of the other calculus"),
