@@ -5,10 +5,12 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
+import onnxruntime
 import pytest
 import torch
 from torch import Tensor
 
+from isocline_compiler.backends.to_onnx import to_onnx
 from isocline_compiler.backends.to_torch import evaluate
 from isocline_compiler.certify.choose import discretisation
 from isocline_compiler.certify.multistep import Multistep
@@ -303,3 +305,29 @@ output last = h[-1]
     assert loop.attrs["stacked"] == 1
     found = outputs(model, graph, xs=GIVEN["xs"])["last"]
     torch.testing.assert_close(found, torch.full((4,), 2.0**7, dtype=torch.float64))
+
+
+def test_a_state_that_is_the_row_before_is_no_row_as_it_was_given() -> None:
+    """OpenVINO ends such a loop after one iteration, and sees through operators that do nothing."""
+    model = lowered("""
+input xs: real[9]
+s = scan (x) over (xs) from s = 0, p = 0 { s = s + (x - p)^2; p = x }
+output moved = s.s[-1]
+""")
+    rows = np.random.default_rng(3).standard_normal((4, 9)).astype(np.float32)
+    graph = optimise(bind(stepped(model), {}))
+    file = to_onnx(graph, {})
+    (loop,) = (node for node in file.graph.node if node.op_type == "Scan")
+    body = next(item.g for item in loop.attribute if item.name == "body")
+    states = len(loop.input) - next(item.i for item in loop.attribute if item.name == "num_scan_inputs")
+    made = {name: node for node in body.node for name in node.output}
+    given = {port.name for port in body.input[states:]}
+    for port in body.output[:states]:
+        source = port.name
+        while source in made and len(set(made[source].input)) == 1 and made[source].op_type != "Max":
+            source = made[source].input[0]
+        assert source not in given
+    session = onnxruntime.InferenceSession(file.SerializeToString(), providers=["CPUExecutionProvider"])
+    (found,) = session.run(["moved"], {"xs": rows})
+    padded = np.concatenate([np.zeros((4, 1)), rows], axis=1)
+    np.testing.assert_allclose(found, np.square(np.diff(padded, axis=1)).sum(axis=1), rtol=1e-6)

@@ -8,7 +8,7 @@ place in the source.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from math import prod
 
 import numpy as np
@@ -119,6 +119,8 @@ def _emit_scan(
             stacked, types[counter] = [emitter.array(np.zeros(node.attrs["length"]))], TensorType("real")
             found[0] = _counted(emitter, found[0], counter)
         states = first + len(held)
+        rows = {own[item] for item in region.arguments[last:]}
+        found = [*(_row_kept(emitter, name, rows) for name in found[:first]), *found[first:]]
         results = _body_results(emitter, [*found[:first], *(own[item] for item in held), *found[first:]], states)
     given = list(types)
     of = (*region.results[:first], *held, *region.results[first:])
@@ -146,6 +148,15 @@ def _counted(emitter: ModelEmitter, state: str, counter: str) -> str:
     What is not read tract 0.23 drops, and stops at the loop; OpenVINO 2026.4 makes a batch of nothing.
     """
     return emitter.node("Add", state, counter)
+
+
+def _row_kept(emitter: ModelEmitter, state: str, rows: Collection[str]) -> str:
+    """The next value of a state; where it is a row as it was given, the larger of the row and itself.
+
+    OpenVINO 2026.4 ends such a loop after its first iteration, without a word, and sees through operators that do
+    nothing; this one it computes.
+    """
+    return emitter.node("Max", state, state) if state in rows else state
 
 
 def _body_results(emitter: ModelEmitter, names: Sequence[str], states: int) -> list[str]:
