@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     from isocline.attribution import attribute as attribute
     from isocline.benchmark import Benchmark as Benchmark
     from isocline.benchmark import bench as bench
+    from isocline.comparison import Comparison as Comparison
+    from isocline.comparison import compare as compare
     from isocline.explanations import explain as explain
     from isocline.layouts import Layout as Layout
     from isocline.layouts import format as format  # noqa: A004 - the command's name
@@ -54,6 +56,7 @@ _PUBLIC = {
     "isocline_runtime.errors": ("RuntimeFault",),
     "isocline.attribution": ("Attribution", "attribute"),
     "isocline.benchmark": ("Benchmark", "bench"),
+    "isocline.comparison": ("Comparison", "compare"),
     "isocline.explanations": ("explain",),
     "isocline.layouts": ("Layout", "format"),
     "isocline.packages": ("pack",),

@@ -12,6 +12,7 @@ from isocline.commands.about import doctor, explain
 from isocline.commands.artifacts import bench, plot, run, show
 from isocline.commands.attributing import attribute
 from isocline.commands.boundary import Front
+from isocline.commands.comparing import compare
 from isocline.commands.making import build, compile_, train
 from isocline.commands.packages import pack
 from isocline.commands.sources import check, fmt
@@ -53,6 +54,7 @@ COMMANDS = (
     (MAKING, "build", build),
     (MAKING, "train", train),
     (MAKING, "compile", compile_),
+    (MAKING, "compare", compare),
     (USING, "run", run),
     (USING, "stream", stream),
     (USING, "attribute", attribute),

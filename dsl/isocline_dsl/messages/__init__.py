@@ -6,6 +6,7 @@ calls, operations and data stand in `messages.calls`, `messages.operations` and 
 # ruff: noqa: F403 - each area exports its messages; the names are checked to be distinct by the tests
 
 from isocline_dsl.messages.attribution import *
+from isocline_dsl.messages.comparing import *
 from isocline_dsl.messages.compiling import *
 from isocline_dsl.messages.declarations import *
 from isocline_dsl.messages.defaults import *
