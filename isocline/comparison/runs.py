@@ -60,8 +60,18 @@ def compare(
     ]  # fmt: skip
     outcomes = _all(place, asked, processes, say)
     found = Comparison(tuple(models), tuple(outcomes), _budgets(models, epochs))
-    found.write(place)
+    _write(found, place)
     return found
+
+
+def _write(found: Comparison, folder: Path) -> None:
+    """`comparison.txt`, `comparison.csv` and `comparison.html`."""
+    from isocline.comparison.page import page
+    from isocline_runtime.artifact import write_atomic
+
+    folder.mkdir(parents=True, exist_ok=True)
+    for ending, text in (("txt", "\n".join(found.lines()) + "\n"), ("csv", found.csv()), ("html", page(found))):
+        write_atomic(folder / f"comparison.{ending}", text.encode())
 
 
 def _all(place: Path, asked: Sequence[Asked], processes: int, say: Callable[[str], None]) -> list[Outcome]:
@@ -124,13 +134,13 @@ def _epoch(folder: Path) -> str:
 
 def _digest(model: Model, file: Path, seed: int, data: str | Path | None, epochs: int | None) -> str:
     """Of all that decides an outcome: the text of the model, the data, the seed, the budget and the version."""
-    from isocline import __version__
+    from isocline_compiler.certify.versions import versions
 
     own = model.data.source if model.data is not None else None
     place = Path(data) if data is not None else file.parent / own if own else None
     stored = place.stat() if place is not None and place.exists() else None
     told = [
-        __version__, model.source.text, seed, epochs,
+        versions(), model.source.text, seed, epochs,
         None if stored is None else [str(place), stored.st_size, stored.st_mtime_ns],
     ]  # fmt: skip
     return hashlib.sha256(json.dumps(told).encode()).hexdigest()

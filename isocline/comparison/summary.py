@@ -7,7 +7,6 @@ import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from io import StringIO
-from pathlib import Path
 
 from isocline.comparison.outcome import Outcome
 
@@ -114,16 +113,6 @@ class Comparison:
         for item in self.outcomes:
             writer.writerows([item.model, item.seed, name, repr(value)] for name, value in item.numbers.items())
         return stream.getvalue()
-
-    def write(self, folder: Path) -> None:
-        """`comparison.txt`, `comparison.csv` and `comparison.html`."""
-        from isocline.comparison.page import page
-        from isocline_runtime.artifact import write_atomic
-
-        folder.mkdir(parents=True, exist_ok=True)
-        write_atomic(folder / "comparison.txt", ("\n".join(self.lines()) + "\n").encode())
-        write_atomic(folder / "comparison.csv", self.csv().encode())
-        write_atomic(folder / "comparison.html", page(self).encode())
 
 
 __all__ = ["Comparison", "Spread"]

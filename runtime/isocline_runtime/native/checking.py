@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
 from isocline_runtime import messages_native as messages
 from isocline_runtime.artifact import read_listed
-from isocline_runtime.manifest import SAMPLES_FILE, AttributionInfo
+from isocline_runtime.manifest import SAMPLES_FILE, AttributionInfo, Manifest
 from isocline_runtime.named_arrays import read_npz
 from isocline_runtime.parts import Arrays, Run, in_parts, kept, largest_error
-
-if TYPE_CHECKING:
-    from isocline_runtime.session import Session
 
 APART = 2.0
 """How many times the bound on rounding two answers may be apart: each may be as far from the exact one as that."""
@@ -24,7 +22,22 @@ LEAST_SHARE = 1e-2
 """Explanations smaller than this part of the score are measured against that part: they are differences of scores."""
 
 
-def compare(session: Session) -> None:
+class Answering(Protocol):
+    """A session, as far as it is asked here."""
+
+    name: str
+    path: Path
+    manifest: Manifest | None
+    certificate: Any
+    noises: Any
+
+    @property
+    def batch(self) -> int | None: ...
+
+    def run(self, inputs: Any, /, *, rows: Any = None) -> dict[str, NDArray[Any]]: ...
+
+
+def compare(session: Answering) -> None:
     """Raises ArtifactError E763 where an answer differs; an artifact without samples has nothing to compare with."""
     stored, certificate = _stored(session), session.certificate
     if certificate is None or not stored:
@@ -41,7 +54,7 @@ def compare(session: Session) -> None:
             raise messages.answers_differ(session.name, name, f"{apart:.1e}", f"{bound:.1e}")
 
 
-def compare_explanations(session: Session, info: AttributionInfo, native: Run, plain: Run) -> None:
+def compare_explanations(session: Answering, info: AttributionInfo, native: Run, plain: Run) -> None:
     """Raises ArtifactError E763 where C explains a sample of the certificate otherwise than onnxruntime does now."""
     stored = _stored(session)
     if not stored:
@@ -59,7 +72,7 @@ def compare_explanations(session: Session, info: AttributionInfo, native: Run, p
             raise messages.answers_differ(session.name, port.name, f"{apart:.1e}", f"{bound:.1e}")
 
 
-def _stored(session: Session) -> dict[str, NDArray[Any]]:
+def _stored(session: Answering) -> dict[str, NDArray[Any]]:
     """The samples of an artifact; none where it has none."""
     manifest = session.manifest
     if manifest is None or SAMPLES_FILE not in manifest.files:
