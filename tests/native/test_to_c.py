@@ -12,11 +12,12 @@ import pytest
 import torch
 
 from isocline_compiler.backends.to_c import LANES, NotInC, to_c
+from isocline_compiler.backends.to_c.program import require_declared
 from isocline_compiler.backends.to_onnx import to_onnx
 from isocline_compiler.backends.to_torch import TorchProgram
 from isocline_compiler.certify.choose import discretisation
 from isocline_compiler.driver import show
-from isocline_compiler.graph import INPUT, Example, Graph, Node, Op, leaf
+from isocline_compiler.graph import INPUT, Example, Graph, Node, Op, constant, leaf
 from isocline_compiler.graph.c_form import NoC
 from isocline_compiler.graph.tensor_type import TensorType, is_batch, points_in
 from isocline_compiler.lower.check import check
@@ -134,6 +135,40 @@ def test_a_model_in_c_is_the_model(path: Path, tmp_path: Path) -> None:
         expected = dict(zip([item.name for item in session.get_outputs()], session.run(None, given), strict=True))
         for key, found in called(library, program, given, batch, np.float64).items():
             np.testing.assert_allclose(found.reshape(-1), expected[key].reshape(-1), rtol=1e-9, atol=1e-10)
+
+
+@needs_compiler
+@pytest.mark.parametrize("terms", [3, 5, 40])
+@pytest.mark.parametrize("read", [(0, 1), (2,), (0, 2)])
+@pytest.mark.parametrize("kind", ["product", "largest"])
+def test_results_that_nothing_reads_are_not_written(
+    kind: str, read: tuple[int, ...], terms: int, tmp_path: Path
+) -> None:
+    """Of three sums that are computed together: one that is not read has no place to go to."""
+    weights = RNG.standard_normal((terms, 3))
+    x = leaf(INPUT, "x", TensorType("real", ("batch", terms)))
+    if kind == "product":
+        every = OPS["matmul"](x, constant(weights))
+    else:
+        spread = OPS["reshape"](x, shape=("batch", 1, terms)) * constant(weights.T)
+        every = OPS["reduce_max"](spread, axes=(2,), keepdims=False)
+    parts = [OPS["select"](every, axis=1, index=i) for i in read]
+    graph = Graph((x,), {f"y{i}": OPS["exp"](0.1 * part) for i, part in zip(read, parts, strict=True)})
+    program = to_c(graph, {}, name="m", dtype="float64")
+    library = built(program, tmp_path, *CHECKED)
+    for batch in (1, LANES + 5):
+        given = RNG.standard_normal((batch, terms))
+        exact = given @ weights if kind == "product" else (given[:, :, None] * weights).max(axis=1)
+        found = called(library, program, {"x": given}, batch, np.float64)
+        for i in read:
+            np.testing.assert_allclose(found[f"y{i}"].reshape(-1), np.exp(0.1 * exact[:, i]), rtol=1e-12)
+
+
+def test_a_name_that_is_declared_nowhere_is_no_program() -> None:
+    require_declared(["    float v1[16];", "    v1[l] = a2[l];", "    float a2[3];", "    const float v3 = v1[0];"])
+    require_declared(["    float *const a4 = w->a4;", "    a4[0] = r5[0];"])
+    with pytest.raises(AssertionError, match="v98"):
+        require_declared(["    float v1[16];", "    v98[l] = v1[l];"])
 
 
 def test_the_source_does_not_grow_with_the_steps() -> None:

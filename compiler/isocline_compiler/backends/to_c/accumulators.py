@@ -164,9 +164,10 @@ class _Lanes(_Accumulated):
         kernel, out = self.kernel, self.out
         if kernel.targets[0].scalar:
             entries = [tuple(map(str, entry)) for entry in product(*map(range, kernel.out))]
-            for i in range(0, len(entries), ROWS):
+            numbers = out.read_of(kernel)
+            for i in range(0, len(numbers), ROWS):
                 with out.block(""):
-                    self._rows(entries[i : i + ROWS], i)
+                    self._rows([entries[n] for n in numbers[i : i + ROWS]], numbers[i : i + ROWS])
             return
         axes = len(kernel.out)
         last = kernel.out[-1] if axes else 1
@@ -175,10 +176,11 @@ class _Lanes(_Accumulated):
             for width in (*[ROWS] * (last >= ROWS), *([last % ROWS] if last % ROWS else [])):
                 end = first + (last // ROWS) * ROWS if width == ROWS and first == 0 and last >= ROWS else last
                 with out.block(f"for (int j = {first}; j < {end}; j += {width})"):
-                    self._rows([(*outer, f"(j + {q})" if q else "j")[-axes:] if axes else () for q in range(width)], 0)
+                    rows = [(*outer, f"(j + {q})" if q else "j")[-axes:] if axes else () for q in range(width)]
+                    self._rows(rows, range(width))
                 first = end
 
-    def _rows(self, rows: Sequence[tuple[str, ...]], first: int) -> None:
+    def _rows(self, rows: Sequence[tuple[str, ...]], numbers: Sequence[int]) -> None:
         out, kernel = self.out, self.kernel
         names = [f"s{q}" for q in range(len(rows))]
         self.declared(names)
@@ -191,12 +193,12 @@ class _Lanes(_Accumulated):
         out.line(f"{self.real} {', '.join(f'r{q}[{VECTOR}]' for q in range(len(rows)))};")
         out.line(" ".join(f"ISO_PUT(r{q}, s{q});" for q in range(len(rows))))
         with out.lane(True):
-            for number, row in enumerate(rows):
-                target = kernel.targets[first + number] if kernel.targets[0].scalar else kernel.targets[0]
+            for i, (number, row) in enumerate(zip(numbers, rows, strict=True)):
+                target = kernel.targets[number] if kernel.targets[0].scalar else kernel.targets[0]
                 index = "0" if target.scalar else row_of(kernel.out, row)
                 place = f"{target.name}[l]" if index == "0" else f"{target.name}[({index}) * {out.lanes} + l]"
-                item, counters = self.bias(first + number, row)
-                out.line(f"{place} = {self.finish(out, kernel, f'r{number}[l]', item, counters)};")
+                item, counters = self.bias(number, row)
+                out.line(f"{place} = {self.finish(out, kernel, f'r{i}[l]', item, counters)};")
 
 
 class _Few(_Accumulated):
@@ -205,8 +207,8 @@ class _Few(_Accumulated):
     def print(self) -> None:
         """Each result in accumulators of its own."""
         out, kernel = self.out, self.kernel
-        targets = [target.name for target in kernel.targets]
-        entries = list(product(*map(range, kernel.out)))
+        numbers, every = out.read_of(kernel), list(product(*map(range, kernel.out)))
+        targets, entries = [kernel.targets[i].name for i in numbers], [every[i] for i in numbers]
         last = kernel.over[-1]
         vectors, rest = last // VECTOR, last % VECTOR
         parts = next((p for p in (4, 2) if p * len(targets) <= AT_ONCE and vectors >= p), 1)
@@ -222,9 +224,9 @@ class _Few(_Accumulated):
             out.line(" ".join(f"ISO_PUT(r{i}, s{i}_0);" for i in range(len(targets))))
             if rest:
                 self._rest(last - rest, rest, entries)
-            for number, name in enumerate(targets):
+            for place, (number, name) in enumerate(zip(numbers, targets, strict=True)):
                 item, counters = self.bias(number, ())
-                total = halved([f"r{number}[{i}]" for i in range(VECTOR)])
+                total = halved([f"r{place}[{i}]" for i in range(VECTOR)])
                 out.line(f"{name} = {self.finish(out, kernel, total, item, counters)};")
 
     def _over(

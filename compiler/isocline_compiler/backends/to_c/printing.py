@@ -136,6 +136,14 @@ class Printer:
         """Whether a variable is needed outside of the kernel that computes it."""
         return len(self.homes[buffer]) > 1 or self.writes.get(buffer, 0) > 1
 
+    def read_of(self, kernel: Contraction) -> list[int]:
+        """Which of the results of a contraction something reads: of variables, each is one."""
+        return [
+            i
+            for i, target in enumerate(kernel.targets)
+            if not target.scalar or target.pointer is not None or self.shared(target)
+        ]
+
     # ------------------------------------------------------------------------------------------------ operands
 
     def at(self, buffer: Buffer, index: str) -> str:

@@ -146,6 +146,7 @@ class Frame:
                 lines.append(f"    {type_} {buffer.name}[{count}];")
         lines += [f"    (void){buffer.name};" for buffer in self.inputs]
         lines.append("    (void)w;")
+        require_declared([*lines, *printer.lines])
         return "\n".join([*lines, *printer.lines, "}"])
 
     def _only_nest(self, buffer: Buffer) -> bool:
@@ -215,3 +216,15 @@ class Frame:
         """The arrays in words."""
         arrays = [f"{b.name}: {'batch x ' if b.batched else ''}{b.count}" for b in (*self.inputs, *self.outputs)]
         return "Arrays, samples one after another: " + "; ".join(arrays) + "."
+
+
+def require_declared(lines: Sequence[str]) -> None:
+    """Raises AssertionError for a variable or an array of a function that is used and declared nowhere in it.
+
+    A compiler would say so too, on the machine of who loads the artifact.
+    """
+    text = "\n".join(lines)
+    declared = set(re.findall(r"\b(?:float|double|int64_t|int32_t) (?:\*const )?([av]\d+)\b", text))
+    missing = sorted(set(re.findall(r"(?<![\w>.])([av]\d+)\b", text)) - declared)
+    if missing:
+        raise AssertionError(f"C uses {', '.join(missing[:3])}, which nothing has declared")

@@ -68,8 +68,8 @@ def _partial_sums(out: Printer, kernel: Contraction) -> None:
     last = kernel.over[-1] if kernel.over else 1
     width = next((w for w in (PARTIAL, 8, 4) if last >= w), 1) if kernel.combine == "sum" else 1
     start = out.types.literal(_START[kernel.combine], kernel.targets[0].kind)
-    entries = list(product(*map(range, kernel.out)))
-    names = [target.name for target in kernel.targets]
+    numbers, every = out.read_of(kernel), list(product(*map(range, kernel.out)))
+    entries, names = [every[i] for i in numbers], [kernel.targets[i].name for i in numbers]
     for name in names:
         out.line(f"{type_} {name};")
     with out.block(""):
@@ -87,7 +87,7 @@ def _partial_sums(out: Printer, kernel: Contraction) -> None:
             if last % width:
                 with out.block(f"for (int k = {count}; k < {last}; ++k)"):
                     _terms(out, kernel, entries, names, (*outer, "k"), "0")
-        for number, name in enumerate(names):
+        for number, name in zip(numbers, names, strict=True):
             total = halved([f"s_{name}[{i}]" for i in range(width)])
             out.line(f"{name} = {_finished(out, kernel, total, _bias(out, kernel, number, ()))};")
 
@@ -148,9 +148,9 @@ def _chunks(size: int, width: int) -> list[tuple[int, int]]:
 def _in_lanes(out: Printer, kernel: Contraction) -> None:
     """A few results at a time, each a sum for every lane."""
     if kernel.targets[0].scalar:
-        entries = list(product(*map(range, kernel.out)))
-        for i in range(0, len(entries), 2 * ROWS):
-            _few_in_lanes(out, kernel, entries[i : i + 2 * ROWS], i)
+        entries, numbers = list(product(*map(range, kernel.out))), out.read_of(kernel)
+        for i in range(0, len(numbers), 2 * ROWS):
+            _few_in_lanes(out, kernel, entries, numbers[i : i + 2 * ROWS])
         return
     axes = len(kernel.out)
     last = kernel.out[-1] if axes else 1
@@ -160,24 +160,21 @@ def _in_lanes(out: Printer, kernel: Contraction) -> None:
             end = first + width * count
             with out.block(f"for (int j = {first}; j < {end}; j += {width})"):
                 rows = [(*outer, f"(j + {q})" if q else "j")[-axes:] if axes else () for q in range(width)]
-                _rows(
-                    out,
-                    kernel,
-                    rows,
-                    [f"{kernel.targets[0].name}[({row_of(kernel.out, r)}) * {out.lanes} + l]" for r in rows],
-                )
+                targets = [f"{kernel.targets[0].name}[({row_of(kernel.out, r)}) * {out.lanes} + l]" for r in rows]
+                _rows(out, kernel, rows, targets, range(width))
             first = end
 
 
-def _few_in_lanes(out: Printer, kernel: Contraction, entries: Sequence[tuple[int, ...]], first: int) -> None:
+def _few_in_lanes(
+    out: Printer, kernel: Contraction, entries: Sequence[tuple[int, ...]], numbers: Sequence[int]
+) -> None:
     with out.block(""):
-        rows = [tuple(map(str, entry)) for entry in entries]
-        targets = [f"{kernel.targets[first + i].name}[l]" for i in range(len(entries))]
-        _rows(out, kernel, rows, targets, first)
+        rows = [tuple(map(str, entries[i])) for i in numbers]
+        _rows(out, kernel, rows, [f"{kernel.targets[i].name}[l]" for i in numbers], numbers)
 
 
 def _rows(
-    out: Printer, kernel: Contraction, rows: Sequence[tuple[str, ...]], targets: Sequence[str], first: int = 0
+    out: Printer, kernel: Contraction, rows: Sequence[tuple[str, ...]], targets: Sequence[str], numbers: Sequence[int]
 ) -> None:
     kind = kernel.targets[0].kind
     type_, start = out.types.name(kind), out.types.literal(_START[kernel.combine], kind)
@@ -190,6 +187,6 @@ def _rows(
             factors = [out.read(item, (*row, *over)) for item in kernel.factors]
             out.line(_combined(kernel, f"{name}[l]", factors))
     with out.lane(True):
-        for number, (row, name, target) in enumerate(zip(rows, sums, targets, strict=True)):
-            bias = _bias(out, kernel, first + number, row if not isinstance(kernel.bias, tuple) else ())
+        for number, row, name, target in zip(numbers, rows, sums, targets, strict=True):
+            bias = _bias(out, kernel, number, row if not isinstance(kernel.bias, tuple) else ())
             out.line(f"{target} = {_finished(out, kernel, f'{name}[l]', bias)};")
