@@ -320,15 +320,14 @@ def main(arguments: Sequence[str]) -> int:
     files |= {name: built_text(options.build, name) for name in TEXTS}
     absent = [name for name in files if not (options.build / name / MODEL_FILE).is_file()]
     rows: dict[str, list[Found]] = {}
-    built = {options.build / name: file for name, file in files.items() if name not in absent}
-    for case in (case for folder, file in built.items() for case in cases_of(file, folder)):
-        if options.only and case.artifact not in options.only:
-            if case.title in known:
-                rows[case.title] = known[case.title]
+    for name, file in ((name, file) for name, file in files.items() if name not in absent):
+        if options.only and name not in options.only:
+            rows |= {title: row for title, row in known.items() if title.startswith(f"{name}/")}
             continue
-        reference = reference_of(case)
-        rows[case.title] = [measured(tool, case, reference) for tool in tools]
-        print(f"{case.title:32}", *(f"{found!s:>14}" for found in rows[case.title]), flush=True)
+        for case in cases_of(file, options.build / name):
+            reference = reference_of(case)
+            rows[case.title] = [measured(tool, case, reference) for tool in tools]
+            print(f"{case.title:32}", *(f"{found!s:>14}" for found in rows[case.title]), flush=True)
     options.out.write_text(page(tools, rows, absent).rstrip() + "\n", encoding="utf-8")
     wrong = [found for row in rows.values() for found in row if found not in (NOT_INSTALLED, NONE) and not found.agrees]
     return 1 if wrong or not rows else 0
