@@ -270,7 +270,7 @@ FINDINGS = """## What engines get wrong, and what is emitted instead
   value as a state that stays, up to 1024 entries a sample: a larger one is read where it is, and OpenVINO refuses it.
 * OpenVINO 2026.4 ends a Scan after its first iteration, without a word, where the next value of a state is a row as it
   was given (the time of the observation before): it sees through Identity and other operators that do nothing. Such a
-  state is `Max` of the row and itself.
+  state is `Max` of the row and minus infinity; at `Max` of the row and itself tract 0.23 aborts.
 * mixture and matching are in double precision: tract stops at them, onnxruntime-web at mixture, OpenVINO computes them
   in single.
 * The evaluator of the onnx package scans from the first row to the last only: rows are turned before and after.
