@@ -127,38 +127,31 @@ def test_a_signed_artifact_is_built_by_auto(folder: Path, cache: Path, tmp_path:
     assert isocline.load(tmp_path / "signed", engine="auto", trust=public).engine == "native"
 
 
-def test_a_source_that_answers_otherwise_is_not_kept(folder: Path, cache: Path, tmp_path: Path) -> None:
+def altered(folder: Path, place: Path, source: str) -> Path:
     """As if somebody had written another source into the artifact, and its hash into the manifest."""
-    altered = tmp_path / "altered"
-    shutil.copytree(folder, altered)
-    source = altered / "model.c"
-    text = source.read_text()
-    assert "0.04f" in text or "0.0399" in text
-    source.write_text(text.replace("0.04f", "0.0401f").replace("0.0399999991f", "0.0401f"))
-    manifest = json.loads((altered / "manifest.json").read_text())
-    info = describe_file(source.read_bytes())
-    manifest["files"]["model.c"] = {"sha256": info.sha256, "bytes": info.bytes}
-    (altered / "manifest.json").write_text(json.dumps(manifest))
+    shutil.copytree(folder, place)
+    file = place / source
+    text = file.read_text()
+    assert "0.04f" in text or "0.0399999991f" in text
+    file.write_text(text.replace("0.04f", "0.0401f").replace("0.0399999991f", "0.0401f"))
+    manifest = json.loads((place / "manifest.json").read_text())
+    info = describe_file(file.read_bytes())
+    manifest["files"][source] = {"sha256": info.sha256, "bytes": info.bytes}
+    (place / "manifest.json").write_text(json.dumps(manifest))
+    return place
+
+
+def test_a_source_that_answers_otherwise_is_not_kept(folder: Path, cache: Path, tmp_path: Path) -> None:
+    other = altered(folder, tmp_path / "altered", "model.c")
     with pytest.raises(ArtifactError, match="E763"):
-        isocline.load(altered, engine="native")
+        isocline.load(other, engine="native")
     assert not list(cache.glob("*"))
-    assert isocline.load(altered, engine="auto").engine == "onnxruntime"
+    assert isocline.load(other, engine="auto").engine == "onnxruntime"
 
 
 def test_a_source_that_explains_otherwise_is_not_kept(folder: Path, cache: Path, tmp_path: Path) -> None:
-    """The model is as it was; the first number of its explanation that is written as one is a quarter of a per cent
-    larger."""
-    altered = tmp_path / "altered"
-    shutil.copytree(folder, altered)
-    source = altered / "attribute.c"
-    text = source.read_text()
-    assert "0.04f" in text or "0.0399999991f" in text
-    source.write_text(text.replace("0.04f", "0.0401f").replace("0.0399999991f", "0.0401f"))
-    manifest = json.loads((altered / "manifest.json").read_text())
-    info = describe_file(source.read_bytes())
-    manifest["files"]["attribute.c"] = {"sha256": info.sha256, "bytes": info.bytes}
-    (altered / "manifest.json").write_text(json.dumps(manifest))
-    session = isocline.load(altered, engine="native")
+    """The model is as it was; a number of its explanation is a quarter of a per cent larger."""
+    session = isocline.load(altered(folder, tmp_path / "altered", "attribute.c"), engine="native")
     with pytest.raises(ArtifactError, match=r"(?s)E763.*(score|saliency)"):
         session.attribute(inputs(1))
     assert len(list(cache.glob("*"))) == 1  # that of the model
