@@ -10,8 +10,8 @@ import torch
 
 from isocline_compiler.certify.choose import MARGIN, ROUNDING, Sweep, choose, discretisation, worst_error
 from isocline_compiler.certify.evaluation import Evaluator
-from isocline_compiler.certify.samples import drawn
-from isocline_compiler.certify.work_precision import Trial
+from isocline_compiler.certify.samples import Samples, drawn
+from isocline_compiler.certify.work_precision import Before, Trial
 from isocline_compiler.lower.check import check
 from isocline_compiler.solvers.grid import evenly
 from isocline_compiler.solvers.schemes import SCHEMES
@@ -49,6 +49,35 @@ def test_several_solves_share_the_error(tmp_path: Path) -> None:
     assert len(choices) == 2
     assert worst_error(evaluator, choices, ("turned", "faded")) <= MARGIN * 1e-4
     assert {trial.solve for trial in trials} == {"path", "faded"}
+
+
+def test_what_a_search_left_changes_nothing_on_more_samples(tmp_path: Path) -> None:
+    """Errors over samples only grow with them: a grid that missed still misses, one that held is tried again."""
+    file = tmp_path / "decay.dyn"
+    file.write_text("""dyn 1
+model decay
+input k: real in (0.1, 9)
+field f(t, x: real) { x' = -k*x*(1 + sin(9*t)) }
+x = solve f from x = 1 over 0..1
+output x
+deploy { solver auto(error=1e-4) }
+""")
+    model = check(file)
+    few, all_of_them = (Samples({"k": np.linspace(0.2, most, 9)}, {}, "nine") for most in (0.8, 8.0))
+    before = Before()
+    easy, _ = choose(Evaluator(model, {}, few, 1e-4), 1e-4, None, lambda text: None, before=before)
+    kept = dict(before.missed)
+    assert any(trial.error <= MARGIN * 1e-4 for trial in kept.values())
+    assert any(trial.error > MARGIN * 1e-4 for trial in kept.values())
+    hard = Evaluator(model, {}, all_of_them, 1e-4)
+    found, trials = choose(hard, 1e-4, None, lambda text: None, before=before)
+    fresh, _ = choose(Evaluator(model, {}, all_of_them, 1e-4), 1e-4, None, lambda text: None)
+    assert found["x"].scheme.name == fresh["x"].scheme.name
+    assert found["x"].grid.steps >= easy["x"].grid.steps
+    assert worst_error(hard, found, ("x",)) <= MARGIN * 1e-4
+    for trial in (item for item in trials if item.error <= MARGIN * 1e-4 and not item.scheme.startswith("comp")):
+        grid = discretisation(hard.open[0], trial.scheme, trial.steps)
+        assert trial.error == pytest.approx(worst_error(hard, {"x": grid}, ("x",)), rel=1e-6)
 
 
 def test_no_trial_of_the_table_is_cheaper_and_as_good(tmp_path: Path) -> None:

@@ -11,11 +11,12 @@ import torch
 from scipy.integrate import solve_ivp
 
 from isocline_compiler.backends.to_torch import TorchField, evaluate
+from isocline_compiler.certify import own_times as own_times_module
 from isocline_compiler.certify.cause import Stuck, cause_of
 from isocline_compiler.certify.lockstep import Lockstep, Stalled
-from isocline_compiler.certify.own_times import own_times
+from isocline_compiler.certify.own_times import own_times, with_own_times
 from isocline_compiler.certify.reference import AdaptiveExplicit
-from isocline_compiler.graph import Array, Node
+from isocline_compiler.graph import Array, Node, Region
 from isocline_compiler.lower.check import model
 from isocline_compiler.training.breaks import Breaks
 from isocline_compiler.training.clock import Clock
@@ -88,6 +89,16 @@ def test_a_sample_has_the_slope_of_the_field_at_its_own_time(text: str) -> None:
         alone = of.field(t, of.initial)
         for a, b in zip(together, alone, strict=True):
             torch.testing.assert_close(a.expand_as(of.initial[0 if a.ndim == 2 else -1])[row], b[row])
+
+
+def test_own_times_are_not_believed_where_they_give_another_field(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As if an operation had taken the batch axis for one of its own."""
+    of = caught(FRICTION)
+    bound, zero = of.field.bound, torch.tensor(0.3, dtype=torch.float64)
+    other = Region(bound.region.arguments, tuple(-x for x in bound.region.results))
+    wrong = with_own_times(other, len(of.initial), len(bound.captured))
+    monkeypatch.setattr(own_times_module, "with_own_times", lambda *_: wrong)
+    assert own_times(of.field, len(of.initial), zero, of.initial, ()) is None
 
 
 def test_friction_and_a_stop_are_solved_as_scipy_solves_one_sample_after_the_other() -> None:
