@@ -77,7 +77,7 @@ def unharmed(faults: Sequence[Fault], limit: int) -> str | None:
     with tempfile.TemporaryDirectory() as place:
         copy = copied(Path(place) / "copy")
         for check, what in ((built, builds), (tested, tests)):
-            ended, stopped = within(len(what) * limit, copy, check, what)
+            ended, stopped = within(max(len(what), 1) * limit, copy, check, what)
             if not ended or stopped is not None:
                 return stopped or "it does not end"
     return None
