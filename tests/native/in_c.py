@@ -17,7 +17,8 @@ from isocline_compiler.backends.to_c import CProgram
 COMPILER = shutil.which("cc") or shutil.which("gcc") or shutil.which("clang")
 needs_compiler = pytest.mark.skipif(COMPILER is None, reason="no C compiler on this machine")
 STRICT = (
-    "-std=c11", "-Wall", "-Wextra", "-Werror", "-pedantic", "-fno-math-errno", "-fno-trapping-math", "-shared", "-fPIC",
+    "-std=c11", "-Wall", "-Wextra", "-Wshadow", "-Werror", "-pedantic", "-fno-math-errno", "-fno-trapping-math",
+    "-shared", "-fPIC",
 )  # fmt: skip
 SANITIZERS = os.environ.get("ISOCLINE_SANITIZE", "undefined")
 """`make sanitize` has that of addresses too, which must be loaded before Python is."""

@@ -21,12 +21,12 @@ from isocline_compiler.graph import INPUT, Example, Graph, Node, Op, constant, l
 from isocline_compiler.graph.c_form import NoC
 from isocline_compiler.graph.tensor_type import TensorType, is_batch, points_in
 from isocline_compiler.lower.check import check
+from isocline_compiler.lower.check import model as model_of
 from isocline_compiler.ops import OPS
 from isocline_compiler.passes import optimise
 from isocline_compiler.passes.bind import bind
 from isocline_compiler.solvers.unroll import unroll
 from isocline_compiler.solvers.unroll.forms import solves_of
-from isocline_compiler.training.initial import initial_weights
 from isocline_dsl.diagnostics import IsoclineError
 from tests.native.in_c import CHECKED, built, called, needs_compiler
 
@@ -113,7 +113,8 @@ MODELS = sorted((Path(__file__).parents[1] / "acceptance" / "models").glob("*.dy
 def looped(path: Path, steps: int = 12) -> Graph:
     """So many steps of RK4 between two times, as loops, and the weights as literals."""
     model = check(path)
-    bound = bind(model.graph, initial_weights(model.weights, 0))
+    weights = {weight.name: RNG.normal(size=weight.shape) for weight in model.weights}
+    bound = bind(model.graph, weights)
     choices = {solve.spec.choice: replace(discretisation(solve, "rk4", steps), segment=1) for solve in solves_of(bound)}
     return optimise(unroll(optimise(bound), choices).graph)
 
@@ -135,6 +136,45 @@ def test_a_model_in_c_is_the_model(path: Path, tmp_path: Path) -> None:
         expected = dict(zip([item.name for item in session.get_outputs()], session.run(None, given), strict=True))
         for key, found in called(library, program, given, batch, np.float64).items():
             np.testing.assert_allclose(found.reshape(-1), expected[key].reshape(-1), rtol=1e-9, atol=1e-10)
+
+
+PER_STEP = {
+    "dense": """input x: real[12] in (-1, 1)
+field f(t, h: real[12]) weights per step { h' = h |> dense(40) |> tanh |> dense(12) }
+h = solve f from h = x over 0..1 with euler(steps=4)
+output y = h""",
+    "few": """input x: real[3] in (-1, 1)
+field f(t, h: real[3]) weights per step { h' = h |> dense(20) |> tanh |> dense(3) }
+h = solve f from h = x over 0..1 with euler(steps=4)
+output y = h""",
+    "convolutions": """input x: real[4, 4, 4] in (-1, 1)
+field f(t, h: real[4, 4, 4]) weights per step {
+  h' = h |> conv(8, kernel=3, pad=1) |> tanh |> conv(4, kernel=3, pad=1)
+}
+h = solve f from h = x over 0..1 with euler(steps=4)
+output y = h""",
+}
+
+
+@needs_compiler
+@pytest.mark.parametrize("segment", [1, 2, None])
+@pytest.mark.parametrize("name", PER_STEP)
+def test_weights_of_each_step_are_those_of_its_round(name: str, segment: int | None, tmp_path: Path) -> None:
+    """In loops rows of weights have names of their own, and no weight is zero: a bias that is not read is missed."""
+    model = model_of(f"dyn 1\nmodel m\n{PER_STEP[name]}")
+    weights = {weight.name: RNG.normal(size=weight.shape) for weight in model.weights}
+    bound = bind(model.graph, weights)
+    (solve,) = solves_of(bound)
+    choice = replace(discretisation(solve, "euler", 4), segment=segment)
+    graph = optimise(unroll(optimise(bound), {solve.spec.choice: choice}).graph)
+    program = to_c(graph, {}, name="m", dtype="float64")
+    library = built(program, tmp_path, *CHECKED)
+    exact = TorchProgram(graph)
+    for batch in (1, LANES + 5):
+        given = {"x": RNG.uniform(-1, 1, (batch, *map(int, model.inputs[0].shape)))}
+        (value,) = exact({"x": torch.tensor(given["x"])}).values()
+        (found,) = called(library, program, given, batch, np.float64).values()
+        np.testing.assert_allclose(found.reshape(-1), value.numpy().reshape(-1), rtol=1e-11, atol=1e-12)
 
 
 @needs_compiler

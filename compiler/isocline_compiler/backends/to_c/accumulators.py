@@ -190,15 +190,15 @@ class _Lanes(_Accumulated):
                 self.add(name, (*row, *over) if kernel.over else row)
 
         self.terms(1, add)
-        out.line(f"{self.real} {', '.join(f'r{q}[{VECTOR}]' for q in range(len(rows)))};")
-        out.line(" ".join(f"ISO_PUT(r{q}, s{q});" for q in range(len(rows))))
+        out.line(f"{self.real} {', '.join(f't{q}[{VECTOR}]' for q in range(len(rows)))};")
+        out.line(" ".join(f"ISO_PUT(t{q}, s{q});" for q in range(len(rows))))
         with out.lane(True):
             for i, (number, row) in enumerate(zip(numbers, rows, strict=True)):
                 target = kernel.targets[number] if kernel.targets[0].scalar else kernel.targets[0]
                 index = "0" if target.scalar else row_of(kernel.out, row)
                 place = f"{target.name}[l]" if index == "0" else f"{target.name}[({index}) * {out.lanes} + l]"
                 item, counters = self.bias(number, row)
-                out.line(f"{place} = {self.finish(out, kernel, f'r{i}[l]', item, counters)};")
+                out.line(f"{place} = {self.finish(out, kernel, f't{i}[l]', item, counters)};")
 
 
 class _Few(_Accumulated):
@@ -220,13 +220,13 @@ class _Few(_Accumulated):
             with out.loops(kernel.over[:-1], "k") as outer:
                 self._over(vectors, names, entries, outer)
             self.joined(names)
-            out.line(f"{self.real} {', '.join(f'r{i}[{VECTOR}]' for i in range(len(targets)))};")
-            out.line(" ".join(f"ISO_PUT(r{i}, s{i}_0);" for i in range(len(targets))))
+            out.line(f"{self.real} {', '.join(f't{i}[{VECTOR}]' for i in range(len(targets)))};")
+            out.line(" ".join(f"ISO_PUT(t{i}, s{i}_0);" for i in range(len(targets))))
             if rest:
                 self._rest(last - rest, rest, entries)
             for place, (number, name) in enumerate(zip(numbers, targets, strict=True)):
                 item, counters = self.bias(number, ())
-                total = halved([f"r{place}[{i}]" for i in range(VECTOR)])
+                total = halved([f"t{place}[{i}]" for i in range(VECTOR)])
                 out.line(f"{name} = {self.finish(out, kernel, total, item, counters)};")
 
     def _over(
@@ -249,7 +249,7 @@ class _Few(_Accumulated):
             for number, entry in enumerate(entries):
                 counters = (*map(str, entry), *outer, f"({begin} + q)")
                 factors = [self.out.read(item, counters) for item in self.kernel.factors]
-                self.out.line(f"r{number}[q] += {' * '.join(factors)};")
+                self.out.line(f"t{number}[q] += {' * '.join(factors)};")
 
 
 class _Many(_Accumulated):
