@@ -245,6 +245,9 @@ held to what the file says, not to another engine's rounding. The package's eval
 two operations are corrected in `benchmarks/engines.py`, which says how.
 
 tract has no `Loop`. The loops of this table are of `Scan`, which it has.
+
+The last columns are the plain C of the artifact, built by each compiler and run on the machine, or under an emulator;
+`none`: there is no C of this file, and the manifest says why.
 """
 
 FINDINGS = """## What engines get wrong, and what is emitted instead
