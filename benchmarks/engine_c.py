@@ -29,6 +29,9 @@ process.exit(wasi.start(await WebAssembly.instantiate(module, wasi.getImportObje
 """
 
 
+ZIG = "pip install ziglang"
+
+
 @dataclass(frozen=True)
 class Target:
     """A compiler, its options, and what runs its programs (nothing: this machine)."""
@@ -36,6 +39,7 @@ class Target:
     name: str
     compiler: tuple[str, ...]
     runner: tuple[str, ...] = ()
+    install: str = ZIG
 
     @property
     def version(self) -> str | None:
@@ -54,10 +58,20 @@ def targets() -> tuple[Target, ...]:
     zig = (sys.executable, "-m", "ziglang", "cc") if importlib.util.find_spec("ziglang") else ()
     qemu = shutil.which("qemu-aarch64-static") or shutil.which("qemu-aarch64") or "qemu-aarch64"
     return (
-        Target("C", own),
+        Target("C", own, (), "a C compiler, such as gcc"),
         Target("C, zig", zig and (*zig, *OPTIONS, "-o")),
-        Target("C, aarch64", zig and (*zig, "-target", "aarch64-linux-musl", *OPTIONS, "-o"), (qemu,)),
-        Target("C, wasm", zig and (*zig, "-target", "wasm32-wasi", *OPTIONS, "-o"), ("node", "--no-warnings")),
+        Target(
+            "C, aarch64",
+            zig and (*zig, "-target", "aarch64-linux-musl", *OPTIONS, "-o"),
+            (qemu,),
+            f"{ZIG}, and qemu-user",
+        ),
+        Target(
+            "C, wasm",
+            zig and (*zig, "-target", "wasm32-wasi", *OPTIONS, "-o"),
+            ("node", "--no-warnings"),
+            f"{ZIG}, and node",
+        ),
     )
 
 

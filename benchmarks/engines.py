@@ -46,7 +46,7 @@ def engines() -> tuple[Engine, ...]:
         Engine("onnxruntime-web", web_version(), run_web, "make conformance (npm)"),
         Engine("OpenVINO", installed("openvino"), run_openvino, "pip install openvino"),
         Engine("tract", installed("tract"), run_tract, "pip install tract"),
-        *(Engine(item.name, item.version, runner(item), "pip install ziglang") for item in targets()),
+        *(Engine(item.name, item.version, runner(item), item.install) for item in targets()),
     )
 
 
