@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from isocline_compiler.model import Model
 
 RUN, ARTIFACT = "run", "artifact"
+INTERRUPTED = 130
 
 
 def run(folder: Path) -> Outcome:
@@ -93,7 +94,10 @@ def _facts(model: Model, compiled: Compiled, folder: Path) -> dict[str, float]:
 
 def main() -> None:
     folder = Path(sys.argv[1])
-    run(folder).write(folder)
+    try:
+        run(folder).write(folder)
+    except KeyboardInterrupt:
+        sys.exit(INTERRUPTED)
 
 
 if __name__ == "__main__":

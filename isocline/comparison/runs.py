@@ -13,7 +13,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from isocline.comparison.one import ARTIFACT, RUN
+from isocline.comparison.one import ARTIFACT, INTERRUPTED, RUN
 from isocline.comparison.outcome import Asked, Outcome
 from isocline.comparison.summary import Comparison
 
@@ -116,6 +116,8 @@ def _made(folder: Path, asked: Asked, say: Callable[[str], None]) -> Outcome:
                 child.wait(QUIET)
             except subprocess.TimeoutExpired:
                 say(f"     {asked.model}, seed {asked.seed}: {_epoch(folder)}")
+    if child.returncode == INTERRUPTED:
+        raise KeyboardInterrupt
     if child.returncode:
         last = (folder / LOG).read_text(encoding="utf-8", errors="replace").strip().splitlines()
         reason = last[-1] if last else f"status {child.returncode}"

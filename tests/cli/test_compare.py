@@ -126,7 +126,9 @@ def test_a_comparison_that_was_interrupted_goes_on(tmp_path: Path, files: list[P
     out = tmp_path / "out"
     command = [sys.executable, "-m", "isocline", "compare", str(files[0]), "--seeds", "1", "-o", str(out)]
     metrics = out / "narrow" / "seed-0" / "run" / "metrics.csv"
-    with subprocess.Popen(command, stderr=subprocess.PIPE, text=True, start_new_session=True) as child:
+    with subprocess.Popen(
+        command, stderr=subprocess.PIPE, text=True, start_new_session=True, preexec_fn=listening
+    ) as child:
         deadline = time.monotonic() + 120
         while time.monotonic() < deadline and (not metrics.exists() or metrics.read_text().count("\n") < 20):
             time.sleep(0.2)
@@ -140,6 +142,11 @@ def test_a_comparison_that_was_interrupted_goes_on(tmp_path: Path, files: list[P
     assert not found.failures
     assert metrics.read_text().count("\n") == 4001
     assert found.outcomes[0].facts["epochs"] == 4000
+
+
+def listening() -> None:
+    """Ctrl-C is heard, also where the tests themselves run in the background."""
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def signal_group(child: subprocess.Popen[str]) -> None:

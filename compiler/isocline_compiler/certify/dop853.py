@@ -1,4 +1,4 @@
-"""One step of Dormand and Prince's pair of order 8 with errors of orders 5 and 3, for samples at times of their own.
+"""One step of Dormand and Prince's method of order 8 with its error of order 5, for samples at times of their own.
 
 The coefficients are scipy's; Hairer, Norsett, Wanner (1993), Solving Ordinary Differential Equations I, section II.10.
 """
@@ -21,7 +21,9 @@ SAFETY, SHRINKS, GROWS = 0.9, 0.2, 5.0
 def step(f: RowField, t: Array, x: Array, h: Array, allowed: Callable[[Array], Array]) -> tuple[Array, Array]:
     """x(t + h), (samples, numbers), and the error of each sample in that allowed; infinite where it is not a number.
 
-    `allowed` gives the error allowed in every number from the states after the step. A step of length zero is none.
+    It is that of the number that errs most: a mean would hide one among many. The pair's own estimate weighs it with
+    one of order 3, and is ten times too small where a field bends within the step. `allowed` gives the error allowed in
+    every number from the states after the step. A step of length zero is none.
     """
     k = np.zeros((dop.N_STAGES + 1, *x.shape))
     k[0] = f(t, x)
@@ -30,8 +32,7 @@ def step(f: RowField, t: Array, x: Array, h: Array, allowed: Callable[[Array], A
     y = x + h[:, None] * np.tensordot(dop.B, k[: dop.N_STAGES], 1)
     k[-1] = f(t + h, y)
     scale = allowed(y)
-    five, three = (np.mean((np.tensordot(e, k, 1) / scale) ** 2, axis=1) for e in (dop.E5, dop.E3))
-    error = np.abs(h) * five / np.sqrt(np.maximum(five + 0.01 * three, 1e-300))
+    error = np.abs(h) * np.max(np.abs(np.tensordot(dop.E5, k, 1)) / scale, axis=1)
     error = np.where(np.isfinite(error) & np.isfinite(y).all(axis=1), error, np.inf)
     return np.where(h[:, None] == 0, x, y), np.where(h == 0, 0.0, error)
 

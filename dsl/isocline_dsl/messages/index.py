@@ -9,6 +9,7 @@ from typing import Any
 from isocline_dsl.messages import (
     attribution,
     calls,
+    comparing,
     compiling,
     data,
     declarations,
@@ -62,6 +63,7 @@ AREAS: tuple[ModuleType, ...] = (
     defaults,
     proofs,
     fitting,
+    comparing,
     panels,
     data,
     compiling,
