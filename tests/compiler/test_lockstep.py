@@ -18,6 +18,7 @@ from isocline_compiler.certify.own_times import own_times, with_own_times
 from isocline_compiler.certify.reference import AdaptiveExplicit
 from isocline_compiler.graph import Array, Node, Region
 from isocline_compiler.lower.check import model
+from isocline_compiler.ops import OPS
 from isocline_compiler.training.breaks import Breaks
 from isocline_compiler.training.clock import Clock
 from isocline_compiler.training.watched_field import Halt
@@ -81,7 +82,7 @@ def caught(text: str) -> Caught:
 @pytest.mark.parametrize("text", [FRICTION, VECTORS, BACKWARDS], ids=["friction", "vectors", "backwards"])
 def test_a_sample_has_the_slope_of_the_field_at_its_own_time(text: str) -> None:
     of = caught(text)
-    own = own_times(of.field, len(of.initial), torch.tensor(0.3, dtype=torch.float64), of.initial, ())
+    own = own_times(of.field, len(of.initial), (0.0, 3.0), of.initial, ())
     assert own is not None
     times = torch.linspace(0, 3, len(of.initial[0]), dtype=torch.float64)
     together = own(times, of.initial)
@@ -94,11 +95,14 @@ def test_a_sample_has_the_slope_of_the_field_at_its_own_time(text: str) -> None:
 def test_own_times_are_not_believed_where_they_give_another_field(monkeypatch: pytest.MonkeyPatch) -> None:
     """As if an operation had taken the batch axis for one of its own."""
     of = caught(FRICTION)
-    bound, zero = of.field.bound, torch.tensor(0.3, dtype=torch.float64)
-    other = Region(bound.region.arguments, tuple(-x for x in bound.region.results))
-    wrong = with_own_times(other, len(of.initial), len(bound.captured))
-    monkeypatch.setattr(own_times_module, "with_own_times", lambda *_: wrong)
-    assert own_times(of.field, len(of.initial), zero, of.initial, ()) is None
+    bound = of.field.bound
+    time = bound.region.arguments[0]
+    for change in (lambda x: -x, lambda x: x + OPS["where"](OPS["greater"](time, 1.2), 1e-3, 0.0)):
+        other = Region(bound.region.arguments, tuple(map(change, bound.region.results)))
+        wrong = with_own_times(other, len(of.initial), len(bound.captured))
+        assert wrong is not None
+        monkeypatch.setattr(own_times_module, "with_own_times", lambda *_, wrong=wrong: wrong)
+        assert own_times(of.field, len(of.initial), (0.0, 3.0), of.initial, ()) is None
 
 
 def test_friction_and_a_stop_are_solved_as_scipy_solves_one_sample_after_the_other() -> None:

@@ -61,8 +61,8 @@ class Lockstep:
         if not bends_at_states(field.bound.region, count):
             return None
         legs = clock.legs(node, stacked, breaks)
-        start = torch.tensor(legs[0].start, dtype=torch.float64)
-        own = own_times(field, count, start, initial, clock.slices(node, stacked, legs[0]))
+        span = (legs[0].start, legs[0].end)
+        own = own_times(field, count, span, initial, clock.slices(node, stacked, legs[0]))
         if own is None:
             return None
         compiled = quick(own, clock)
