@@ -43,6 +43,11 @@ def unexpected_token(tokens: Sequence[Token], at: int, parser: InteractiveParser
     accepted = accepts(parser)
     if token.value in RESERVED and "NAME" in accepted and token.type != "NAME" and not _continues(previous):
         return syntax.reserved_word(span, token.value)
+    if token.value == "unit" and at + 1 < len(tokens) and tokens[at + 1].type == "NAME":
+        bare = tokens[at + 1]
+        return syntax.unexpected(
+            span_of(bare), _found(bare), "a text in quotes", f'a unit is a text: `unit "{bare.value}"`'
+        )
     if token.type == "COMPARE" and previous is not None and _after_comparison(tokens, at):
         return syntax.comparison_chained(span)
     if previous is not None and token.type in _OPERATORS | {"LSQB", "RANGE"} and _in_stage(tokens, at):
@@ -61,8 +66,6 @@ def unexpected_token(tokens: Sequence[Token], at: int, parser: InteractiveParser
     hint = "powers are written with `^`: `x^2`" if doubled else None
     if token.type == "EQUAL" and at > 1 and tokens[at - 2].type == "PARAM":
         hint = f"say what it is: `param {tokens[at - 1].value}: real = ...`"
-    if token.value == "unit" and at + 1 < len(tokens) and tokens[at + 1].type == "NAME":
-        hint = f'a unit is a text: `unit "{tokens[at + 1].value}"`'
     if previous is not None and previous.value in _ELSEWHERE and token.type == "NAME" and _begins(tokens, at - 1):
         hint = f"a value needs no word before it: `{token.value} = ...`"
     if token.type in _BETWEEN and _begins(tokens, at) and at:

@@ -37,10 +37,10 @@ class Attributor:
         self.info: AttributionInfo = info
         self._noises = frozenset(noise.name for noise in artifact.manifest.noises)
         self.backend: Any
-        self.library: Library | None = None
+        self.built: Library | None = None
         if native and any(item.model == ATTRIBUTION_FILE for item in artifact.manifest.native):
             opened = open_native(artifact, ATTRIBUTION_FILE, info.outputs, limits.threads)
-            self.backend, self.library = opened.model, opened.library
+            self.backend, self.built = opened.model, opened.library
             return
         self.backend = open_session(content, file, providers, limits.threads, limits.memory)
         check_signature(file, read_ports(self.backend.get_inputs(), file), info.inputs)

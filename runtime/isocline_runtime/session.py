@@ -231,8 +231,8 @@ class Session:
         if self._attributor is None:
             limits = self._limits
             found = Attributor(self._artifact, self._onnx_providers, limits, self.engine == ENGINE)
-            if found.library is not None and found.library.built:
-                self._check_explanations(found, found.library)
+            if found.built is not None and found.built.built:
+                self._check_explanations(found, found.built)
             self._attributor = found
         return self._attributor
 

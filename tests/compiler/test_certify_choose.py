@@ -66,7 +66,7 @@ deploy { solver auto(error=1e-4) }
     few, all_of_them = (Samples({"k": np.linspace(0.2, most, 9)}, {}, "nine") for most in (0.8, 8.0))
     before = Before()
     easy, _ = choose(Evaluator(model, {}, few, 1e-4), 1e-4, None, lambda text: None, before=before)
-    kept = dict(before.missed)
+    kept = dict(before.tried)
     assert any(trial.error <= MARGIN * 1e-4 for trial in kept.values())
     assert any(trial.error > MARGIN * 1e-4 for trial in kept.values())
     hard = Evaluator(model, {}, all_of_them, 1e-4)

@@ -46,6 +46,12 @@ p = solve f from x = x0, v = v0 at 3..0 step -1
 output x = p.x
 output v = p.v"""
 
+DRIVEN = """
+control u = hermite([0, 1, 0.5, -1, 0], at=[0, 1, 2, 2.5, 4])
+field f(t, x: real, v: real) { x' = where(u(t) > x, 1, 0.3)*tanh(4*(u(t) - x)); v' = -v*abs(x)*m }
+p = solve f from x = x0, v = v0 at 0..4 step 1
+output x = p.x"""
+
 Solver = Callable[..., tuple[torch.Tensor, ...]]
 
 
@@ -79,7 +85,9 @@ def caught(text: str) -> Caught:
     return found.value
 
 
-@pytest.mark.parametrize("text", [FRICTION, VECTORS, BACKWARDS], ids=["friction", "vectors", "backwards"])
+@pytest.mark.parametrize(
+    "text", [FRICTION, VECTORS, BACKWARDS, DRIVEN], ids=["friction", "vectors", "backwards", "driven"]
+)
 def test_a_sample_has_the_slope_of_the_field_at_its_own_time(text: str) -> None:
     of = caught(text)
     own = own_times(of.field, len(of.initial), (0.0, 3.0), of.initial, ())

@@ -292,11 +292,11 @@ class Sweep:
         key = (scheme.title, steps)
         if key not in self.trials:
             choice, place = self._grid(scheme, steps), (self.name, *key, self.pace is not None)
-            trial = self.before.missed.get(place)
+            trial = self.before.tried.get(place)
             if self.chosen or trial is None or not trial.error > self.bound:
                 trial = self._tried(scheme, steps, choice)
                 if not self.chosen:
-                    self.before.missed[place] = trial
+                    self.before.tried[place] = trial
             self.trials[key], self.grids[trial] = trial, choice
         return self.trials[key]
 

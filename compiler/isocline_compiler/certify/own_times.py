@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from functools import lru_cache
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -10,7 +12,8 @@ from torch import Tensor
 from isocline_compiler.backends.to_torch import FieldProgram, TorchField
 from isocline_compiler.derivatives.reverse_forward import dependent
 from isocline_compiler.graph import ARGUMENT, Fault, Node, Region, leaf, regions_of, topological, transform
-from isocline_compiler.graph.tensor_type import TensorType
+from isocline_compiler.graph.tensor_type import Size, TensorType
+from isocline_compiler.ops.lookup import LOOKUPS
 from isocline_compiler.ops.shaping import RESHAPE
 
 Tensors = tuple[Tensor, ...]
@@ -53,15 +56,30 @@ def _widened(node: Node, inputs: tuple[Node, ...], widened: list[Node]) -> Node:
     """A node some of whose arguments have got a batch axis. Raises `_Apart` unless its result is the same with one."""
     if any(True for _ in regions_of(node)):
         raise _Apart
-    if node.op.broadcasts:
+    if node.op.broadcasts and node.op not in LOOKUPS:  # which take a time for each sample as it is
         rank = max(len(item.type.sample) for item in inputs)
         inputs = tuple(_raised(item, rank) for item in inputs)
-    elif any(item.type.sample for item in widened) and node.attrs:  # axes are counted in the graph, batch included
-        raise _Apart
     batch = widened[0].type.shape[0]
-    found = node.rebuilt(inputs)
+    found = node.op(*inputs, **_behind_the_batch(node.attrs, batch)) if _has_axes(node) else node.rebuilt(inputs)
     if any(new.shape != (batch, *old.sample) for old, new in zip(node.types, found.types, strict=True)):
         raise _Apart
+    return found
+
+
+def _has_axes(node: Node) -> bool:
+    """Whether axes are counted of arguments that had no batch: in the graph it is one of them."""
+    return bool({"axis", "axes", "shape"} & set(node.attrs)) and not any(item.type.batched for item in node.inputs)
+
+
+def _behind_the_batch(attrs: Mapping[str, Any], batch: Size) -> dict[str, Any]:
+    """The same axes, counted behind that of the batch, and shapes with it."""
+    found = dict(attrs)
+    if found.get("axis", -1) >= 0:
+        found["axis"] += 1
+    if "axes" in found:
+        found["axes"] = tuple(axis + 1 for axis in found["axes"])
+    if "shape" in found:
+        found["shape"] = (batch, *found["shape"])
     return found
 
 

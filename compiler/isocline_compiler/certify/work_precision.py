@@ -25,10 +25,10 @@ class Trial:
 class Before:
     """What searches on some of the samples have found, for those on more: an error over samples only grows with them.
 
-    `missed` are trials of solves that are searched before all others, the largest error of each.
+    `tried` are trials of solves that are searched before all others: those that missed a bound still miss it.
     """
 
-    missed: dict[tuple[str, str, int, bool], Trial] = field(default_factory=dict)
+    tried: dict[tuple[str, str, int, bool], Trial] = field(default_factory=dict)
     stiffness: dict[str, float] = field(default_factory=dict)
 
 
