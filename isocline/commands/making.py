@@ -47,9 +47,10 @@ def train(
     quiet: Quiet = False,
 ) -> None:
     """Fit the parameters and weights of a model to its data."""
+    model = isocline.check(file)  # before the compiler is loaded: that takes seconds, and a mistake is told at once
     with _resumable(f"isocline train {file}", run), _progress(quiet) as progress:
         result = isocline.train(
-            file, data=data, run=run, resume=resume, device=device, epochs=epochs, progress=progress
+            model, data=data, run=run, resume=resume, device=device, epochs=epochs, progress=progress
         )
         if not result.complete:
             from isocline_compiler.training.interrupt import Interrupted
@@ -75,9 +76,10 @@ def compile_(
     quiet: Quiet = False,
 ) -> None:
     """Make the artifact: unroll, differentiate, optimise, write ONNX, and prove it."""
+    model = isocline.check(file)
     with _progress(quiet or as_json) as progress:
         compiled = isocline.compile(
-            file, weights=weights, data=data, out=out, solver=solver, sign=sign, progress=progress
+            model, weights=weights, data=data, out=out, solver=solver, sign=sign, progress=progress
         )
     _report(compiled, as_json, quiet)
 
@@ -95,9 +97,10 @@ def build(
     quiet: Quiet = False,
 ) -> None:
     """Train, then compile: from a .dyn file to a proven artifact."""
+    model = isocline.check(file)
     with _resumable(f"isocline build {file}", run), _progress(quiet or as_json) as progress:
         compiled = isocline.build(
-            file,
+            model,
             data=data,
             out=out,
             run=run,

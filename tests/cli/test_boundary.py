@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import errno
 import os
+import subprocess
+import sys
 from pathlib import Path
 from typing import NoReturn
 
@@ -25,6 +27,7 @@ def make_fail(monkeypatch: pytest.MonkeyPatch, name: str, error: BaseException) 
     def fail(*_: object, **__: object) -> NoReturn:
         raise error
 
+    monkeypatch.setitem(isocline.__dict__, "check", lambda file: file)
     monkeypatch.setitem(isocline.__dict__, name, fail)
 
 
@@ -37,6 +40,21 @@ def test_a_diagnostic_is_shown_with_its_place(monkeypatch: pytest.MonkeyPatch) -
     assert result.stderr == (
         "error[E201]: there is no `y`\n  --> model.dyn:2:5\n   2 | x = y\n     |     ^\n  hint: write `x`\n"
     )
+
+
+@pytest.mark.parametrize("command", ["train", "compile", "build"])
+def test_a_mistake_is_told_before_the_compiler_is_loaded(tmp_path: Path, command: str) -> None:
+    """Torch takes a second to load, what stands on it another."""
+    file = tmp_path / "wrong.dyn"
+    file.write_text("dyn 1\nmodel wrong\ninput x: real\noutput y = z\n")
+    script = (
+        "import sys\nfrom isocline.cli import main\n"
+        f"sys.argv = ['isocline', {command!r}, {str(file)!r}]\n"
+        "try:\n    main()\nexcept SystemExit as left:\n    print(left.code, 'torch' in sys.modules)"
+    )
+    found = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+    assert found.stdout == "1 False\n"
+    assert "wrong.dyn:4:12" in found.stderr
 
 
 def test_a_fault_of_the_runtime_is_shown_as_it_prints(monkeypatch: pytest.MonkeyPatch) -> None:

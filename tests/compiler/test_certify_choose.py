@@ -8,9 +8,10 @@ import numpy as np
 import pytest
 import torch
 
-from isocline_compiler.certify.choose import MARGIN, ROUNDING, Sweep, choose, discretisation, worst_error
+from isocline_compiler.certify.choose import choose, discretisation
 from isocline_compiler.certify.evaluation import Evaluator
 from isocline_compiler.certify.samples import Samples, drawn
+from isocline_compiler.certify.sweep import MARGIN, ROUNDING, Sweep, worst_error
 from isocline_compiler.certify.work_precision import Before, Trial
 from isocline_compiler.lower.check import check
 from isocline_compiler.solvers.grid import evenly
@@ -195,7 +196,7 @@ def test_a_grid_that_is_exact_by_chance_is_not_taken(tmp_path: Path) -> None:
 
 
 def test_an_error_out_of_reach_is_e611_at_the_solve(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("isocline_compiler.certify.choose.MOST_NODES", 300)
+    monkeypatch.setattr("isocline_compiler.certify.sweep.MOST_NODES", 300)
     evaluator = evaluator_of(tmp_path, speed=20)
     with pytest.raises(IsoclineError) as caught:
         chosen(evaluator, 1e-4)

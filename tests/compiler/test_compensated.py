@@ -11,9 +11,10 @@ import torch
 
 from isocline_compiler.backends.to_onnx import to_onnx
 from isocline_compiler.backends.to_torch import TorchProgram
-from isocline_compiler.certify.choose import ROUNDING, choose, discretisation
+from isocline_compiler.certify.choose import choose, discretisation
 from isocline_compiler.certify.evaluation import Evaluator
 from isocline_compiler.certify.samples import drawn
+from isocline_compiler.certify.sweep import ROUNDING
 from isocline_compiler.derivatives.reverse_forward import gradient
 from isocline_compiler.graph import ARGUMENT, INPUT, Graph, Region, leaf
 from isocline_compiler.graph.solve import Interval

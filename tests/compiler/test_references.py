@@ -319,3 +319,30 @@ def test_a_search_takes_the_multistep_method_where_it_asked_for_less(tmp_path: P
     assert isinstance(
         asked(tmp_path, PULLED.replace("PUSH", "where(t > 5, 1, 0)"), x0=[1.0]).quickest(), AdaptiveExplicit
     )
+
+
+def test_a_search_hurries_and_what_is_believed_does_not(tmp_path: Path) -> None:
+    """A search may take longer steps and a compiled field: against scipy, and a hundredth of the stated error."""
+    evaluator = asked(tmp_path, TURNING, x0=[0.5, 1.0])
+    quickest, believed = evaluator.quickest(), evaluator.alike()
+    assert isinstance(quickest, AdaptiveExplicit)
+    assert quickest.hurried
+    assert isinstance(believed, AdaptiveExplicit)
+    assert not believed.hurried
+    x0 = np.array([0.7, 0.9])
+    spent = []
+    for reference in (quickest, believed):
+        others = Evaluator(evaluator.model, {}, Samples({"x0": x0}, {}, "by hand"), 1e-3, reference)
+        for start, end in zip(x0, others.referred()["x"], strict=True):
+            truth = solve_ivp(
+                lambda t, s: (s[1] * (3 + np.sin(t)), -np.sin(s[0])), (0, 10), (start, 0), rtol=1e-11, atol=1e-12
+            )
+            assert end == pytest.approx(truth.y[0, -1], rel=1e-5)
+        spent.append(reference.taken["p"])
+    assert spent[0] < spent[1]
+
+
+TURNING = f"""{X0}
+field f(t, x, y: real) {{ x' = y*(3 + sin(t)); y' = -sin(x) }}
+p = solve f from x = x0, y = 0 over 0..10
+output x = p.x"""

@@ -292,9 +292,9 @@ CERTIFICATE = area(
         ("certify/measures.py", "difference = np.abs(a - b).max(axis=1)", "difference = 0 * np.abs(a - b).max(axis=1)", "every error is 0"),
         ("certify/deployed.py", "[: samples.count] if batched[name]", "[:1] if batched[name]", "one sample measured"),
         ("certify/order.py", "self.observed >= self.declared - NEAR", "self.observed <= self.declared + NEAR", "an order too low is near enough"),
-        ("certify/choose.py", "return max(float(error) for error in _errors(evaluator, found, reference, outputs))",
-         "return min(float(error) for error in _errors(evaluator, found, reference, outputs)) / 100", "the search believes too much", f"{T}/test_certify_choose.py::test_several_solves_share_the_error"),
-        ("certify/choose.py", "MARGIN = 0.8", "MARGIN = 80", "a margin beyond the error", f"{T}/test_certify_choose.py::test_several_solves_share_the_error"),
+        ("certify/sweep.py", "return max(float(error) for error in _errors(evaluator, found, evaluator.reference, outputs))",
+         "return min(float(error) for error in _errors(evaluator, found, evaluator.reference, outputs)) / 100", "the search believes too much", f"{T}/test_certify_choose.py::test_several_solves_share_the_error"),
+        ("certify/sweep.py", "MARGIN = 0.8", "MARGIN = 80", "a margin beyond the error", f"{T}/test_certify_choose.py::test_several_solves_share_the_error"),
     ],
 )  # fmt: skip
 

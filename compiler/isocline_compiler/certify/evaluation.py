@@ -348,7 +348,10 @@ class Evaluator:
     def quickest(self) -> AdaptiveExplicit | Multistep:
         """Of the references that agreed here, the one for a search, where no number is believed for its own sake."""
         cheaper = self.agreed.cheaper
-        return self.alike() if cheaper is None else Multistep(cheaper.tolerance, cheaper.longest)
+        if cheaper is not None:
+            return Multistep(cheaper.tolerance, cheaper.longest)
+        first = self.alike()
+        return replace(first, hurried=True) if isinstance(first, AdaptiveExplicit) else first
 
     def joined(self, other: Evaluator, origin: str) -> Evaluator:
         """The same on these samples and those of another, whose references are known."""

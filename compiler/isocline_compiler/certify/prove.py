@@ -8,7 +8,7 @@ from functools import cached_property
 from pathlib import Path
 
 from isocline_compiler.certify.certificate import AttributionProof, Certificate
-from isocline_compiler.certify.choose import MARGIN, choose
+from isocline_compiler.certify.choose import choose
 from isocline_compiler.certify.deployed import (
     compare,
     deployed_solve,
@@ -31,6 +31,7 @@ from isocline_compiler.certify.samples import Samples, are_drawable, drawn, held
 from isocline_compiler.certify.second_steps import NoSecondWalk
 from isocline_compiler.certify.stability import stability
 from isocline_compiler.certify.steppers import SAME, SecondWalk, steppable
+from isocline_compiler.certify.sweep import MARGIN
 from isocline_compiler.certify.trials import trial
 from isocline_compiler.certify.undone import restored
 from isocline_compiler.certify.versions import versions

@@ -17,6 +17,7 @@ from torch import Tensor
 
 from isocline_compiler.backends.to_torch import Integrator, TorchField, solution_of, stretches_of
 from isocline_compiler.certify.cause import Stuck, Unsolved, is_hopeless
+from isocline_compiler.certify.compiled_field import quick
 from isocline_compiler.certify.delayed import DelayedWalk
 from isocline_compiler.certify.event_walk import Events, walked
 from isocline_compiler.certify.fractional import FractionalWalk
@@ -37,8 +38,10 @@ TIGHTER = 1e-3
 FLOOR, CEILING = 1e-13, 1e-7
 LOOSE = 1e-4
 """The tolerance at which the sizes of the states are found."""
-LONGEST = 1 / 64
-"""The longest step, as a part of the horizon, of the first, and of the second where only sizes are wanted."""
+LONGEST, HURRIED = 1 / 64, 1 / 16
+"""The longest step, as a part of the horizon, of the first, and of the second where only sizes are wanted; and that of
+a search.
+"""
 OF_ONE = 1 / 8
 """The same of a horizon that loops cut into stretches, as a part of a stretch at most: they may be of any lengths."""
 EXPLICIT = 1_000_000
@@ -83,6 +86,8 @@ class AdaptiveExplicit:
     """The solves of fractional order, by name."""
     paced: dict[str, bool] = field(default_factory=dict)
     """Those in which each sample went in steps of its own."""
+    hurried: bool = False
+    """For a search, whose numbers are not believed: longer steps, fields computed by onnxruntime where that pays."""
 
     @classmethod
     def to(cls, error: float) -> AdaptiveExplicit:
@@ -129,9 +134,10 @@ class AdaptiveExplicit:
         times: Tensor | None,
         look: Callable[[Halt], None],
     ) -> Tensors:
-        longest = of_stretches(LONGEST, OF_ONE, field)
+        longest = of_stretches(HURRIED if self.hurried else LONGEST, OF_ONE, field)
         loose = AdaptiveIntegrator("dopri8", LOOSE, 0.0, EXPLICIT, longest=longest, look=look)
         clock = loose.clock(node, times)
+        field = quick(field, clock) if self.hurried else field
         if is_fractional(node):
             name = solution_of(node, field)
             self.breaks[name], self.graded[name] = loose.breaks(node, field, clock), True

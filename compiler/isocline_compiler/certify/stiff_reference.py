@@ -72,11 +72,16 @@ class AdaptiveImplicit(Multistep):
         walk = _Implicit(flat, legs, clock.horizon, stop, exact)
         size = walk.guessed(start)
         windows = np.linspace(clock.stops[0], clock.stops[-1], 4 * WINDOWS + 1)
-        for _ in range(2):
-            walk.steps.clear()
+        stops = np.asarray(clock.stops[1:])
+        size = walk.sizes(walk.through(start, windows, LOOSE, size, self.longest))
+        walk.steps.clear()
+        if self.tolerance < LOOSE:
             size = walk.sizes(walk.through(start, windows, LOOSE, size, self.longest))
+        else:  # little is asked for: this is the solution
+            path = walk.through(start, stops, LOOSE, size, self.longest)
         self.paces[spec_of(node).choice] = np.array([clock.stops[0], *walk.steps])
-        path = walk.through(start, np.asarray(clock.stops[1:]), self.tolerance, size, self.longest)
+        if self.tolerance < LOOSE:
+            path = walk.through(start, stops, self.tolerance, size, self.longest)
         return kept(node, flat.apart(np.stack([start, *path])))
 
 

@@ -48,7 +48,7 @@ def stiffness(evaluator: Evaluator, solve: Solve) -> float:
         or entries_of(solve) > MOST_ENTRIES
     ):
         return 0.0
-    implicit = solve.spec.choice in evaluator.agreed.paces
+    implicit, breaks = solve.spec.choice in evaluator.agreed.paces, evaluator.agreed.breaks
     evaluator = Evaluator(evaluator.model, evaluator.weights, evaluator.samples.first(LOOKED_AT), evaluator.error)
     roots = {f"r{i}": x for i, x in enumerate((*solve.initial, *solve.captured, *(v for _, v in solve.field_rows)))}
     stops = np.linspace(0, 1, STOPS)[1:]
@@ -58,7 +58,7 @@ def stiffness(evaluator: Evaluator, solve: Solve) -> float:
     roots |= {f"s{i}": pick(node, i) for i in range(len(solve.initial))}
     graph = Graph(evaluator.graph.inputs, roots)
     try:
-        loose = AdaptiveImplicit(LOOSE) if implicit else Multistep(LOOSE, LONGEST, evaluator.agreed.breaks)
+        loose = AdaptiveImplicit(LOOSE) if implicit else Multistep(LOOSE, LONGEST, breaks)
         found = evaluator.outputs(_stepped(evaluator, graph), loose.integrator)
     except IsoclineError:
         return 0.0

@@ -25,11 +25,13 @@ class Trial:
 class Before:
     """What searches on some of the samples have found, for those on more: an error over samples only grows with them.
 
-    `tried` are trials of solves that are searched before all others: those that missed a bound still miss it.
+    `tried` are trials of solves that are searched before all others: those that missed a bound still miss it. `taken`
+    are the scheme and the steps an interval that each solve was given, where the next search begins.
     """
 
     tried: dict[tuple[str, str, int, bool], Trial] = field(default_factory=dict)
     stiffness: dict[str, float] = field(default_factory=dict)
+    taken: dict[str, tuple[str, int]] = field(default_factory=dict)
 
 
 __all__ = ["Before", "Trial"]
