@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from scipy.integrate import solve_ivp
 
 from isocline_compiler.certify.choose import choose, discretisation
 from isocline_compiler.certify.evaluation import Evaluator
@@ -14,7 +15,7 @@ from isocline_compiler.certify.samples import Samples, drawn
 from isocline_compiler.certify.sweep import MARGIN, ROUNDING, Sweep, worst_error
 from isocline_compiler.certify.work_precision import Before, Trial
 from isocline_compiler.lower.check import check
-from isocline_compiler.solvers.grid import evenly
+from isocline_compiler.solvers.grid import Discretisation, evenly
 from isocline_compiler.solvers.schemes import SCHEMES
 from isocline_compiler.solvers.schemes.scheme import Scheme
 from isocline_dsl.diagnostics import IsoclineError
@@ -110,6 +111,38 @@ def test_no_grid_is_tried_that_takes_longer_than_the_best(tmp_path: Path) -> Non
     assert all(item.seconds <= taken.seconds for item in later if (item.scheme, item.steps) not in halved)
 
 
+@pytest.mark.parametrize("error", [1e-2, 1e-3, 1e-5])
+def test_fewer_steps_of_the_scheme_that_is_taken_would_not_do(tmp_path: Path, error: float) -> None:
+    """To one part in 32, of a scheme that is not the first that is tried."""
+    file = tmp_path / "turning.dyn"
+    file.write_text(
+        "dyn 1\nmodel turning\ninput x0: real in (0.5, 1)\nfield f(t, x, y: real) { x' = 7*y; y' = -7*sin(x) }\n"
+        "p = solve f from x = x0, y = 0 over 0..3\noutput x = p.x\n"
+    )
+    model = check(file)
+    evaluator = Evaluator(model, {}, drawn(model.inputs, None).first(8), error)
+    choices, _ = chosen(evaluator, error)
+    (name,), (solve,) = choices, evaluator.open
+    taken = choices[name]
+    assert taken.scheme.name != max(SCHEMES.values(), key=lambda item: item.order).name
+    fewer = discretisation(solve, taken.scheme.name, taken.grid.steps - max(1, taken.grid.steps // 32) - 1)
+    starts = evaluator.samples.inputs["x0"]
+
+    def missed(grid: Discretisation) -> float:
+        """Beside scipy's solution."""
+        ends = zip(starts, evaluator.run({name: grid})["x"], strict=True)
+        return max(abs(end / swung(start) - 1) for start, end in ends)
+
+    assert missed(taken) <= error
+    assert missed(fewer) > MARGIN * error
+
+
+def swung(start: float) -> float:
+    """x(3) of the pendulum x'' = -49 sin(x) from rest."""
+    path = solve_ivp(lambda t, s: (7 * s[1], -7 * np.sin(s[0])), (0, 3), (start, 0), "DOP853", rtol=1e-12, atol=1e-12)
+    return float(path.y[0, -1])
+
+
 def test_the_declared_batch_decides_what_is_fast(tmp_path: Path) -> None:
     """Of one sample calling the operations takes nearly all the time, of many what their entries take."""
     file = tmp_path / "wide.dyn"
@@ -190,8 +223,10 @@ def test_a_grid_that_is_exact_by_chance_is_not_taken(tmp_path: Path) -> None:
     )
     model = check(file)
     evaluator = Evaluator(model, {}, drawn(model.inputs, model.source).first(8), 1e-3)
-    choices, trials = chosen(evaluator, 1e-3)
-    assert next(trial.error for trial in trials if (trial.scheme, trial.steps) == ("euler", 1)) < 1e-9
+    sweep = Sweep(evaluator, evaluator.open[0], {}, 1e-3, ("x",), lambda text: None)
+    assert sweep._try(SCHEMES["euler"], 1).error < 1e-9
+    assert sweep._between(SCHEMES["euler"], 0, 1) is None
+    choices, _ = chosen(evaluator, 1e-3)
     assert choices["x"].scheme.name != "euler"
 
 

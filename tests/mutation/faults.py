@@ -293,8 +293,8 @@ CERTIFICATE = area(
         ("certify/deployed.py", "[: samples.count] if batched[name]", "[:1] if batched[name]", "one sample measured"),
         ("certify/order.py", "self.observed >= self.declared - NEAR", "self.observed <= self.declared + NEAR", "an order too low is near enough"),
         ("certify/sweep.py", "return max(float(error) for error in _errors(evaluator, found, evaluator.reference, outputs))",
-         "return min(float(error) for error in _errors(evaluator, found, evaluator.reference, outputs)) / 100", "the search believes too much", f"{T}/test_certify_choose.py::test_several_solves_share_the_error"),
-        ("certify/sweep.py", "MARGIN = 0.8", "MARGIN = 80", "a margin beyond the error", f"{T}/test_certify_choose.py::test_several_solves_share_the_error"),
+         "return min(float(error) for error in _errors(evaluator, found, evaluator.reference, outputs)) / 100", "the search believes too much", f"{T}/test_certify_choose.py::test_fewer_steps_of_the_scheme_that_is_taken_would_not_do"),
+        ("certify/sweep.py", "MARGIN = 0.8", "MARGIN = 80", "a margin beyond the error", f"{T}/test_certify_choose.py::test_fewer_steps_of_the_scheme_that_is_taken_would_not_do"),
     ],
 )  # fmt: skip
 
