@@ -89,6 +89,9 @@ def _native(certificate: Facts) -> Iterator[tuple[str, str]]:
     if native is not None:
         time = f"{native['latency']['p50_us']:.0f} µs, batch {native['latency']['batch']}"
         yield "native", f"{_spreads(native['parity'])}  (the C against the float64 model; {native['compiler']}; {time})"
+        brought = [f"{name} (measured)" if name == native["measured"] else name for name in native["libraries"]]
+        if brought:
+            yield "", f"libraries for {', '.join(brought)}"
 
 
 def _stream(stream: Facts | None) -> Iterator[tuple[str, str]]:

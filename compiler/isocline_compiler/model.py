@@ -315,6 +315,14 @@ class StreamPlan:
 
 
 @dataclass(frozen=True)
+class NativePlan:
+    """`native`: where it is asked for, and the processors that libraries are built for."""
+
+    span: Span | None
+    targets: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
 class DeploymentPlan:
     """The `deploy` block. `error` and `weak` belong to `auto`: of a stochastic model the strong error, or that of means
     over paths, where it is stated. `solver` is a fixed-step choice, or None for auto.
@@ -322,7 +330,7 @@ class DeploymentPlan:
     `derivatives` are "adjoint" and "forward": files of the model's own derivative beside it. `unroll` is how many steps
     the body of a loop holds, "all" for no loops, "auto" for loops where a solve is large. `samples` are the members of
     the ensemble in which noise that regularizes is kept; None where its expectation takes its place. `stream` asks for
-    the graph of one step besides, `native` for measuring the model in C; it is where that is asked.
+    the graph of one step besides, `native` for measuring the model in C, and for libraries of it.
     """
 
     solver: Called | None = None
@@ -340,7 +348,7 @@ class DeploymentPlan:
     unroll: int | Literal["auto", "all"] = "auto"
     samples: int | None = None
     stream: StreamPlan | None = None
-    native: Span | None = None
+    native: NativePlan | None = None
     span: Span | None = None
 
 

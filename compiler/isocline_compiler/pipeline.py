@@ -29,6 +29,7 @@ from isocline_compiler.artifact.files import REPORT_FILE, manifest_of, noises_of
 from isocline_compiler.artifact.folder import write_folder
 from isocline_compiler.artifact.native import NativeFiles
 from isocline_compiler.artifact.samples import stored_samples
+from isocline_compiler.artifact.shipped import compiler_of, with_libraries
 from isocline_compiler.artifact.streams import stepper_of, stream_info
 from isocline_compiler.attribution.explain import StoredSamples, explain, sizes_of
 from isocline_compiler.backends.to_onnx import to_onnx
@@ -74,6 +75,7 @@ from isocline_runtime.manifest import (
     StreamInfo,
 )
 from isocline_runtime.native.building import Program
+from isocline_runtime.native.targets import TARGETS, target_here
 from isocline_runtime.seal import seal
 
 Progress = Callable[[str], None]
@@ -288,19 +290,29 @@ def natively(
     proving: Proving, choices: Choices, session: Session, certificate: Certificate, staging: Path, in_c: NativeFiles,
     progress: Progress,
 ) -> NativeProof | None:  # fmt: skip
-    """Build the model in C and measure it, where the file asks for that. Raises IsoclineError."""
+    """Build the model in C and measure it, where the file asks for that, with the libraries that it asks for.
+
+    A library for this kind of processor is what is measured. Raises IsoclineError.
+    """
     model, asked = proving.model, proving.model.deployment.native
     if asked is None:
         return None
     if MODEL_FILE in in_c.refused:
-        raise IsoclineError([operations.not_in_c(asked, in_c.refused[MODEL_FILE])], model.source)
+        raise IsoclineError([operations.not_in_c(asked.span, in_c.refused[MODEL_FILE])], model.source)
     progress("building the model in C")
-    info = in_c.written[MODEL_FILE]
+    for file, written in in_c.written.items() if asked.targets else ():
+        progress(f"building {written.source} for {', '.join(asked.targets)}")
+        in_c.written[file] = with_libraries(model, written, staging, asked)
+    info, here = in_c.written[MODEL_FILE], target_here()
     program = Program(info, *((staging / name).read_bytes() for name in (info.source, info.header)))
+    measured = here.name if here is not None and here.name in info.libraries else None
     try:
-        proof = prove_native(proving, choices, native_session(session, program))
+        library = (staging / info.libraries[measured]).read_bytes() if measured else None
+        compiler = compiler_of(TARGETS[measured] if measured else None)
+        running = native_session(session, program, library)
+        proof = prove_native(proving, choices, running, compiler, asked.targets, measured)
     except RuntimeFault as fault:
-        raise IsoclineError([operations.native_not_measured(asked, fault.message)], model.source) from None
+        raise IsoclineError([operations.native_not_measured(asked.span, fault.message)], model.source) from None
     require(model, missed_native(model, proof, certificate))
     return proof
 

@@ -27,7 +27,14 @@ DEFAULT_INDEX = -1
 class Attributor:
     """`attribute.onnx` of an artifact, ready to run; in C where the session is. Raises RunError E782 without one."""
 
-    def __init__(self, artifact: Artifact, providers: tuple[str, ...], limits: Limits, native: bool = False) -> None:
+    def __init__(
+        self,
+        artifact: Artifact,
+        providers: tuple[str, ...],
+        limits: Limits,
+        native: bool = False,
+        trusted: bool = False,
+    ) -> None:
         info = artifact.manifest.attribution if artifact.manifest else None
         if artifact.manifest is None or info is None:
             raise messages_run.no_attribution(artifact.name)
@@ -39,7 +46,7 @@ class Attributor:
         self.backend: Any
         self.built: Library | None = None
         if native and any(item.model == ATTRIBUTION_FILE for item in artifact.manifest.native):
-            opened = open_native(artifact, ATTRIBUTION_FILE, info.outputs, limits.threads)
+            opened = open_native(artifact, ATTRIBUTION_FILE, info.outputs, limits.threads, trusted)
             self.backend, self.built = opened.model, opened.library
             return
         self.backend = open_session(content, file, providers, limits.threads, limits.memory)

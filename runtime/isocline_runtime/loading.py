@@ -42,8 +42,9 @@ def load(
     The model runs on the first of `providers` ("cpu" and "cuda" will do) or not at all.
 
     With `engine="native"` the C of the artifact is built here, once, its answers compared with those of the
-    certificate's samples, and run in place of the ONNX file: E760 to E763 where that cannot be. "auto" takes it where
-    it was built here before, or with `trust`; `session.engine` says what was taken and `session.engine_reason` why.
+    certificate's samples, and run in place of the ONNX file: E760 to E763 where that cannot be. With `trust`, a library
+    that the artifact brings for this processor is run instead, and no compiler is needed. "auto" takes the native one
+    where it was built here before, or with `trust`; `session.engine` says which and `session.engine_reason` why.
 
     A model that is loaded cannot take its host down: no file is larger than `limit` bytes, no graph has more nodes than
     `node_limit`, no run takes more operations than `operation_limit` (the steps of loops counted), more than `seconds`
@@ -57,7 +58,7 @@ def load(
     check_operations(facts, artifact.manifest, artifact.model_file, limits)
     check_engine(engine, providers)
     natively, reason = taken(artifact, engine, providers, trust is not None)
-    asking = Asking(providers, engine, reason, _load_again)
+    asking = Asking(providers, engine, reason, _load_again, trust is not None)
     if natively:
         return _load_native(artifact, facts, limits, asking, start)
     backend = open_session(artifact.model, artifact.model_file, providers, threads, memory)
@@ -79,7 +80,7 @@ def _load_native(artifact: Artifact, facts: ModelFacts, limits: Limits, asking: 
     manifest = artifact.manifest
     if manifest is None:
         raise no_native(artifact.name, BARE)
-    opened = open_native(artifact, MODEL_FILE, manifest.outputs, limits.threads)
+    opened = open_native(artifact, MODEL_FILE, manifest.outputs, limits.threads, asking.trusted)
     fixed = {item.name for item in opened.model.info.inputs if item.batched}
     sizes = [port.shape[0] for port in manifest.inputs if port.name in fixed and isinstance(port.shape[0], int)]
     noises = Noises(artifact.name, manifest.noises, tuple(info.port(*sizes[:1]) for info in manifest.noises))

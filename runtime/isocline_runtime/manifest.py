@@ -244,8 +244,8 @@ class Manifest:
             f"{STEP_FILE} and {START_FILE} are described",
         )
         for item in self.native:
-            listed = {item.model, item.source, item.header} <= self.files.keys()
-            require(listed, f"files must list {item.model}, {item.source} and {item.header}")
+            named = (item.model, item.source, item.header, *item.libraries.values())
+            require(set(named) <= self.files.keys(), f"files must list {', '.join(named)}")
         explained = {port.name: port for port in self.attribution.inputs} if self.attribution else {}
         for noise in self.noises:
             also = explained.get(noise.name)
@@ -255,7 +255,8 @@ class Manifest:
 
 def to_json(manifest: Manifest) -> str:
     """The text of `manifest.json`: fields in the order of their declaration, files by name, a newline at
-    the end. A port without a default, or members, has no such field, so that readers that know of none read it.
+    the end. A port without a default, or members, has no such field, nor has C without libraries, so that readers
+    that know of none read it.
 
     Raises ValueError when a number of a grid is not finite.
     """
@@ -264,8 +265,8 @@ def to_json(manifest: Manifest) -> str:
     return json.dumps(fields, indent=2, ensure_ascii=False, allow_nan=False) + "\n"
 
 
-OPTIONAL = ("default", "members")
-"""Fields that a port without them does not have."""
+OPTIONAL = ("default", "members", "libraries")
+"""Fields that a port, or a model in C, without them does not have."""
 
 
 def _stated(fields: list[tuple[str, Any]]) -> dict[str, Any]:

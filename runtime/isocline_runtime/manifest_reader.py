@@ -223,7 +223,9 @@ _native = _record(
     {
         "model": _text, "name": _text, "source": _text, "header": _text, "inputs": _many(_native_array),
         "outputs": _many(_native_array), "workspace": _integer, "stack": _integer, "contracted": _truth,
+        "libraries": _by_name(_text),
     },
+    absent=OPTIONAL,
 )  # fmt: skip
 _noise_record = _record(
     NoiseInfo,

@@ -80,6 +80,7 @@ CATALOGUE: Mapping[str, Callable[..., RuntimeFault]] = MappingProxyType(
         "E766": native.unknown_package,
         "E767": native.folder_not_ours,
         "E768": native.not_written,
+        "E769": native.no_cross_compiler,
         "E770": run.no_onnxruntime,
         "E771": run.unknown_provider,
         "E772": run.provider_fell_back,

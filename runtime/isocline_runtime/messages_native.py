@@ -1,4 +1,4 @@
-"""Messages about the native engine and about packages (E760 to E768)."""
+"""Messages about the native engine and about packages (E760 to E769)."""
 
 from __future__ import annotations
 
@@ -25,6 +25,14 @@ def no_compiler(named: str | None, tried: Sequence[str]) -> ProviderError:
     found = f"{named!r} (ISOCLINE_CC) does not run" if named else f"none of {', '.join(tried)} is here"
     hint = 'install one, or `pip install "isocline[native]"`, or load with engine="onnxruntime"'
     return ProviderError("E761", f"no C compiler: {found}", hint)
+
+
+def no_cross_compiler() -> ProviderError:
+    """A library for another processor needs a compiler that compiles for it.
+
+    That of `pip install isocline[native]` compiles for all of them, and needs nothing else.
+    """
+    return ProviderError("E769", "no compiler for another processor is here", 'pip install "isocline[native]"')
 
 
 def not_built(source: str, reason: str, variable: str | None) -> RunError:

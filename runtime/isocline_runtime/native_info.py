@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 
 from isocline_runtime.port import require
 
@@ -31,6 +32,7 @@ class NativeInfo:
 
     `name`_run(batch, inputs, outputs, workspace) computes any number of samples. `workspace` are the bytes that the
     caller gives it, `stack` those that it takes itself. `contracted`: a product and a sum may be one instruction.
+    `libraries` are the files that hold it built, by the processor they are for.
     """
 
     model: str
@@ -42,6 +44,7 @@ class NativeInfo:
     workspace: int
     stack: int
     contracted: bool
+    libraries: Mapping[str, str] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         require(IDENTIFIER.fullmatch(self.name) is not None, f"{self.name!r} is no name of C")

@@ -230,7 +230,9 @@ class Session:
         """`attribute.onnx`, opened on first use. Raises E782 when the artifact has none, ArtifactError."""
         if self._attributor is None:
             limits = self._limits
-            found = Attributor(self._artifact, self._onnx_providers, limits, self.engine == ENGINE)
+            found = Attributor(
+                self._artifact, self._onnx_providers, limits, self.engine == ENGINE, self._asking.trusted
+            )
             if found.built is not None and found.built.built:
                 self._check_explanations(found, found.built)
             self._attributor = found

@@ -107,11 +107,17 @@ class StreamProof:
 
 @dataclass(frozen=True)
 class NativeProof:
-    """The C of the model, built by `compiler`: its errors against float64 by output, and the time of a call."""
+    """The C of the model, built by `compiler`: its errors against float64 by output, and the time of a call.
+
+    `libraries` are the processors that the artifact brings libraries for; what was measured is the `measured` one of
+    these, or one that was built for this machine alone.
+    """
 
     compiler: str
     parity: Mapping[str, Spread]
     latency: Mapping[str, Any]
+    libraries: tuple[str, ...] = ()
+    measured: str | None = None
 
 
 @dataclass(frozen=True)

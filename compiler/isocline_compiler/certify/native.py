@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from isocline_compiler.certify.certificate import Certificate, NativeProof
 from isocline_compiler.certify.deployed import compare, latency, run_deployed
 from isocline_compiler.certify.evaluation import Choices
@@ -13,31 +15,33 @@ from isocline_dsl.messages import operations as messages
 from isocline_runtime import Session, load
 from isocline_runtime.artifact import Artifact
 from isocline_runtime.limits import Limits
-from isocline_runtime.native.building import Program, build
+from isocline_runtime.native.building import Program, build, keep_shipped
 from isocline_runtime.native.calling import NativeModel
 from isocline_runtime.native.compilers import find_compiler
 from isocline_runtime.native.opening import Asking
 
 
-def native_session(beside: Session, program: Program) -> Session:
-    """The C of a model as a session with the ports of the ONNX file beside it.
+def native_session(beside: Session, program: Program, library: bytes | None = None) -> Session:
+    """The C of a model as a session with the ports of the ONNX file beside it: a library, or what is built here.
 
     Raises ProviderError E761 without a compiler, RunError E762.
     """
-    library = build(program, find_compiler())
-    model = NativeModel(library.path, program.info, beside.outputs)
+    built = build(program, find_compiler()) if library is None else keep_shipped(program, library)
+    model = NativeModel(built.path, program.info, beside.outputs)
     limits = Limits(allow_nonfinite=True)
     asking = Asking(("cpu",), "native", "it is measured", load)
     return Session(Artifact(beside.path, b""), beside.facts, model, beside.inputs, beside.outputs, limits, asking)
 
 
-def prove_native(proving: Proving, choices: Choices, session: Session) -> NativeProof:
+def prove_native(
+    proving: Proving, choices: Choices, session: Session, compiler: str, libraries: Sequence[str], measured: str | None
+) -> NativeProof:
     """Errors against float64 on the samples on which the ONNX file is measured, and the time of a call."""
     samples, graph = proving.measuring.samples, proving.model.graph
     exact = proving.evaluator(samples).run(choices)
     errors = compare(run_deployed(session, samples), exact, graph)
     batch = proving.model.deployment.batch or 1
-    return NativeProof(find_compiler().version, errors, latency(session, samples, batch))
+    return NativeProof(compiler, errors, latency(session, samples, batch), tuple(libraries), measured)
 
 
 def missed_native(model: Model, proof: NativeProof, certificate: Certificate) -> list[Diagnostic]:

@@ -22,9 +22,17 @@ from isocline_compiler.lower.settings import Settings
 from isocline_compiler.lower.solves import MOST_SAMPLES
 from isocline_compiler.lower.values import FileValues, excerpt
 from isocline_compiler.lower.weights import LayerScope
-from isocline_compiler.model import AttributionPlan, Check, DataBinding, DataPlan, DeploymentPlan, StreamPlan
+from isocline_compiler.model import (
+    AttributionPlan,
+    Check,
+    DataBinding,
+    DataPlan,
+    DeploymentPlan,
+    NativePlan,
+    StreamPlan,
+)
 from isocline_compiler.streaming.loops import chosen_loop
-from isocline_compiler.vocabulary.options import ADAPTIVE, MISSING, SPLITS
+from isocline_compiler.vocabulary.options import ADAPTIVE, MISSING, NATIVE_TARGETS, SPLITS
 from isocline_dsl import messages
 from isocline_dsl.diagnostics import IsoclineError, Source
 from isocline_dsl.messages import calls, data, ensemble, noise, training
@@ -209,12 +217,17 @@ class DeployLowering:
             return StreamPlan(named.text if named else None, setting.span)
         return None
 
-    def _native(self) -> Span | None:
-        """`native` alone. Raises LowerError."""
+    def _native(self) -> NativePlan | None:
+        """`native` alone, or with the names of processors. Raises LowerError."""
         for setting in self.settings.all("native"):
-            if setting.values:
-                raise LowerError(messages.setting_value(setting.span, "native", "a value", "the word alone"))
-            return setting.span
+            targets = []
+            for value in setting.values:
+                if not isinstance(value, Name) or value.text not in NATIVE_TARGETS or value.text in targets:
+                    found = f"`{value.text}`" if isinstance(value, Name) else "an expression"
+                    wanted = f"the word alone, or some of {', '.join(NATIVE_TARGETS)}"
+                    raise LowerError(messages.setting_value(value.span, "native", found, wanted))
+                targets.append(value.text)
+            return NativePlan(setting.span, tuple(targets))
         return None
 
     def _check_ensemble(

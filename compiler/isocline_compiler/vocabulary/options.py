@@ -141,4 +141,6 @@ MISSING = ("error", "drop", "hold", "interpolate")
 PRECISIONS = ("float32", "float64", "bf16", "fp16")
 ENGINES = ("auto", "torch", "onnxruntime")
 """What computes loss and gradient; `auto` is onnxruntime where the gradient is one graph."""
+NATIVE_TARGETS = ("x86_64", "aarch64", "wasm")
+"""Processors that `native` builds libraries for."""
 GRADIENTS = ("backprop", "adjoint", "reversible")

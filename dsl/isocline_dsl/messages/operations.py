@@ -117,6 +117,17 @@ def native_not_measured(span: Span | None, reason: str) -> Draft:
     return Draft(span, f"the model in C cannot be measured: {reason}", hint)
 
 
+@message("E656")
+def library_not_built(span: Span | None, target: str, source: str, reason: str) -> Draft:
+    """`deploy { native aarch64 }` asks for a library that cannot be built here.
+
+    A library for the kind of processor that compiles is built by its own C compiler; for others the one of
+    `pip install isocline[native]` is needed, which compiles for all of them.
+    """
+    hint = 'install the compiler of `pip install "isocline[native]"`, or take the name out of the `deploy` block'
+    return Draft(span, f"no library of {source} for {target}: {reason}", hint)
+
+
 @message("E655")
 def native_parity_missed(span: Span | None, output: str, compiler: str, found: str, bound: str) -> Draft:
     """The model in C differs from the same model in float64 by more than rounding may.

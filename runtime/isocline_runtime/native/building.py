@@ -9,6 +9,8 @@ import stat
 import subprocess
 import sys
 import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -63,30 +65,58 @@ def place_of(program: Program, compiler: Compiler) -> Path:
     return cache_folder() / digest.hexdigest()[:40] / f"{Path(program.info.source).stem}{SUFFIX}"
 
 
+def place_of_shipped(program: Program, content: bytes) -> Path:
+    """Where a library that came with an artifact is kept."""
+    digest = hashlib.sha256(b"shipped" + content).hexdigest()
+    return cache_folder() / digest[:40] / f"{Path(program.info.source).stem}{SUFFIX}"
+
+
+def keep_shipped(program: Program, content: bytes) -> Library:
+    """The library of a program as it came. Raises RunError E762 when the cache cannot be written."""
+    place = place_of_shipped(program, content)
+    if is_kept(place):
+        return Library(place, False)
+    with _new_folder(program) as folder:
+        (folder / place.name).write_bytes(content)
+        _move(folder, place.parent)
+    return Library(place, True)
+
+
 def is_built(program: Program, compiler: Compiler) -> bool:
     """Whether this user had the library built here before, and nobody else can have changed it."""
-    place = place_of(program, compiler)
+    return is_kept(place_of(program, compiler))
+
+
+def is_kept(place: Path) -> bool:
+    """Whether a library is there, put by this user, and nobody else can have changed it."""
     return place.is_file() and _is_private(place.parent)
 
 
 def build(program: Program, compiler: Compiler) -> Library:
     """The library of a program. Raises RunError E762 when the compiler refuses it or the cache cannot be written."""
     place = place_of(program, compiler)
-    if is_built(program, compiler):
+    if is_kept(place):
         return Library(place, False)
-    try:
-        place.parent.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-        folder = Path(tempfile.mkdtemp(prefix=".building-", dir=place.parent.parent))  # only this user may enter it
-    except OSError as error:
-        raise messages.not_built(program.info.source, f"{cache_folder()}: {error.strerror}", VARIABLE) from None
-    try:
+    with _new_folder(program) as folder:
         (folder / program.info.source).write_bytes(program.source)
         (folder / program.info.header).write_bytes(program.header)
         _compile(program, compiler, folder, place.name)
         _move(folder, place.parent)
+    return Library(place, True)
+
+
+@contextmanager
+def _new_folder(program: Program) -> Iterator[Path]:
+    """A folder beside the libraries that only this user may enter; gone afterwards. Raises RunError E762."""
+    try:
+        cache_folder().mkdir(parents=True, exist_ok=True, mode=0o700)
+        folder = Path(tempfile.mkdtemp(prefix=".building-", dir=cache_folder()))
+    except OSError as error:
+        raise messages.not_built(program.info.source, f"{cache_folder()}: {error.strerror}", VARIABLE) from None
+    try:
+        yield folder
     finally:
         shutil.rmtree(folder, ignore_errors=True)
-    return Library(place, True)
 
 
 def discard(library: Library) -> None:

@@ -47,8 +47,17 @@ def _candidates(named: str | None) -> Iterator[tuple[str, ...]]:
         path = shutil.which(name)
         if path is not None:
             yield (path,)
+    yield from _zig()
+
+
+def _zig() -> Iterator[tuple[str, ...]]:
     if importlib.util.find_spec("ziglang") is not None:
         yield (sys.executable, "-m", "ziglang", "cc")
+
+
+def zig_compiler() -> Compiler | None:
+    """The compiler of the package ziglang, which compiles for other processors too; None where it is not there."""
+    return next(filter(None, map(_asked, _zig())), None)
 
 
 @cache

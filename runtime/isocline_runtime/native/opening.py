@@ -2,7 +2,7 @@
 
 Loading an artifact runs none of its code. The native engine is asked for by name, which is consent to build what the
 manifest lists; "auto" takes it only where that was done on this machine before, or where the artifact's signature was
-checked.
+checked. A library that comes with an artifact is run where its signature was checked, and nowhere else.
 """
 
 from __future__ import annotations
@@ -17,9 +17,18 @@ from isocline_runtime import messages_native as messages
 from isocline_runtime.artifact import Artifact, read_listed
 from isocline_runtime.errors import RuntimeFault
 from isocline_runtime.manifest import MODEL_FILE, NativeInfo, Port
-from isocline_runtime.native.building import Library, Program, build, is_built
+from isocline_runtime.native.building import (
+    Library,
+    Program,
+    build,
+    is_built,
+    is_kept,
+    keep_shipped,
+    place_of_shipped,
+)
 from isocline_runtime.native.calling import NativeModel
 from isocline_runtime.native.compilers import find_compiler
+from isocline_runtime.native.targets import target_here
 from isocline_runtime.provider import CPU, resolve_providers
 
 Engine: TypeAlias = Literal["onnxruntime", "native", "auto"]
@@ -35,6 +44,8 @@ class Asking:
     engine: Engine
     reason: str
     again: Callable[..., Any]
+    trusted: bool = False
+    """Whether the artifact's signature was checked."""
 
 
 @dataclass(frozen=True)
@@ -61,6 +72,8 @@ def taken(artifact: Artifact, engine: Engine, providers: str | Sequence[str], tr
         return False, "it was asked to run elsewhere than on the processor"
     try:
         program = program_of(artifact, MODEL_FILE)
+        if trusted and shipped(artifact, program) is not None:
+            return True, "the artifact's signature was checked, and it brings a library for this processor"
         compiler = find_compiler()
     except RuntimeFault as fault:
         return False, fault.message
@@ -83,12 +96,26 @@ def program_of(artifact: Artifact, model: str) -> Program:
     return Program(info, source, header)
 
 
-def open_native(artifact: Artifact, model: str, outputs: Sequence[Port], threads: int) -> Opened:
-    """A file of an artifact, built here. Raises RunError E760, E762, ProviderError E761, ArtifactError."""
+def open_native(artifact: Artifact, model: str, outputs: Sequence[Port], threads: int, trusted: bool) -> Opened:
+    """A file of an artifact: the library that came with it where it is `trusted`, else its C, built here.
+
+    Raises RunError E760, E762, ProviderError E761, ArtifactError.
+    """
     program = program_of(artifact, model)
     _check_outputs(artifact, program.info, outputs)
-    library = build(program, find_compiler())
+    content = shipped(artifact, program)
+    if content is not None and (trusted or is_kept(place_of_shipped(program, content))):
+        library = keep_shipped(program, content)
+    else:
+        library = build(program, find_compiler())
     return Opened(NativeModel(library.path, program.info, outputs, threads), library)
+
+
+def shipped(artifact: Artifact, program: Program) -> bytes | None:
+    """The library for this processor that came with an artifact, as its manifest has it. Raises ArtifactError."""
+    here, manifest = target_here(), artifact.manifest
+    name = program.info.libraries.get(here.name) if here is not None else None
+    return None if name is None or manifest is None else read_listed(artifact.path, name, manifest.files[name])
 
 
 def _check_outputs(artifact: Artifact, info: NativeInfo, outputs: Sequence[Port]) -> None:
