@@ -35,7 +35,7 @@ BATCHES = (1, 3, LANES, LANES + 5)
 """Samples one by one, a block that is not full, a full one, and both."""
 SORTED = {"interval_of": 0, "lookup": 1}
 """Operations of which an argument, by number, has to increase."""
-WITHOUT = {"noise_like", "matrix_exp", "spectral_norm", "conv_transpose"}
+WITHOUT = {"noise_like", "matrix_exp", "spectral_norm"}
 
 
 def sizes(type_: TensorType, batch: int) -> list[int]:

@@ -31,6 +31,7 @@ from isocline_compiler.ops import (
     linear,
     normalisation,
     ordering,
+    pooling,
     reduction,
     shaping,
 )
@@ -45,7 +46,7 @@ MOVES = frozenset({
 })  # fmt: skip
 """What moves entries to other places, none of them twice: of norm 1."""
 AFFINE = frozenset({
-    linear.LINEAR, linear.MATMUL, convolution.CONV, convolution.CONV_TRANSPOSE, convolution.AVG_POOL,
+    linear.LINEAR, linear.MATMUL, convolution.CONV, convolution.CONV_TRANSPOSE, pooling.AVG_POOL,
     reduction.REDUCE_SUM, reduction.REDUCE_MEAN, reduction.CUMSUM, shaping.EXPAND,
 })  # fmt: skip
 ENTRYWISE = frozenset({

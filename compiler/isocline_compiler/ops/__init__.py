@@ -21,6 +21,7 @@ from isocline_compiler.ops.noise import NOISE
 from isocline_compiler.ops.normalisation import NORMALISATION
 from isocline_compiler.ops.ordering import ORDERING
 from isocline_compiler.ops.points import POINTS
+from isocline_compiler.ops.pooling import POOLING
 from isocline_compiler.ops.reduction import REDUCTION
 from isocline_compiler.ops.shaping import SHAPING
 
@@ -39,6 +40,7 @@ OPS: Mapping[str, Op] = by_name(
     *LOOKUPS,
     *ORDERING,
     *CONVOLUTION,
+    *POOLING,
     *NORMALISATION,
     *NOISE,
     *POINTS,

@@ -9,20 +9,17 @@ from collections.abc import Callable
 from math import prod
 from typing import Any, TypeAlias
 
-import numpy as np
-
-from isocline_compiler.graph import Array, Example, Node, Op, constant
-from isocline_compiler.graph.c_form import CForm, NoC, Rewritten, Sums
+from isocline_compiler.graph import Example, Node, Op
+from isocline_compiler.graph.c_form import CForm, Rewritten, Sums
 from isocline_compiler.graph.emission import Emitter
 from isocline_compiler.graph.interval import Interval, Precision
 from isocline_compiler.graph.tensor_type import Size, TensorType, describe
-from isocline_compiler.ops.c_loops import convolved, pooled
-from isocline_compiler.ops.comparison import CAST, EQUAL
-from isocline_compiler.ops.enclosures import bilinear, by_torch, each_end, extent, summed, total
+from isocline_compiler.ops.c_loops import convolved
+from isocline_compiler.ops.enclosures import bilinear, by_torch, total
 from isocline_compiler.ops.indexing import CONCAT, PAD, SLICE
 from isocline_compiler.ops.reduction import REDUCE_SUM
 from isocline_compiler.ops.shapes import known, misfit, real, require
-from isocline_compiler.ops.shaping import RESHAPE, TRANSPOSE
+from isocline_compiler.ops.shaping import FLIP, RESHAPE, TRANSPOSE
 
 Extent: TypeAlias = "int | tuple[int, ...]"
 
@@ -32,7 +29,7 @@ def each(value: Extent, rank: int) -> tuple[int, ...]:
     return (value,) * rank if isinstance(value, int) else tuple(value)
 
 
-def _window(operation: str, size: Size, kernel: int, stride: int, pad: int, dilation: int) -> int:
+def window(operation: str, size: Size, kernel: int, stride: int, pad: int, dilation: int) -> int:
     """How many windows fit: floor((n + 2 pad - dilation (kernel - 1) - 1) / stride) + 1."""
     span = known(operation, size) + 2 * pad - dilation * (kernel - 1) - 1
     if span < 0:
@@ -70,7 +67,7 @@ def _conv_type(
     _check("conv", x, w, b, (inside, w.shape[0]))
     rank = x.rank - 2
     settings = zip(x.shape[2:], w.shape[2:], each(stride, rank), each(pad, rank), each(dilation, rank), strict=True)
-    space = (_window("conv", size, known("conv", k), s, p, d) for size, k, s, p, d in settings)
+    space = (window("conv", size, known("conv", k), s, p, d) for size, k, s, p, d in settings)
     return x.with_shape((x.shape[0], w.shape[0], *space))
 
 
@@ -138,7 +135,7 @@ def _settings(node: Node, *names: str) -> dict[str, Any]:
 _DEFAULTS: dict[str, int] = {"stride": 1, "pad": 0, "dilation": 1, "output_pad": 0}
 
 
-def _emit(operator: str, *names: str, **fixed: Any) -> Callable[..., str]:
+def emit_windows(operator: str, *names: str, **fixed: Any) -> Callable[..., str]:
     def emit(emitter: Emitter, node: Node, *xs: str) -> str:
         if emitter.wide and operator != "MaxPool":
             emitter.refuse_wide(node)
@@ -148,11 +145,11 @@ def _emit(operator: str, *names: str, **fixed: Any) -> Callable[..., str]:
 
 
 def _emit_kernel(operator: str, *names: str) -> Callable[..., str]:
-    """As `_emit`, with a kernel that Conv and ConvTranspose do not share where they could be taken for one another.
+    """As `emit_windows`, with kernels of their own where Conv and ConvTranspose could be taken for one another.
 
     OpenVINO 2026.4 gives wrong values where both read one initializer of as many channels in as out.
     """
-    emit = _emit(operator, *names)
+    emit = emit_windows(operator, *names)
 
     def apart(emitter: Emitter, node: Node, x: str, w: str, *b: str) -> str:
         outer, inner = node.inputs[1].shape[:2]
@@ -163,17 +160,17 @@ def _emit_kernel(operator: str, *names: str) -> Callable[..., str]:
     return apart
 
 
-def _space(x: Node) -> tuple[int, ...]:
+def spatial_axes(x: Node) -> tuple[int, ...]:
     return tuple(range(2, x.type.rank))
 
 
 def _to_bias(g: Node, b: tuple[Node, ...]) -> tuple[Node, ...]:
-    return tuple(REDUCE_SUM(g, axes=(0, *_space(g))) for _ in b)
+    return tuple(REDUCE_SUM(g, axes=(0, *spatial_axes(g))) for _ in b)
 
 
 def _exchange(x: Node) -> Node:
     """Batch and channels exchanged."""
-    return TRANSPOSE(x, perm=(1, 0, *_space(x)))
+    return TRANSPOSE(x, perm=(1, 0, *spatial_axes(x)))
 
 
 def _block(x: Node, axis: int, index: int, count: int) -> Node:
@@ -187,7 +184,7 @@ def _block(x: Node, axis: int, index: int, count: int) -> Node:
 def _to_kernel(x: Node, g: Node, w: Node, stride: Extent, pad: Extent, dilation: Extent) -> Node:
     """dL/dw of one group: x correlated with g, the batch taking the place of the channels, stride that of dilation."""
     full = CONV(_exchange(x), _exchange(g), stride=dilation, pad=pad, dilation=stride)
-    for axis in _space(full):
+    for axis in spatial_axes(full):
         if full.size(axis) != w.size(axis):
             full = SLICE(full, axis=axis, start=0, stop=w.size(axis))
     return _exchange(full)
@@ -201,10 +198,10 @@ def _grad_conv(
         _to_kernel(_block(x, 1, i, groups), _block(g, 1, i, groups), w, stride, pad, dilation) for i in range(groups)
     ]
     to_w = parts[0] if groups == 1 else CONCAT(*parts, axis=0)
-    return (_to_image(g, x, w, stride, pad, dilation, groups), to_w, *_to_bias(g, b))
+    return (to_image(g, x, w, stride, pad, dilation, groups), to_w, *_to_bias(g, b))
 
 
-def _to_image(g: Node, x: Node, w: Node, stride: Extent, pad: Extent, dilation: Extent, groups: int) -> Node:
+def to_image(g: Node, x: Node, w: Node, stride: Extent, pad: Extent, dilation: Extent, groups: int) -> Node:
     """dL/dx: the transposed convolution, with the margin that windows did not reach."""
     plain = CONV_TRANSPOSE(g, w, stride=stride, pad=pad, dilation=dilation, groups=groups)
     missing = [known("conv", a) - known("conv", c) for a, c in zip(x.shape[2:], plain.shape[2:], strict=True)]
@@ -247,7 +244,7 @@ def _price(node: Node) -> float:
     return 0.1 * prod(size for size in node.inputs[1].shape[1:] if isinstance(size, int))
 
 
-def _without_margins(op: Callable[[], Op], loops: Any, value: float) -> Callable[[Node], CForm]:
+def without_margins(op: Callable[[], Op], loops: Any, value: float) -> Callable[[Node], CForm]:
     """The loops of an operation without margins; margins are filled before."""
 
     def form(node: Node) -> CForm:
@@ -272,8 +269,47 @@ CONV: Op = Op(
         Example((real("batch", 2, 5, 6), real(3, 2, 3, 2)), {"stride": (2, 1), "pad": (1, 0), "dilation": (1, 2)}),
         Example((real("batch", 4, 6, 6), real(4, 2, 3, 3), real(4)), {"groups": 2, "pad": 1, "stride": 2}),
     ),
-    enclose=_enclose_by(_torch_conv), price=_price, c=_without_margins(lambda: CONV, convolved, 0.0),
+    enclose=_enclose_by(_torch_conv), price=_price, c=without_margins(lambda: CONV, convolved, 0.0),
 )  # fmt: skip
+
+
+def _as_convolution(
+    x: Node, w: Node, *b: Node,
+    stride: Extent = 1, pad: Extent = 0, dilation: Extent = 1, groups: int = 1, output_pad: Extent = 0,
+) -> Node:  # fmt: skip
+    """The convolution with the kernel turned round, of x with its entries `stride` apart and margins around them."""
+    rank = x.type.rank - 2
+    steps, pads, spacing, extra = (each(item, rank) for item in (stride, pad, dilation, output_pad))
+    for axis, step in zip(spatial_axes(x), steps, strict=True):
+        x = _apart(x, axis, step)
+    margins = []
+    for axis, p, d, o in zip(spatial_axes(x), pads, spacing, extra, strict=True):
+        before = d * (known("conv", w.size(axis)) - 1) - p
+        ends = (before, before + o)
+        size = known("conv", x.size(axis))
+        x = SLICE(x, axis=axis, start=max(-ends[0], 0), stop=size - max(-ends[1], 0)) if min(ends) < 0 else x
+        margins.append((max(ends[0], 0), max(ends[1], 0)))
+    x = PAD(x, pads=((0, 0), (0, 0), *margins), value=0.0) if any(map(any, margins)) else x
+    inner, outer, *kernel = w.shape
+    for axis in spatial_axes(w):
+        w = FLIP(w, axis=axis)
+    blocks = RESHAPE(w, shape=(groups, known("conv", inner) // groups, outer, *kernel))
+    exchanged = TRANSPOSE(blocks, perm=(0, 2, 1, *range(3, 3 + rank)))
+    turned = RESHAPE(exchanged, shape=(groups * known("conv", outer), known("conv", inner) // groups, *kernel))
+    return CONV(x, turned, *b, dilation=dilation, groups=groups)
+
+
+def _apart(x: Node, axis: int, step: int) -> Node:
+    """The entries along an axis with step - 1 zeros between them."""
+    if step == 1:
+        return x
+    size, (before, after) = known("conv", x.size(axis)), (x.shape[:axis], x.shape[axis + 1 :])
+    rows = RESHAPE(x, shape=(*before, size, 1, *after))
+    pads = tuple((0, step - 1) if i == axis + 1 else (0, 0) for i in range(rows.type.rank))
+    filled = RESHAPE(PAD(rows, pads=pads, value=0.0), shape=(*before, size * step, *after))
+    return SLICE(filled, axis=axis, start=0, stop=(size - 1) * step + 1)
+
+
 CONV_TRANSPOSE = Op(
     "conv_transpose", _transposed_type, _torch_transposed, _emit_kernel("ConvTranspose", *_KERNEL, "output_padding"),
     _grad_transposed,
@@ -281,93 +317,10 @@ CONV_TRANSPOSE = Op(
     examples=(
         Example((real("batch", 3, 4), real(3, 2, 3), real(2)), {"stride": 2, "pad": 1, "output_pad": 1}),
         Example((real("batch", 4, 3, 3), real(4, 1, 2, 2)), {"groups": 2, "dilation": 2}),
+        Example((real("batch", 4, 3, 2), real(4, 3, 2, 1)), {"groups": 2, "stride": (2, 3), "pad": (1, 1)}),
     ),
     enclose=_enclose_by(_torch_transposed), price=_price,
-    c=NoC("the transpose of a convolution is not written in C yet"),
+    c=Rewritten(_as_convolution),
 )  # fmt: skip
 
-# ---------------------------------------------------------------------------------------------------- pooling
-
-
-def _pooled(x: TensorType, *, kernel: Extent, stride: Extent, pad: Extent = 0) -> TensorType:
-    require("pooling", ("real",), x)
-    if x.rank not in (3, 4):
-        raise misfit("pooling", (x,), "one or two axes of space after the channels")
-    rank = x.rank - 2
-    settings = zip(x.shape[2:], each(kernel, rank), each(stride, rank), each(pad, rank), strict=True)
-    return x.with_shape((*x.shape[:2], *(_window("pooling", size, k, s, p, 1) for size, k, s, p in settings)))
-
-
-def _torch_pool(name: str) -> Callable[..., Any]:
-    def apply(torch: Any, x: Any, kernel: Extent, stride: Extent, pad: Extent = 0) -> Any:
-        return getattr(torch.nn.functional, f"{name}_pool{x.ndim - 2}d")(x, kernel, stride, pad)
-
-    return apply
-
-
-def _grad_average(g: Node, y: Node, x: Node, kernel: Extent, stride: Extent, pad: Extent = 0) -> tuple[Node]:
-    """An average is a convolution of each channel with a constant kernel."""
-    sizes = each(kernel, x.type.rank - 2)
-    channels = known("pooling", x.size(1))
-    w = constant(np.full((channels, 1, *sizes), 1.0 / float(np.prod(sizes))))
-    return (_to_image(g, x, w, stride, pad, 1, channels),)
-
-
-def _windows(x: Node, y: Node, kernel: Extent, stride: Extent, pad: Extent) -> Node:
-    """The entries of each window of x, of the shape (batch, channels, entries, *space of y); margins are -inf."""
-    rank = x.type.rank - 2
-    margins = ((0, 0), (0, 0), *((size, size) for size in each(pad, rank)))
-    padded = PAD(x, pads=margins, value=float("-inf"))
-    steps, counts = each(stride, rank), [known("pooling", size) for size in y.shape[2:]]
-    entries = []
-    for offset in np.ndindex(*each(kernel, rank)):
-        entry = padded
-        for axis, (first, step, count) in enumerate(zip(offset, steps, counts, strict=True), start=2):
-            entry = SLICE(entry, axis=axis, start=first, stop=first + (count - 1) * step + 1, step=step)
-        entries.append(RESHAPE(entry, shape=(*y.shape[:2], 1, *y.shape[2:])))
-    return CONCAT(*entries, axis=2)
-
-
-def _grad_largest(g: Node, y: Node, x: Node, kernel: Extent, stride: Extent, pad: Extent = 0) -> tuple[Node]:
-    """Entries of a window that attain its maximum share its gradient equally.
-
-    They go back to their places by the transpose of the convolution that cuts windows out: its kernels are 1 at one
-    entry of a window and 0 elsewhere.
-    """
-    sizes, channels = each(kernel, x.type.rank - 2), known("pooling", x.size(1))
-    entries = int(np.prod(sizes))
-    between = (*y.shape[:2], 1, *y.shape[2:])
-    attained = CAST(EQUAL(_windows(x, y, kernel, stride, pad), RESHAPE(y, shape=between)), kind="real")
-    shares = attained * (RESHAPE(g, shape=between) / REDUCE_SUM(attained, axes=(2,), keepdims=True))
-    cuts = constant(np.tile(np.eye(entries).reshape(entries, 1, *sizes), (channels, *(1,) * (1 + len(sizes)))))
-    flat = RESHAPE(shares, shape=(y.shape[0], channels * entries, *y.shape[2:]))
-    return (_to_image(flat, x, cuts, stride, pad, 1, channels),)
-
-
-def _enclose_average(precision: Precision, x: Interval, kernel: Extent, stride: Extent, pad: Extent = 0) -> Interval:
-    sizes = each(kernel, x.low.ndim - 2)
-
-    def mean(v: Array) -> Array:
-        return by_torch(_torch_pool("avg"), v, kernel=kernel, stride=stride, pad=pad)
-
-    return summed(precision, x, mean, extent(sizes, range(len(sizes))), 2.0)
-
-
-_POOLINGS = (
-    Example((real("batch", 2, 7),), {"kernel": 3, "stride": 2}),
-    Example((real("batch", 2, 6, 5),), {"kernel": (2, 3), "stride": (2, 1), "pad": (1, 1)}),
-)
-_POOL = ("strides", "pads", "kernel_shape")
-MAX_POOL: Op = Op(
-    "max_pool", _pooled, _torch_pool("max"), _emit("MaxPool", *_POOL), _grad_largest,
-    "The largest entry of each window.", examples=_POOLINGS,
-    smooth=False,
-    enclose=each_end(_torch_pool("max")), c=_without_margins(lambda: MAX_POOL, pooled("max"), float("-inf")),
-)  # fmt: skip
-AVG_POOL: Op = Op(
-    "avg_pool", _pooled, _torch_pool("avg"), _emit("AveragePool", *_POOL, count_include_pad=1), _grad_average,
-    "The mean of each window, margins counted as zeros.", examples=_POOLINGS,
-    enclose=_enclose_average, c=_without_margins(lambda: AVG_POOL, pooled("sum"), 0.0),
-)  # fmt: skip
-
-CONVOLUTION = (CONV, CONV_TRANSPOSE, MAX_POOL, AVG_POOL)
+CONVOLUTION = (CONV, CONV_TRANSPOSE)

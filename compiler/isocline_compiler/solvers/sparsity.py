@@ -17,14 +17,14 @@ from scipy.sparse.csgraph import reverse_cuthill_mckee
 
 from isocline_compiler.graph import Array, Node, topological, value_of
 from isocline_compiler.graph.tensor_type import TensorType
-from isocline_compiler.ops import arithmetic, comparison, convolution, indexing, linear, reduction, shaping
+from isocline_compiler.ops import arithmetic, comparison, convolution, indexing, linear, pooling, reduction, shaping
 
 MOVES = frozenset({
     shaping.RESHAPE, shaping.TRANSPOSE, shaping.EXPAND, indexing.SLICE, indexing.SELECT, indexing.PAD, indexing.CONCAT,
     indexing.ARRANGE, indexing.GATHER,
 })  # fmt: skip
 LINEAR = frozenset({
-    linear.LINEAR, linear.MATMUL, convolution.CONV, convolution.CONV_TRANSPOSE, convolution.AVG_POOL,
+    linear.LINEAR, linear.MATMUL, convolution.CONV, convolution.CONV_TRANSPOSE, pooling.AVG_POOL,
     reduction.REDUCE_SUM, reduction.REDUCE_MEAN, reduction.CUMSUM,
 })  # fmt: skip
 ENTRYWISE = frozenset({
