@@ -1,0 +1,58 @@
+"""The zoo: every file has its header and its types, the catalogue is that of the headers."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+import isocline
+from examples.zoo.catalogue import anchor, page
+from examples.zoo.families import FOLDER, QUESTIONS, HeaderError, families, read_header
+
+FILES = sorted(FOLDER.glob("*.dyn"))
+CATALOGUE = Path(__file__).parents[2] / "docs" / "catalogue.md"
+MOST_LINES = 60
+
+
+@pytest.mark.parametrize("file", FILES, ids=lambda file: file.stem)
+def test_a_file_types_and_is_short(file: Path) -> None:
+    lines = file.read_text(encoding="utf-8").splitlines()
+    assert len(lines) < MOST_LINES
+    assert max(map(len, lines)) <= 120
+    assert isocline.check(file).name == file.stem
+    read_header(file)
+
+
+def test_the_catalogue_is_made_of_the_headers() -> None:
+    assert page(families()) == CATALOGUE.read_text(encoding="utf-8"), (
+        "docs/catalogue.md is old; make it by: python -m examples.zoo.catalogue docs/catalogue.md"
+    )
+
+
+def test_every_question_has_an_answer_and_every_family_a_name_of_its_own() -> None:
+    rows = families()
+    assert {question for row in rows for question in row.questions} == set(QUESTIONS)
+    for names in ([row.name for row in rows], [anchor(row.family) for row in rows]):
+        assert len(set(names)) == len(names)
+
+
+@pytest.mark.parametrize(
+    ("header", "message"),
+    [
+        ("# Family: A\n", "no line `# Reference: ...`"),
+        ("# Family: A\n# Colour: red\n", "expected one of Family"),
+        ("#   goes on\n", "none before it"),
+        (
+            "# Family: A\n# Equation: x\n# Reference: r\n# Good for: g\n# Question: why\n",
+            "'why' is none of the questions",
+        ),
+        ("# Family: A\n# Family: B\n# Equation: x\n# Reference: r\n# Good for: g\n# Question: why\n", "more than one"),
+    ],
+)
+def test_a_header_of_another_form_is_told(header: str, message: str, tmp_path: Path) -> None:
+    file = tmp_path / "odd.dyn"
+    file.write_text(header + "dyn 1\n", encoding="utf-8")
+    with pytest.raises(HeaderError, match=r"odd\.dyn") as found:
+        read_header(file)
+    assert message in str(found.value)
