@@ -1,0 +1,97 @@
+"""What is told of a family: from its certificate, and from every engine that is on this machine."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from benchmarks.conformance import Case, measured, reference_of, sample_inputs
+from benchmarks.engines import Engine
+from examples.zoo.families import Family
+from isocline_compiler.model import Model
+from isocline_runtime.artifact import read_artifact
+from isocline_runtime.manifest import MODEL_FILE
+
+Row = dict[str, Any]
+
+
+def described(family: Family) -> Row:
+    """The row before anything is built: what its header says."""
+    return {
+        "name": family.name,
+        "family": family.family,
+        "equation": list(family.equations),
+        "reference": family.reference,
+        "good_for": family.good_for,
+        "questions": list(family.questions),
+        "file": family.file,
+    }
+
+
+def measurements(model: Model, file: Path, folder: Path, tools: Sequence[Engine]) -> Row:
+    """The numbers of an artifact."""
+    found = json.loads((folder / "certificate.json").read_text(encoding="utf-8"))
+    return {
+        "scheme": [_scheme(solve) for solve in found["solves"]],
+        "evaluations": sum(solve["evaluations"] for solve in found["solves"]),
+        "parameters": sum(math.prod(weight.shape) for weight in model.weights if weight.role == "trained"),
+        "score": [{key: check[key] for key in ("text", "left", "holds")} for check in found["checks"]],
+        "parity": max((item["maximum"] for item in found["parity"].values()), default=None),
+        "error": _error(found),
+        "stability": _stability(found),
+        "nodes": found["graph"]["nodes"],
+        "bytes": found["graph"]["bytes"],
+        "latency_us": found["latency"]["p50_us"],
+        "engines": run_on(file, folder, tools),
+        "versions": found["versions"],
+    }
+
+
+def _scheme(solve: Mapping[str, Any]) -> str:
+    return f"{solve['name']}: {solve['scheme']}, {solve['steps']} steps"
+
+
+def _error(found: Mapping[str, Any]) -> Row:
+    """How far the steps are from the equation, or why there is no such number."""
+    if found["stochastic"]:
+        strong = [item for item in _of(found["stochastic"], "strong") if item is not None]
+        return {"strong": max(strong)} if strong else {"none": "driven by noise; see the report"}
+    if found["discretisation"]:
+        return {"largest": max(item["maximum"] for item in found["discretisation"].values())}
+    if found["solves"]:
+        return {"none": "the scheme is the model"}
+    return {"none": "nothing is solved"}
+
+
+def _of(value: Any, key: str) -> list[float]:
+    """Every number under a key, at any depth."""
+    if isinstance(value, dict):
+        own = [value[key]] if isinstance(value.get(key), float) else []
+        return own + [item for inner in value.values() for item in _of(inner, key)]
+    if isinstance(value, list):
+        return [item for inner in value for item in _of(inner, key)]
+    return []
+
+
+def _stability(found: Mapping[str, Any]) -> Row:
+    """The largest growth of a step: of any eigenvalue, and of one that the equation makes decay. Proofs beside it."""
+    largest = [item["largest"] for item in found["stability"]]
+    decaying = [item["decaying"] for item in found["stability"]]
+    return {
+        "largest": max(largest, default=None),
+        "decaying": max(decaying, default=None),
+        "proved": [f"{item['text']}: {item['bound']:.4g}" for item in found["proofs"]],
+    }
+
+
+def run_on(file: Path, folder: Path, tools: Sequence[Engine]) -> Row:
+    """By engine the largest error against the file in double precision, or in words why there is none."""
+    manifest = read_artifact(folder).manifest
+    assert manifest is not None
+    case = Case(folder.name, folder / MODEL_FILE, sample_inputs(file, manifest), {})
+    reference = reference_of(case)
+    results = {tool.name: measured(tool, case, reference) for tool in tools if tool.version is not None}
+    return {name: item.reason if item.error is None else item.error for name, item in results.items()}
