@@ -36,6 +36,7 @@ FETCH = {
     "profiles": "examples.zoo.fetch",
     "mackey_glass": "examples.zoo.simulate",
     "burgers": "examples.zoo.simulate",
+    "balls": "examples.zoo.simulate",
 }
 """What writes the data of a file, by their name."""
 LIMIT_S = 600

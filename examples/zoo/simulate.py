@@ -1,9 +1,10 @@
-"""Write the simulated systems of the zoo: mackey_glass.npz and burgers.npz, from fixed seeds.
+"""Write the simulated systems of the zoo: mackey_glass.npz, burgers.npz and balls.npz, from fixed seeds.
 
     x' = 0.2 x(t - 6)/(1 + x(t - 6)^10) - 0.1 x      Mackey and Glass (1977), a blood count
     u' = -u u_x + 0.05 u_xx                          Burgers' equation on a ring of length 2 pi
+    h'' = -9.81, at the floor h' <- -0.8 h'          a ball that bounces
 
-Both are observed with normal errors. They are simulated because of these the answer is known.
+All are observed with normal errors. They are simulated because of these the answer is known.
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ from examples.fetching import write_whole
 DELAY, FINE, COUNTS, CURVES = 6.0, 600, 21, 160
 POINTS, FIELDS, VISCOSITY = 32, 160, 0.05
 TIMES = np.linspace(0.0, 1.0, 6)
+BALLS, GRAVITY, KEPT = 120, 9.81, 0.8
 NOISE = 0.01
 
 Array = np.ndarray
@@ -70,10 +72,29 @@ def burgers() -> dict[str, Array]:
     return {"start": exact[:, 0], "seen": exact + generator.normal(0, NOISE, exact.shape)}
 
 
+def balls() -> dict[str, Array]:
+    """`height` (balls,), from which each falls; `seen` (balls, 17), how high it is every eighth of a second."""
+    generator = np.random.default_rng(1687)
+    height = generator.uniform(0.6, 1.4, BALLS)
+    seen = np.stack([[_fallen(first, time) for time in np.arange(17) / 8] for first in height])
+    return {"height": height, "seen": seen + generator.normal(0, NOISE, seen.shape)}
+
+
+def _fallen(height: float, time: float) -> float:
+    """From parabola to parabola: a bounce takes 2 v/g, and v is 0.8 of what it was."""
+    fall = float(np.sqrt(2 * height / GRAVITY))
+    if time < fall:
+        return height - GRAVITY / 2 * time**2
+    time, speed = time - fall, KEPT * GRAVITY * fall
+    while time > 2 * speed / GRAVITY:
+        time, speed = time - 2 * speed / GRAVITY, KEPT * speed
+    return speed * time - GRAVITY / 2 * time**2
+
+
 def write(folder: Path) -> list[Path]:
     """The archives, each whole or not at all."""
     paths = []
-    for name, arrays in (("mackey_glass", mackey_glass()), ("burgers", burgers())):
+    for name, arrays in (("mackey_glass", mackey_glass()), ("burgers", burgers()), ("balls", balls())):
         sink = io.BytesIO()
         np.savez_compressed(sink, allow_pickle=False, **arrays)
         write_whole(folder / f"{name}.npz", sink.getvalue())
