@@ -71,9 +71,9 @@ def _row(family: Family, build: Path, tools: Sequence[Engine], *, anew: bool, ev
         return
     if family.path.parent != FOLDER and not (anew or everything):
         return
-    started = time.perf_counter()
+    started, digest = time.perf_counter(), _digest(family.path)
     found = _built(family, family.path, build, tools)
-    row = {**described(family), **found, "source_sha256": _digest(family.path)}
+    row = {**described(family), **found, "source_sha256": digest}
     row["seconds"] = round(time.perf_counter() - started, 1)
     write_whole(build / f"{family.name}.json", (json.dumps(row, indent=1) + "\n").encode())
     print(f"{row['status']:8}{family.name}  ({row['seconds']:.0f} s)  {row.get('why', '')}", flush=True)
