@@ -24,6 +24,7 @@ from isocline_compiler.report.material import material_of
 from isocline_compiler.report.samples import shown
 from isocline_compiler.solvers.grid import Discretisation, Grid
 from isocline_compiler.solvers.schemes import SCHEMES
+from isocline_compiler.solvers.schemes.imex import Imex
 from isocline_compiler.solvers.schemes.scheme import Scheme
 
 Array = np.ndarray[Any, Any]
@@ -119,7 +120,7 @@ def _spectrum(scheme: Scheme, products: Array) -> Picture:
         picture = sheet(3.6, 5.0)
         axes = picture.subplots()
         real, imaginary = np.meshgrid(np.linspace(left, right, 201), np.linspace(-far, far, 201))
-        growth = scheme.stability(real + 1j * imaginary)
+        growth = None if isinstance(scheme, Imex) else scheme.stability(real + 1j * imaginary)  # of its implicit part
         if growth is not None:
             axes.contourf(real, imaginary, np.abs(growth), levels=[0, 1], colors=[SERIES[0]], alpha=0.14)
             axes.contour(real, imaginary, np.abs(growth), levels=[1], colors=[SERIES[0]], linewidths=1.2)

@@ -134,7 +134,8 @@ def _why(log: str) -> str:
 def _write(rows: Sequence[Family], build: Path) -> list[Row]:
     """The table and the page, of all that is known now."""
     table = [_known(family, build) or {**described(family), **_absent(family)} for family in rows]
-    write_whole(build / "table.json", (json.dumps(table, indent=1) + "\n").encode())
+    numbers = [{key: value for key, value in row.items() if key != "picture"} for row in table]
+    write_whole(build / "table.json", (json.dumps(numbers, indent=1) + "\n").encode())
     write_whole(build / "index.html", page(table).encode())
     return table
 

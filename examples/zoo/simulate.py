@@ -1,7 +1,7 @@
 """Write the simulated systems of the zoo: mackey_glass.npz, burgers.npz and balls.npz, from fixed seeds.
 
     x' = 0.2 x(t - 6)/(1 + x(t - 6)^10) - 0.1 x      Mackey and Glass (1977), a blood count
-    u' = -u u_x + 0.05 u_xx                          Burgers' equation on a ring of length 2 pi
+    u' = -u u_x + 0.2 u_xx                          Burgers' equation on a ring of length 2 pi
     h'' = -9.81, at the floor h' <- -0.8 h'          a ball that bounces
 
 All are observed with normal errors. They are simulated because of these the answer is known.
@@ -18,7 +18,7 @@ from scipy.integrate import solve_ivp
 from examples.fetching import write_whole
 
 DELAY, FINE, COUNTS, CURVES = 6.0, 600, 21, 160
-POINTS, FIELDS, VISCOSITY = 32, 160, 0.05
+POINTS, FIELDS, VISCOSITY = 32, 160, 0.2
 TIMES = np.linspace(0.0, 1.0, 6)
 BALLS, GRAVITY, KEPT = 120, 9.81, 0.8
 NOISE = 0.01

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
 
 import isocline
+from examples.zoo import run
 from examples.zoo.catalogue import anchor, page
 from examples.zoo.families import FOLDER, QUESTIONS, HeaderError, families, read_header
 
@@ -56,3 +58,37 @@ def test_a_header_of_another_form_is_told(header: str, message: str, tmp_path: P
     with pytest.raises(HeaderError, match=r"odd\.dyn") as found:
         read_header(file)
     assert message in str(found.value)
+
+
+BROKEN = """# Family: Broken
+# Equation: y = 1/x
+# Reference: nobody
+# Good for: A row that says why.
+# Question: I want a deep network
+dyn 1
+model broken
+
+data { source "digits.npz"; x = array(x) }
+input x: real in (0, 1)
+output y = z*x
+"""
+
+
+def test_a_family_that_fails_is_a_row_that_says_why(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    file = tmp_path / "broken.dyn"
+    file.write_text(BROKEN, encoding="utf-8")
+    (tmp_path / "digits.npz").touch()
+    family = read_header(file)
+    monkeypatch.setattr(type(family), "path", file)
+    monkeypatch.setattr(run, "FOLDER", tmp_path)
+    monkeypatch.setattr(run, "families", lambda: (family,))
+    assert run.main(["--build", str(tmp_path / "built")]) == 1
+    (row,) = json.loads((tmp_path / "built" / "table.json").read_text(encoding="utf-8"))
+    assert row["status"] == "failed"
+    assert row["why"] == "error[E201]: nothing is called `z` here"
+    assert "E201" in (tmp_path / "built" / "index.html").read_text(encoding="utf-8")
+    written = (tmp_path / "built" / "broken.json").stat().st_mtime_ns
+    run.main(["--build", str(tmp_path / "built")])
+    assert (tmp_path / "built" / "broken.json").stat().st_mtime_ns == written, "what is there is not made again"
+    with pytest.raises(SystemExit):
+        run.main(["--build", str(tmp_path / "built"), "--only", "nobody"])
