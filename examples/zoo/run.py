@@ -65,9 +65,8 @@ def main(arguments: Sequence[str]) -> int:
 
 
 def _row(family: Family, build: Path, tools: Sequence[Engine], *, anew: bool, everything: bool) -> None:
-    """Make the row of a family, unless it is there and of the same text."""
-    known = _known(family, build)
-    if family.path is None or (not anew and known is not None and known["source_sha256"] == _digest(family.path)):
+    """Make the row of a family, unless it is there and of the same text; one that failed is tried again."""
+    if family.path is None or (not anew and _is_made(family, family.path, build)):
         return
     if family.path.parent != FOLDER and not (anew or everything):
         return
@@ -77,6 +76,11 @@ def _row(family: Family, build: Path, tools: Sequence[Engine], *, anew: bool, ev
     row["seconds"] = round(time.perf_counter() - started, 1)
     write_whole(build / f"{family.name}.json", (json.dumps(row, indent=1) + "\n").encode())
     print(f"{row['status']:8}{family.name}  ({row['seconds']:.0f} s)  {row.get('why', '')}", flush=True)
+
+
+def _is_made(family: Family, file: Path, build: Path) -> bool:
+    known = _known(family, build)
+    return known is not None and known["status"] == "ok" and known["source_sha256"] == _digest(file)
 
 
 def _digest(file: Path) -> str:
@@ -103,8 +107,8 @@ def _built(family: Family, file: Path, build: Path, tools: Sequence[Engine]) -> 
     (build / f"{family.name}.log").write_text(done.stdout + done.stderr, encoding="utf-8")
     if done.returncode:
         return {"status": "failed", "why": _why(done.stdout + done.stderr)}
-    model = isocline.check(file)
     try:
+        model = isocline.check(file)
         numbers = measurements(model, file, folder, tools)
         return {"status": "ok", **numbers, "picture": picture_of(family.name, model, file, folder)}
     except Exception as problem:  # a row says what went wrong, whatever it was
