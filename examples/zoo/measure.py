@@ -8,9 +8,15 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+from scipy.spatial.distance import cdist
+
+import isocline
 from benchmarks.conformance import Case, measured, reference_of, sample_inputs
 from benchmarks.engines import Engine
 from examples.zoo.families import Family
+from isocline.comparison.one import measure_of
+from isocline_compiler.driver import dataset_of
 from isocline_compiler.model import Model
 from isocline_compiler.solvers.schemes import SCHEMES
 from isocline_compiler.solvers.schemes.imex import Imex
@@ -18,6 +24,9 @@ from isocline_runtime.artifact import read_artifact
 from isocline_runtime.manifest import MODEL_FILE
 
 Row = dict[str, Any]
+Array = np.ndarray[Any, Any]
+SAMPLED = {"sample": "point", "sample_2m": "point", "day": "profile"}
+"""Outputs that are to be distributed like an input or a target."""
 
 
 def described(family: Family) -> Row:
@@ -40,7 +49,7 @@ def measurements(model: Model, file: Path, folder: Path, tools: Sequence[Engine]
         "scheme": [_scheme(solve) for solve in found["solves"]],
         "evaluations": sum(solve["evaluations"] for solve in found["solves"]),
         "parameters": sum(math.prod(weight.shape) for weight in model.weights if weight.role == "trained"),
-        "score": [{key: check[key] for key in ("text", "left", "holds")} for check in found["checks"]],
+        "score": [_score(check) for check in found["checks"]] + distances(model, file, folder),
         "parity": max((item["maximum"] for item in found["parity"].values()), default=None),
         "error": _error(found),
         "stability": _stability(found),
@@ -50,6 +59,42 @@ def measurements(model: Model, file: Path, folder: Path, tools: Sequence[Engine]
         "engines": run_on(file, folder, tools),
         "versions": found["versions"],
     }
+
+
+def _score(check: Mapping[str, Any]) -> Row:
+    return {"text": measure_of(check["text"]), "value": check["left"]}
+
+
+def distances(model: Model, file: Path, folder: Path) -> list[Row]:
+    """Of new samples the energy distance to the held-out data, and that of the training data beside it.
+
+    A check speaks of one sample after another; whether many of them are like the data is measured here.
+    """
+    dataset = dataset_of(model, file.parent)
+    ports = {port.name for port in (*model.inputs, *model.targets)}
+    pairs = [(port.name, SAMPLED[port.name]) for port in model.outputs if SAMPLED.get(port.name) in ports]
+    if dataset is None or not pairs:
+        return []
+    session = isocline.load(folder)
+    held, trained = dataset.held_out, dataset.train
+    given = {port.name: held.arrays[port.name].astype(port.dtype) for port in session.inputs}
+    made = (
+        session.run(**given, seed=0, rows=None if given else range(held.count))
+        if session.noises
+        else session.run(**given)
+    )
+    return [
+        {"text": f"energy distance of {name} to held-out data", "value": energy_distance(made[name], held.arrays[data]),
+         "beside": energy_distance(trained.arrays[data], held.arrays[data])}
+        for name, data in pairs
+    ]  # fmt: skip
+
+
+def energy_distance(x: Array, y: Array) -> float:
+    """2 E|X - Y| - E|X - X'| - E|Y - Y'|, without the pairs of a point with itself (Szekely, Rizzo 2013)."""
+    between = cdist(x, y).mean()
+    within = [cdist(z, z).sum() / (len(z) * (len(z) - 1)) for z in (x, y)]
+    return float(2 * between - sum(within))
 
 
 def _scheme(solve: Mapping[str, Any]) -> str:

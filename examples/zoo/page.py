@@ -24,6 +24,9 @@ figure { margin: 0; } svg, img { max-width: 100%; height: auto; }
 figcaption, .quiet { color: var(--quiet); font-size: 13px; }
 .failed { color: var(--series-2); } @media (max-width: 50rem) { .family { display: block; } }
 """
+WORDS = """Each was trained for seconds, on small data: the scores say that a file works, and do not rank the families.
+A step grows what it is given by the factor that stands there, along the direction in which it grows most; above 1 is no
+mistake where the equation grows, too. An energy distance is near 0, on either side of it, where both are of one law."""
 HEAD = (
     "family", "scheme", "weights", "evaluations", "held-out score", "rounding", "error of the steps",
     "growth of a step", "nodes", "a call, µs",
@@ -42,8 +45,7 @@ def page(rows: Sequence[Row]) -> str:
     return (
         '<!doctype html>\n<html lang="en"><head><meta charset="utf-8"><title>The zoo</title>'
         f'<meta name="viewport" content="width=device-width"><style>{colours}{STYLE}</style></head>\n<body>\n'
-        f"<h1>The zoo of dynamic networks</h1>\n<p>{len(rows)} families: {counted}. Each was trained for seconds, on "
-        "small data: the scores say that a file works, and do not rank the families.</p>\n"
+        f"<h1>The zoo of dynamic networks</h1>\n<p>{len(rows)} families: {counted}. {WORDS}</p>\n"
         f'<div class="wide"><table><thead><tr>{head}</tr></thead>\n<tbody>{body}</tbody></table></div>\n'
         f"{''.join(_section(row) for row in rows)}</body></html>\n"
     )
@@ -73,7 +75,11 @@ def _state(row: Row) -> str:
 
 
 def _scores(row: Row) -> list[str]:
-    return [f"{item['text'].rsplit(' ', 2)[0]} = {item['left']:.4g}" for item in row["score"]]
+    return [f"{item['text']} = {item['value']:.4g}" + _beside(item) for item in row["score"]]
+
+
+def _beside(item: Row) -> str:
+    return f" (of training data {item['beside']:.2g})" if "beside" in item else ""
 
 
 def _small(value: float | None) -> str:

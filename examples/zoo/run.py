@@ -3,6 +3,7 @@
     python -m examples.zoo.run                    what is not there yet, or whose file changed
     python -m examples.zoo.run --only NAME...     these, and anew
     python -m examples.zoo.run --all              the families that are examples of their own, too; these take minutes
+    python -m examples.zoo.run --measure          what is built is measured and drawn again, nothing is trained
 
 A family that fails is a row that says why. The page is written after each, so that it can be looked at meanwhile.
 """
@@ -47,6 +48,7 @@ def main(arguments: Sequence[str]) -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--only", nargs="+", metavar="NAME", default=())
     parser.add_argument("--all", action="store_true")
+    parser.add_argument("--measure", action="store_true")
     parser.add_argument("--build", type=Path, default=Path("build/zoo"))
     options = parser.parse_args(arguments)
     rows = families()
@@ -56,7 +58,9 @@ def main(arguments: Sequence[str]) -> int:
     options.build.mkdir(parents=True, exist_ok=True)
     tools = engines()
     for family in rows:
-        if not options.only or family.name in options.only:
+        if options.measure:
+            _measure_again(family, options.build, tools)
+        elif not options.only or family.name in options.only:
             _row(family, options.build, tools, anew=bool(options.only), everything=options.all)
             _write(rows, options.build)
     failed = [row["name"] for row in _write(rows, options.build) if row["status"] == "failed"]
@@ -76,6 +80,13 @@ def _row(family: Family, build: Path, tools: Sequence[Engine], *, anew: bool, ev
     row["seconds"] = round(time.perf_counter() - started, 1)
     write_whole(build / f"{family.name}.json", (json.dumps(row, indent=1) + "\n").encode())
     print(f"{row['status']:8}{family.name}  ({row['seconds']:.0f} s)  {row.get('why', '')}", flush=True)
+
+
+def _measure_again(family: Family, build: Path, tools: Sequence[Engine]) -> None:
+    known = _known(family, build)
+    if known is not None and family.path is not None and known["status"] == "ok":
+        found = _measured(family, family.path, build, tools)
+        write_whole(build / f"{family.name}.json", (json.dumps({**known, **found}, indent=1) + "\n").encode())
 
 
 def _is_made(family: Family, file: Path, build: Path) -> bool:
@@ -107,6 +118,12 @@ def _built(family: Family, file: Path, build: Path, tools: Sequence[Engine]) -> 
     (build / f"{family.name}.log").write_text(done.stdout + done.stderr, encoding="utf-8")
     if done.returncode:
         return {"status": "failed", "why": _why(done.stdout + done.stderr)}
+    return _measured(family, file, build, tools)
+
+
+def _measured(family: Family, file: Path, build: Path, tools: Sequence[Engine]) -> Row:
+    """Status, numbers and picture of what is built."""
+    folder = build / family.name
     try:
         model = isocline.check(file)
         numbers = measurements(model, file, folder, tools)
@@ -137,7 +154,7 @@ def _why(log: str) -> str:
 
 def _write(rows: Sequence[Family], build: Path) -> list[Row]:
     """The table and the page, of all that is known now."""
-    table = [_known(family, build) or {**described(family), **_absent(family)} for family in rows]
+    table = [{**(_known(family, build) or _absent(family)), **described(family)} for family in rows]
     numbers = [{key: value for key, value in row.items() if key != "picture"} for row in table]
     write_whole(build / "table.json", (json.dumps(numbers, indent=1) + "\n").encode())
     write_whole(build / "index.html", page(table).encode())

@@ -5,12 +5,15 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+import numpy as np
 import pytest
+from scipy.stats import energy_distance as scipy_energy_distance
 
 import isocline
 from examples.zoo import run
 from examples.zoo.catalogue import anchor, page
 from examples.zoo.families import FOLDER, QUESTIONS, HeaderError, families, read_header
+from examples.zoo.measure import energy_distance
 
 FILES = sorted(FOLDER.glob("*.dyn"))
 CATALOGUE = Path(__file__).parents[2] / "docs" / "catalogue.md"
@@ -58,6 +61,14 @@ def test_a_header_of_another_form_is_told(header: str, message: str, tmp_path: P
     with pytest.raises(HeaderError, match=r"odd\.dyn") as found:
         read_header(file)
     assert message in str(found.value)
+
+
+def test_the_energy_distance_is_scipys_but_for_points_with_themselves() -> None:
+    rng = np.random.default_rng(1)
+    x, y = rng.normal(size=40), rng.normal(0.5, 1.5, size=30)
+    itself = [np.abs(z[:, None] - z).mean() / (len(z) - 1) for z in (x, y)]
+    expected = scipy_energy_distance(x, y) ** 2 - sum(itself)
+    assert energy_distance(x[:, None], y[:, None]) == pytest.approx(expected, rel=1e-12)
 
 
 BROKEN = """# Family: Broken
