@@ -1,6 +1,7 @@
 # make demo    train, compile, certify and run the model of the Hudson Bay pelts
 # make test    the tests
 # make format lint types examples docs clean
+# make zoo                       every family of dynamic network, seconds each, into build/zoo/index.html
 # make conformance               the examples on other engines than onnxruntime, into docs/conformance.md
 #
 # make bench                     latency beside other engines, into benchmarks/results.json and docs/performance.md
@@ -16,7 +17,7 @@ BIN         := $(VENV)/bin
 READY       := $(VENV)/isocline-is-installed
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test examples lint types format docs conformance bench sanitize clean
+.PHONY: help setup demo test examples zoo lint types format docs conformance bench sanitize clean
 
 help:
 	@sed -n '1,/^$$/s/^# //p' Makefile
@@ -39,6 +40,9 @@ test: setup
 
 examples: setup
 	OMP_NUM_THREADS=1 $(BIN)/python examples/build_all.py
+
+zoo: setup
+	OMP_NUM_THREADS=1 $(BIN)/python -m examples.zoo.run
 
 lint: setup
 	$(BIN)/ruff format --check
@@ -70,6 +74,7 @@ sanitize: setup
 
 docs: setup
 	$(BIN)/python -m isocline_compiler.reference docs/language.md docs/attribution.md
+	$(BIN)/python -m examples.zoo.catalogue docs/catalogue.md
 
 clean:
 	rm -rf build dist runs .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache

@@ -224,11 +224,11 @@ def _circles(file: Scope) -> Iterator[Diagnostic]:
 
 
 def _deployed_targets(file: Scope, uses: Uses) -> Iterator[Diagnostic]:
-    """Values, fields and solves may read a target where no output leans on them: they are there for training alone."""
+    """Values, controls, fields and solves may read a target where no output leans on them: they are for the loss."""
     deployed = reached(sorted(file.of_kind("output")), file.edges)
     for reader, target in uses.targets:
         kind = file.names[reader].kind if reader else ""
-        if kind not in ("value", "field") or reader in deployed:
+        if kind not in ("value", "control", "field") or reader in deployed:
             through = deployed.get(reader or "", ())
             yield names.target_outside_training(target.span, target.text, file.names[target.text].span, through)
 

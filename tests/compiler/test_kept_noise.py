@@ -378,3 +378,20 @@ deploy {{ {settings} }}
     np.testing.assert_allclose(found["y"], members.mean(axis=1), rtol=1e-6)
     np.testing.assert_allclose(found["spread"], members.std(axis=1), rtol=1e-4, atol=1e-7)
     np.testing.assert_array_equal(found["label"], members.mean(axis=1).argmax(axis=-1))
+
+
+@pytest.mark.parametrize(
+    "kept",
+    [
+        "h = x |> dropout(0.3)\np = std(h/(1 + sum(x^2)), over=samples)\noutput p\ndeploy { samples 4; parity 1e-12 }",
+        "field f(t, h: real[4]) { noise W: brownian[4]; dh = -h dt + 0.1 dW }\n"
+        "h = solve f from h = x over 0..1 with euler_maruyama(steps=2) samples 4\n"
+        "p = std(h, over=samples)/(1 + sum(x^2))\noutput p\ndeploy { parity 1e-12 }",
+    ],
+    ids=["kept", "of_a_solve"],
+)
+def test_a_bound_that_noise_misses_is_told(kept: str, tmp_path: Path) -> None:
+    """No sample near a zero is looked for: it would have no noise."""
+    with pytest.raises(IsoclineError) as raised:
+        deployed(f"dyn 1\nmodel m\ninput x: real[4] in (-1, 1)\n{kept}\n", tmp_path)
+    assert "E602" in {item.code for item in raised.value.diagnostics}

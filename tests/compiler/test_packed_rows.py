@@ -94,6 +94,14 @@ def test_slopes_that_are_remembered_are_rows_too(sums, unrolling):
     assert any(node.op.name in ("gemm", "matmul") for node in everything(trial.graph(ROWS, sums).outputs.values()))
 
 
+def test_what_does_not_broadcast_is_given_numbers_in_their_shape():
+    """The second derivative of a Lagrangian network: the number 1 in the shape of a state goes into a reshape."""
+    lagrangian = "x1^2/2 + tanh(stack(x0, x1))[0] * tanh(stack(x1, x0))[0]"
+    trial = Trial(scalar_model(["x1", f"x0 / grad(grad({lagrangian}, x1), x1)"], "rk4", 4))
+    by_v = ["x1", "x0 / (1.0 - 2.0 * tanh(x0) * tanh(x1) * (1.0 - tanh(x1)^2))"]
+    close(trial.exact(trial.graph(ROWS, "plain")), by_hand(by_v, "rk4", 4, trial.inputs), 1e-12)
+
+
 # ---------------------------------------------------------------------------------------------------- which form
 
 

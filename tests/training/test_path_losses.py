@@ -379,3 +379,21 @@ def test_a_posterior_that_sees_the_target_trains_and_is_not_deployed() -> None:
     nodes = list(everything(model.graph.outputs.values()))
     assert {node.attrs["name"] for node in nodes if node.op in (INPUT, WEIGHT)} == {"x0", "size"}
     assert [noise.source for node in nodes if node.op is SOLVE for noise in spec_of(node).noises] == ["W"]
+
+
+def test_a_control_through_a_target_drives_a_solve_of_the_loss_alone() -> None:
+    """Along straight lines the integral is that of the trapezoidal rule, and Heun's scheme makes it."""
+    text = """
+input x0: real
+target seen: real[4]
+control u = linear(seen, step=0.5)
+field f(t, x: real) { x' = u(t) }
+judged = solve f from x = x0 over 0..1.5 with heun(steps=3)
+param k: real
+output y = k*x0
+train { loss judged + 0*y; precision float64 }
+"""
+    starts, seen = RANDOM.normal(size=5), RANDOM.normal(size=(5, 4))
+    _, found = evaluated(text, {"k": 2.0}, x0=starts, seen=seen)
+    assert float(found.total) == pytest.approx((starts + np.trapezoid(seen, dx=0.5)).mean(), rel=1e-12)
+    assert "seen" not in {node.attrs.get("name") for node in everything(lowered(text).graph.outputs.values())}

@@ -277,7 +277,7 @@ def _initial(solve: Solve) -> Node:
 
 def _slope(solve: Solve, z: Node) -> Node:
     """The slopes as rows, in the way that takes the fewest operations."""
-    slopes = shared(transform(solve.slopes(), lambda node, inputs: _unrepeated(node.rebuilt(inputs))))
+    slopes = shared(transform(solve.slopes(), _unrepeated))
     found = []
     for distributes, factors in product((False, True), (True, False)):
         packing = Packing(solve.state_arguments, z, slopes, distributes, factors)
@@ -286,11 +286,18 @@ def _slope(solve: Solve, z: Node) -> Node:
     return broadcast_like(least, z)
 
 
-def _unrepeated(node: Node) -> Node:
-    """A number in the shape of a state is the number: rows repeat it where they have to."""
-    if node.op in (SPREAD, EXPAND_LIKE) and node.type.sample == () and node.inputs[0].shape == ():
-        return node.inputs[0]
-    return node
+def _unrepeated(node: Node, inputs: Nodes) -> Node:
+    """A number in the shape of a state is the number: rows repeat it where they have to, and so does what broadcasts.
+
+    What does not, such as a reshape, is given what it was given.
+    """
+    given = tuple(
+        new if node.op.broadcasts or new.shape == old.shape else old
+        for new, old in zip(inputs, node.inputs, strict=True)
+    )
+    if node.op in (SPREAD, EXPAND_LIKE) and node.type.sample == () and inputs[0].shape == ():
+        return inputs[0]
+    return node.rebuilt(given)
 
 
 def _results(solve: Solve, z: Node) -> Nodes:

@@ -73,7 +73,7 @@ def target_outside_training(span: Span, name: str, first: Span | None, through: 
     """A target is used where only known values may stand.
 
     A `target` is known in the training data and nowhere else: whoever runs the model does not have it. The loss, and
-    `check` in `deploy`, may use it, and so may values, fields and solves that no output leans on.
+    `check` in `deploy`, may use it, and so may values, controls, fields and solves that no output leans on.
 
         target pelts: real[21, 2]
         output error = forecast - pelts          # who runs the model has no pelts

@@ -87,7 +87,7 @@ class EnsembleProving(Proving):
         return Samples({**kept.inputs, **noise}, kept.targets, words)
 
     @cached_property
-    def rare(self) -> Rare | None:
+    def _rare(self) -> Rare | None:
         """None: samples near zeros have no noise of their own."""
         return None
 

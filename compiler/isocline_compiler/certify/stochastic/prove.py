@@ -153,7 +153,7 @@ class StochasticProving(Proving):
         return seeded_noises(self.driven, self.choices)
 
     @cached_property
-    def rare(self) -> Rare | None:
+    def _rare(self) -> Rare | None:
         """None: samples near zeros have no noise of their own."""
         return None
 
