@@ -90,9 +90,11 @@ def _key(keyword: Keyword, choice: Choice) -> str:
 
 
 def means_steps(call: Call) -> bool:
-    """Whether a call means a fixed grid: `dopri5(steps=20)` does, `dopri5(rtol=1e-6)` is an adaptive solver."""
+    """Whether a call means a fixed grid: `dopri5(steps=20)` does, `dopri5(rtol=1e-6)` is an adaptive solver. What is
+    learned when a model is compiled does as well.
+    """
     steps = any(keyword.name.text == "steps" for keyword in call.keywords)
-    return call.name.text in SCHEMES and steps
+    return (call.name.text in SCHEMES and steps) or call.name.text == BESPOKE.name
 
 
 def scheme_called(call: Call, numbers: Numbers, *, own: bool = False) -> Called:

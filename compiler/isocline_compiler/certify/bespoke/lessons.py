@@ -30,8 +30,8 @@ DECIDING = 5
 
 @dataclass(frozen=True)
 class Lessons:
-    """Samples to learn on, those that decide when to stop, those to measure on, and how more are had: of bounds that are
-    wider by a factor, and new ones for each number of steps that seems enough. None where nothing can be drawn.
+    """Samples to learn on, those that decide when to stop, those to measure on, and how more are had: from bounds that
+    are wider by a factor, and new ones for each number of steps that seems enough. None where nothing can be drawn.
     """
 
     lesson: Samples

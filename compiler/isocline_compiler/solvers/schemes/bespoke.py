@@ -105,7 +105,7 @@ class Bespoke(Scheme):
     @property
     def past(self) -> str:
         """Delays beside are not read."""
-        return "its grid is learned, and a delay needs nodes where it looks back"
+        return "its learned grid has no nodes where they look back"
 
     @property
     def entrywise(self) -> bool:
