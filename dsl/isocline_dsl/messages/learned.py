@@ -1,4 +1,4 @@
-"""E684 to E689: schemes whose coefficients are learned when the model is compiled."""
+"""E676, E684 to E689: schemes whose coefficients are learned when the model is compiled."""
 
 from __future__ import annotations
 
@@ -6,6 +6,19 @@ from isocline_dsl.messages.message import Draft, message
 from isocline_dsl.tree import Span
 
 USAGE = "`solver bespoke(steps=8)` or `solver bespoke(error=1e-3)`"
+
+
+@message("E676")
+def learning_begins_astray(span: Span | None, steps: int) -> Draft:
+    """With so few steps the scheme that learning begins with runs to infinity on some of the inputs.
+
+    There is no error to descend from. More steps begin nearer to the solution; narrower bounds leave out the inputs on
+    which the steps run away.
+    """
+    return Draft(
+        span, f"{steps} steps run to infinity on some of the inputs before anything is learned",
+        f"write more steps, `bespoke(steps={2 * steps})`, or narrow the inputs' bounds",
+    )  # fmt: skip
 
 
 @message("E684")

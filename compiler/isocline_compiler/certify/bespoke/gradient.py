@@ -107,7 +107,7 @@ class Gradient:
         if self.run is None:
             loss = self.by_torch(tables)
             torch.autograd.backward(loss)
-            return float(loss)
+            return loss.item()
         value, slopes = self.by_graph(self.run, tables)
         torch.autograd.backward(list(tables.values()), [slopes[name] for name in tables])
         return value
@@ -125,9 +125,10 @@ class Gradient:
         for name, exact in self.lesson.outputs.items():
             feeds |= {f"right {name}": exact, f"scale {name}": self.scales[name] ** 2}
         found = run(feeds)
-        off = [(found[k] - x) * self.scales[k] for k, x in self.lesson.outputs.items()]
-        total = float(sum(np.square(item).sum() for item in off)) + TINY
-        return float(np.log(total)), {k: torch.from_numpy(found[f"slope {k}"] / total) for k in tables}
+        with np.errstate(over="ignore", invalid="ignore"):  # steps that run away
+            off = [(found[k] - x) * self.scales[k] for k, x in self.lesson.outputs.items()]
+            total = float(sum(np.square(item).sum() for item in off)) + TINY
+            return float(np.log(total)), {k: torch.from_numpy(found[f"slope {k}"] / total) for k in tables}
 
     def largest(self, answers: Answers) -> float:
         """The largest relative error on some samples, as a certificate has it."""

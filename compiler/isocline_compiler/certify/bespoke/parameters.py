@@ -20,8 +20,8 @@ class Parameters:
     r"""Freely varying numbers behind a table of coefficients.
 
     a as it is, with EARLIEST <= c_i <= 1 for i > 1: no stage leaves its step, and time its stretch. b is the nearest to
-    what varies among those with sum b = 1 and sum b c = 1/2. The widths between two times that stay nodes are a softmax
-    of logits, times the stretch between them.
+    what varies among those with sum b = 1 and sum b c = 1/2. The widths between two times that stay nodes are a
+    softmax of logits, times the stretch between them.
     """
 
     start: Unlearned
@@ -55,10 +55,10 @@ class Parameters:
     def weights(self, c: Tensor) -> Tensor:
         """b, (steps, stages), onto the constraints."""
         conditions = torch.stack([torch.ones_like(c), c], dim=1)
-        left = (conditions @ self.b[:, :, None])[:, :, 0] - torch.tensor([1.0, 0.5], dtype=torch.float64)
+        left = (conditions @ self.b[:, :, None])[:, :, 0] - torch.tensor([1.0, 1 / 2], dtype=torch.float64)
         normal = conditions @ conditions.transpose(1, 2)
-        moved = conditions.transpose(1, 2) @ torch.linalg.solve(normal, left[:, :, None])
-        found: Tensor = self.b - moved[:, :, 0]
+        back = conditions.transpose(1, 2) @ torch.linalg.solve(normal, left[:, :, None])
+        found: Tensor = self.b - back[:, :, 0]
         return found
 
     def widths(self) -> Tensor:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from math import ceil
+from math import ceil, isfinite
 
 from isocline_compiler.certify.bespoke.gradient import Answers
 from isocline_compiler.certify.bespoke.learn import Learned, Progress, learn
@@ -71,9 +71,13 @@ class Sought:
         return {solve.spec.choice: unlearned_steps(solve, self.called, each) for solve in self.evaluator.open}
 
     def learned(self, each: int | None) -> Learned:
-        """The schemes of so many steps, learned to the end."""
+        """The schemes of so many steps, learned to the end. Raises E676 where steps that were named run away."""
         if each is None:
-            return learn(self.starts(None), self.lesson, self.other, self.progress)
+            found = learn(self.starts(None), self.lesson, self.other, self.progress)
+            if not isfinite(found.error):
+                fault = messages.learning_begins_astray(self.called.span, int(self.called.options["steps"]))
+                raise IsoclineError([fault], self.evaluator.model.source)
+            return found
         if each not in self.known:
             self.known[each] = learn(self.starts(each), self.lesson, self.other, self.progress)
             self._tell(each, self.known[each].error)
