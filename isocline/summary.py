@@ -6,6 +6,7 @@ import math
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, TypeAlias
 
+from isocline.learned_lines import learned_lines
 from isocline.stochastic_lines import stochastic_lines
 
 Facts: TypeAlias = Mapping[str, Any]
@@ -16,6 +17,7 @@ def certificate_lines(certificate: Facts) -> list[str]:
     lines = [
         ("samples", certificate["samples"]),
         *(("solve", _solve(solve)) for solve in certificate["solves"]),
+        *learned_lines(certificate.get("learned")),
         *_orders(certificate),
         *(("events", _events(name, facts)) for name, facts in certificate.get("events", {}).items()),
         *_errors(certificate),

@@ -34,6 +34,7 @@ from isocline_compiler.artifact.streams import stepper_of, stream_info
 from isocline_compiler.attribution.explain import StoredSamples, explain, sizes_of
 from isocline_compiler.backends.to_onnx import to_onnx
 from isocline_compiler.certify.attribution import missed_attributions, prove_attribution
+from isocline_compiler.certify.bespoke.prove import LearnedProving, learns
 from isocline_compiler.certify.certificate import AttributionProof, Certificate, NativeProof, StreamProof
 from isocline_compiler.certify.derivatives import prove_derivative
 from isocline_compiler.certify.evaluation import Choices
@@ -225,6 +226,8 @@ def proving_of(model: Model, weights: Mapping[str, Array], dataset: Dataset | No
     """
     if isinstance(model, EnsembleModel):
         return EnsembleProving(model, weights, dataset, override)
+    if learns(model, override):
+        return LearnedProving(model, weights, dataset, override)
     driven = any(solve.spec.noises for solve in solves_of(model.graph))
     return (StochasticProving if driven else Proving)(model, weights, dataset, override)
 

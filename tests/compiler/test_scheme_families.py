@@ -16,6 +16,7 @@ from isocline_compiler.graph.solve import Interval, pick
 from isocline_compiler.solvers.grid import Discretisation, Grid
 from isocline_compiler.solvers.noise_kinds import noise_kinds
 from isocline_compiler.solvers.schemes import SCHEMES
+from isocline_compiler.solvers.schemes.bespoke import Bespoke
 from isocline_compiler.solvers.schemes.compensated import Compensated
 from isocline_compiler.solvers.schemes.exponential import Exponential
 from isocline_compiler.solvers.schemes.fractional_tables import SMOOTH, Remembers
@@ -36,10 +37,11 @@ from isocline_dsl.diagnostics import IsoclineError
 from tests import steppers
 from tests import structured_steppers as structured
 from tests.fractional_steppers import by_sums
+from tests.learned import LEARNED, walk
 from tests.toys import implicit, partitioned, stochastic, two_step
 
 TOYS = (*two_step.TOYS, *partitioned.TOYS, *implicit.TOYS, *stochastic.TOYS)
-every_scheme = pytest.mark.parametrize("scheme", [*SCHEMES.values(), *TOYS], ids=lambda scheme: scheme.name)
+every_scheme = pytest.mark.parametrize("scheme", [*SCHEMES.values(), *TOYS, *LEARNED], ids=lambda scheme: scheme.title)
 
 
 def coupled(t, x):
@@ -210,6 +212,8 @@ def _deterministic(scheme: Scheme, problem: str, start: np.ndarray, times: np.nd
             )
         case RungeKuttaChebyshev():
             return structured.chebyshev(scheme.stages, f, start, times)
+        case Bespoke():
+            return walk(scheme.onto(times), f, start, times)
         case Tableau():
             return steppers.runge_kutta(scheme.matrix, scheme.weights, scheme.nodes, f, start, times)
     raise AssertionError(f"{scheme.name} has no second implementation")

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
+from isocline_compiler.certify.bespoke.facts import LearnedProof
 from isocline_compiler.certify.enclosure import Finite
 from isocline_compiler.certify.event_facts import EventFacts
 from isocline_compiler.certify.measures import DEFINITION, Spread
@@ -136,7 +137,8 @@ class Certificate:
     bounds. `posterior` bounds how far a third solution is from the exact one, and says how far the reference is from
     that. `proofs` are the checks of the file that were proved of the equations. `stochastic` is what is proved where
     noise drives a solve: there is no reference then but finer grids on the same paths. `stream` is what the steps of a
-    stream were compared with, `native` what was measured of the model in C, where the file asks for it.
+    stream were compared with, `native` what was measured of the model in C, where the file asks for it. `learned` is
+    what is particular to schemes whose coefficients were learned.
     """
 
     model: str
@@ -178,6 +180,7 @@ class Certificate:
     stochastic: Stochastic | None = None
     stream: StreamProof | None = None
     native: NativeProof | None = None
+    learned: LearnedProof | None = None
 
     def to_json(self) -> str:
         """Indented JSON; numbers that are not finite become null, since JSON has no other word for them."""

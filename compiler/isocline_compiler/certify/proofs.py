@@ -28,6 +28,7 @@ from isocline_compiler.passes import optimise
 from isocline_compiler.passes.bind import bind
 from isocline_compiler.solvers.field import Field
 from isocline_compiler.solvers.grid import Discretisation, Grid
+from isocline_compiler.solvers.schemes.scheme import Scheme
 from isocline_compiler.solvers.schemes.step import Step
 from isocline_compiler.solvers.unroll.time_span import TimeSpan, walk
 from isocline_dsl import messages
@@ -221,17 +222,17 @@ def _stable(
     if not isinstance(choice.grid, Grid):
         raise Unproved("its times come with the input", solve.node())
     time, states, boxes, solve = _leaves(solve, check)
-    steps: Counter[tuple[str, tuple[int, ...]]] = Counter()
+    steps: Counter[tuple[str, Scheme, tuple[int, ...]]] = Counter()
     widths: dict[str, float] = {}
     for i, width in enumerate(choice.grid.widths):
         widths.setdefault(f"{width:.9e}", width)  # those of an even grid differ by rounding
         rows = tuple(row.index(i, choice.grid.steps, int(value.shape[0])) for row, value in solve.field_rows)
-        steps[f"{width:.9e}", rows] += 1
+        steps[f"{width:.9e}", choice.scheme.of_step(i), rows] += 1
     found = []
-    for key, rows in steps:
+    for key, scheme, rows in steps:
         field = _field(solve, rows)
-        begun = choice.scheme.start(field, states)
-        memory, after = choice.scheme.advance(begun, field, Step.of(time, widths[key], len(states)), states)
+        begun = scheme.start(field, states)
+        memory, after = scheme.advance(begun, field, Step.of(time, widths[key], len(states)), states)
         if begun is not None or memory is not None:
             return _as_a_whole(solve, choice, Map((), states, boxes), model)
         step = _ready(Map(after, states, boxes), model)

@@ -9,7 +9,7 @@ from itertools import product
 
 import numpy as np
 
-from isocline_compiler.data import Dataset
+from isocline_compiler.data import Dataset, Split
 from isocline_compiler.graph import Array
 from isocline_compiler.model import Port
 from isocline_dsl import messages
@@ -79,7 +79,11 @@ class Samples:
 
 def held_out(dataset: Dataset, inputs: Sequence[Port], targets: Sequence[Port]) -> Samples:
     """The held-out split. Its origin says so when there is none and the training samples had to do."""
-    split = dataset.held_out
+    return of_split(dataset.held_out, inputs, targets, _origin(dataset.held_out.count, dataset.held_out_is_training))
+
+
+def of_split(split: Split, inputs: Sequence[Port], targets: Sequence[Port], origin: str) -> Samples:
+    """All samples of a part of the data."""
     arrays = {
         name: np.broadcast_to(array, (split.count, *array.shape)) if name in split.shared else array
         for name, array in split.arrays.items()
@@ -87,7 +91,7 @@ def held_out(dataset: Dataset, inputs: Sequence[Port], targets: Sequence[Port]) 
     return Samples(
         {port.name: arrays[port.name] for port in inputs},
         {port.name: arrays[port.name] for port in targets if port.name in arrays},
-        _origin(split.count, dataset.held_out_is_training),
+        origin,
     )
 
 
@@ -98,8 +102,8 @@ def _origin(count: int, is_training: bool) -> str:
     return f"{count} training {samples} (nothing was kept aside)"
 
 
-def drawn(inputs: Sequence[Port], source: Source, seed: int = 0) -> Samples:
-    """Uniform draws between the declared bounds; one evaluation when there are no inputs.
+def drawn(inputs: Sequence[Port], source: Source, seed: int = 0, count: int = DRAWN) -> Samples:
+    """Uniform draws between the declared bounds, so many of them; one evaluation when there are no inputs.
 
     Raises E607 for an input that has no finite bounds, which says how to give it some.
     """
@@ -110,7 +114,7 @@ def drawn(inputs: Sequence[Port], source: Source, seed: int = 0) -> Samples:
     if not inputs:
         return Samples({}, {}, "the one trajectory of the file")
     draws = Samples(
-        {port.name: _draw(port, generator) for port in inputs}, {}, f"{DRAWN} draws from the inputs' bounds"
+        {port.name: _draw(port, generator, count) for port in inputs}, {}, f"{count} draws from the inputs' bounds"
     )
     corners = _corners(inputs, draws, generator)
     if corners is not None:
@@ -171,8 +175,8 @@ def _drawable(port: Port) -> bool:
     return port.bounds is not None and all(map(math.isfinite, port.bounds))
 
 
-def _draw(port: Port, generator: np.random.Generator) -> Array:
-    shape = (DRAWN, *(int(size) for size in port.shape))
+def _draw(port: Port, generator: np.random.Generator, count: int) -> Array:
+    shape = (count, *(int(size) for size in port.shape))
     if port.kind == "class":
         return generator.integers(0, port.classes or 2, shape)
     if port.kind == "bool":

@@ -11,7 +11,7 @@ from isocline_compiler.graph.called import Called
 from isocline_compiler.graph.solve import SOLVE, spec_of
 from isocline_compiler.graph.tensor_type import describe
 from isocline_compiler.lower.attribution import AttributionLowering
-from isocline_compiler.lower.called import scheme_called
+from isocline_compiler.lower.called import BESPOKE, bespoke_called, scheme_called
 from isocline_compiler.lower.expressions import Expressions, Frame, Value
 from isocline_compiler.lower.faults import LowerError, Mistakes, Poisoned
 from isocline_compiler.lower.kept import ensemble_faults, members_in, unexplained
@@ -257,6 +257,8 @@ class DeployLowering:
         name = value.name.text if isinstance(value, Call) else value.text if isinstance(value, Name) else ""
         if name == "auto":
             return None, *self._auto(value)
+        if name == BESPOKE.name:
+            return self._bespoke(value)
         if not isinstance(value, Call):
             if name in ADAPTIVE:
                 raise LowerError(messages.adaptive_solver_in_deploy(value.span, name))
@@ -264,6 +266,13 @@ class DeployLowering:
         if name in ADAPTIVE and not any(item.name.text == "steps" for item in value.keywords):
             raise LowerError(messages.adaptive_solver_in_deploy(value.span, name))
         return scheme_called(value, self.values.numbers), 1e-3, None, None
+
+    def _bespoke(self, value: Expression) -> tuple[Called, float, None, tuple[str, ...] | None]:
+        found = bespoke_called(value, self.values.numbers)
+        of = found.options["of"]
+        if of is not None and of not in self.outputs:
+            raise Poisoned  # unknown, or at fault: reported where names are resolved, or there
+        return found, float(found.options["error"]), None, None if of is None else (of,)
 
     def _auto(self, value: Expression) -> tuple[float, float | None, tuple[str, ...] | None]:
         stated, of = {"error": 1e-3}, None

@@ -10,10 +10,11 @@ from isocline_compiler.graph.called import LEARNED, Called
 from isocline_compiler.lower.faults import LowerError
 from isocline_compiler.lower.known_numbers import Numbers
 from isocline_compiler.solvers.schemes import SCHEMES
+from isocline_compiler.solvers.schemes.bespoke import BASES, Bespoke
 from isocline_compiler.vocabulary.options import ADAPTIVE, POSITIVE, Choice, out_of_range
 from isocline_dsl import Source, messages, parse
 from isocline_dsl.diagnostics import IsoclineError
-from isocline_dsl.messages import calls
+from isocline_dsl.messages import calls, learned
 from isocline_dsl.tree import Block, Call, Expression, Keyword, Name, Setting, String
 
 FIXED: Mapping[str, Choice] = {
@@ -27,6 +28,9 @@ FIXED: Mapping[str, Choice] = {
     for name, scheme in SCHEMES.items()
 }
 """The schemes on fixed grids as what may be called."""
+
+BESPOKE = Choice("bespoke", Bespoke.options, ("steps",))
+"""A scheme that is learned, as what may be called."""
 
 
 def called(call: Call, choice: Choice, numbers: Numbers) -> Called:
@@ -86,9 +90,11 @@ def _key(keyword: Keyword, choice: Choice) -> str:
 
 
 def means_steps(call: Call) -> bool:
-    """Whether a call means a fixed grid: `dopri5(steps=20)` does, `dopri5(rtol=1e-6)` is an adaptive solver."""
+    """Whether a call means a fixed grid: `dopri5(steps=20)` does, `dopri5(rtol=1e-6)` is an adaptive solver. What is
+    learned when a model is compiled does as well.
+    """
     steps = any(keyword.name.text == "steps" for keyword in call.keywords)
-    return call.name.text in SCHEMES and steps
+    return (call.name.text in SCHEMES and steps) or call.name.text == BESPOKE.name
 
 
 def scheme_called(call: Call, numbers: Numbers, *, own: bool = False) -> Called:
@@ -96,6 +102,8 @@ def scheme_called(call: Call, numbers: Numbers, *, own: bool = False) -> Called:
     command line. `own`: the scheme is part of the model, and may have coefficients that are learned. Raises LowerError.
     """
     name = call.name.text
+    if name == BESPOKE.name:
+        raise LowerError(learned.learned_scheme_out_of_place(call.span))
     if name not in SCHEMES and name not in ADAPTIVE:
         raise LowerError(messages.unknown_scheme(call.name.span, name, sorted(SCHEMES)))
     tolerances = name in ADAPTIVE and any(item.name.text in ADAPTIVE[name].defaults for item in call.keywords)
@@ -109,6 +117,25 @@ def scheme_called(call: Call, numbers: Numbers, *, own: bool = False) -> Called:
             known = [(item.name, key) for item in SCHEMES.values() for key in item.learnable]
             raise LowerError(calls.learned_out_of_place(keyword.span, name, key, known))
     return called(call, FIXED[name], numbers)
+
+
+def bespoke_called(value: Expression, numbers: Numbers) -> Called:
+    """`bespoke(steps=8)` or `bespoke(error=1e-3)`: coefficients that are learned when the model is compiled. Raises
+    LowerError.
+    """
+    if not isinstance(value, Call):
+        raise LowerError(learned.steps_or_error(value.span, False))
+    found = called(value, BESPOKE, numbers)
+    if ("steps" in found.said) == ("error" in found.said):
+        raise LowerError(learned.steps_or_error(value.span, "steps" in found.said))
+    spans = {item.name.text: item.value.span for item in value.keywords}
+    error, stages = float(found.options["error"]), int(found.options["stages"])
+    if not 0 < error < 1:
+        raise LowerError(messages.setting_value(spans["error"], "error", f"{error:g}", "a number between 0 and 1"))
+    if stages not in BASES:
+        expected = f"a whole number from {min(BASES)} to {max(BASES)}"
+        raise LowerError(calls.wrong_argument(spans["stages"], BESPOKE.name, "stages", expected, f"{stages:g}"))
+    return found
 
 
 def _is_learned(keyword: Keyword) -> bool:

@@ -6,12 +6,16 @@ from collections.abc import Iterator, Sequence
 
 from isocline_compiler.graph import Graph
 from isocline_compiler.graph.called import Called
+from isocline_compiler.lower.called import BESPOKE
 from isocline_compiler.model import DeploymentPlan, StreamPlan, TrainingPlan
 from isocline_compiler.solvers.grid import require_multiple
 from isocline_compiler.solvers.schemes import SCHEMES
+from isocline_compiler.solvers.schemes.bespoke import Bespoke
+from isocline_compiler.solvers.schemes.explicit import RK4
 from isocline_compiler.solvers.unroll.forms import solves_of
 from isocline_compiler.streaming.outputs import outputs_of_steps
 from isocline_compiler.training import solver_fit
+from isocline_dsl import messages
 from isocline_dsl.diagnostics import Diagnostic, IsoclineError
 from isocline_dsl.messages import noise, streaming
 
@@ -30,7 +34,10 @@ def _solver_faults(graph: Graph, solver: Called) -> Iterator[Diagnostic]:
     """E372 where the scheme cannot solve the equations of a solve that names none, else E315 where its steps do not
     divide among the times; of one solve alone.
     """
-    scheme = SCHEMES[solver.name]
+    learned = solver.name == BESPOKE.name
+    scheme = Bespoke.starting(RK4, (0.0, 1.0)) if learned else SCHEMES[solver.name]
+    if learned and all(solve.spec.scheme is not None for solve in solves_of(graph)):
+        yield messages.nothing_to_learn(solver.span)
     for solve in solves_of(graph):
         if solve.spec.scheme is not None:
             continue
@@ -42,7 +49,7 @@ def _solver_faults(graph: Graph, solver: Called) -> Iterator[Diagnostic]:
             return
         times = solve.spec.interval.times
         count = len(times) if times is not None else solve.times.size(-1) if solve.times is not None else None
-        if isinstance(count, int):
+        if isinstance(count, int) and solver.options["steps"] is not None:
             try:
                 require_multiple(int(solver.options["steps"]), count - 1, solver.span)
             except IsoclineError as error:

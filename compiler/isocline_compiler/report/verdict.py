@@ -28,6 +28,7 @@ def proofs(certificate: Certificate, of: tuple[str, ...] | None = None) -> list[
         *_parity(certificate),
         *_steps(certificate),
         *_discretisation(certificate, of),
+        *_learned(certificate),
         *_paths(certificate, of),
         *_seeds(certificate),
         *_stability(certificate),
@@ -80,12 +81,12 @@ def _named(names: tuple[str, ...]) -> Markup:
 
 
 def _discretisation(certificate: Certificate, of: tuple[str, ...] | None) -> Iterator[Proof]:
-    """The bound is a promise where the compiler chose the grid (there are trials), a fact where the author did."""
+    """The bound is a promise where the compiler chose the grid for it (there are trials), else a fact."""
     errors = {name: item for name, item in certificate.deployed.items() if of is None or name in of}
     if not errors or all(solve.declared == "discrete" for solve in certificate.solves):
         return
     name, worst = _worst(errors)
-    promised = bool(certificate.work_precision)
+    promised = bool(certificate.work_precision) and certificate.error_is_stated
     figure = _bounded(worst.maximum, "≤", certificate.stated_error) if promised else number(worst.maximum)
     stated = Markup(", where {} was stated").format(number(certificate.stated_error)) if promised else ""
     sentence = Markup(
@@ -93,6 +94,25 @@ def _discretisation(certificate: Certificate, of: tuple[str, ...] | None) -> Ite
         "Measured on {} against {}.{}"
     ).format(number(worst.maximum), name, stated, certificate.samples, certificate.reference, _beyond(certificate))
     yield Proof("True to the equation", figure, sentence, not promised or worst.maximum <= certificate.stated_error)
+
+
+def _learned(certificate: Certificate) -> Iterator[Proof]:
+    """Errors on samples that had no part in learning, beside those of the scheme that it began with."""
+    found = certificate.learned
+    if found is None or found.held_out.why:
+        return
+    learned, classical = found.held_out.largest
+    bases = ", ".join(dict.fromkeys(solve.base for solve in found.solves))
+    reach = Markup("inputs up to {} times as wide").format(number(found.holds_to))
+    limit = Markup("within {}").format(number(found.limit)) if found.limit is not None else Markup("better than that")
+    sentence = Markup(
+        "Coefficients and grid were learned on {}. On {}, which had no part in that, they miss the solution by a "
+        "relative {} at most, and {} with as many even steps by {}. They stay {} on {}."
+    ).format(
+        found.lesson, found.held_out.samples, number(learned), bases, number(classical), limit,
+        reach if found.holds_to > 1 else "inputs like these alone" if found.holds_to else "none that were tried",
+    )  # fmt: skip
+    yield Proof("Learned steps", number(learned), sentence, found.holds_to >= 1)
 
 
 def _paths(certificate: Certificate, of: tuple[str, ...] | None) -> Iterator[Proof]:

@@ -8,6 +8,7 @@ import onnx
 
 from isocline_compiler.backends.to_c import NotInC, to_c
 from isocline_compiler.backends.to_onnx import to_onnx
+from isocline_compiler.certify.bespoke.search import unlearned_steps
 from isocline_compiler.certify.choose import discretisation
 from isocline_compiler.certify.evaluation import scheme_steps
 from isocline_compiler.certify.stochastic.kept import ensemble_of
@@ -20,6 +21,7 @@ from isocline_compiler.packing import PLAIN, deployed
 from isocline_compiler.passes import optimise
 from isocline_compiler.passes.bind import bind
 from isocline_compiler.solvers.grid import Discretisation
+from isocline_compiler.solvers.schemes.bespoke import Bespoke
 from isocline_compiler.solvers.unroll import unroll
 from isocline_compiler.solvers.unroll.forms import Unrolling, solves_of, with_forms
 from isocline_compiler.training.initial import initial_weights
@@ -68,6 +70,8 @@ def unrolled(model: Model, unrolling: Unrolling | None = None) -> Graph:
 def _chosen(model: Model) -> dict[str, Discretisation]:
     def choice(solve: Solve) -> Discretisation:
         stated = solve.spec.scheme or model.deployment.solver
+        if stated is not None and stated.name == Bespoke.name:
+            return unlearned_steps(solve, stated)
         return scheme_steps(solve, stated) if stated is not None else discretisation(solve, SHOWN_SCHEME, 1)
 
     return {solve.spec.choice: choice(solve) for solve in solves_of(model.graph)}

@@ -18,6 +18,7 @@ from isocline_dsl.messages.ensemble import *
 from isocline_dsl.messages.folders import *
 from isocline_dsl.messages.fractional import *
 from isocline_dsl.messages.jumps import *
+from isocline_dsl.messages.learned import *
 from isocline_dsl.messages.names import *
 from isocline_dsl.messages.noise import *
 from isocline_dsl.messages.panels import *

@@ -113,6 +113,10 @@ class Scheme(ABC):
         """The solve with what each step reads of the scheme's own tables, as rows."""
         return solve
 
+    def of_step(self, i: int) -> Scheme:
+        """The scheme of step i on its grid: another one where steps have coefficients of their own."""
+        return self
+
     def start(self, field: Field, x: Nodes) -> Memory:
         """What is remembered before the first step."""
         return None

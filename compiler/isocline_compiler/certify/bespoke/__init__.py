@@ -1,0 +1,1 @@
+"""Learned schemes: how they are learned, chosen, and what is measured of them."""

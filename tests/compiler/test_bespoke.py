@@ -1,0 +1,432 @@
+"""Learned schemes: what they keep exactly, that they beat where they began, and what their certificate says of them."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from fractions import Fraction
+from pathlib import Path
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+import torch
+from scipy.integrate import solve_ivp
+
+import isocline
+from isocline.summary import certificate_lines
+from isocline_compiler import pipeline
+from isocline_compiler.certify.bespoke import learn as learning
+from isocline_compiler.certify.bespoke import search
+from isocline_compiler.certify.bespoke.gradient import Answers, Gradient
+from isocline_compiler.certify.bespoke.learn import learn
+from isocline_compiler.certify.bespoke.parameters import EARLIEST, Parameters, unlearned
+from isocline_compiler.certify.evaluation import Evaluator
+from isocline_compiler.certify.order import observed_orders
+from isocline_compiler.certify.samples import drawn
+from isocline_compiler.pipeline import Compiled
+from isocline_compiler.solvers.grid import Discretisation, uniform
+from isocline_compiler.solvers.schemes import SCHEMES
+from isocline_compiler.solvers.schemes.bespoke import BASES, Bespoke, clock
+from isocline_dsl.diagnostics import IsoclineError
+from isocline_runtime import load
+from tests.learned import LEARNED, disturbed, walk
+from tests.native.in_c import needs_compiler
+
+FORCED = """dyn 1
+model forced
+input first: real[2] in (-1, 1)
+field f(t, x, v: real) {{ x' = v; v' = -3*sin(x) - 0.3*v + 0.5*cos(2*t) }}
+path = solve f from x = first[0], v = first[1] over 0..4
+output last = stack(path.x, path.v)
+deploy {{ solver {solver} }}
+"""
+
+
+def compiled(folder: Path, solver: str, text: str = FORCED) -> Compiled:
+    return isocline.compile(isocline.model(text.format(solver=solver)), folder / "out")
+
+
+def codes(folder: Path, solver: str, text: str = FORCED) -> list[str]:
+    """Of the messages that stop the build; none where an artifact is written."""
+    try:
+        compiled(folder, solver, text)
+    except IsoclineError as error:
+        assert not (folder / "out").exists()
+        return [item.code for item in error.diagnostics]
+    return []
+
+
+def by_scipy(starts: np.ndarray) -> np.ndarray:
+    def slopes(t, x):
+        return [x[1], -3 * np.sin(x[0]) - 0.3 * x[1] + 0.5 * np.cos(2 * t)]
+
+    return np.array([solve_ivp(slopes, (0, 4), x, "DOP853", rtol=1e-11, atol=1e-12).y[:, -1] for x in starts])
+
+
+def worst(found: np.ndarray, exact: np.ndarray) -> float:
+    return float((np.abs(found - exact).max(axis=1) / np.abs(exact).max(axis=1)).max())
+
+
+@pytest.fixture(scope="module")
+def artifact(tmp_path_factory: pytest.TempPathFactory) -> Compiled:
+    """Five steps, learned to the end, of a field that bends and depends on time."""
+    return compiled(tmp_path_factory.mktemp("forced"), "bespoke(steps=5)")
+
+
+@pytest.fixture
+def briefly(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Few updates, and no page: what is tested is not how well it learns."""
+    monkeypatch.setattr(learning, "UPDATES", 20)
+    monkeypatch.setattr(pipeline, "report_of", lambda *_: "")
+
+
+# ---------------------------------------------------------------------------------------------------- constraints
+
+
+@pytest.mark.parametrize("scheme", LEARNED, ids=lambda scheme: scheme.title)
+def test_consistency_and_row_sums_hold_in_exact_arithmetic_and_the_order_to_rounding(scheme: Bespoke) -> None:
+    started = Bespoke.starting(scheme.base, scheme.times)
+    assert scheme.a != started.a
+    for a, b, c in zip(scheme.a, scheme.b, scheme.c, strict=True):
+        exact = [[Fraction(a[i * (i - 1) // 2 + j]) for j in range(i)] for i in range(len(b))]
+        assert sum(map(Fraction, b)) == 1
+        assert [sum(row) for row in exact] == list(map(Fraction, c))
+        assert c[0] == 0
+        assert all(EARLIEST - 1e-12 <= node <= 1 + 1e-12 for node in c[1:])
+        assert np.dot(b, c) == pytest.approx(1 / 2, abs=1e-12)
+    assert clock(scheme) < 1e-15
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        (lambda s: replace(s, b=((s.b[0][0] + 2**-40, *s.b[0][1:]), *s.b[1:])), "step 0: a sum is off by 9.1e-13"),
+        (lambda s: replace(s, c=(*s.c[:-1], (*s.c[-1][:-1], s.c[-1][-1] - 2**-44))), "step 4: a sum is off by 5.7e-14"),
+        (lambda s: replace(s, times=s.times[:-1]), "5 nodes"),
+    ],
+    ids=["weights", "rows", "nodes"],
+)
+def test_a_record_whose_sums_are_off_by_one_bit_cannot_be_built(change, said: str) -> None:
+    with pytest.raises(ValueError, match=said):
+        change(LEARNED[-1])
+
+
+def test_a_record_that_misses_its_order_cannot_be_built() -> None:
+    """sum b = 1 and the row sums still hold."""
+    scheme = LEARNED[-1]
+    b = (scheme.b[0][0] + 2**-20, scheme.b[0][1] - 2**-20, *scheme.b[0][2:])
+    with pytest.raises(ValueError, match="order 2"):
+        replace(scheme, b=(b, *scheme.b[1:]))
+
+
+def test_its_own_grid_is_left_alone_and_another_takes_the_steps_at_the_same_part_of_the_way() -> None:
+    scheme = LEARNED[1]
+    assert scheme.onto(scheme.times) is scheme
+    finer = scheme.onto(np.linspace(0, 1, 11))
+    assert isinstance(finer, Bespoke)
+    assert finer.a == tuple(row for row in scheme.a for _ in range(2))
+
+
+# ---------------------------------------------------------------------------------------------------- learning
+
+
+def lesson(names: int = 24) -> Answers:
+    model = isocline.model(FORCED.format(solver="auto"))
+    return Answers.of(Evaluator(model, {}, drawn(model.inputs, model.source, 7, names), 1e-4), ("last",))
+
+
+def begun(stages: int = 4, steps: int = 4) -> dict[str, Discretisation]:
+    grid = uniform(0.0, 4.0, steps)
+    return {"path": Discretisation(Bespoke.starting(BASES[stages], grid.times), grid)}
+
+
+@pytest.mark.parametrize("stages", BASES)
+def test_the_gradient_is_that_of_torch_and_of_finite_differences(stages: int) -> None:
+    answers, starts = lesson(), begun(stages, 3)
+    scheme = starts["path"].scheme
+    assert isinstance(scheme, Bespoke)
+    parameters = {"path": Parameters.of(unlearned(scheme, "path"), (0.0, 4.0))}
+    gradient = Gradient.of(starts, parameters, answers)
+    assert gradient.run is not None, "onnxruntime runs it"
+    varying = parameters["path"].varying
+    value = gradient.descend()
+    by_graph = [x.grad.clone() for x in varying if x.grad is not None]
+    loss = gradient.by_torch(gradient.tables)
+    assert loss.item() == pytest.approx(value, rel=1e-12)
+    for found, right in zip(by_graph, torch.autograd.grad(loss, varying), strict=True):
+        torch.testing.assert_close(found, right, rtol=1e-8, atol=1e-10)
+    draws = torch.Generator().manual_seed(0)
+    for x, slope in zip(varying, by_graph, strict=True):
+        way = torch.randn(x.shape, generator=draws, dtype=torch.float64)
+        sides = []
+        for step in (1e-6, -1e-6):
+            with torch.no_grad():
+                x += step * way
+                sides.append(gradient.by_torch(gradient.tables).item())
+                x -= step * way
+        assert (sides[0] - sides[1]) / 2e-6 == pytest.approx((slope * way).sum().item(), rel=1e-4, abs=1e-6)
+
+
+def test_a_gradient_that_is_not_torchs_is_not_followed(monkeypatch: pytest.MonkeyPatch) -> None:
+    answers, starts = lesson(), begun()
+    scheme = starts["path"].scheme
+    assert isinstance(scheme, Bespoke)
+    gradient = Gradient.of(starts, {"path": Parameters.of(unlearned(scheme, "path"), (0.0, 4.0))}, answers)
+    run = gradient.run
+    assert run is not None
+    assert (
+        gradient.agreed(lambda feeds: {k: x * (1.01 if k.startswith("slope") else 1) for k, x in run(feeds).items()})
+        is None
+    )
+
+
+def test_the_same_starts_give_the_same_scheme(briefly: None) -> None:
+    first, second = (learn(begun(), lesson(), lesson(16), lambda _: None).choices["path"] for _ in range(2))
+    assert first == second
+    assert first.scheme != begun()["path"].scheme
+
+
+def test_learned_steps_beat_every_classical_scheme_of_as_many_evaluations(artifact: Compiled) -> None:
+    """On fresh starts, against scipy, in the emitted file."""
+    starts = np.random.default_rng(99).uniform(-1, 1, (200, 2))
+    exact = by_scipy(starts)
+    learned = worst(load(artifact.folder)(first=starts.astype(np.float32))["last"], exact)
+    assert artifact.certificate["solves"][0]["evaluations"] == 20
+    model = isocline.model(FORCED.format(solver="auto"))
+    evaluator = Evaluator(model, {}, replace(drawn(model.inputs, model.source), inputs={"first": starts}), 1e-4)
+    for scheme in SCHEMES.values():
+        if scheme.fits(evaluator.open[0]) is None and scheme.search == "always" and scheme.evaluations <= 20:
+            grid = uniform(0.0, 4.0, 20 // scheme.evaluations)
+            assert learned < worst(evaluator.run({"path": Discretisation(scheme, grid)})["last"], exact), scheme.name
+    classical = worst(evaluator.run({"path": Discretisation(BASES[4], uniform(0.0, 4.0, 5))})["last"], exact)
+    assert learned < classical / 5
+
+
+# ---------------------------------------------------------------------------------------------------- certificate
+
+
+def test_the_certificate_says_on_what_it_was_learned_and_where_it_stops_holding(artifact: Compiled) -> None:
+    told = artifact.certificate["learned"]
+    assert told["lesson"].startswith("512 draws from the inputs' bounds")
+    assert [item["factor"] for item in told["shifted"]] == [1.25, 1.5, 2.0]
+    held_out, shifted = told["held_out"], told["shifted"]
+    assert held_out["learned"]["last"]["maximum"] < held_out["classical"]["last"]["maximum"] / 5
+    further = [item["learned"]["last"]["maximum"] or np.inf for item in shifted]
+    assert min(further) > held_out["learned"]["last"]["maximum"]
+    assert 1 <= told["holds_to"] <= 2
+    (solve,) = told["solves"]
+    assert (solve["weights"], solve["rows"]) == (0, 0)
+    assert solve["second"] < 1e-12
+    assert artifact.certificate["step_halving"] == {}
+    assert "another scheme" in told["no_halving"]
+    assert told["halved"]["last"] > 0
+    assert all(item["observed"] >= item["declared"] - 0.35 for item in artifact.certificate["orders"])
+
+
+def test_its_coefficients_walked_in_numpy_miss_wider_starts_by_as_much_as_it_says(artifact: Compiled) -> None:
+    """The emitted file refuses inputs beyond its bounds."""
+    told = artifact.certificate["learned"]
+    (solve,) = told["solves"]
+    c = [[sum(a[i * (i - 1) // 2 : i * (i + 1) // 2]) for i in range(4)] for a in solve["a"]]
+    for factor, stated in ((1.0, told["held_out"]), (1.5, told["shifted"][1])):
+        starts = np.random.default_rng(5).uniform(-factor, factor, (400, 2))
+
+        def slopes(t: float, x: np.ndarray) -> np.ndarray:
+            return np.stack([x[1], -3 * np.sin(x[0]) - 0.3 * x[1] + 0.5 * np.cos(2 * t)])
+
+        ends = walk(SimpleNamespace(a=solve["a"], b=solve["b"], c=c), slopes, starts.T, np.array(solve["times"]))[-1].T
+        assert 0.3 < worst(ends, by_scipy(starts)) / stated["learned"]["last"]["maximum"] < 3
+
+
+def test_classical_schemes_stand_beside_it_in_the_table(artifact: Compiled) -> None:
+    table = artifact.certificate["work_precision"]
+    own = [item for item in table if item["scheme"] == "bespoke"]
+    assert [(item["steps"], item["evaluations"]) for item in own] == [(5, 20)]
+    enough = [item["evaluations"] for item in table if item["scheme"] != "bespoke" and item["error"] <= own[0]["error"]]
+    assert min(enough) > 20
+
+
+def test_the_screen_and_the_page_say_it(artifact: Compiled) -> None:
+    text = "\n".join(certificate_lines(artifact.certificate))
+    for words in (
+        "learned   on 512 draws",
+        "sum b = 1 and the row sums exactly",
+        "held out",
+        "shifted",
+        "holds",
+        "halving",
+    ):
+        assert words in text
+    page = (artifact.folder / "report.html").read_text()
+    assert "<h2>Learned steps</h2>" in page
+    assert "began with" in page
+
+
+def test_what_was_claimed_is_measured_again(artifact: Compiled) -> None:
+    assert isocline.verify(artifact.folder).holds
+
+
+@needs_compiler
+@pytest.mark.parametrize("unrolling", ["2", "all"])
+def test_the_c_answers_what_the_graph_does_laid_out_and_in_loops(unrolling: str, briefly: None, tmp_path: Path) -> None:
+    found = compiled(tmp_path, f"bespoke(steps=7); unroll {unrolling}; native")
+    assert found.certificate["native"]["parity"]["last"]["maximum"] <= found.certificate["parity_bound"]
+    starts = np.random.default_rng(3).uniform(-1, 1, (9, 2)).astype(np.float32)
+    answers = [load(found.folder, engine=engine)(first=starts)["last"] for engine in ("onnxruntime", "native")]
+    np.testing.assert_allclose(*answers, rtol=2e-5, atol=2e-6)
+
+
+def test_an_error_is_reached_with_the_fewest_steps(tmp_path: Path) -> None:
+    told: list[str] = []
+    found = isocline.compile(
+        isocline.model(FORCED.format(solver="bespoke(error=2e-2)")), tmp_path / "out", progress=Words(told)
+    )
+    steps = found.certificate["solves"][0]["steps"]
+    assert found.certificate["learned"]["held_out"]["learned"]["last"]["maximum"] <= 2e-2
+    assert found.certificate["deployed"]["last"]["maximum"] <= 2e-2
+    assert found.certificate["error_is_stated"]
+    assert any(f"bespoke with {steps - 1} steps has the error" in item for item in told)
+    starts = np.random.default_rng(4).uniform(-1, 1, (200, 2))
+    assert worst(load(found.folder)(first=starts.astype(np.float32))["last"], by_scipy(starts)) <= 2e-2
+
+
+class Words:
+    """What is told on the way."""
+
+    def __init__(self, told: list[str]) -> None:
+        self.told = told
+
+    def say(self, text: str) -> None:
+        self.told.append(text)
+
+
+@pytest.mark.parametrize("stages", [3])
+def test_fewer_stages_begin_with_ralstons_schemes(stages: int, briefly: None, tmp_path: Path) -> None:
+    found = compiled(tmp_path, f"bespoke(steps=6, stages={stages})").certificate
+    assert found["solves"][0]["evaluations"] == 6 * stages
+    assert found["learned"]["solves"][0]["base"] == f"ralston{stages}"
+
+
+# ---------------------------------------------------------------------------------------------------- faults, mistakes
+
+
+@pytest.mark.parametrize("fault", ["none", "time"])
+def test_a_table_that_is_not_the_schemes_stops_the_build(
+    fault: str, briefly: None, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """Only what is emitted is wrong, not the record: its order is not what it says."""
+    right = Bespoke.table.func
+
+    def wrong(scheme: Bespoke) -> np.ndarray:
+        table = right(scheme).copy()
+        if fault == "time":  # every stage reads the field as if at the begin of the step
+            table[:, : scheme.stages] = np.array(scheme.times[:-1])[:, None]
+        return table
+
+    monkeypatch.setattr(Bespoke, "table", property(wrong))
+    observed_orders.cache_clear()
+    expected = [] if fault == "none" else ["E628"]
+    assert sorted(set(codes(tmp_path, "bespoke(steps=5)"))) == expected
+    observed_orders.cache_clear()
+
+
+@pytest.mark.parametrize(("place", "size"), [(-1, 0.02), (4, 0.3)], ids=["weights", "rows"])
+def test_a_table_whose_sums_are_broken_loses_its_order(
+    place: int, size: float, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    right = Bespoke.table.func
+
+    def wrong(scheme: Bespoke) -> np.ndarray:
+        table = right(scheme).copy()
+        table[:, place] += size * np.diff(np.array(scheme.times))
+        return table
+
+    scheme = disturbed(4, tuple(np.linspace(0, 1, 4).tolist()), seed=3)
+    assert not any(item.differs for item in observed_orders.__wrapped__(scheme))
+    assert clock(scheme) < 1e-15
+    monkeypatch.setattr(Bespoke, "table", property(wrong))
+    assert any(item.differs for item in observed_orders.__wrapped__(scheme))
+    assert clock(scheme) > 1e-3
+
+
+def test_a_promise_that_does_not_hold_on_other_samples_stops_the_build(
+    briefly: None, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr(search.Sought, "fewest", lambda self, error, worst: self.learned(3))
+    assert "E601" in codes(tmp_path, "bespoke(error=1e-3)")
+
+
+JUMPS = """dyn 1
+model m
+input first: real in (-1, 1)
+field f(t, x: real) {{ x' = -x + where(t < 0.4, 1, 0) }}
+x = solve f from x = first over 0..1
+output x
+deploy {{ solver {solver} }}
+"""
+UNBOUNDED = """dyn 1
+model m
+input first: real
+field f(t, x: real) {{ x' = -sin(x) }}
+x = solve f from x = first over 0..1
+output x
+deploy {{ solver {solver} }}
+"""
+NO_INPUT = """dyn 1
+model m
+field f(t, x: real) {{ x' = -sin(x) }}
+x = solve f from x = 1 over 0..1
+output x
+deploy {{ solver {solver} }}
+"""
+
+
+@pytest.mark.parametrize(
+    ("text", "code", "said"),
+    [
+        (JUMPS, "E687", "jumps at t = 0.4"),
+        (UNBOUNDED, "E607", "first"),
+        (NO_INPUT, "E688", "this model has none"),
+    ],
+)
+def test_what_it_cannot_serve_is_said(text: str, code: str, said: str, tmp_path: Path) -> None:
+    with pytest.raises(IsoclineError) as found:
+        compiled(tmp_path, "bespoke(steps=4)", text)
+    (fault,) = found.value.diagnostics
+    assert fault.code == code
+    assert said in fault.message
+
+
+def test_an_error_that_is_not_reached_names_the_nearest(
+    briefly: None, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr(search, "MOST_OPERATIONS", 300)
+    with pytest.raises(IsoclineError) as found:
+        compiled(tmp_path, "bespoke(error=1e-7)")
+    (fault,) = found.value.diagnostics
+    assert fault.code == "E689"
+    assert "does not reach the error 1e-07" in fault.message
+    assert "solver auto(error=1e-07)" in str(fault.hint)
+
+
+def test_data_are_learned_from_and_held_out(briefly: None, tmp_path: Path) -> None:
+    rows = np.random.default_rng(0).uniform(-1, 1, (120, 1))
+    text = """dyn 1
+model m
+input first: real
+field f(t, x: real) { x' = -sin(2*x) }
+x = solve f from x = first over 0..2
+output x
+data { source "given"; first = column(first); SPLIT }
+deploy { solver bespoke(steps=3) }
+"""
+    columns = {"first": rows[:, 0]}
+    told = isocline.compile(
+        isocline.model(text.replace("SPLIT", "split fraction(train=0.75)")), tmp_path / "out", data=columns
+    ).certificate["learned"]
+    assert told["lesson"] == "72 of 90 training samples"
+    assert told["held_out"]["samples"] == "30 held-out samples"
+    assert "times as far from their mean" in told["shifted"][0]["samples"]
+    with pytest.raises(IsoclineError) as found:
+        isocline.compile(isocline.model(text.replace("SPLIT", "split fraction(train=1)")), tmp_path / "b", data=columns)
+    assert [item.code for item in found.value.diagnostics] == ["E688"]
