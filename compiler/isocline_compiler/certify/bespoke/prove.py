@@ -13,11 +13,12 @@ from isocline_compiler.certify.bespoke.learn import Learned
 from isocline_compiler.certify.bespoke.lessons import FACTORS, Lessons, entries_of, lessons_of
 from isocline_compiler.certify.bespoke.search import Sought, classical
 from isocline_compiler.certify.certificate import AttributionProof, Certificate
-from isocline_compiler.certify.choose import MARGIN, choose, worst_error
+from isocline_compiler.certify.choose import choose
 from isocline_compiler.certify.evaluation import Choices, Evaluator
 from isocline_compiler.certify.measures import figures
 from isocline_compiler.certify.prove import Progress, Proving
 from isocline_compiler.certify.samples import Samples
+from isocline_compiler.certify.sweep import MARGIN, worst_error
 from isocline_compiler.certify.work_precision import Trial
 from isocline_compiler.graph import Graph
 from isocline_compiler.graph.called import Called

@@ -8,8 +8,8 @@ from math import ceil, isfinite
 
 from isocline_compiler.certify.bespoke.gradient import Answers
 from isocline_compiler.certify.bespoke.learn import Learned, Progress, learn
-from isocline_compiler.certify.choose import MARGIN
 from isocline_compiler.certify.evaluation import Evaluator, intervals
+from isocline_compiler.certify.sweep import MARGIN
 from isocline_compiler.graph.called import Called
 from isocline_compiler.graph.solve import Solve
 from isocline_compiler.solvers.grid import Discretisation, Grid, evenly
