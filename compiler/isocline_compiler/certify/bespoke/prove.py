@@ -68,11 +68,14 @@ class LearnedProving(Proving):
         shapes = [[int(size) for size in state.shape] for solve in self.measuring.open for state in solve.spec.states]
         return lessons_of(self.model, self.dataset, self.measured, entries_of(shapes))
 
-    def _answers(self, samples: Samples) -> Answers:
-        """With the reference that agreed with another one on the samples of the certificate."""
+    def _answers(self, samples: Samples, believed: bool = True) -> Answers:
+        """With the reference that agreed with another one on the samples of the certificate; in a hurry where the
+        numbers are not believed.
+        """
         error, known = self.model.deployment.error, self.evaluator(self.measured)
         of = self.model.deployment.of or tuple(known.graph.outputs)
-        return Answers.of(Evaluator(self.model, self.weights, samples, error, known.quickest()), of)
+        by = known.alike() if believed else known.quickest()
+        return Answers.of(Evaluator(self.model, self.weights, samples, error, by), of)
 
     def choose(self, progress: Progress) -> tuple[dict[str, Discretisation], tuple[Trial, ...]]:
         """Learned schemes and grids for all open solves; beside them, what classical ones need for the same error."""
@@ -81,7 +84,8 @@ class LearnedProving(Proving):
         lessons = self.lessons
         progress("solving the equations by two references")
         assert evaluator.agreed
-        sought = Sought(self.asked, self._answers(lessons.lesson), self._answers(lessons.other), progress)
+        lesson, other = (self._answers(samples, believed=False) for samples in (lessons.lesson, lessons.other))
+        sought = Sought(self.asked, lesson, other, progress)
         if self._is_bounded:
             self.learned = sought.fewest(self.model.deployment.error, lambda found: self._worst(found, progress))
         else:
