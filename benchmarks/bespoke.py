@@ -2,9 +2,10 @@
 
     python -m benchmarks.bespoke -o build/bespoke.md
 
-Fields are networks of 4-64-4 with weights of three seeds, over 0..5 from starts in (-1, 1); the error is the largest
-relative one over 512 starts that nothing was learned from, against DOP853 of scipy. The output holds start and end: an
-end near zero by chance, whose relative error is without bound, decides nothing.
+Fields are networks of 4-64-4 with weights of three seeds, over 0..5 from starts in (-1, 1); errors are relative, over
+512 starts that nothing was learned from, against DOP853 of scipy. Evaluations are those with which 99 of 100 starts are
+below the error: some of these fields have two attractors, and one start near their border decides the largest error of
+any scheme. The output holds start and end, so that an end near zero by chance decides nothing either.
 """
 
 from __future__ import annotations
@@ -27,9 +28,11 @@ from isocline_compiler.certify.evaluation import Evaluator
 from isocline_compiler.certify.measures import Spread, relative_errors, spread
 from isocline_compiler.certify.samples import Samples, drawn
 from isocline_compiler.graph import Array
+from isocline_compiler.passes import optimise
 from isocline_compiler.solvers.grid import Discretisation, uniform
 from isocline_compiler.solvers.schemes import SCHEMES
 from isocline_compiler.solvers.schemes.bespoke import BASES, Bespoke
+from isocline_compiler.solvers.unroll import unroll
 from isocline_compiler.training.initial import initial_weights
 
 NET = """dyn 1
@@ -43,7 +46,7 @@ deploy { solver auto }
 END, SEEDS, STARTS, WIDER, BENT = 5.0, (0, 1, 2), 512, 1.5, 2.0
 """BENT is how much larger than usual the weights are drawn: a field that bends."""
 TARGETS = (1e-2, 1e-3)
-MOST, GAIN = 40, 16.0
+MOST, GAIN = 40, 300.0
 """Steps that are tried, and the multiple of an error that RK4 may have where learning begins: fewer are not learned."""
 
 
@@ -96,6 +99,11 @@ class Field:
         found = self.evaluators[place].run({"path": choice})["both"]
         return spread(relative_errors(found, self.ends[place], True))
 
+    def evaluations(self, choice: Discretisation) -> int:
+        """How often the laid-out graph computes the field, the first steps of multistep schemes included."""
+        stepped = optimise(unroll(self.model.graph, {"path": choice}).graph)
+        return sum(node.op.name == "tanh" for node in stepped.nodes())
+
     @cached_property
     def lessons(self) -> tuple[Answers, Answers]:
         draws = (drawn(self.model.inputs, self.model.source, seed, count) for seed, count in (LESSON, OTHER))
@@ -117,8 +125,8 @@ class Field:
 
 
 def fewest(errors: Callable[[int], Spread], target: float, start: int = 1) -> int | None:
-    """The fewest steps, one after another, whose largest error is the target at most."""
-    return next((steps for steps in range(start, MOST) if errors(steps).maximum <= target), None)
+    """The fewest steps, one after another, with which 99 of 100 starts are within the target."""
+    return next((steps for steps in range(start, MOST) if errors(steps).p99 <= target), None)
 
 
 def classical(field: Field, target: float) -> tuple[str, int, int]:
@@ -128,7 +136,7 @@ def classical(field: Field, target: float) -> tuple[str, int, int]:
         if scheme.search == "always" and scheme.fits(field.evaluators[0].open[0]) is None:
             steps = fewest(lambda n, s=scheme: field.errors(Discretisation(s, uniform(0.0, END, n))), target)
             if steps is not None:
-                found.append((steps * scheme.evaluations, scheme.name, steps))
+                found.append((field.evaluations(Discretisation(scheme, uniform(0.0, END, steps))), scheme.name, steps))
     evaluations, name, steps = min(found)
     return name, steps, evaluations
 
@@ -147,13 +155,14 @@ def rows(seed: int) -> Iterator[str]:
         choice = field.learned(found)
         even = Discretisation(BASES[4], uniform(0.0, END, found))
         spreads = [field.errors(item, place) for place in (0, 1) for item in (choice, even)]
-        told = " | ".join(f"{item.maximum:.1e} / {item.median:.1e}" for item in spreads)
+        told = " | ".join(f"{x.maximum:.1e} / {x.p99:.1e} / {x.median:.1e}" for x in spreads)
         seconds = field.known[found][1]
-        yield f"| {seed} | {target:.0e} | {evaluations} ({name} x {steps}) | {4 * found} | {told} | {seconds:.0f} |"
+        counts = f"{evaluations} ({name} x {steps}) | {field.evaluations(choice)}"
+        yield f"| {seed} | {target:.0e} | {counts} | {told} | {seconds:.0f} |"
 
 
 HEAD = (
-    "| seed | error | classical evaluations | learned evaluations | learned: largest / median | RK4, as many |"
+    "| seed | error | classical evaluations | learned evaluations | learned: largest / 99 % / median | RK4, as many |"
     " learned, 1.5 times as wide | RK4 there | seconds to learn |\n" + "| --- " * 9 + "|"
 )
 

@@ -23,6 +23,7 @@ from isocline_compiler.certify.bespoke.parameters import EARLIEST, Parameters, u
 from isocline_compiler.certify.evaluation import Evaluator
 from isocline_compiler.certify.order import observed_orders
 from isocline_compiler.certify.samples import drawn
+from isocline_compiler.lower.called import scheme_of_text
 from isocline_compiler.pipeline import Compiled
 from isocline_compiler.solvers.grid import Discretisation, uniform
 from isocline_compiler.solvers.schemes import SCHEMES
@@ -276,18 +277,19 @@ def test_the_c_answers_what_the_graph_does_laid_out_and_in_loops(unrolling: str,
     np.testing.assert_allclose(*answers, rtol=2e-5, atol=2e-6)
 
 
-def test_an_error_is_reached_with_the_fewest_steps(tmp_path: Path) -> None:
+def test_an_error_is_reached_with_the_fewest_steps(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setattr(learning, "UPDATES", 100)
     told: list[str] = []
     found = isocline.compile(
-        isocline.model(FORCED.format(solver="bespoke(error=2e-2)")), tmp_path / "out", progress=Words(told)
+        isocline.model(FORCED.format(solver="bespoke(error=1e-1)")), tmp_path / "out", progress=Words(told)
     )
     steps = found.certificate["solves"][0]["steps"]
-    assert found.certificate["learned"]["held_out"]["learned"]["last"]["maximum"] <= 2e-2
-    assert found.certificate["deployed"]["last"]["maximum"] <= 2e-2
+    assert found.certificate["learned"]["held_out"]["learned"]["last"]["maximum"] <= 1e-1
+    assert found.certificate["deployed"]["last"]["maximum"] <= 1e-1
     assert found.certificate["error_is_stated"]
     assert any(f"bespoke with {steps - 1} steps has the error" in item for item in told)
     starts = np.random.default_rng(4).uniform(-1, 1, (200, 2))
-    assert worst(load(found.folder)(first=starts.astype(np.float32))["last"], by_scipy(starts)) <= 2e-2
+    assert worst(load(found.folder)(first=starts.astype(np.float32))["last"], by_scipy(starts)) <= 1e-1
 
 
 class Words:
@@ -305,6 +307,26 @@ def test_fewer_stages_begin_with_ralstons_schemes(stages: int, briefly: None, tm
     found = compiled(tmp_path, f"bespoke(steps=6, stages={stages})").certificate
     assert found["solves"][0]["evaluations"] == 6 * stages
     assert found["learned"]["solves"][0]["base"] == f"ralston{stages}"
+
+
+def test_a_solve_within_a_scan_is_learned_for_all_iterations(
+    briefly: None, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr(learning, "UPDATES", 60)
+    text = """dyn 1
+model m
+input x: real[3] in (-1, 1)
+input h0: real in (-1, 1)
+field f(t, h: real) {{ h' = -sin(2*h) }}
+path = scan (u) over (x) from h = h0 {{
+  g = solve f from h = h over 0..1
+  h = g + 0.3*tanh(u)
+}}
+output y = path
+deploy {{ solver {solver} }}
+"""
+    told = compiled(tmp_path, "bespoke(steps=2, stages=3)", text).certificate["learned"]["held_out"]
+    assert told["learned"]["y"]["maximum"] < told["classical"]["y"]["maximum"] / 3
 
 
 # ---------------------------------------------------------------------------------------------------- faults, mistakes
@@ -372,6 +394,14 @@ x = solve f from x = first over 0..1
 output x
 deploy {{ solver {solver} }}
 """
+STEEP = """dyn 1
+model m
+input first: real in (-9, 9)
+field f(t, x: real) {{ x' = -x^3 }}
+x = solve f from x = first over 0..1
+output x
+deploy {{ solver {solver} }}
+"""
 NO_INPUT = """dyn 1
 model m
 field f(t, x: real) {{ x' = -sin(x) }}
@@ -395,6 +425,16 @@ def test_what_it_cannot_serve_is_said(text: str, code: str, said: str, tmp_path:
     (fault,) = found.value.diagnostics
     assert fault.code == code
     assert said in fault.message
+
+
+def test_steps_that_run_away_before_anything_is_learned_are_said(tmp_path: Path) -> None:
+    assert codes(tmp_path, "bespoke(steps=6)", STEEP) == ["E676"]
+
+
+def test_it_takes_no_place_of_other_schemes_from_the_command_line() -> None:
+    with pytest.raises(IsoclineError) as found:
+        scheme_of_text("bespoke(steps=8)")
+    assert [item.code for item in found.value.diagnostics] == ["E685"]
 
 
 def test_an_error_that_is_not_reached_names_the_nearest(

@@ -10,9 +10,11 @@ from isocline_compiler.graph.solve import SOLVE, Solve, spec_of
 from isocline_compiler.model import AttributionPlan
 from isocline_compiler.ops.points import MEMBERS
 from isocline_compiler.solvers.ensemble import is_kept
+from isocline_compiler.solvers.schemes.bespoke import Bespoke
+from isocline_compiler.solvers.schemes.explicit import EXPLICIT
 from isocline_dsl import messages
 from isocline_dsl.diagnostics import Diagnostic
-from isocline_dsl.messages import ensemble
+from isocline_dsl.messages import ensemble, noise
 from isocline_dsl.tree import Span
 
 MOST_CHANNELS = 2**20
@@ -31,6 +33,9 @@ def ensemble_faults(
     driven = next((spec_of(node) for node in nodes if node.op is SOLVE and spec_of(node).noises), None)
     if driven is not None:
         yield ensemble.ensemble_of_paths(samples, driven.field)
+    if solver is not None and solver.name == Bespoke.name:
+        why = "`samples` keeps noise, and there is no solution of one sample to learn from"
+        yield noise.no_fitting_scheme(solver.span, solver.name, why, [scheme.name for scheme in EXPLICIT])
     yield from _faults_of_noise(noises)
     yield from _faults_of_solves(nodes, solver)
     unknown = next((str(s) for x in nodes if x.op is INPUT for s in x.type.sample if isinstance(s, str)), None)

@@ -89,7 +89,7 @@ def holding(held_out: Beside, shifted: tuple[Beside, ...], limit: float | None) 
     reached = 0.0
     for item in (held_out, *shifted):
         learned, classical = item.largest
-        if item.why or not learned <= (classical if limit is None else limit):
+        if item.why or not (learned < classical if limit is None else learned <= limit):
             break
         reached = item.factor
     return reached

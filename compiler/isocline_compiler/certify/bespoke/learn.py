@@ -33,7 +33,7 @@ class Learned:
     choices: Mapping[str, Discretisation]
     update: int
     error: float
-    updates: int = UPDATES
+    updates: int
 
 
 def learn(
@@ -54,13 +54,13 @@ def learn(
         parameters[name] = Parameters.of(unlearned(scheme, name), times)
     gradient = Gradient.of(starts, parameters, lesson)
     optimizer = torch.optim.Adam([x for item in parameters.values() for x in item.varying], lr=RATE)
-    best, told = Learned({}, 0, float("inf")), monotonic()
+    best, told = Learned({}, 0, float("inf"), UPDATES), monotonic()
     for update in range(UPDATES + 1):
         if update % LOOKED == 0:
             error = gradient.largest(other)
             if error < best.error or not best.choices:
                 found = {name: _on_its_grid(item.scheme(), starts[name]) for name, item in parameters.items()}
-                best = Learned(found, update, error)
+                best = Learned(found, update, error, UPDATES)
             if best.error <= enough:
                 break
             if monotonic() - told > QUIET:

@@ -169,23 +169,28 @@ class LearnedProving(Proving):
     def _proof(self, choices: Choices, halved: Mapping[str, float]) -> LearnedProof:
         assert self.learned is not None, "schemes are chosen before they are proved"
         lessons, limit = self.lessons, self.model.deployment.error if self._is_bounded else None
-        held_out = self._beside(lessons.fresh, 1.0, choices)
-        shifted = tuple(
-            self._beside(lessons.shifted(factor), factor, choices)
-            for factor in (FACTORS if lessons.shifted is not None else ())
-            if lessons.shifted is not None
-        )
+        held_out, *shifted = self._sides
         return LearnedProof(
             tuple(_solve(name, choice) for name, choice in choices.items() if isinstance(choice.scheme, Bespoke)),
             lessons.lesson.origin, lessons.other.origin, self.learned.updates, self.learned.update, self.learned.error,
-            held_out, shifted, limit, holding(held_out, shifted, limit), halved,
+            held_out, tuple(shifted), limit, holding(held_out, tuple(shifted), limit), halved,
         )  # fmt: skip
 
-    def _beside(self, samples: Samples, factor: float, choices: Choices) -> Beside:
-        """Learned and classical errors on some samples."""
+    @cached_property
+    def _sides(self) -> tuple[Beside, ...]:
+        """Learned and classical errors on samples that had no part in learning, and on those of wider bounds."""
+        lessons = self.lessons
+        found = [self._beside(lessons.fresh, 1.0)]
+        if lessons.shifted is not None:
+            found += [self._beside(lessons.shifted(factor), factor) for factor in FACTORS]
+        return tuple(found)
+
+    def _beside(self, samples: Samples, factor: float) -> Beside:
+        assert self.learned is not None, "schemes are chosen before they are proved"
+        chosen = self.learned.choices
         try:
             answers = self._answers(samples)
-            found = answers.errors(choices), answers.errors(classical(self.measuring, choices))
+            found = answers.errors(chosen), answers.errors(classical(self.measuring, chosen))
         except IsoclineError as error:
             return Beside(samples.origin, factor, {}, {}, error.diagnostics[0].message)
         return Beside(samples.origin, factor, *found)

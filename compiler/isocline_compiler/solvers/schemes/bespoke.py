@@ -86,23 +86,21 @@ class Bespoke(Scheme):
     @cached_property
     def violations(self) -> tuple[tuple[float, float, float], ...]:
         """Of each step, in exact arithmetic: |sum b - 1|, the largest |c_i - sum_j a_ij|, |sum b c - 1/2|."""
-        found = []
-        for step in zip(self.a, self.b, self.c, strict=True):
-            a, b, c = (list(map(Fraction, item)) for item in step)
-            rows = max(abs(sum(a[_of_row(i)], Fraction(0)) - node) for i, node in enumerate(c))
-            second = sum((x * y for x, y in zip(b, c, strict=True)), Fraction(0)) - Fraction(1, 2)
-            found.append((float(abs(sum(b, Fraction(0)) - 1)), float(rows), float(abs(second))))
-        return tuple(found)
+        every = list(zip(self.a, self.b, self.c, strict=True))
+        known = {step: _violations(*step) for step in set(every)}  # on finer grids steps are repeated
+        return tuple(known[step] for step in every)
 
     @cached_property
     def tableaus(self) -> tuple[Tableau, ...]:
         """Each step as a scheme of its own."""
-        return tuple(
-            Tableau(
+        every = list(zip(self.a, self.b, self.c, strict=True))
+        known = {
+            (a, b, c): Tableau(
                 f"{self.name} in step {n}", ORDER, tuple(a[_of_row(i)] for i in range(len(b))), b, c, self.reference
             )
-            for n, (a, b, c) in enumerate(zip(self.a, self.b, self.c, strict=True))
-        )
+            for n, (a, b, c) in enumerate(dict.fromkeys(every))
+        }
+        return tuple(known[step] for step in every)
 
     @property
     def past(self) -> str:
@@ -183,7 +181,7 @@ class Bespoke(Scheme):
 
     def stability(self, z: Array) -> Array:
         """R(z) of the step that makes it largest."""
-        every = np.stack([tableau.stability(z) for tableau in self.tableaus])
+        every = np.stack([tableau.stability(z) for tableau in dict.fromkeys(self.tableaus)])
         largest: Array = np.take_along_axis(every, np.abs(every).argmax(axis=0)[None], axis=0)[0]
         return largest
 
@@ -224,6 +222,13 @@ def clock(scheme: Bespoke) -> float:
         moved = table[:, stages:last][:, _of_row(i)].sum(axis=1)
         lost.append(float(np.abs(table[:, i] - np.array(scheme.times[:-1]) - moved).max()))
     return max(lost) / max(abs(way), *map(abs, scheme.times))
+
+
+def _violations(a: Sequence[float], b: Sequence[float], c: Sequence[float]) -> tuple[float, float, float]:
+    entries, weights, nodes = (list(map(Fraction, item)) for item in (a, b, c))
+    rows = max(abs(sum(entries[_of_row(i)], Fraction(0)) - node) for i, node in enumerate(nodes))
+    second = sum((x * y for x, y in zip(weights, nodes, strict=True)), Fraction(0)) - Fraction(1, 2)
+    return float(abs(sum(weights, Fraction(0)) - 1)), float(rows), float(abs(second))
 
 
 def _rows(x: Array) -> Rows:
