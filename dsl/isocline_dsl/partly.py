@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 from isocline_dsl import tree
 from isocline_dsl.diagnostics import Diagnostic
 from isocline_dsl.layout import BLOCKS, DECLARING, RESERVED
-from isocline_dsl.messages import dynamics, names, training
+from isocline_dsl.messages import dynamics, names, noise, training
 from isocline_dsl.tree import Span
 
 MOST_MISTAKES = 20
@@ -72,6 +72,8 @@ class Partly:
                 continue
             if item.code in _UNUSED and about & self.mentioned:
                 continue
+            if item.code == noise.no_ensemble.code and "samples" in self.mentioned:
+                continue  # those of `deploy`, which is not read
             yield item
 
 
@@ -111,8 +113,9 @@ def declared_names(item: tree.Declaration) -> Iterator[str]:
 
 
 def words(text: str, span: Span) -> set[str]:
-    """The words of a part of the text, but for comments."""
-    return set(_WORD.findall(_COMMENT.sub("", text[span.start : span.stop])))
+    """The words of a part of the text, but for comments; of `dX`, which a control X may drive, X as well."""
+    found = set(_WORD.findall(_COMMENT.sub("", text[span.start : span.stop])))
+    return found | {word[1:] for word in found if word.startswith("d")}
 
 
 def _heads(text: str) -> Iterator[str]:

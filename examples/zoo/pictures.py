@@ -36,9 +36,8 @@ ANSWERED, LOOKED_AT, STEPS = 256, 4, 6
 def picture_of(name: str, model: Model, file: Path, folder: Path) -> dict[str, str] | None:
     """The picture as markup, and what it shows in words."""
     dataset = dataset_of(model, file.parent)
-    samples = (held_out(dataset, model.inputs, model.targets) if dataset else drawn(model.inputs, model.source)).first(
-        ANSWERED
-    )
+    every = held_out(dataset, model.inputs, model.targets) if dataset else drawn(model.inputs, model.source)
+    samples = every.taken(np.random.default_rng(0).permutation(every.count)[:ANSWERED]) if every.inputs else every
     for picture, caption in _pictures(name, model, samples, folder):
         return {"markup": to_inline(picture, name, caption), "caption": caption}
     return None
@@ -53,6 +52,9 @@ def _pictures(name: str, model: Model, samples: Samples, folder: Path) -> Iterat
     points = samples.targets.get("point", samples.inputs.get("point"))
     if points is not None and "sample" in answers:
         yield _scatter(points, answers["sample"]), "Held-out measurements, and as many samples of the model."
+    if {"low", "high"} <= set(answers):
+        (seen,) = samples.targets.values()
+        yield _bands(answers["low"], answers["high"], seen), "What was observed, and the band that holds nine in ten."
     if any(port.kind == "class" for port in model.targets):
         cloud = list(_clouds(name, model, samples.first(LOOKED_AT), folder))
         if cloud:
@@ -71,6 +73,17 @@ def _scatter(points: Array, made: Array) -> Picture:
             axes.plot(made[:, place], made[:, place + 1], "o", color=SERIES[0], markersize=3, label="made")
             axes.set(xlabel=f"coordinate {place + 1}", ylabel=f"coordinate {place + 2}")
         axes.legend(loc="best")
+    return picture
+
+
+def _bands(low: Array, high: Array, seen: Array) -> Picture:
+    """Of eight samples the band and what came, step by step."""
+    with inked():
+        picture = sheet(3.6)
+        steps = np.arange(1, seen.shape[1] + 1)
+        for sample, axes in enumerate(picture.subplots(2, 4, sharex=True, sharey=True).ravel()):
+            axes.fill_between(steps, low[sample], high[sample], color=SERIES[0], alpha=0.2)
+            axes.plot(steps, seen[sample], "o-", color=INK, markersize=3, linewidth=0.8)
     return picture
 
 
