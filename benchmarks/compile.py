@@ -11,6 +11,7 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import re
 import subprocess
 import sys
 import tempfile
@@ -34,6 +35,14 @@ field f(t, {", ".join(f"x{i}" for i in range(10))}: real) {{ {CHAIN} }}
 s = solve f from {", ".join(f"x{i} = start" if i == 0 else f"x{i} = 0" for i in range(10))} over 0..5
 output x = s.x9
 deploy {{ solver auto(error=1e-3) }}
+""",
+    "ten states, 200 steps laid out": f"""dyn 1
+model laid
+input start: real in (0.5, 1.5)
+field f(t, {", ".join(f"x{i}" for i in range(10))}: real) {{ {CHAIN} }}
+s = solve f from {", ".join(f"x{i} = start" if i == 0 else f"x{i} = 0" for i in range(10))} over 0..5
+output x = s.x9
+deploy {{ solver rk4(steps=200); unroll all }}
 """,
     "300 states": """dyn 1
 model many
@@ -66,7 +75,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as place:
         for round_ in range(asked.rounds):
             for name, text in MODELS.items():
-                file = Path(place) / f"{name.replace(' ', '_')}.dyn"
+                file = Path(place) / f"{'_'.join(re.findall('[a-z0-9]+', name))}.dyn"
                 file.write_text(text)
                 found[name].append(measured(file, Path(place) / f"{name}{round_}"))
                 print(f"{name}: {found[name][-1][0]:.1f} s of the processor, {found[name][-1][1]:.1f} s", flush=True)
