@@ -241,7 +241,7 @@ OWN_STEPS = area(
         ("certify/cause.py", "                    if not _jumps(stuck, t, x, moved, node, row):\n                        continue\n", "", "a bend that is said to hold", ),
         ("certify/cause.py", "            return True\n    return False\n\n\ndef _largest", "            return False\n    return False\n\n\ndef _largest", "a jump that is never seen"),
         ("certify/order.py", "and found > earlier and count < RISING", "and False", "an order that is not waited for", PROVED),
-        ("certify/order.py", "            if count >= HALVINGS and not rises:\n", "            if False:\n", "an order that is waited for in vain", PROVED),
+        ("certify/order.py", "            if count >= patience and not rises:\n", "            if False:\n", "an order that is waited for in vain", PROVED),
         ("certify/choose.py", "if self.chosen or trial is None or not trial.error > self.bound:", "if self.chosen or trial is None:", "what held on fewer samples holds on more", f"{CHOOSE}::test_what_a_search_left_changes_nothing_on_more_samples"),
         ("training/breaks.py", "number = (a >> 1) + (b >> 1) + (a & b & 1)", "number = (a >> 1) + (b >> 1) + 2", "floats counted wrongly", BREAKS),
         ("certify/evaluation.py", "if float(np.abs(first).max()) <= NOTHING * begun:", "if True:", "references that differ are said to be rounding", APART),
