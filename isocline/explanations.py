@@ -55,8 +55,10 @@ def _callables() -> Mapping[str, Any]:
 
 def _schemes() -> Mapping[str, Any]:
     from isocline_compiler.solvers.schemes import SCHEMES
+    from isocline_compiler.solvers.schemes.bespoke import BASES, Bespoke
 
-    return SCHEMES
+    learned = Bespoke.starting(BASES[4], (0.0, 1.0))
+    return {**SCHEMES, learned.name: learned}
 
 
 def _choices() -> Mapping[str, Any]:

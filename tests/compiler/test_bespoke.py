@@ -17,10 +17,13 @@ from isocline.summary import certificate_lines
 from isocline_compiler import pipeline
 from isocline_compiler.certify.bespoke import learn as learning
 from isocline_compiler.certify.bespoke import search
+from isocline_compiler.certify.bespoke.facts import Beside, holding
 from isocline_compiler.certify.bespoke.gradient import Answers, Gradient
 from isocline_compiler.certify.bespoke.learn import learn
+from isocline_compiler.certify.bespoke.lessons import lessons_of
 from isocline_compiler.certify.bespoke.parameters import EARLIEST, Parameters, unlearned
 from isocline_compiler.certify.evaluation import Evaluator
+from isocline_compiler.certify.measures import Spread
 from isocline_compiler.certify.order import observed_orders
 from isocline_compiler.certify.samples import drawn
 from isocline_compiler.lower.called import scheme_of_text
@@ -201,6 +204,35 @@ def test_learned_steps_beat_every_classical_scheme_of_as_many_evaluations(artifa
             assert learned < worst(evaluator.run({"path": Discretisation(scheme, grid)})["last"], exact), scheme.name
     classical = worst(evaluator.run({"path": Discretisation(BASES[4], uniform(0.0, 4.0, 5))})["last"], exact)
     assert learned < classical / 5
+
+
+def test_what_is_learned_on_is_measured_on_by_nobody() -> None:
+    """Draws to learn on, to stop by, to try numbers of steps and to measure on share no input but corners."""
+    model = isocline.model(FORCED.format(solver="auto"))
+    own = drawn(model.inputs, model.source)
+    lessons = lessons_of(model, None, own, 2)
+    assert lessons.shifted is not None
+    assert lessons.tried is not None
+    every = [own, lessons.lesson, lessons.other, lessons.fresh, lessons.tried(1), lessons.tried(2)]
+    inner = [{tuple(row) for row in item.inputs["first"] if np.abs(row).max() < 0.99} for item in every]
+    assert [len(rows) > 50 for rows in inner] == [True] * 6
+    assert len(set.union(*inner)) == sum(map(len, inner))
+    for factor in (1.25, 2.0):
+        reached = np.abs(lessons.shifted(factor).inputs["first"]).max()
+        assert 0.98 * factor < reached < factor
+
+
+def test_where_it_stops_holding_is_the_last_factor_before_a_miss() -> None:
+    def beside(factor: float, learned: float, classical: float, why: str = "") -> Beside:
+        found = [{"y": Spread(error, error, error, 0)} for error in (learned, classical)]
+        return Beside("draws", factor, *([{}, {}] if why else found), why)
+
+    inside, near, far = beside(1, 1e-3, 1e-2), beside(1.25, 2e-3, 1e-2), beside(1.5, 3e-2, 2e-2)
+    assert holding(inside, (near, far), None) == 1.25
+    assert holding(inside, (near, far), 1.5e-3) == 1
+    assert holding(inside, (near, far), 1e-1) == 1.5
+    assert holding(inside, (near, far), 1e-4) == 0
+    assert holding(inside, (beside(1.25, 0, 0, "no solution"), near), None) == 1
 
 
 # ---------------------------------------------------------------------------------------------------- certificate

@@ -244,7 +244,7 @@ OWN_STEPS = area(
         ("certify/cause.py", "                    if not _jumps(stuck, t, x, moved, node, row):\n                        continue\n", "", "a bend that is said to hold", ),
         ("certify/cause.py", "            return True\n    return False\n\n\ndef _largest", "            return False\n    return False\n\n\ndef _largest", "a jump that is never seen"),
         ("certify/order.py", "and found > earlier and count < RISING", "and False", "an order that is not waited for", PROVED),
-        ("certify/order.py", "            if count >= HALVINGS and not rises:\n", "            if False:\n", "an order that is waited for in vain", PROVED),
+        ("certify/order.py", "            if count >= patience and not rises:\n", "            if False:\n", "an order that is waited for in vain", PROVED),
         ("certify/sweep.py", "if self.chosen or trial is None or not trial.error > self.bound:", "if self.chosen or trial is None:", "what held on fewer samples holds on more", f"{CHOOSE}::test_what_a_search_left_changes_nothing_on_more_samples"),
         ("training/breaks.py", "number = (a >> 1) + (b >> 1) + (a & b & 1)", "number = (a >> 1) + (b >> 1) + 2", "floats counted wrongly", BREAKS),
         ("certify/evaluation.py", "if float(np.abs(first).max()) <= NOTHING * begun:", "if True:", "references that differ are said to be rounding", APART),
@@ -290,8 +290,38 @@ SEALED = area(
     ],
 )  # fmt: skip
 
+KEPT, SLOPE, DRAWS = (
+    f"{T}/test_bespoke.py::test_{name}"
+    for name in (
+        "consistency_and_row_sums_hold_in_exact_arithmetic_and_the_order_to_rounding",
+        "the_gradient_is_that_of_torch_and_of_finite_differences",
+        "what_is_learned_on_is_measured_on_by_nobody",
+    )
+)
+WALKED = f"{T}/test_scheme_families.py::test_emitted_steps_are_those_of_the_paper[None-bespoke from rk4]"
+LEARNED = area(
+    COMPILER, "", [KEPT],
+    [
+        ("solvers/schemes/bespoke.py", "b[:, -1] = 2.0**FRACTION - b[:, :-1].sum(axis=1)", "pass", "learned weights that sum to one but for rounding"),
+        ("solvers/schemes/bespoke.py", "            if weights or rows:\n", "            if False:\n", "sums of learned coefficients are not required",
+         f"{T}/test_bespoke.py::test_a_record_whose_sums_are_off_by_one_bit_cannot_be_built"),
+        ("solvers/schemes/bespoke.py", "[:, None] + widths * np.array(self.c)", "[:, None] + 0 * widths * np.array(self.c)", "learned stages at the begin of their step", WALKED),
+        ("solvers/schemes/bespoke.py", "place = stages + i * (i - 1) // 2", "place = stages", "learned stages that read another row", WALKED),
+        ("certify/bespoke/parameters.py", "sums.clamp(EARLIEST, 1.0)", "sums.clamp(EARLIEST, 2.0)", "learned stages beyond their step"),
+        ("certify/bespoke/parameters.py", "torch.tensor([1.0, 1 / 2], dtype", "torch.tensor([1.0, 1 / 3], dtype", "learned weights of another order"),
+        ("certify/bespoke/gradient.py", "2.0 * (y - right[k]) * scale[k]", "(y - right[k]) * scale[k]", "a slope that is half of it", SLOPE),
+        ("certify/bespoke/lessons.py", "LESSON, OTHER, FRESH = (1001, 512), (1002, 512), (1003, 512)", "LESSON, OTHER, FRESH = (1001, 512), (1002, 512), (1001, 512)",
+         "measured on what was learned on", DRAWS),
+        ("certify/bespoke/lessons.py", "middle - factor * half, middle + factor * half", "middle - half, middle + half", "wider bounds that are not", DRAWS),
+        ("certify/bespoke/facts.py", "if item.why or not (", "if not (", "wider starts without a solution hold",
+         f"{T}/test_bespoke.py::test_where_it_stops_holding_is_the_last_factor_before_a_miss"),
+        ("certify/bespoke/facts.py", "            break\n        reached", "            continue\n        reached", "a learned scheme that holds again further out",
+         f"{T}/test_bespoke.py::test_where_it_stops_holding_is_the_last_factor_before_a_miss"),
+    ],
+)  # fmt: skip
+
 PROOF: tuple[Fault, ...] = (
-    *REFERENCES, *JUMPS, *SEARCHED, *CLAIMS, *CAUSES, *ENCLOSED, *NEAR_ZEROS, *OWN_STEPS, *SEALED,
+    *REFERENCES, *JUMPS, *SEARCHED, *CLAIMS, *CAUSES, *ENCLOSED, *NEAR_ZEROS, *OWN_STEPS, *SEALED, *LEARNED,
 )  # fmt: skip
 
 __all__ = ["PROOF"]

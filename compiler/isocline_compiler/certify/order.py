@@ -128,8 +128,8 @@ def trajectory_error(
 
 # ---------------------------------------------------------------------------------------------------- on the model
 
-HALVINGS, RISING = 4, 8
-"""How often the steps of a model are halved before its order is said to differ, and while what shows still rises."""
+RISING = 8
+"""How often the steps of a model are halved while what shows still rises."""
 FIRST = 64
 """Samples on which the order of a model is measured."""
 KINKED = 2
@@ -155,6 +155,7 @@ def model_order(evaluator: Evaluator, choices: Choices) -> tuple[ObservedOrder, 
     begun = any(has_order(solve.spec) for solve in evaluator.open)  # like t^a, whatever the scheme
     expected = min(declared, 1) if begun or _has_corners(evaluator.graph) else smooth
     names = "+".join(dict.fromkeys(choice.scheme.name for choice in own.values()))
+    patience = max(choice.scheme.halvings for choice in own.values())
     outputs, before, found = trial(few, own), None, None
     for count in range(1, RISING + 1):
         own = {name: halved(choice) for name, choice in own.items()}
@@ -167,7 +168,7 @@ def model_order(evaluator: Evaluator, choices: Choices) -> tuple[ObservedOrder, 
             if found >= expected - NEAR:
                 break
             rises = earlier is not None and found > earlier and count < RISING
-            if count >= HALVINGS and not rises:
+            if count >= patience and not rises:
                 return (ObservedOrder(names, "the model", expected, found),)
         outputs, before = finer, after
     shown = found if found is not None and found >= expected - NEAR else None

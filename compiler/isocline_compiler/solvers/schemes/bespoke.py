@@ -57,6 +57,9 @@ class Bespoke(Scheme):
     reference: str = REFERENCE
     options: ClassVar[Mapping[str, Any]] = MappingProxyType({"steps": None, "error": 1e-3, "of": None, "stages": 4})
 
+    halvings: ClassVar[int] = 8
+    """Errors of its steps were learned to cancel: on the first finer grids they do in part, and no order rules yet."""
+
     @classmethod
     def starting(cls, base: Tableau, times: Sequence[float]) -> Bespoke:
         """The base in every step, nothing learned yet; its coefficients are rounded to fractions of powers of two."""

@@ -78,6 +78,9 @@ class Scheme(ABC):
     finds_events: ClassVar[bool] = False
     """Whether a step of any width, from any state, is the scheme's own: jumps at a state are found inside of such."""
 
+    halvings: ClassVar[int] = 4
+    """How often the steps of a model are halved before its order is said to differ from the scheme's."""
+
     @property
     def past(self) -> str:
         """Why its order does not hold where a field reads states at earlier times; nothing where it does."""
