@@ -26,6 +26,24 @@ STACK = 1 << 16
 """Bytes of the stack of WebAssembly besides those that a model takes itself."""
 
 
+def require_compilers(model: Model) -> None:
+    """Told before anything is searched for. Raises IsoclineError E654, E656 where a compiler is missing."""
+    plan = model.deployment.native
+    if plan is None:
+        return
+    for name in plan.targets:
+        try:
+            _compiler(TARGETS[name])
+        except RuntimeFault as fault:
+            missing = messages.library_not_built(plan.span, name, "model.c", fault.message)
+            raise IsoclineError([missing], model.source) from None
+    if not plan.targets:
+        try:
+            find_compiler()
+        except RuntimeFault as fault:
+            raise IsoclineError([messages.native_not_measured(plan.span, fault.message)], model.source) from None
+
+
 def with_libraries(model: Model, info: NativeInfo, folder: Path, plan: NativePlan) -> NativeInfo:
     """What a manifest says of a model in C with the libraries that were built of it, which lie beside the source.
 
@@ -85,4 +103,4 @@ def _options(target: Target, info: NativeInfo) -> tuple[str, ...]:
     return ("-shared", "-fPIC", "-nostdlib", "-s", *level)
 
 
-__all__ = ["compiler_of", "with_libraries"]
+__all__ = ["compiler_of", "require_compilers", "with_libraries"]
