@@ -232,7 +232,8 @@ def test_where_it_stops_holding_is_the_last_factor_before_a_miss() -> None:
     assert holding(inside, (near, far), 1.5e-3) == 1
     assert holding(inside, (near, far), 1e-1) == 1.5
     assert holding(inside, (near, far), 1e-4) == 0
-    assert holding(inside, (beside(1.25, 0, 0, "no solution"), near), None) == 1
+    for limit in (None, 1e-1):
+        assert holding(inside, (beside(1.25, 0, 0, "no solution"), near), limit) == 1
 
 
 # ---------------------------------------------------------------------------------------------------- certificate

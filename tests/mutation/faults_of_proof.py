@@ -313,7 +313,7 @@ LEARNED = area(
         ("certify/bespoke/lessons.py", "LESSON, OTHER, FRESH = (1001, 512), (1002, 512), (1003, 512)", "LESSON, OTHER, FRESH = (1001, 512), (1002, 512), (1001, 512)",
          "measured on what was learned on", DRAWS),
         ("certify/bespoke/lessons.py", "middle - factor * half, middle + factor * half", "middle - half, middle + half", "wider bounds that are not", DRAWS),
-        ("certify/bespoke/facts.py", "if item.why or not (", "if not (", "wider starts without a solution hold",
+        ("certify/bespoke/facts.py", "default=float(\"inf\")", "default=0.0", "wider starts without a solution hold",
          f"{T}/test_bespoke.py::test_where_it_stops_holding_is_the_last_factor_before_a_miss"),
         ("certify/bespoke/facts.py", "            break\n        reached", "            continue\n        reached", "a learned scheme that holds again further out",
          f"{T}/test_bespoke.py::test_where_it_stops_holding_is_the_last_factor_before_a_miss"),

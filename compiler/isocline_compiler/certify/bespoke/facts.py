@@ -50,7 +50,7 @@ class Beside:
 
     @property
     def largest(self) -> tuple[float, float]:
-        """Of the learned and of the classical one, over the outputs."""
+        """Of the learned and of the classical one, over the outputs; without bound where nothing is known."""
         first, second = (
             max((item.maximum for item in errors.values()), default=float("inf"))
             for errors in (self.learned, self.classical)
@@ -89,7 +89,7 @@ def holding(held_out: Beside, shifted: tuple[Beside, ...], limit: float | None) 
     reached = 0.0
     for item in (held_out, *shifted):
         learned, classical = item.largest
-        if item.why or not (learned < classical if limit is None else learned <= limit):
+        if not (learned < classical if limit is None else learned <= limit):
             break
         reached = item.factor
     return reached
