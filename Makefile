@@ -2,6 +2,7 @@
 # make test    the tests
 # make format lint types examples docs clean
 # make zoo                       every family of dynamic network, seconds each, into build/zoo/index.html
+# make pictures                  those of the first page, from the report of the demo, into docs/pictures
 # make conformance               the examples on other engines than onnxruntime, into docs/conformance.md
 #
 # make bench                     latency beside other engines, into benchmarks/results.json and docs/performance.md
@@ -17,7 +18,7 @@ BIN         := $(VENV)/bin
 READY       := $(VENV)/isocline-is-installed
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test examples zoo lint types format docs conformance bench sanitize clean
+.PHONY: help setup demo pictures test examples zoo lint types format docs conformance bench sanitize clean
 
 help:
 	@sed -n '1,/^$$/s/^# //p' Makefile
@@ -34,6 +35,9 @@ $(READY): pyproject.toml constraints.txt
 demo: setup
 	$(BIN)/isocline build examples/hare_lynx/hare_lynx.dyn -o build/hare_lynx
 	$(BIN)/python examples/hare_lynx/demo.py build/hare_lynx
+
+pictures: demo
+	$(BIN)/python -m examples.pictures build/hare_lynx
 
 test: setup
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2

@@ -1,10 +1,12 @@
 """Build the examples into build/: fetch their data, train, compile, certify; two at a time, each in its own process.
 
-Those that take minutes are built with `--all`, or by name.
+Those that take minutes are built with `--all`, or by name. A build that lets a warning of another package through to
+the screen has failed: what Isocline has to say it says in its own words.
 """
 
 from __future__ import annotations
 
+import re
 import subprocess
 import sys
 import time
@@ -13,6 +15,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 FOLDER = Path(__file__).parent
+WARNING = re.compile(r"^\S.*:\d+: \w*Warning\b|^\w*Warning: |\[W:onnxruntime|^\[W\d{4} ", re.MULTILINE)
+"""How the warnings of Python, of onnxruntime and of torch's own C++ begin their lines."""
 
 
 @dataclass(frozen=True)
@@ -61,13 +65,21 @@ EXAMPLES = (
 )
 
 
+def foreign_warnings(printed: str) -> list[str]:
+    """The lines of what a command printed that are warnings of other packages."""
+    return [line for line in printed.splitlines() if WARNING.search(line)]
+
+
 def build(example: Example) -> bool:
-    """Whether every command of the example succeeded."""
+    """Whether every command of the example succeeded, and printed no warning of another package."""
     started = time.perf_counter()
     for command in example.commands():
         done = subprocess.run(command, capture_output=True, text=True)
         if done.returncode:
             print(f"FAILED  {example.name}: {' '.join(command)}\n{done.stdout}{done.stderr}", flush=True)
+            return False
+        if warned := foreign_warnings(done.stdout + done.stderr):
+            print(f"FAILED  {example.name}: warnings of other packages\n" + "\n".join(warned), flush=True)
             return False
     print(f"ok      {example.name}  ({time.perf_counter() - started:.0f} s)", flush=True)
     return True

@@ -37,7 +37,7 @@ def main(folder: Path) -> None:
     print("\ncertificate")
     for line in certificate_lines(session.certificate or {})[:10]:
         print(f"  {line}")
-    print(f"\nartifact  {folder}/\nreport    {folder / 'report.html'}")
+    print(f"\nartifact  {folder}/\nreport    {(folder / 'report.html').resolve().as_uri()}")
 
 
 if __name__ == "__main__":

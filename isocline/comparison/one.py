@@ -11,14 +11,11 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from isocline.comparison.outcome import Asked, Outcome
+from isocline.comparison.outcome import ARTIFACT, INTERRUPTED, RUN, Asked, Outcome
 
 if TYPE_CHECKING:
     from isocline_compiler.driver import Compiled
     from isocline_compiler.model import Model
-
-RUN, ARTIFACT = "run", "artifact"
-INTERRUPTED = 130
 
 
 def run(folder: Path) -> Outcome:

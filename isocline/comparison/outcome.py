@@ -8,6 +8,10 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 ASKED, FOUND = "asked.json", "outcome.json"
+RUN, ARTIFACT = "run", "artifact"
+"""Folders beside them."""
+INTERRUPTED = 130
+"""The status of a run that Ctrl-C ended."""
 
 
 @dataclass(frozen=True)
@@ -73,4 +77,4 @@ def _write(file: Path, content: object) -> None:
     write_atomic(file, (json.dumps(content, indent=2) + "\n").encode())
 
 
-__all__ = ["Asked", "Outcome"]
+__all__ = ["ARTIFACT", "INTERRUPTED", "RUN", "Asked", "Outcome"]

@@ -13,8 +13,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from isocline.comparison.one import ARTIFACT, INTERRUPTED, RUN
-from isocline.comparison.outcome import Asked, Outcome
+from isocline.comparison.outcome import ARTIFACT, INTERRUPTED, RUN, Asked, Outcome
 from isocline.comparison.summary import Comparison
 
 if TYPE_CHECKING:

@@ -15,6 +15,7 @@ from scipy import stats
 from typer.testing import CliRunner
 
 import isocline
+from examples.build_all import foreign_warnings
 from isocline.cli import app
 from isocline.comparison.one import measure_of
 from isocline.comparison.outcome import Outcome
@@ -68,6 +69,7 @@ def test_models_are_measured_on_held_out_data_and_compared_seed_by_seed(files: l
     measured: dict[str, list[float]] = {}
     for name in ("narrow", "wide"):
         for seed in range(2):
+            assert not foreign_warnings((out / name / f"seed-{seed}" / "log.txt").read_text())
             session = isocline.load(out / name / f"seed-{seed}" / "artifact")
             answer = session.run(x=held[:, :2].astype(np.float32))["z"]
             measured.setdefault(name, []).append(float(np.sqrt(np.mean((answer - held[:, 2]) ** 2))))
