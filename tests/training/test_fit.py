@@ -63,6 +63,14 @@ def test_each_optimizer_finds_the_least_squares(name: str, tmp_path: Path) -> No
     np.testing.assert_array_equal(load_file(tmp_path / "weights.safetensors")["w"], result.weights["w"])
 
 
+@pytest.mark.parametrize("name", ["adam", "adamw"])
+def test_a_whole_number_is_a_rate_of_averaging(name: str, tmp_path: Path) -> None:
+    """Adam without momentum: 0 and 0.0 are one number."""
+    result = train(line(optimizer=Called(name, {"beta1": 0}), epochs=3), line_data(), tmp_path, device="cpu")
+    fresh = train(line(optimizer=Called(name, {"beta1": 0.0}), epochs=3), line_data(), tmp_path / "b", device="cpu")
+    np.testing.assert_array_equal(result.weights["w"], fresh.weights["w"])
+
+
 @pytest.mark.parametrize("solver", [Called("dopri5"), Called("rk4", {"steps": 8})])
 @pytest.mark.parametrize("gradient", ["backprop", "adjoint"])
 def test_a_rate_is_found_through_a_solve(solver: Called, gradient: str, tmp_path: Path) -> None:

@@ -16,11 +16,16 @@ Build = Callable[[Iterable[Tensor], Mapping[str, Any]], Optimizer]
 
 
 def _adam(weights: Iterable[Tensor], at: Mapping[str, Any]) -> Optimizer:
-    return torch.optim.Adam(weights, at["lr"], (at["beta1"], at["beta2"]), at["eps"], at["weight_decay"])
+    return torch.optim.Adam(weights, at["lr"], _betas(at), at["eps"], at["weight_decay"])
 
 
 def _adamw(weights: Iterable[Tensor], at: Mapping[str, Any]) -> Optimizer:
-    return torch.optim.AdamW(weights, at["lr"], (at["beta1"], at["beta2"]), at["eps"], at["weight_decay"])
+    return torch.optim.AdamW(weights, at["lr"], _betas(at), at["eps"], at["weight_decay"])
+
+
+def _betas(at: Mapping[str, Any]) -> tuple[float, float]:
+    """A file may write 0, which torch wants as 0.0."""
+    return float(at["beta1"]), float(at["beta2"])
 
 
 def _sgd(weights: Iterable[Tensor], at: Mapping[str, Any]) -> Optimizer:
