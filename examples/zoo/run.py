@@ -57,12 +57,12 @@ def main(arguments: Sequence[str]) -> int:
         parser.error(f"no family is called {', '.join(unknown)}; there are: {', '.join(row.name for row in rows)}")
     options.build.mkdir(parents=True, exist_ok=True)
     tools = engines()
-    for family in rows:
+    for family in (row for row in rows if not options.only or row.name in options.only):
         if options.measure:
             _measure_again(family, options.build, tools)
-        elif not options.only or family.name in options.only:
+        else:
             _row(family, options.build, tools, anew=bool(options.only), everything=options.all)
-            _write(rows, options.build)
+        _write(rows, options.build)
     failed = [row["name"] for row in _write(rows, options.build) if row["status"] == "failed"]
     print(f"{options.build / 'index.html'}: {len(rows)} families, {len(failed)} failed {' '.join(failed)}")
     return 1 if failed else 0

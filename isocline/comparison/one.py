@@ -63,11 +63,12 @@ def _measures(model: Model, certificate: Any) -> dict[str, float]:
 
 
 def measure_of(text: str) -> str:
-    """What is left of the comparison: `rmse(y, z)` of `rmse(y, z) < 0.4`."""
-    for sign in (" <= ", " >= ", " < ", " > "):
-        left, found, _ = text.partition(sign)
-        if found:
-            return left.strip()
+    """What is left of the comparison, whose sign stands in no bracket: `rmse(y, z)` of `rmse(y, z) < 0.4`."""
+    depth = 0
+    for place, letter in enumerate(text):
+        depth += (letter in "([") - (letter in ")]")
+        if letter in "<>" and depth == 0:
+            return text[:place].strip()
     return text
 
 

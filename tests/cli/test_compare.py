@@ -188,3 +188,6 @@ def test_budgets_that_differ_are_told() -> None:
 def test_a_measure_is_what_stands_left_of_the_sign() -> None:
     assert measure_of("rmse(y, z) < 0.4") == "rmse(y, z)"
     assert measure_of("accuracy(logits, label) >= 0.97") == "accuracy(logits, label)"
+    inside = "mean(where(low < y and y < high, 1, 0))"
+    assert measure_of(f"{inside} > 0.8") == inside
+    assert measure_of(f"mae(x, y) <= {inside}") == "mae(x, y)"
