@@ -11,8 +11,9 @@ from isocline_compiler.lower.check import model
 from isocline_dsl import IsoclineError, Source, parse
 
 ROOT = Path(__file__).parents[2]
-MODELS = [path for path in sorted(ROOT.glob("examples/*/*.dyn")) if "\nuse " not in path.read_text(encoding="utf-8")]
-"""Those that read no other file."""
+EXAMPLES = {path: path.read_text(encoding="utf-8") for path in sorted(ROOT.glob("examples/*/*.dyn"))}
+MODELS = [path for path, text in EXAMPLES.items() if "\nmodel " in text and "\nuse " not in text]
+"""Those that name a model and read no other file."""
 
 
 def codes(text: str) -> list[str]:
