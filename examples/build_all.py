@@ -39,6 +39,9 @@ class Example:
 
 
 EXAMPLES = (
+    Example("river", fetch="examples.river.fetch", long=True),
+    Example("mechanism", fetch="examples.river.fetch", folder="river", long=True),
+    Example("network", fetch="examples.river.fetch", folder="river", long=True),
     Example("hare_lynx"),
     Example("load_forecast", fetch="examples.load_forecast.fetch"),
     Example("live_load", fetch="examples.streaming.fetch", folder="streaming"),

@@ -10,6 +10,7 @@ from typer.testing import CliRunner
 
 import isocline
 from isocline.cli import app
+from tests.example_models import MODELS
 
 runner = CliRunner()
 
@@ -90,7 +91,7 @@ def test_the_function_returns_the_model(dyn_file: Path) -> None:
     assert [port.name for port in model.outputs] == ["remaining"]
 
 
-@pytest.mark.parametrize("file", sorted(Path(__file__).parents[2].glob("examples/*/*.dyn")), ids=lambda file: file.stem)
+@pytest.mark.parametrize("file", MODELS, ids=lambda file: file.stem)
 def test_the_examples_are_right(file: Path) -> None:
     result = runner.invoke(app, ["check", str(file)])
     assert result.exit_code == 0, result.stderr

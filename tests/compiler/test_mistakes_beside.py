@@ -9,9 +9,10 @@ import pytest
 
 from isocline_compiler.lower.check import model
 from isocline_dsl import IsoclineError, Source, parse
+from tests import example_models
 
 ROOT = Path(__file__).parents[2]
-MODELS = [path for path in sorted(ROOT.glob("examples/*/*.dyn")) if "\nuse " not in path.read_text(encoding="utf-8")]
+MODELS = [path for path in example_models.MODELS if "\nuse " not in path.read_text(encoding="utf-8")]
 """Those that read no other file."""
 
 

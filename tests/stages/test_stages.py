@@ -16,11 +16,12 @@ from isocline_compiler.graph import Graph, everything
 from isocline_compiler.lower.check import check, parsed
 from isocline_compiler.passes import optimise
 from isocline_compiler.show import emitted, shown, unrolled
+from tests.example_models import MODELS
 
 HERE = Path(__file__).parent
 ROOT = HERE.parents[1]
 SMALL = sorted((HERE / "programs").glob("*.dyn"))
-EXAMPLES = sorted((ROOT / "examples").glob("*/*.dyn"))
+EXAMPLES = MODELS
 PINNED = HERE / "pinned"
 
 
