@@ -27,7 +27,7 @@ from tests.compiler.test_ops import NOT_IN_FLOAT64
 from tests.solves import unrolled as stepped
 
 ROOT = Path(__file__).parents[2]
-LONG = {"examples/pendulum/pendulum.dyn", "examples/pendulum/unconstrained.dyn"}
+LONG = {"examples/pendulum/pendulum.dyn", "examples/pendulum/unconstrained.dyn", "examples/river/river.dyn"}
 """Hundreds of kept times: minutes for what `models/pendulum.dyn` shows in a second."""
 FILES = sorted(
     path
