@@ -18,8 +18,6 @@ from examples.zoo.families import Family
 from isocline.comparison.one import measure_of
 from isocline_compiler.driver import dataset_of
 from isocline_compiler.model import Model
-from isocline_compiler.solvers.schemes import SCHEMES
-from isocline_compiler.solvers.schemes.imex import Imex
 from isocline_runtime.artifact import read_artifact
 from isocline_runtime.manifest import MODEL_FILE
 
@@ -118,7 +116,7 @@ def _stability(found: Mapping[str, Any]) -> Row:
 
     Of a scheme that takes a part implicitly the function is of that part, and says nothing of all eigenvalues.
     """
-    whole = [item for item in found["stability"] if not isinstance(SCHEMES.get(item["scheme"]), Imex)]
+    whole = found["stability"]
     largest, decaying = ([item[key] for item in whole] for key in ("largest", "decaying"))
     return {
         "largest": max(largest, default=None),

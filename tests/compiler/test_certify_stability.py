@@ -99,3 +99,23 @@ def test_each_row_of_a_batch_has_its_own_spectrum(tmp_path: Path) -> None:
     (record,) = stability(evaluator, {"x": discretisation(solve, "euler", 3)})
     assert record.sample == 4
     assert record.largest == pytest.approx(2.0)
+
+
+@pytest.mark.parametrize("scheme", ["imex_euler", "ars222"])
+def test_a_scheme_of_two_parts_has_no_growth_of_the_whole(tmp_path: Path, scheme: str) -> None:
+    """x' = -2 x + 3 x, the first implicit: with h = 1/3 Euler's step grows by (1 + 1)/(1 + 2/3) = 1.2. R(h lambda) of
+    the implicit part would be 1/(1 - 1/3), and without bound with h = 1.
+    """
+    file = tmp_path / "parts.dyn"
+    file.write_text(
+        "dyn 1\nmodel parts\ninput start: real in (0.5, 1)\nfield f(t, x: real) { x' = stiff(-2*x) + 3*x }\n"
+        "x = solve f from x = start over 0..3\noutput x\n"
+    )
+    model = check(file)
+    evaluator = Evaluator(model, {}, drawn(model.inputs, model.source).first(8))
+    (solve,) = evaluator.open
+    choices = {"x": discretisation(solve, scheme, 9)}
+    if scheme == "imex_euler":
+        grown = evaluator.run(choices)["x"] / evaluator.samples.inputs["start"]
+        np.testing.assert_allclose(grown, 1.2**9, rtol=1e-12)
+    assert stability(evaluator, choices) == ()

@@ -47,13 +47,19 @@ class Stability:
 
 
 def stability(evaluator: Evaluator, choices: Choices) -> tuple[Stability, ...]:
-    """One record a solve that is on a known grid and whose scheme has a stability function, outside of loops."""
+    """One record a solve that is on a known grid and whose scheme has a stability function, outside of loops.
+
+    There is none for schemes that step two parts of a field in two ways: how they grow is no function of the
+    eigenvalues of the whole.
+    """
     every = {**evaluator.stated, **choices}
     found = []
     for solve in evaluator.solves:
         choice = every[solve.spec.choice]
         if solve.spec.choice in evaluator.looped or delays_of(solve) or has_order(solve.spec):
             continue  # it has a path in every iteration; what it remembers has a part in its growth
+        if choice.scheme.splits:
+            continue
         if isinstance(choice.grid, Grid) and choice.scheme.stability(np.zeros(1)) is not None:
             found.append(_along(evaluator, solve, choice, choice.grid, every))
     return tuple(found)

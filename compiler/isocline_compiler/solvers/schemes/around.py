@@ -22,6 +22,11 @@ class Around(Scheme):
     reference: str
     normals: int
 
+    @property
+    def splits(self) -> bool:
+        """As the inner scheme."""
+        return self.inner.splits
+
     def start(self, field: Field, x: Nodes) -> Memory:
         """What the inner scheme remembers."""
         return self.inner.start(field, x)

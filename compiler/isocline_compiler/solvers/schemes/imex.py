@@ -53,6 +53,11 @@ class Imex(Solved):
             if not np.allclose(b @ c ** (power - 1), 1 / power, rtol=0, atol=1e-12):
                 raise ValueError(f"scheme {self.name}: its weights are not of order {power}")
 
+    @property
+    def splits(self) -> bool:
+        """The marked part is implicit, the rest is not."""
+        return True
+
     def cheaper(self) -> tuple[Scheme, ...]:
         """With fewer iterations: of what is nearly linear one is enough."""
         return tuple(replace(self, iterations=count) for count in range(1, self.iterations))

@@ -87,6 +87,11 @@ class Scheme(ABC):
         return ""
 
     @property
+    def splits(self) -> bool:
+        """Whether what is marked as stiff is stepped otherwise than the rest: then R(z) is that of the marked part."""
+        return False
+
+    @property
     def entrywise(self) -> bool:
         """Whether it does the same to every entry of every state, and asks the field for slopes alone: then it steps
         several states as one.
