@@ -114,10 +114,9 @@ def _error(found: Mapping[str, Any]) -> Row:
 def _stability(found: Mapping[str, Any]) -> Row:
     """The largest growth of a step: of any eigenvalue, and of one that the equation makes decay. Proofs beside it.
 
-    Of a scheme that takes a part implicitly the function is of that part, and says nothing of all eigenvalues.
+    Of a scheme that takes a part implicitly the certificate tells none.
     """
-    whole = found["stability"]
-    largest, decaying = ([item[key] for item in whole] for key in ("largest", "decaying"))
+    largest, decaying = ([item[key] for item in found["stability"]] for key in ("largest", "decaying"))
     return {
         "largest": max(largest, default=None),
         "decaying": max(decaying, default=None),
