@@ -8,6 +8,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
+from typing import get_args
 
 from isocline_dsl import tree
 from isocline_dsl.diagnostics import Diagnostic
@@ -15,6 +16,7 @@ from isocline_dsl.layout import BLOCKS, DECLARING, RESERVED
 from isocline_dsl.messages import dynamics, names, noise, training
 from isocline_dsl.tree import Span
 
+_DECLARATIONS = get_args(tree.Declaration)
 MOST_MISTAKES = 20
 """Syntax errors beyond which a text is taken for none of this language."""
 
@@ -90,7 +92,9 @@ def partly(
     told = tuple(mistakes)
     places = [*dropped, *(item.span for item in told if item.span is not None)]
     broken = [span for span in statements if any(_within(place, span) for place in places)]
-    kept = tuple(item for item in program.declarations if not any(_within(item.span, span) for span in broken))
+    # where a bracket closes too early, what stood in a field may stand in the file
+    whole = (item for item in program.declarations if isinstance(item, _DECLARATIONS))
+    kept = tuple(item for item in whole if not any(_within(item.span, span) for span in broken))
     known = {name for item in kept for name in declared_names(item)}
     heads = [head for span in broken for head in _heads(text[span.start : span.stop])]
     outputs = {name for head in heads if head.startswith("output") for name in _WORD.findall(head)}

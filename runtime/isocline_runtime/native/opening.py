@@ -96,7 +96,7 @@ def program_of(artifact: Artifact, model: str) -> Program:
     return Program(info, source, header)
 
 
-def open_native(artifact: Artifact, model: str, outputs: Sequence[Port], threads: int, trusted: bool) -> Opened:
+def open_native(artifact: Artifact, model: str, outputs: Sequence[Port], threads: int, trusted: bool = False) -> Opened:
     """A file of an artifact: the library that came with it where it is `trusted`, else its C, built here.
 
     Raises RunError E760, E762, ProviderError E761, ArtifactError.
