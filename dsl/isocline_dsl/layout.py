@@ -16,6 +16,8 @@ from isocline_dsl.tree import Span
 DEEPEST_BRACKETS = 100
 
 RESERVED = frozenset({"solve", "scan", "from", "over", "at", "with", "in", "and", "or", "not"})
+OF_SEVERAL_WORDS = frozenset({"native", "derivatives", "only"})
+"""Settings of blocks that take names, separated by commas."""
 DECLARING = frozenset(
     {"dyn", "model", "const", "input", "target", "param", "net", "function", "field", "control", "output", "noise"}
 )

@@ -13,7 +13,7 @@ from lark.parsers.lalr_interactive_parser import InteractiveParser
 from isocline_dsl import tree
 from isocline_dsl.diagnostics import Diagnostic, IsoclineError, Source
 from isocline_dsl.expected import accepts, unexpected_token
-from isocline_dsl.layout import arrange, span_of
+from isocline_dsl.layout import OF_SEVERAL_WORDS, arrange, span_of
 from isocline_dsl.messages import syntax
 from isocline_dsl.parse_table import grammar_text, stored_parser
 from isocline_dsl.partly import Partly, partly
@@ -241,6 +241,7 @@ def _header_faults(items: list[Any], shared: bool) -> Iterator[Diagnostic]:
 def _faults(items: list[Any], text: str) -> Iterator[Diagnostic]:
     """Walk everything, without recursion, for faults, stray differentials and expressions nested too deeply."""
     stack: list[tuple[tree.Node, int]] = [(item, 0) for item in items]
+    listed: set[tree.Node] = set()
     for item in items:
         if isinstance(item, tree.Equation | tree.Differential):
             yield syntax.equation_outside_field(item.span, item.state.text)
@@ -251,8 +252,11 @@ def _faults(items: list[Any], text: str) -> Iterator[Diagnostic]:
             return
         if isinstance(node, Fault):
             yield node.diagnostic
+        if isinstance(node, tree.Setting) and node.key.text in OF_SEVERAL_WORDS:
+            listed.update(node.values)
         if isinstance(node, Beside):
-            yield syntax.side_by_side(node.span, _short(text, node.factor.span), node.differential.text)
+            factor = _short(text, node.factor.span)
+            yield syntax.side_by_side(node.span, factor, node.differential.text, node in listed)
         if isinstance(node, Bare):
             yield syntax.term_without_differential(node.span, _short(text, node.span), "dt")
         stack.extend((child, depth + 1) for child in node.children())

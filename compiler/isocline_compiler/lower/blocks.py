@@ -223,7 +223,13 @@ class DeployLowering:
             targets = []
             for value in setting.values:
                 if not isinstance(value, Name) or value.text not in NATIVE_TARGETS or value.text in targets:
-                    found = f"`{value.text}`" if isinstance(value, Name) else "an expression"
+                    found = (
+                        f"`{value.text}`"
+                        if isinstance(value, Name)
+                        else "a text"
+                        if isinstance(value, String)
+                        else "an expression"
+                    )
                     wanted = f"the word alone, or some of {', '.join(NATIVE_TARGETS)}"
                     raise LowerError(messages.setting_value(value.span, "native", found, wanted))
                 targets.append(value.text)
