@@ -14,6 +14,7 @@ from typing import Any, TypeAlias
 import numpy as np
 
 from isocline_compiler.artifact.folder import require_ours
+from isocline_compiler.artifact.shipped import require_compilers
 from isocline_compiler.data import Dataset, load_data
 from isocline_compiler.graph import Array
 from isocline_compiler.graph.called import Called
@@ -82,6 +83,7 @@ def compile(  # noqa: A001 - the command's name
     Raises IsoclineError; then nothing is written.
     """
     model = check(path)
+    require_compilers(model)
     folder = artifact_folder(model, out)
     key = None if sign is None else read_private_key(sign)
     dataset = dataset_of(model, folder_of(model), data)
@@ -109,6 +111,7 @@ def build(
     model = check(path)
     if model.training is None:
         return compile(model, out, data=data, sign=sign, progress=progress)
+    require_compilers(model)
     folder = artifact_folder(model, out)
     key = None if sign is None else read_private_key(sign)
     result = train(model, data=data, run=run, resume=resume, device=device, epochs=epochs, progress=progress)

@@ -29,7 +29,7 @@ from isocline_compiler.artifact.files import REPORT_FILE, manifest_of, noises_of
 from isocline_compiler.artifact.folder import write_folder
 from isocline_compiler.artifact.native import NativeFiles
 from isocline_compiler.artifact.samples import stored_samples
-from isocline_compiler.artifact.shipped import compiler_of, require_compilers, with_libraries
+from isocline_compiler.artifact.shipped import compiler_of, with_libraries
 from isocline_compiler.artifact.streams import stepper_of, stream_info
 from isocline_compiler.attribution.explain import StoredSamples, explain, sizes_of
 from isocline_compiler.backends.to_onnx import to_onnx
@@ -121,7 +121,6 @@ def compile_model(
     """
     model = ensemble_of(_with_members(model, dataset), override)
     plan, weights = model.deployment, trained.weights
-    require_compilers(model)
     proving = proving_of(model, weights, dataset, override)
     chosen, trials = proving.choose(progress)
     bound = bind(model.graph, weights)

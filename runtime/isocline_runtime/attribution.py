@@ -47,7 +47,7 @@ class Attributor:
         self.built: Library | None = None
         if native and any(item.model == ATTRIBUTION_FILE for item in artifact.manifest.native):
             opened = open_native(artifact, ATTRIBUTION_FILE, info.outputs, limits.threads, trusted)
-            self.backend, self.built = opened.model, opened.library
+            self.backend, self.built = opened.model, opened.built
             return
         self.backend = open_session(content, file, providers, limits.threads, limits.memory)
         check_signature(file, read_ports(self.backend.get_inputs(), file), info.inputs)

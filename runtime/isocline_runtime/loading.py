@@ -85,11 +85,11 @@ def _load_native(artifact: Artifact, facts: ModelFacts, limits: Limits, asking: 
     sizes = [port.shape[0] for port in manifest.inputs if port.name in fixed and isinstance(port.shape[0], int)]
     noises = Noises(artifact.name, manifest.noises, tuple(info.port(*sizes[:1]) for info in manifest.noises))
     session = Session(artifact, facts, opened.model, manifest.inputs, manifest.outputs, limits, asking, noises)
-    if opened.library.built:
+    if opened.built.built:
         try:
             compare(session)
         except BaseException:
-            discard(opened.library)
+            discard(opened.built)
             raise
     session.load_ms = 1e3 * (time.perf_counter() - start)
     return session

@@ -182,7 +182,7 @@ def test_a_library_calls_nothing(folder: Path) -> None:
 def test_another_processor_needs_another_compiler(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(shipped, "zig_compiler", lambda: None)
     other = "x86_64" if platform.machine() not in TARGETS["x86_64"].machines else "aarch64"
-    monkeypatch.setattr("isocline_compiler.pipeline.proving_of", None)  # it is told before anything is solved
+    monkeypatch.setattr("isocline_compiler.driver.dataset_of", None)  # it is told before anything is solved
     with pytest.raises(isocline.IsoclineError, match=rf"E656.*no library of model\.c for {other}"):
         isocline.compile(isocline.model(MODEL.replace("TARGETS", other)), tmp_path / "out")
     assert not (tmp_path / "out").exists()

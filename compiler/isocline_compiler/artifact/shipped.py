@@ -35,7 +35,7 @@ def require_compilers(model: Model) -> None:
         try:
             _compiler(TARGETS[name])
         except RuntimeFault as fault:
-            missing = messages.library_not_built(plan.span, name, "model.c", fault.message)
+            missing = messages.target_not_built(plan.span, name, "model.c", fault.message)
             raise IsoclineError([missing], model.source) from None
     if not plan.targets:
         try:
@@ -66,7 +66,7 @@ def with_libraries(model: Model, info: NativeInfo, folder: Path, plan: NativePla
             reason = next((line for line in said if "error" in line), said[0] if said else "the compiler failed")
         else:
             continue
-        raise IsoclineError([messages.library_not_built(plan.span, name, info.source, reason)], model.source)
+        raise IsoclineError([messages.target_not_built(plan.span, name, info.source, reason)], model.source)
     return replace(info, libraries=libraries)
 
 

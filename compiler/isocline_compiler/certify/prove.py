@@ -220,8 +220,7 @@ class Proving:
         plan, evaluator = self.model.deployment, self.measuring
         measured = evaluator.samples
         agreed = evaluator.agreed  # first: where the equations have no answer, it says why
-        exact = evaluator.run(choices)
-        deployed = run_deployed(session, measured)
+        exact, deployed = evaluator.run(choices), run_deployed(session, measured)
         everything = run_deployed(session, self.samples) if plan.checks else {}
         graph, is_open = self.model.graph, bool(evaluator.open)
         return Certificate(

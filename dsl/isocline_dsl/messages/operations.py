@@ -118,7 +118,7 @@ def native_not_measured(span: Span | None, reason: str) -> Draft:
 
 
 @message("E656")
-def library_not_built(span: Span | None, target: str, source: str, reason: str) -> Draft:
+def target_not_built(span: Span | None, target: str, source: str, reason: str) -> Draft:
     """`deploy { native aarch64 }` asks for a library that cannot be built here.
 
     A library for the kind of processor that compiles is built by its own C compiler; for others the one of

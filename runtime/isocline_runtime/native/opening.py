@@ -50,10 +50,10 @@ class Asking:
 
 @dataclass(frozen=True)
 class Opened:
-    """A built model; `library` is new where nobody has compared its answers yet."""
+    """A model and what it was `built` as, which is new where nobody has compared its answers yet."""
 
     model: NativeModel
-    library: Library
+    built: Library
 
 
 def check_engine(engine: Engine, providers: str | Sequence[str]) -> None:
