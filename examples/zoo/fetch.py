@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import csv
 import io
+from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
@@ -70,10 +71,10 @@ def profiles() -> dict[str, Array]:
     return {"profile": profile, "part": np.where(np.arange(len(profile)) < TEST * len(profile), "test", "train")}
 
 
-def write(folder: Path) -> list[Path]:
-    """The archives, each whole or not at all."""
+def write_archives(folder: Path, named: Mapping[str, Mapping[str, np.ndarray]]) -> list[Path]:
+    """An archive for each name, whole or not at all."""
     paths = []
-    for name, arrays in (("cells", cells()), ("sequences", sequences()), ("profiles", profiles())):
+    for name, arrays in named.items():
         sink = io.BytesIO()
         np.savez_compressed(sink, allow_pickle=False, **arrays)
         write_whole(folder / f"{name}.npz", sink.getvalue())
@@ -82,5 +83,7 @@ def write(folder: Path) -> list[Path]:
 
 
 if __name__ == "__main__":
-    for written in write(Path(__file__).parent):
+    for written in write_archives(
+        Path(__file__).parent, {"cells": cells(), "sequences": sequences(), "profiles": profiles()}
+    ):
         print(written)

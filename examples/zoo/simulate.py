@@ -9,13 +9,12 @@ All are observed with normal errors. They are simulated because of these the ans
 
 from __future__ import annotations
 
-import io
 from pathlib import Path
 
 import numpy as np
 from scipy.integrate import solve_ivp
 
-from examples.fetching import write_whole
+from examples.zoo.fetch import write_archives
 
 DELAY, FINE, COUNTS, CURVES = 6.0, 600, 21, 160
 POINTS, FIELDS, VISCOSITY = 32, 160, 0.2
@@ -91,17 +90,8 @@ def _fallen(height: float, time: float) -> float:
     return speed * time - GRAVITY / 2 * time**2
 
 
-def write(folder: Path) -> list[Path]:
-    """The archives, each whole or not at all."""
-    paths = []
-    for name, arrays in (("mackey_glass", mackey_glass()), ("burgers", burgers()), ("balls", balls())):
-        sink = io.BytesIO()
-        np.savez_compressed(sink, allow_pickle=False, **arrays)
-        write_whole(folder / f"{name}.npz", sink.getvalue())
-        paths.append(folder / f"{name}.npz")
-    return paths
-
-
 if __name__ == "__main__":
-    for written in write(Path(__file__).parent):
+    for written in write_archives(
+        Path(__file__).parent, {"mackey_glass": mackey_glass(), "burgers": burgers(), "balls": balls()}
+    ):
         print(written)

@@ -136,9 +136,9 @@ def side_by_side(span: Span, left: str, right: str, listed: bool = False) -> Dra
 
         x' = 2 x                 # write 2*x
     """
-    product = "`*` between them" if right in ("(", "[") else f"`{left}*{right}`"
+    product = "`*` between them" if right in ("(", "[") or left in (")", "]") else f"`{left}*{right}`"
     hint = f"write {product}, or the operator that is missing"
-    if listed and right not in ("(", "["):
+    if listed and right not in ("(", "[") and left not in (")", "]"):
         hint = f"write `{left}, {right}` where they are two values, {product} where they are one"
     if right.startswith("d") and right.isidentifier() and len(right) > 1:  # meant as a differential, most likely
         hint = (
